@@ -1,0 +1,471 @@
+"""What a worker tells and what it is told, one frozen dataclass a meaning, as JSON lines.
+
+The worker appends :class:`Event` lines to ``events.jsonl``; watchers append
+:class:`Command` lines to ``commands.jsonl``. Both files only grow. A reader
+keeps its place in bytes (:class:`LineReader`), takes whole lines only, skips
+kinds it does not know (written by a newer version) and so can follow a run
+over a shared disk while it is written.
+
+Events are named in the past tense, commands in the imperative. The three
+terminal events are :class:`RunCompleted`, :class:`RunStopped` and
+:class:`RunFailed`; a run, and every resumption of it, ends in exactly one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import uuid
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from napari_surfseg.errors import RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "TERMINAL_EVENTS",
+    "CheckpointSaved",
+    "Command",
+    "CommandApplied",
+    "CommandRefused",
+    "DataChecked",
+    "EpochFinished",
+    "Event",
+    "EventWriter",
+    "LineReader",
+    "Pause",
+    "PreviewWritten",
+    "Resume",
+    "RunCompleted",
+    "RunFailed",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
+    "RunStopped",
+    "SaveNow",
+    "SetLossWeights",
+    "SetPreview",
+    "SetTraining",
+    "StepFinished",
+    "Stop",
+    "ValidationFinished",
+    "WarningIssued",
+    "append_command",
+    "read_commands",
+    "read_events",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened in the worker.
+
+    Attributes
+    ----------
+    seq : int
+        Position in the file, from 0; set when it is written.
+    time : float
+        Seconds since the Unix epoch; set when it is written.
+    step : int
+        Optimizer steps finished when it happened.
+    """
+
+    kinds: ClassVar[dict[str, type[Event]]] = {}
+
+    seq: int = -1
+    time: float = 0.0
+    step: int = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Event.kinds[cls.__name__] = cls
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    """A worker took the run folder and knows what it will do.
+
+    ``max_epochs`` is None where only ``max_minutes`` bounds the run.
+    """
+
+    name: str
+    device: str
+    precision: str
+    model: str
+    num_parameters: int
+    patch_size: tuple[int, int, int]
+    epoch: int
+    max_epochs: int | None
+    max_minutes: float | None
+    iterations_per_epoch: int
+    loss_weights: dict[str, float]
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataChecked(Event):
+    """The volumes were opened and checked; ``volumes`` has a row for each pair.
+
+    A row holds ``image``, ``labels``, ``role`` (``train`` or ``validation``),
+    ``shape``, ``spacing``, ``foreground_fraction`` and ``ignored_fraction``.
+    """
+
+    volumes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFinished(Event):
+    """Optimizer steps were taken.
+
+    Attributes
+    ----------
+    losses : dict
+        Raw value of every term computed, of the full-resolution head.
+    head_total : float
+        Sum of weight times term, of the full-resolution head.
+    total : float
+        The number that was differentiated: all heads of deep supervision.
+    elapsed_seconds : float
+        Training time so far, pauses left out, over all resumptions.
+    """
+
+    epoch: int
+    losses: dict[str, float]
+    head_total: float
+    total: float
+    learning_rate: float
+    gradient_norm: float
+    steps_per_second: float
+    elapsed_seconds: float
+    progress: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochFinished(Event):
+    """An epoch ended; the losses are means over its steps."""
+
+    epoch: int
+    losses: dict[str, float]
+    head_total: float
+    total: float
+    learning_rate: float
+    epoch_seconds: float
+    steps_per_second: float
+    elapsed_seconds: float
+    patches: dict[str, Any]
+    cache: dict[str, Any]
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationFinished(Event):
+    """The averaged weights were scored on the validation data.
+
+    ``metrics`` uses the names of the metrics room, at ``threshold``.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    threshold: float
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSaved(Event):
+    """A checkpoint is in place; ``path`` is relative to the run folder."""
+
+    path: str
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewWritten(Event):
+    """A live prediction and its skeleton lie in the run folder.
+
+    Attributes
+    ----------
+    index : int
+        Counts previews of this run, from 0.
+    probabilities, skeleton : str
+        Paths relative to the run folder: npy, uint8. Probabilities 0..255,
+        skeleton 0 and 1.
+    image : str
+        Which volume, as written in the configuration.
+    origin : tuple of int
+        Z, Y, X voxel of that volume at which the arrays begin.
+    shape : tuple of int
+        Shape of the arrays.
+    """
+
+    index: int
+    probabilities: str
+    skeleton: str
+    image: str
+    origin: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPaused(Event):
+    """Training waits for ``Resume``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResumed(Event):
+    """Training goes on after a pause."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandApplied(Event):
+    """The command with this id took effect from this step on."""
+
+    command_id: str
+    command: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRefused(Event):
+    """The command with this id cannot be carried out; ``message`` says why."""
+
+    command_id: str
+    command: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningIssued(Event):
+    """Something a person should know that does not stop the run."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCompleted(Event):
+    """Training reached its end; the checkpoints hold the result."""
+
+    epoch: int
+    elapsed_seconds: float
+    best: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStopped(Event):
+    """Training was stopped as asked; ``last.pt`` resumes it."""
+
+    epoch: int
+    elapsed_seconds: float
+    best: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFailed(Event):
+    """Training could not go on; ``message`` is the sentence to show."""
+
+    message: str
+
+
+#: A run ends in exactly one of these.
+TERMINAL_EVENTS = (RunCompleted, RunStopped, RunFailed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Something a watcher asks of the worker; ``id`` comes back in the answer."""
+
+    kinds: ClassVar[dict[str, type[Command]]] = {}
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    time: float = field(default_factory=time.time)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Command.kinds[cls.__name__] = cls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop(Command):
+    """Finish the step, write ``last.pt``, end with :class:`RunStopped`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause(Command):
+    """Finish the step and wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(Command):
+    """Go on after :class:`Pause`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveNow(Command):
+    """Write ``last.pt`` after this step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetLossWeights(Command):
+    """Use these weights from the next step on; terms left out keep theirs."""
+
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTraining(Command):
+    """Change settings of a running training; None leaves one as it is."""
+
+    max_epochs: int | None = None
+    max_minutes: float | None = None
+    learning_rate_scale: float | None = None
+    foreground_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetPreview(Command):
+    """Look at another place; None leaves a part as it is.
+
+    ``center`` is the voxel (Z, Y, X) of ``image`` to look at.
+    """
+
+    image: str | None = None
+    center: tuple[int, int, int] | None = None
+    size: tuple[int, int, int] | None = None
+    seconds: float | None = None
+
+
+def _plain(value: Any) -> Any:
+    """Make a value JSON can hold: JSON has no NaN, so a non-finite number becomes null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _to_line(kind: str, message: Event | Command) -> bytes:
+    values = {"kind": kind, **_plain(asdict(message))}
+    return (json.dumps(values, allow_nan=False, separators=(",", ":")) + "\n").encode()
+
+
+_MessageT = TypeVar("_MessageT", Event, Command)
+
+
+def _from_line(line: bytes, base: type[_MessageT]) -> _MessageT | None:
+    """Read one line; None for a damaged line or a kind this version does not know."""
+    try:
+        values = json.loads(line)
+        cls = base.kinds[values.pop("kind")]
+        known = {item.name for item in fields(cls)}
+        restored = {
+            key: tuple(value) if isinstance(value, list) and _is_triple(value) else value
+            for key, value in values.items()
+            if key in known
+        }
+        return cast("type[Any]", cls)(**restored)  # type: ignore[no-any-return]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _is_triple(value: list[Any]) -> bool:
+    return len(value) == 3 and all(isinstance(item, int) for item in value)
+
+
+class EventWriter:
+    """Append events to a file, numbering and dating them.
+
+    Parameters
+    ----------
+    path : Path
+        ``events.jsonl``; numbering goes on where an earlier worker left off. A
+        half-written last line of a killed worker is cut off first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seq = 0
+        if path.exists():
+            data = path.read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]
+            if len(whole) != len(data):
+                with path.open("r+b") as file:
+                    file.truncate(len(whole))
+            self._seq = whole.count(b"\n")
+
+    def write(self, event: Event) -> Event:
+        """Append one event and return it as it was written."""
+        values = {item.name: getattr(event, item.name) for item in fields(event)}
+        values.update(seq=self._seq, time=time.time())
+        stamped = type(event)(**values)
+        with self.path.open("ab") as file:
+            file.write(_to_line(type(event).__name__, stamped))
+        self._seq += 1
+        return stamped
+
+
+class LineReader:
+    """Follow a growing file of whole lines.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist yet.
+    offset : int
+        Byte to start at.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.path = path
+        self.offset = offset
+
+    def read_lines(self) -> list[bytes]:
+        """Return the whole lines added since the last call; a half-written one waits."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(0, 2)
+                if file.tell() < self.offset:
+                    self.offset = 0  # the file was replaced by a shorter one
+                file.seek(self.offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        end = data.rfind(b"\n") + 1
+        self.offset += end
+        return data[:end].splitlines()
+
+
+def read_events(source: Path | LineReader) -> list[Event]:
+    """Return the events of a file, or those added since a reader's last call."""
+    reader = source if isinstance(source, LineReader) else LineReader(source)
+    found = (_from_line(line, Event) for line in reader.read_lines())
+    return [event for event in found if event is not None]
+
+
+def read_commands(source: Path | LineReader) -> list[Command]:
+    """Return the commands of a file, or those added since a reader's last call."""
+    reader = source if isinstance(source, LineReader) else LineReader(source)
+    found = (_from_line(line, Command) for line in reader.read_lines())
+    return [command for command in found if command is not None]
+
+
+def append_command(path: Path, command: Command) -> str:
+    """Append a command and return its id.
+
+    One write call to a file opened for appending: two watchers cannot tear each
+    other's lines.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            file.write(_to_line(type(command).__name__, command))
+    except OSError as error:
+        raise RunError(
+            f"The command could not be written to {path}: {error.strerror or error}."
+        ) from None
+    return command.id
