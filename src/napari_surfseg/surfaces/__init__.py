@@ -1,0 +1,12 @@
+"""Surfaces as geometry: distances, medial surfaces, cleaning, meshes.
+
+::
+
+    mask --> distance (truncated, exact)         what losses compare with
+         --> medial   (a one-voxel surface)      what is shown as the skeleton
+         --> cleaning (components, holes)        what a prediction is tidied with
+         --> mesh     (triangles, PLY/OBJ/STL)   what is shown and exported
+
+Everything takes arrays (``distance``: tensors) and plain arguments; only
+``distance`` imports torch.
+"""
