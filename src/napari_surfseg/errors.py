@@ -11,7 +11,8 @@
     │   └── RunBusyError         another worker holds it
     ├── TrainingError            training cannot go on
     │   └── NonFiniteLossError   a loss term became NaN or infinite
-    └── OutputError              a result could not be written; nothing half-written is left
+    ├── OutputError              a result could not be written; nothing half-written is left
+    └── CancelledError           the person asked to stop before there was a result
 
 The message is the whole interface: it names the file, layer or key, says what
 was found and what is allowed, and ends with a full stop. Whoever catches one
@@ -21,6 +22,7 @@ shows ``str(error)`` and nothing else.
 from __future__ import annotations
 
 __all__ = [
+    "CancelledError",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -87,3 +89,7 @@ class NonFiniteLossError(TrainingError):
 
 class OutputError(SurfsegError):
     """A result could not be written."""
+
+
+class CancelledError(SurfsegError):
+    """The person asked to stop before there was a result."""

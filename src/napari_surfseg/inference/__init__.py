@@ -1,0 +1,13 @@
+"""Prediction: a trained network slid over volumes of any size.
+
+::
+
+    Volume --(prefetch thread)--> uint8 slab --> windows --> network --> probabilities
+                                                                              |
+       OUT.zarr / OUT.tif  <-- 0/1 or 0..255 <-- slabs of finished planes <-- blended
+
+- ``windows``   where the windows lie and how they are blended; geometry only, no torch
+- ``stream``    the engine: windows in, finished planes out, memory for one slab
+- ``predictor`` ``predict_region`` (in memory) and ``predict_volume`` (to a file)
+- ``output``    OME-Zarr and TIFF writers that leave nothing half-written
+"""

@@ -1,0 +1,361 @@
+"""Write a predicted volume piece by piece: OME-Zarr or TIFF, whole or not at all.
+
+A TIFF is written page after page, straight from the prediction where the
+planes come in order. Where they do not (a volume predicted in columns) or
+where small components have to be removed first, a scratch zarr beside the
+output holds the pieces meanwhile. See ``files.written_aside`` for how nothing
+half-written is left.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+import zarr
+
+from napari_surfseg.errors import OutputError
+from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.surfaces.cleaning import BlockComponents, iterate_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    Piece = tuple[tuple[int, int, int], NDArray[np.uint8]]
+
+__all__ = ["SUFFIXES", "VolumeWriter", "check_output", "ome_metadata"]
+
+Size3 = tuple[int, int, int]
+
+SUFFIXES = (".zarr", ".tif", ".tiff")
+
+#: Storage chunk of the output.
+CHUNK = 128
+
+#: Block in which components are looked for: whole chunks, some 100 MB of labels.
+COMPONENT_BLOCK = (128, 512, 512)
+
+#: Beyond this a classic TIFF cannot address its pages.
+CLASSIC_TIFF_BYTES = 2**32 - 2**25
+
+#: Bytes of planes read back at once when a scratch array becomes a TIFF.
+PAGES_BYTES = 512_000_000
+
+#: Names OME-NGFF asks for, by what files and people write.
+UNIT_NAMES = {
+    "um": "micrometer", "µm": "micrometer", "μm": "micrometer", "micron": "micrometer",
+    "microns": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter",
+    "m": "meter", "pm": "picometer", "Å": "angstrom",
+}  # fmt: skip
+OME_XML_UNITS = {
+    "micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm",
+    "meter": "m", "picometer": "pm", "angstrom": "Å",
+}  # fmt: skip
+
+
+def check_output(output: str | Path, *, overwrite: bool = False, source: str | None = None) -> Path:
+    """Refuse, before any work, an output that cannot be written.
+
+    Parameters
+    ----------
+    output : str or Path
+        Where the prediction should go.
+    overwrite : bool
+        Whether an existing prediction may be replaced.
+    source : str, optional
+        The image, which must not be overwritten.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OutputError
+        In one sentence.
+    """
+    path = Path(output)
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(
+            f"The output {path} ends in {path.suffix or 'nothing'!r}; it must end in "
+            f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
+        )
+    parent = path.resolve().parent
+    if not parent.is_dir():
+        raise OutputError(f"The folder {parent} of the output {path.name} does not exist.")
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"The folder {parent} of the output {path.name} is not writable.")
+    if source is not None and "://" not in source:
+        image = Path(source.partition("::")[0]).resolve()
+        ours = path.resolve()
+        if ours == image or image in ours.parents or ours in image.parents:
+            raise OutputError(
+                f"The output {path} would overwrite the image {source} it is made from; "
+                "choose another name."
+            )
+    if not path.exists():
+        return path
+    if not overwrite:
+        raise OutputError(
+            f"The output {path} exists already; choose another name or allow overwriting."
+        )
+    if path.is_dir() != (path.suffix.lower() == ".zarr") or (path.is_dir() and not _is_zarr(path)):
+        kind = "folder that is no zarr" if path.is_dir() else "file"
+        raise OutputError(f"The output {path} is a {kind} and is not overwritten; remove it first.")
+    return path
+
+
+def _is_zarr(path: Path) -> bool:
+    names = {entry.name for entry in path.iterdir()}
+    return not names or bool(names & {".zgroup", ".zarray", "zarr.json"})
+
+
+class VolumeWriter:
+    """Writes a uint8 volume that comes in pieces.
+
+    Parameters
+    ----------
+    path : Path
+        Checked by :func:`check_output`.
+    shape : tuple of int
+        Z, Y, X.
+    spacing : tuple of float, optional
+        Voxel size; None where it is not known.
+    units : str, optional
+        Unit of the spacing.
+    translate : tuple of float, optional
+        Place of the first voxel, in units.
+    overwrite : bool
+        Replace what is there.
+    in_order : bool
+        The pieces are whole planes, from the first to the last.
+    min_component : int
+        Remove smaller 26-connected components.
+    component_level : int
+        Values above it make up the components.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: Size3,
+        *,
+        spacing: tuple[float, float, float] | None = None,
+        units: str | None = None,
+        translate: tuple[float, float, float] | None = None,
+        overwrite: bool = False,
+        in_order: bool = True,
+        min_component: int = 0,
+        component_level: int = 0,
+    ) -> None:
+        self._path, self._shape = path, shape
+        self._spacing, self._translate = spacing, translate
+        self._units = UNIT_NAMES.get(units, units) if units else None
+        self._overwrite, self._in_order = overwrite, in_order
+        self._min_component, self._level = min_component, component_level
+
+    def write(
+        self, pieces: Iterable[Piece], *, should_stop: Callable[[], None] | None = None
+    ) -> int:
+        """Take all pieces and put the finished output in place.
+
+        Parameters
+        ----------
+        pieces : iterable of (start, array)
+            Adjoining along Z within a column.
+        should_stop : callable, optional
+            Raises to stop; asked while components are removed.
+
+        Returns
+        -------
+        int
+            Number of components removed.
+        """
+        check = should_stop or (lambda: None)
+        with written_aside(self._path, overwrite=self._overwrite) as temporary:
+            if self._path.suffix.lower() == ".zarr":
+                return self._fill(self._create_ome_zarr(temporary), pieces, check)
+            if self._in_order and self._min_component <= 1:
+                self._write_tiff(temporary, (page for _, slab in pieces for page in slab))
+                return 0
+            with _scratch_folder(self._path) as folder:
+                array = self._create_array(str(folder), None)
+                removed = self._fill(array, pieces, check)
+                self._write_tiff(temporary, self._pages(array, check))
+                return removed
+
+    def _fill(self, array: Any, pieces: Iterable[Piece], check: Callable[[], None]) -> int:
+        for (z, y, x), values in _join_to_chunks(pieces, array.chunks[0], self._shape[0]):
+            dz, dy, dx = values.shape
+            array[z : z + dz, y : y + dy, x : x + dx] = values
+        if self._min_component <= 1:
+            return 0
+        return self._remove_small_components(array, check)
+
+    def _remove_small_components(self, array: Any, check: Callable[[], None]) -> int:
+        edge = [-(-b // c) * c for b, c in zip(COMPONENT_BLOCK, array.chunks, strict=True)]
+        blocks = iterate_blocks(self._shape, (edge[0], edge[1], edge[2]))
+        components = BlockComponents(self._shape)
+        for start, stop in blocks:
+            check()
+            components.add(start, _get(array, start, stop) > self._level)
+        removed = components.count_smaller(self._min_component)
+        if not removed:
+            return 0
+        for start, stop in blocks:
+            check()
+            values = _get(array, start, stop)
+            mask = values > self._level
+            drop = mask & ~components.keep(start, mask, self._min_component)
+            if drop.any():
+                values[drop] = 0
+                array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = values
+        return removed
+
+    def _create_ome_zarr(self, path: Path) -> Any:
+        group = zarr.open_group(str(path), mode="w", zarr_format=2)
+        group.attrs.update(
+            ome_metadata(self._path.stem, self._spacing, self._units, self._translate)
+        )
+        return self._create_array(str(path), "0")
+
+    def _create_array(self, store: str, name: str | None) -> Any:
+        # Version 2 with "/" between chunk indices is OME-NGFF 0.4, which every reader knows.
+        return zarr.create_array(
+            store,
+            name=name,
+            shape=self._shape,
+            chunks=tuple(min(CHUNK, size) for size in self._shape),
+            dtype=np.uint8,
+            fill_value=0,
+            zarr_format=2,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+
+    def _pages(self, array: Any, check: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
+        size = self._shape[0]
+        depth = max(1, PAGES_BYTES // math.prod(self._shape[1:]))
+        depth = min(depth, array.chunks[0])
+        for start in range(0, size, depth):
+            check()
+            yield from array[start : start + depth]
+
+    def _write_tiff(self, path: Path, pages: Iterator[NDArray[np.uint8]]) -> None:
+        num_bytes = math.prod(self._shape)
+        big = num_bytes > CLASSIC_TIFF_BYTES
+        ome = big or self._path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+        resolution = None
+        if self._spacing is not None:
+            resolution = (1 / self._spacing[2], 1 / self._spacing[1])
+        writer = tifffile.TiffWriter(path, bigtiff=big, ome=ome, imagej=not ome)
+        with writer as tiff:
+            tiff.write(
+                pages,
+                shape=self._shape,
+                dtype=np.uint8,
+                photometric="minisblack",
+                metadata=self._ome_xml() if ome else self._imagej(),
+                resolution=resolution,
+                resolutionunit="NONE",
+            )
+
+    def _imagej(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"axes": "ZYX"}
+        if self._spacing is None:
+            return metadata
+        metadata["spacing"] = self._spacing[0]
+        if self._units:
+            # ImageJ's description is ASCII.
+            metadata["unit"] = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm"}.get(
+                self._units, self._units.encode("ascii", "ignore").decode()
+            )
+        if self._translate is not None and any(self._translate):
+            for axis, place, size in zip("zyx", self._translate, self._spacing, strict=True):
+                metadata[f"{axis}origin"] = -place / size  # ImageJ counts in voxels, from there
+        return metadata
+
+    def _ome_xml(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"axes": "ZYX"}
+        if self._spacing is None:
+            return metadata
+        unit = OME_XML_UNITS.get(self._units or "")
+        for axis, size in zip("ZYX", self._spacing, strict=True):
+            metadata[f"PhysicalSize{axis}"] = size
+            metadata[f"PhysicalSize{axis}Unit"] = unit or "pixel"
+        return metadata
+
+
+def ome_metadata(
+    name: str,
+    spacing: tuple[float, float, float] | None,
+    units: str | None,
+    translate: tuple[float, float, float] | None,
+) -> dict[str, Any]:
+    """Attributes of an OME-NGFF 0.4 image with one level named ``0``."""
+    axis = {"type": "space", **({"unit": units} if units else {})}
+    transformations: list[dict[str, Any]] = [
+        {"type": "scale", "scale": [float(value) for value in spacing or (1, 1, 1)]}
+    ]
+    if translate is not None and any(translate):
+        transformations.append(
+            {"type": "translation", "translation": [float(value) for value in translate]}
+        )
+    return {
+        "multiscales": [
+            {
+                "version": "0.4",
+                "name": name,
+                "axes": [{"name": letter, **axis} for letter in "zyx"],
+                "datasets": [{"path": "0", "coordinateTransformations": transformations}],
+            }
+        ]
+    }
+
+
+def _join_to_chunks(pieces: Iterable[Piece], depth: int, size: int) -> Iterator[Piece]:
+    """Join slabs so that each ends where a chunk does: a chunk is then compressed once."""
+    held: list[NDArray[np.uint8]] = []
+    first: Size3 = (0, 0, 0)
+    for start, values in pieces:
+        if not held:
+            first = start
+        held.append(values)
+        end = start[0] + len(values)
+        border = end if end == size else end // depth * depth
+        if border <= first[0]:
+            continue
+        joined = np.concatenate(held) if len(held) > 1 else held[0]
+        done = border - first[0]
+        yield first, joined[:done]
+        held = [joined[done:].copy()] if done < len(joined) else []
+        first = (border, start[1], start[2])
+
+
+def _get(array: Any, start: Size3, stop: Size3) -> NDArray[np.uint8]:
+    values: NDArray[np.uint8] = array[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
+    return values
+
+
+class _scratch_folder:  # noqa: N801  a context manager
+    """A folder beside the output, so that scratch needs no other disk; removed at the end."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix=f".{path.name}.", suffix=".scratch", dir=path.resolve().parent
+            )
+        except OSError as error:
+            raise explain_write_error(path, error) from error
+
+    def __enter__(self) -> Path:
+        return Path(self._folder.name) / "scratch.zarr"
+
+    def __exit__(self, *exception: object) -> None:
+        self._folder.cleanup()
