@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--test-image", type=Path, required=True, help="TIFF, ZYX")
     parser.add_argument("--output", type=Path, required=True, help="probabilities, uint8 TIFF")
     parser.add_argument("--seconds", type=float, default=60.0, help="training budget")
-    parser.add_argument("--threads", type=int, default=None, help="CPU threads; default all")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     parser.add_argument("--seed", type=int, default=2025)
     return parser.parse_args()
 

@@ -47,8 +47,7 @@ def run_monai_baseline(
     learning_rate: float,
 ) -> None:
     """Train for the budget, then predict the test volume (which is not timed)."""
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads)
     set_determinism(arguments.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     image = tifffile.imread(arguments.train_image).astype(np.float32)
