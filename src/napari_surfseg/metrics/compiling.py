@@ -1,0 +1,37 @@
+"""Compile a loop once and remember the result on disk where that is possible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["compiled"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def compiled(function: F) -> F:
+    """Compile a function for arrays with numba, without the GIL.
+
+    Parameters
+    ----------
+    function : callable
+        A function of arrays and numbers in the subset of Python numba compiles.
+
+    Returns
+    -------
+    callable
+        The function; machine code is made at the first call of each signature.
+    """
+    try:
+        made = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        # numba raises when neither the package's folder nor a user cache folder can be written
+        # (a read-only container); compiling anew in every process is slow but right.
+        made = numba.njit(nogil=True)(function)
+    result: F = made
+    return result
