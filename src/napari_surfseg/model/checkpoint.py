@@ -1,0 +1,232 @@
+"""Checkpoints: one ``.pt`` file of tensors and plain values, and a JSON summary beside it.
+
+::
+
+    best.pt     averaged weights, the ones that were scored, and how to use them
+    last.pt     the same, and what resuming needs: raw weights, optimizer, counters
+    best.json   the summary: what a window shows without torch
+
+A checkpoint is never unpickled (``weights_only=True``): a file from somebody
+else can be damaged or foreign, but cannot run code.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_surfseg.config import Experiment, build_experiment
+from napari_surfseg.errors import CheckpointError, ConfigError
+from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.model.network import build_unet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.model.network import SurfaceUNet
+
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+FORMAT = "napari-surfseg checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and all that is needed to use it.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        What it was trained with; ``model.preset`` is never ``auto``.
+    weights : dict of Tensor
+        The averaged weights.
+    intensity_values : dict
+        ``low``, ``high``, ``mean``, ``std`` of :class:`data.intensity.Intensity`.
+    patch_size, spacing : tuple
+        Z, Y, X; the spacing is that of the training volumes.
+    threshold : float
+        Probability above which a voxel is surface, chosen on the validation data.
+    postprocess : dict, optional
+        Clean-up settings chosen on the validation data.
+    epoch, step : int
+        Finished when it was saved.
+    metrics : dict
+        Validation scores of these weights; empty if they were not scored.
+    training : dict, optional
+        What resuming needs; only in ``last.pt``.
+    """
+
+    experiment: Experiment
+    weights: dict[str, Tensor]
+    intensity_values: dict[str, float]
+    patch_size: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    threshold: float = 0.5
+    postprocess: dict[str, Any] | None = None
+    epoch: int = 0
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] | None = None
+
+    @property
+    def intensity(self) -> Intensity:
+        """How grey values become network input."""
+        # Imported late: ``data`` lies above ``model`` in the house.
+        from napari_surfseg.data.intensity import Intensity
+
+        return Intensity(**self.intensity_values)
+
+    def build_model(self, device: str | torch.device = "cpu") -> SurfaceUNet:
+        """Build the network with these weights, in evaluation mode."""
+        network = build_unet(self.experiment.model, device=torch.device(device).type)
+        network.load_state_dict(self.weights)
+        return network.to(device).eval()
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for a person or a window: no tensors."""
+        return {
+            "name": self.experiment.experiment.name,
+            "model": self.experiment.model.preset,
+            "patch_size": list(self.patch_size),
+            "spacing": list(self.spacing),
+            "threshold": self.threshold,
+            "postprocess": self.postprocess,
+            "epoch": self.epoch,
+            "step": self.step,
+            "metrics": {k: v for k, v in self.metrics.items() if math.isfinite(v)},
+            "num_parameters": sum(tensor.numel() for tensor in self.weights.values()),
+        }
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint aside, flush it and rename it; then its JSON summary.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; an earlier file of that name is untouched.
+    """
+    values = {
+        "format": FORMAT,
+        "version": VERSION,
+        "experiment": checkpoint.experiment.model_dump(mode="json"),
+        "weights": checkpoint.weights,
+        "intensity": checkpoint.intensity_values,
+        "patch_size": list(checkpoint.patch_size),
+        "spacing": list(checkpoint.spacing),
+        "threshold": checkpoint.threshold,
+        "postprocess": checkpoint.postprocess,
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "metrics": checkpoint.metrics,
+        "training": checkpoint.training,
+    }
+    with written_aside(path) as temporary:
+        try:
+            torch.save(values, temporary)
+        except RuntimeError as error:
+            # torch's archive writer reports a full disk as a RuntimeError without an errno.
+            raise explain_write_error(path, OSError(28, str(error))) from error
+    with written_aside(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(checkpoint.summary(), indent=2) + "\n", encoding="utf-8")
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read and check a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, not one of ours, of a newer version, or
+        its weights do not fit its own model.
+    """
+    path = Path(path)
+    values = _read(path)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a napari-surfseg checkpoint; choose a best.pt or last.pt that a run "
+            "wrote."
+        )
+    if values.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} is of checkpoint version {values.get('version')}, but this program reads "
+            f"version {VERSION}; update napari-surfseg."
+        )
+    try:
+        checkpoint = Checkpoint(
+            experiment=build_experiment(values["experiment"], source=str(path)),
+            weights=dict(values["weights"]),
+            intensity_values={key: float(values["intensity"][key]) for key in _INTENSITY_KEYS},
+            patch_size=_triple(values["patch_size"], int),
+            spacing=_triple(values["spacing"], float),
+            threshold=float(values["threshold"]),
+            postprocess=values["postprocess"],
+            epoch=int(values["epoch"]),
+            step=int(values["step"]),
+            metrics={str(key): float(value) for key, value in values["metrics"].items()},
+            training=values["training"],
+        )
+    except ConfigError as error:
+        raise CheckpointError(f"The settings inside {path} are not usable: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: its entry {error} is missing or of the wrong kind."
+        ) from None
+    _check_weights(path, checkpoint)
+    return checkpoint
+
+
+_INTENSITY_KEYS = ("low", "high", "mean", "std")
+
+
+def _read(path: Path) -> Any:
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name a checkpoint file such as best.pt.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"There is no checkpoint {path}.") from None
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} holds something other than tensors and plain values, or is damaged; it was "
+            "not opened, because such a file could run code."
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).split("\n", 1)[0].rstrip(".") or type(error).__name__
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason}.") from None
+
+
+def _triple(values: Any, kind: type) -> Any:
+    triple = tuple(kind(value) for value in values)
+    if len(triple) != 3 or not all(value > 0 for value in triple):
+        raise ValueError(f"{triple}")
+    return triple
+
+
+def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
+    """Compare names and shapes with the model's, without allocating it."""
+    with torch.device("meta"):
+        expected = build_unet(checkpoint.experiment.model, device="meta").state_dict()
+    for name, tensor in expected.items():
+        found = checkpoint.weights.get(name)
+        if not isinstance(found, torch.Tensor):
+            raise CheckpointError(f"{path} is damaged: its weights lack {name}.")
+        if found.shape != tensor.shape:
+            raise CheckpointError(
+                f"{path} is damaged: its weight {name} has shape {tuple(found.shape)}, but its "
+                f"model needs {tuple(tensor.shape)}."
+            )
+        if not torch.isfinite(found).all():
+            raise CheckpointError(f"{path} is damaged: its weight {name} holds NaN or infinity.")
+    foreign = set(checkpoint.weights) - set(expected)
+    if foreign:
+        raise CheckpointError(f"{path} is damaged: its weights hold a stray {min(foreign)}.")
