@@ -9,7 +9,6 @@ window or a cluster script can use it at once.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,10 +19,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from napari_surfseg.config_faults import explain_fault, unknown_key
 from napari_surfseg.errors import ConfigError
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Loss",
     "Model",
     "Pair",
+    "PhantomData",
     "Preview",
     "Training",
     "ValidationSlab",
@@ -47,6 +49,7 @@ __all__ = [
     "load_experiment",
     "load_preset",
     "preset_names",
+    "resolve_paths",
 ]
 
 #: Loss terms in the order in which they are logged and shown.
@@ -65,7 +68,14 @@ MODEL_PRESETS = ("tiny", "small", "base", "exp001")
 
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 
+
+def _one_is_a_list(value: Any) -> Any:
+    """Take ``1`` for ``[1]`` and one pair for a list of one: nobody should trip over brackets."""
+    return (value,) if isinstance(value, int | dict | BaseModel) else value
+
+
 Positive = Annotated[int, Field(gt=0)]
+Values = Annotated[tuple[int, ...], BeforeValidator(_one_is_a_list)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Size3 = tuple[Positive, Positive, Positive]
@@ -80,6 +90,15 @@ class _Section(BaseModel):
     """Frozen, and strict about unknown keys: a typo is an error, not a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads ``yes`` and ``on`` as true, which would silently count as 1."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            raise ValueError("it takes no true or false")
+        return value
 
 
 class ExperimentInfo(_Section):
@@ -150,9 +169,9 @@ class Labels(_Section):
         overlap. A value in none of them is refused before the run starts.
     """
 
-    foreground: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
-    background: tuple[int, ...] = (0,)
-    ignore: tuple[int, ...] = (2,)
+    foreground: Annotated[Values, Field(min_length=1)] = (1,)
+    background: Values = (0,)
+    ignore: Values = (2,)
 
     @model_validator(mode="after")
     def _disjoint(self) -> Labels:
@@ -194,6 +213,21 @@ class Augmentation(_Section):
     elastic: Fraction = 0.1
 
 
+class PhantomData(_Section):
+    """The synthetic scroll that a run makes for itself when no volumes are named.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Z, Y, X voxels.
+    seed : int
+        Another seed gives another scroll.
+    """
+
+    shape: Size3 = (128, 192, 192)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
+
+
 class Data(_Section):
     """The volumes and how patches are cut from them.
 
@@ -201,6 +235,8 @@ class Data(_Section):
     ----------
     train : tuple of Pair
         Volumes trained on.
+    phantom : PhantomData, optional
+        Where ``train`` is empty, make this synthetic scroll and train on it.
     validation : ValidationSlab or tuple of Pair
         A slab of the training volumes, or volumes of their own.
     labels : Labels
@@ -221,7 +257,8 @@ class Data(_Section):
         How patches are varied.
     """
 
-    train: tuple[Pair, ...] = ()
+    train: Annotated[tuple[Pair, ...], BeforeValidator(_one_is_a_list)] = ()
+    phantom: PhantomData | None = None
     validation: ValidationSlab | tuple[Pair, ...] = ValidationSlab()
     labels: Labels = Labels()
     patch_size: Size3 = (64, 64, 64)
@@ -443,7 +480,7 @@ def build_experiment(values: dict[str, Any], *, source: str = "the configuration
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
-        raise _first_fault(error, source) from None
+        raise explain_fault(error, Experiment, source) from None
 
 
 def load_experiment(path: str | Path) -> Experiment:
@@ -456,7 +493,7 @@ def load_experiment(path: str | Path) -> Experiment:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration {path} cannot be read: {_cause(error)}.") from None
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -471,7 +508,23 @@ def load_experiment(path: str | Path) -> Experiment:
             f"The configuration {path} holds a {type(values).__name__}; it must be a mapping "
             f"with the sections {', '.join(Experiment.model_fields)}."
         )
-    return _resolve_paths(build_experiment(values, source=str(path)), path.parent)
+    return resolve_paths(build_experiment(values, source=str(path)), path.parent)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key_node.value} is given twice", key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep=deep)
 
 
 def preset_names() -> tuple[str, ...]:
@@ -533,64 +586,16 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
         if parts[:depth] == ["data", "validation"]:
             known = list(ValidationSlab.model_fields)
         if part not in known:
-            raise _unknown_key(".".join(parts[: depth + 1]), known)
+            raise unknown_key(".".join(parts[: depth + 1]), known)
         if depth == len(parts) - 1:
             node[part] = value
         else:
             node = node[part]
 
 
-def _unknown_key(key: str, known: list[str]) -> ConfigError:
-    section, _, name = key.rpartition(".")
-    close = difflib.get_close_matches(name, known, n=1)
-    where = f" in {section}" if section else ""
-    hint = f"; did you mean {close[0]}?" if close else ""
-    allowed = f" (allowed: {', '.join(known)})" if known else ""
-    end = "" if hint and not allowed else "."
-    return ConfigError(f"There is no setting {name!r}{where}{hint}{allowed}{end}", field=key)
+def resolve_paths(experiment: Experiment, folder: Path) -> Experiment:
+    """Make relative data paths absolute, taking them from ``folder``."""
 
-
-def _first_fault(error: ValidationError, source: str) -> ConfigError:
-    fault = error.errors(include_url=False)[0]
-    location = [str(part) for part in fault["loc"] if not _is_branch_name(part)]
-    key = ".".join(location) or "the configuration"
-    found = fault.get("input")
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        return _unknown_key(key, known)
-    if fault["type"] == "missing":
-        return ConfigError(f"In {source}, {key} is missing.", field=key)
-    reason = fault["msg"].removeprefix("Value error, ")
-    reason = reason[:1].lower() + reason[1:]
-    shown = repr(found)
-    if isinstance(found, BaseModel) or len(shown) > 80:
-        return ConfigError(f"In {source}, {key} is not usable: {reason}.", field=key)
-    return ConfigError(f"In {source}, {key} is {shown}, but {reason}.", field=key)
-
-
-def _is_branch_name(part: Any) -> bool:
-    """Whether a location part names a branch of a union rather than a key of the file."""
-    return isinstance(part, str) and ("[" in part or part in {"float", "int", "ValidationSlab"})
-
-
-def _known_keys(location: list[str]) -> list[str]:
-    node: Any = Experiment
-    for part in location:
-        if part.isdigit():
-            continue
-        if part == "validation":
-            node = ValidationSlab
-        elif part == "train":
-            node = Pair
-        else:
-            field = node.model_fields.get(part)
-            node = field.annotation if field else None
-        if not (isinstance(node, type) and issubclass(node, BaseModel)):
-            return []
-    return list(node.model_fields)
-
-
-def _resolve_paths(experiment: Experiment, folder: Path) -> Experiment:
     def resolved(pair: Pair) -> Pair:
         return pair.model_copy(
             update={"image": _resolve(pair.image, folder), "labels": _resolve(pair.labels, folder)}

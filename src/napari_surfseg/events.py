@@ -13,8 +13,11 @@ terminal events are :class:`RunCompleted`, :class:`RunStopped` and
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
+import os
 import time
 import uuid
 from dataclasses import asdict, dataclass, field, fields
@@ -54,6 +57,7 @@ __all__ = [
     "ValidationFinished",
     "WarningIssued",
     "append_command",
+    "parse_events",
     "read_commands",
     "read_events",
 ]
@@ -400,12 +404,25 @@ class EventWriter:
             self._seq = whole.count(b"\n")
 
     def write(self, event: Event) -> Event:
-        """Append one event and return it as it was written."""
+        """Append one event and return it as it was written.
+
+        A line that only half fits on a full disk is taken back, so that a shorter
+        one, which says that the disk is full, can still follow.
+        """
         values = {item.name: getattr(event, item.name) for item in fields(event)}
         values.update(seq=self._seq, time=time.time())
         stamped = type(event)(**values)
-        with self.path.open("ab") as file:
-            file.write(_to_line(type(event).__name__, stamped))
+        line = _to_line(type(event).__name__, stamped)
+        with self.path.open("ab", buffering=0) as file:
+            begin = file.seek(0, 2)
+            try:
+                written = file.write(line)
+                if written != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(begin)
+                raise
         self._seq += 1
         return stamped
 
@@ -425,15 +442,20 @@ class LineReader:
         self.path = path
         self.offset = offset
 
-    def read_lines(self) -> list[bytes]:
-        """Return the whole lines added since the last call; a half-written one waits."""
+    def read_lines(self, max_bytes: int | None = None) -> list[bytes]:
+        """Return the whole lines added since the last call; a half-written one waits.
+
+        With ``max_bytes`` at most about so much is read; the rest comes next time.
+        """
         try:
             with self.path.open("rb") as file:
                 file.seek(0, 2)
                 if file.tell() < self.offset:
                     self.offset = 0  # the file was replaced by a shorter one
                 file.seek(self.offset)
-                data = file.read()
+                data = file.read(max_bytes)
+                if max_bytes is not None and len(data) == max_bytes:
+                    data += file.readline()  # never less than a line, or it would stay stuck
         except FileNotFoundError:
             return []
         end = data.rfind(b"\n") + 1
@@ -444,7 +466,12 @@ class LineReader:
 def read_events(source: Path | LineReader) -> list[Event]:
     """Return the events of a file, or those added since a reader's last call."""
     reader = source if isinstance(source, LineReader) else LineReader(source)
-    found = (_from_line(line, Event) for line in reader.read_lines())
+    return parse_events(reader.read_lines())
+
+
+def parse_events(lines: list[bytes]) -> list[Event]:
+    """Return the events of whole lines; damaged lines and unknown kinds are left out."""
+    found = (_from_line(line, Event) for line in lines)
     return [event for event in found if event is not None]
 
 

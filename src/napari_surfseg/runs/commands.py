@@ -1,0 +1,99 @@
+"""What watchers ask of a worker, and what is too old to be meant for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import psutil
+
+from napari_surfseg import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Event as Flag
+
+    from napari_surfseg.runs.folder import RunFolder
+
+__all__ = ["CommandSource"]
+
+#: A command sent a moment before the process was created, by a clock that is not exactly ours.
+CLOCK_TOLERANCE_SECONDS = 2.0
+
+
+class CommandSource:
+    """Give the trainer the commands that came since it last asked.
+
+    A watcher may send a command while the worker still loads its libraries, so
+    in a new run everything in the file counts. In a resumed one, what was sent
+    before this process was created was meant for an earlier worker: if nobody
+    answered it, it is refused now.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+    stop_requested : threading.Event
+        A signal came: a ``Stop`` is handed out, once.
+    emit : callable
+        Takes the refusals.
+    resume : bool
+        Whether an earlier worker was here.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        stop_requested: Flag,
+        emit: Callable[[events.Event], None],
+        *,
+        resume: bool,
+    ) -> None:
+        self._folder = folder
+        self._stop_requested = stop_requested
+        self._stop_given = False
+        self._emit = emit
+        self._reader = events.LineReader(folder.commands_path)
+        created = psutil.Process().create_time() - CLOCK_TOLERANCE_SECONDS
+        self._not_before = created if resume else float("-inf")
+        self._is_first = True
+
+    def __call__(self) -> list[events.Command]:
+        """Return the new commands, oldest first; never raises for a file in a bad state."""
+        try:
+            commands = events.read_commands(self._reader)
+        except OSError:  # a network disk that is away for a moment; the next call reads on
+            commands = []
+        if self._is_first:
+            self._is_first = False
+            self._refuse([item for item in commands if item.time < self._not_before])
+            commands = [item for item in commands if item.time >= self._not_before]
+        if self._stop_requested.is_set() and not self._stop_given:
+            self._stop_given = True
+            commands.append(events.Stop())
+        return commands
+
+    def _refuse(self, old: list[events.Command]) -> None:
+        if not old:
+            return
+        answered = _answered_ids(self._folder)
+        for command in old:
+            if command.id not in answered:
+                self._emit(
+                    events.CommandRefused(
+                        command_id=command.id,
+                        command=type(command).__name__,
+                        message="It was sent before this worker started.",
+                    )
+                )
+
+
+def _answered_ids(folder: RunFolder) -> set[str]:
+    found = set()
+    for line in events.LineReader(folder.events_path).read_lines():
+        if b'"command_id"' in line:
+            try:
+                found.add(json.loads(line)["command_id"])
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found

@@ -1,0 +1,224 @@
+"""The run folder: where everything of one training run lies."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+from napari_surfseg.config import Experiment, dump_experiment, load_experiment
+from napari_surfseg.errors import RunError
+from napari_surfseg.files import written_aside
+
+__all__ = ["RunFolder", "RunState", "find_new_run_path"]
+
+
+class RunState(Enum):
+    """What a run is doing, as a watcher can know it from the folder."""
+
+    NEW = "new"
+    """Configured; no worker has taken it yet."""
+    STARTING = "starting"
+    """A worker was launched and is loading its libraries or checking the volumes."""
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    VANISHED = "vanished"
+    """The worker is gone and never said that it ended: killed, or its machine went down."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a worker is at work on it."""
+        return self in {RunState.STARTING, RunState.RUNNING, RunState.PAUSED}
+
+
+class RunFolder:
+    """The files of one run, by name.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @property
+    def config_path(self) -> Path:
+        """The whole experiment, resolved."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment_path(self) -> Path:
+        """Versions, device, git revision and label hashes of the last worker."""
+        return self.path / "environment.json"
+
+    @property
+    def events_path(self) -> Path:
+        """What happened; the worker appends, everyone reads."""
+        return self.path / "events.jsonl"
+
+    @property
+    def commands_path(self) -> Path:
+        """What is asked; watchers append, the worker reads."""
+        return self.path / "commands.jsonl"
+
+    @property
+    def worker_path(self) -> Path:
+        """The lock: who works here now."""
+        return self.path / "worker.json"
+
+    @property
+    def log_path(self) -> Path:
+        """What the worker wrote for people."""
+        return self.path / "train.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of ``last.pt`` and ``best.pt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def previews(self) -> Path:
+        """Folder of live predictions and skeletons."""
+        return self.path / "previews"
+
+    @property
+    def labels_path(self) -> Path:
+        """Labels that live in the viewer."""
+        return self.path / "labels.zarr"
+
+    @property
+    def phantom(self) -> Path:
+        """Folder of the synthetic scroll, where the run makes its own data."""
+        return self.path / "phantom"
+
+    @property
+    def report_path(self) -> Path:
+        """The report, as Markdown."""
+        return self.path / "report.md"
+
+    @property
+    def report_folder(self) -> Path:
+        """Pictures of the report."""
+        return self.path / "report"
+
+    @property
+    def samples(self) -> Path:
+        """Pieces of validation data and their prediction, for the report's pictures.
+
+        The trainer writes ``validation_{i}_image.npy`` (uint8),
+        ``validation_{i}_labels.npy`` (uint8: 0 background, 1 surface, 2 ignore)
+        and ``validation_{i}_probabilities.npy`` (uint8, 0..255), each (Z, Y, X)
+        of one shape, at most about 64 x 256 x 256, and optionally
+        ``validation_{i}.json`` with ``image`` (the volume's name), ``origin``
+        and ``threshold``.
+        """
+        return self.report_folder / "samples"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Weights and optimizer of the last save; what resuming starts from."""
+        return self.checkpoints / "last.pt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The weights that scored best on the validation data."""
+        return self.checkpoints / "best.pt"
+
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return self.config_path.is_file()
+
+    def has_started(self) -> bool:
+        """Whether a worker ever wrote an event here."""
+        return self.events_path.exists() or self.last_checkpoint.exists()
+
+    def create(self, experiment: Experiment) -> RunFolder:
+        """Make the folder and write its ``config.yaml``.
+
+        Raises
+        ------
+        RunError
+            If the folder holds a run or anything else already, or cannot be made.
+        """
+        if self.exists():
+            raise RunError(
+                f"{self.path} already holds a run; continue it with --resume or choose "
+                "another folder.",
+                field="run_dir",
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(
+                f"{self.path} is a file; a run needs a folder of its own.", field="run_dir"
+            )
+        try:
+            if self.path.exists() and any(self.path.iterdir()):
+                raise RunError(
+                    f"The folder {self.path} is not empty and holds no run; a run needs a "
+                    "folder of its own.",
+                    field="run_dir",
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"The run folder {self.path} cannot be made: {error.strerror or error}.",
+                field="run_dir",
+            ) from None
+        self.write_experiment(experiment)
+        return self
+
+    def read_experiment(self) -> Experiment:
+        """Read ``config.yaml``.
+
+        Raises
+        ------
+        RunError
+            If the folder holds no run.
+        ConfigError
+            If its configuration was damaged.
+        """
+        if not self.exists():
+            what = "is no run folder (it has no config.yaml)"
+            raise RunError(
+                f"{self.path} {what if self.path.exists() else 'does not exist'}.",
+                field="run_dir",
+            )
+        return load_experiment(self.config_path)
+
+    def write_experiment(self, experiment: Experiment) -> None:
+        """Write or replace ``config.yaml``."""
+        with written_aside(self.config_path) as aside:
+            aside.write_text(dump_experiment(experiment), encoding="utf-8")
+
+    def state(self) -> RunState:
+        """Find out what the run is doing, by reading the folder once."""
+        from napari_surfseg.runs.follow import RunFollower
+
+        return RunFollower(self.path, steps=False).poll().state
+
+
+def find_new_run_path(name: str, parent: Path | None = None) -> Path:
+    """Return a folder for a new run of this name that is not taken: ``runs/NAME``, ``NAME_2``, ...
+
+    Parameters
+    ----------
+    name : str
+        The experiment's name; characters that a file system dislikes become ``_``.
+    parent : Path, optional
+        By default ``runs`` in the current folder.
+    """
+    parent = Path("runs") if parent is None else parent
+    allowed = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
+    stem = allowed.strip(".") or "run"
+    number = 1
+    while True:
+        path = parent / (stem if number == 1 else f"{stem}_{number}")
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return path
+        number += 1

@@ -1,0 +1,311 @@
+"""Watch a run from its folder, cheaply and without ever raising for the state of a file.
+
+A :class:`RunFollower` keeps its place in ``events.jsonl``; every
+:meth:`~RunFollower.poll` reads what was added, looks whether the worker lives,
+and returns a :class:`RunSnapshot`: all that a status line, a table or a pair of
+progress bars need. The new events come with it, for curves and layers.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_surfseg import events
+from napari_surfseg.errors import SurfsegError
+from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.lock import Worker, is_alive, read_worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["RunFollower", "RunSnapshot"]
+
+#: Looking a process up costs a few system calls; nobody notices a death a second later.
+LIVENESS_SECONDS = 1.0
+#: Most of a run's lines are steps, and they begin like this.
+STEP_LINE = b'{"kind":"StepFinished"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSnapshot:
+    """What is known of a run at one moment.
+
+    Attributes
+    ----------
+    state : RunState
+        What it is doing.
+    name : str
+        From its ``RunStarted``, its configuration, or the folder's name.
+    message : str
+        Why it failed or vanished, or the newest warning; empty if all is well.
+    epoch, step : int
+        The newest.
+    max_epochs : int, optional
+        None where only a time bounds the run.
+    progress : float
+        0 to 1.
+    steps_per_second, elapsed_seconds, seconds_left : float, optional
+        Rates and times of the training itself, pauses left out.
+    losses : dict
+        Raw terms of the newest epoch or step.
+    total, head_total, learning_rate : float, optional
+        The newest.
+    metrics, best_metrics : dict
+        Scores of the newest validation, and of the best one.
+    best_epoch : int, optional
+        When ``best.pt`` was written.
+    started : RunStarted, optional
+        The newest start: device, model, parameters, patch size, weights.
+    weights : dict
+        Loss weights in force.
+    preview : PreviewWritten, optional
+        The newest.
+    worker : Worker, optional
+        Who holds the folder, living or not.
+    new_events : tuple of Event
+        What came since the last poll.
+    """
+
+    state: RunState = RunState.NEW
+    name: str = ""
+    message: str = ""
+    epoch: int = 0
+    step: int = 0
+    max_epochs: int | None = None
+    max_minutes: float | None = None
+    progress: float = 0.0
+    steps_per_second: float | None = None
+    elapsed_seconds: float = 0.0
+    seconds_left: float | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    total: float | None = None
+    head_total: float | None = None
+    learning_rate: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    best_epoch: int | None = None
+    started: events.RunStarted | None = None
+    weights: dict[str, float] = field(default_factory=dict)
+    preview: events.PreviewWritten | None = None
+    worker: Worker | None = None
+    new_events: tuple[events.Event, ...] = ()
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether resuming makes sense: nobody is on it, and it was not finished."""
+        return self.state in {RunState.STOPPED, RunState.FAILED, RunState.VANISHED}
+
+
+class RunFollower:
+    """Follow one run.
+
+    Parameters
+    ----------
+    run_dir : path-like
+        The run folder; it need not exist yet.
+    steps : bool
+        Also read every single step. A table of runs does without all but the last.
+    max_bytes : int, optional
+        Read at most so much of the events at a poll, so that attaching to a long
+        run does not hold up a window; a few polls later it has caught up.
+    """
+
+    def __init__(
+        self, run_dir: str | Path, *, steps: bool = True, max_bytes: int | None = None
+    ) -> None:
+        self.folder = RunFolder(run_dir)
+        self._steps = steps
+        self._max_bytes = max_bytes
+        self._reader = events.LineReader(self.folder.events_path)
+        self._seen = RunSnapshot()
+        self._ending: events.Event | None = None
+        self._paused = False
+        self._liveness = _Liveness(self.folder.worker_path)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more events lie in the file than were read (with ``max_bytes``)."""
+        try:
+            return self.folder.events_path.stat().st_size > self._reader.offset
+        except OSError:
+            return False
+
+    def poll(self) -> RunSnapshot:
+        """Read what is new and say where the run is. Never raises, whatever the files hold."""
+        fresh = self._read()
+        seen = self._seen
+        for event in fresh:
+            seen = self._take(seen, event)
+        if not seen.name:
+            seen = replace(seen, name=self._find_name())
+        worker, alive = self._liveness.look()
+        state = self._judge(seen, worker, alive)
+        message = seen.message
+        if state is RunState.VANISHED:
+            message = self._explain_vanished(worker)
+        elif state is RunState.STARTING:
+            message = ""  # what an earlier worker said is over
+        self._seen = seen
+        return replace(seen, state=state, message=message, worker=worker, new_events=tuple(fresh))
+
+    def _read(self) -> list[events.Event]:
+        try:
+            lines = self._reader.read_lines(self._max_bytes)
+        except OSError:
+            return []
+        if not self._steps:
+            step_lines = [line for line in lines if line.startswith(STEP_LINE)]
+            skipped = set(map(id, step_lines[:-1]))
+            lines = [line for line in lines if id(line) not in skipped]
+        return events.parse_events(lines)
+
+    def _find_name(self) -> str:
+        try:
+            return self.folder.read_experiment().experiment.name
+        except (SurfsegError, OSError):
+            return self.folder.path.name
+
+    def _take(self, seen: RunSnapshot, event: events.Event) -> RunSnapshot:
+        """Bring a snapshot up to date with one event; damaged values are passed over."""
+        changes: dict[str, Any] = {}
+        match event:
+            case events.RunStarted():
+                self._ending, self._paused = None, False
+                changes = {
+                    "started": event,
+                    "name": event.name,
+                    "epoch": event.epoch,
+                    "max_epochs": event.max_epochs,
+                    "max_minutes": event.max_minutes,
+                    "weights": dict(event.loss_weights or {}),
+                    "message": "",
+                }
+            case events.StepFinished():
+                changes = {
+                    "epoch": event.epoch,
+                    "losses": event.losses or seen.losses,
+                    "total": event.total,
+                    "head_total": event.head_total,
+                    "learning_rate": event.learning_rate,
+                    "steps_per_second": event.steps_per_second,
+                    "elapsed_seconds": event.elapsed_seconds or seen.elapsed_seconds,
+                    "progress": event.progress or seen.progress,
+                    "seconds_left": _estimate_left(event),
+                }
+            case events.EpochFinished():
+                changes = {
+                    "epoch": event.epoch,
+                    "losses": event.losses or seen.losses,
+                    "total": event.total,
+                    "head_total": event.head_total,
+                    "learning_rate": event.learning_rate,
+                    "steps_per_second": event.steps_per_second,
+                    "elapsed_seconds": event.elapsed_seconds or seen.elapsed_seconds,
+                    "seconds_left": event.seconds_left,
+                }
+            case events.ValidationFinished():
+                changes = {"metrics": event.metrics or {}}
+                if event.is_best:
+                    changes |= {"best_metrics": event.metrics or {}, "best_epoch": event.epoch}
+            case events.PreviewWritten():
+                changes = {"preview": event}
+            case events.WarningIssued():
+                changes = {"message": event.message}
+            case events.RunPaused() | events.RunResumed():
+                self._paused = isinstance(event, events.RunPaused)
+            case events.CommandApplied():
+                changes = _read_applied(event, seen)
+            case events.RunCompleted() | events.RunStopped():
+                self._ending = event
+                changes = {"epoch": event.epoch, "seconds_left": None}
+                if isinstance(event, events.RunCompleted):
+                    changes["progress"] = 1.0
+            case events.RunFailed():
+                self._ending = event
+                changes = {"message": event.message, "seconds_left": None}
+        return replace(seen, step=max(seen.step, event.step or 0), **changes)
+
+    def _judge(self, seen: RunSnapshot, worker: Worker | None, alive: bool) -> RunState:
+        if self._ending is not None:
+            # The same worker may still be writing the report; a newer one is resuming the run.
+            if alive and worker is not None and worker.started > self._ending.time:
+                return RunState.STARTING
+            if isinstance(self._ending, events.RunCompleted):
+                return RunState.COMPLETED
+            if isinstance(self._ending, events.RunStopped):
+                return RunState.STOPPED
+            return RunState.FAILED
+        if alive and worker is not None:
+            if seen.started is None or worker.started > seen.started.time:
+                return RunState.STARTING
+            return RunState.PAUSED if self._paused else RunState.RUNNING
+        if worker is None and seen.started is None and seen.step == 0 and not self._has_begun():
+            return RunState.NEW
+        return RunState.VANISHED
+
+    def _has_begun(self) -> bool:
+        try:
+            return self.folder.events_path.stat().st_size > 0
+        except OSError:
+            return False
+
+    def _explain_vanished(self, worker: Worker | None) -> str:
+        who = f"The worker (process {worker.pid} on {worker.host})" if worker else "The worker"
+        last = self._last_log_line()
+        said = f' The last line of its log is "{last}".' if last else ""
+        return f"{who} is gone without having ended the run; it can be resumed.{said}"
+
+    def _last_log_line(self) -> str:
+        try:
+            with self.folder.log_path.open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 4096))
+                lines = file.read().decode("utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class _Liveness:
+    """Whether a worker lives, looked up at most once a second.
+
+    On another machine only the heartbeat tells. Its age is taken by the clock once,
+    and from then on by how long it has not moved: the two clocks may differ.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._looked = float("-inf")
+        self._answer: tuple[Worker | None, bool] = (None, False)
+        self._heartbeat: float | None = None
+        self._moved = 0.0
+
+    def look(self) -> tuple[Worker | None, bool]:
+        now = time.monotonic()
+        if now - self._looked >= LIVENESS_SECONDS:
+            self._looked = now
+            worker = read_worker(self._path)
+            self._answer = (worker, worker is not None and self._is_alive(worker, now))
+        return self._answer
+
+    def _is_alive(self, worker: Worker, now: float) -> bool:
+        if self._heartbeat is None:
+            self._moved = now - max(0.0, time.time() - worker.heartbeat)
+        elif self._heartbeat != worker.heartbeat:
+            self._moved = now
+        self._heartbeat = worker.heartbeat
+        return is_alive(worker, now=worker.heartbeat + now - self._moved)
+
+
+def _estimate_left(event: events.StepFinished) -> float | None:
+    if not event.progress or not event.elapsed_seconds or not 0 < event.progress <= 1:
+        return None
+    return float(event.elapsed_seconds * (1 - event.progress) / event.progress)
+
+
+def _read_applied(event: events.CommandApplied, seen: RunSnapshot) -> dict[str, Any]:
+    details = event.details or {}
+    if event.command == "SetLossWeights" and isinstance(details.get("weights"), dict):
+        return {"weights": seen.weights | details["weights"]}
+    return {name: details[name] for name in ("max_epochs", "max_minutes") if details.get(name)}

@@ -1,0 +1,88 @@
+"""Numbers and times as a person writes them, for the log, the tables and the report."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "align_columns",
+    "format_bytes",
+    "format_duration",
+    "format_number",
+    "format_percent",
+    "format_size",
+    "list_words",
+]
+
+
+def format_duration(seconds: float | None) -> str:
+    """Write a time span: ``4.2 s``, ``3 min 07 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    if seconds is None or not math.isfinite(seconds):
+        return "unknown"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def format_number(value: float | None, digits: int = 3) -> str:
+    """Write a loss or a score; a missing or non-finite value is a dash."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value != 0 and abs(value) < 10**-digits / 2:
+        return f"{value:.1e}"
+    return f"{value:.{digits}f}"
+
+
+def format_percent(share: float | None) -> str:
+    """Write a share as a percentage with a sensible number of digits."""
+    if share is None or not math.isfinite(share):
+        return "–"
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 99.95 or percent == 0 else f"{percent:.1f} %"
+
+
+def format_bytes(num_bytes: float) -> str:
+    """Write a size in memory or on disk: ``512 B``, ``12.5 MiB``, ``3.1 GiB``."""
+    size = float(num_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} TiB"
+
+
+def format_size(size: Sequence[int]) -> str:
+    """Write a size in voxels: ``64 × 128 × 128``."""
+    return " × ".join(str(edge) for edge in size)
+
+
+def list_words(words: Sequence[str], last: str = "and") -> str:
+    """Join words as a sentence does: ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def align_columns(rows: Sequence[Sequence[str]], *, numbers: frozenset[int] | set[int]) -> str:
+    """Lay rows out in columns for a terminal, the columns in ``numbers`` to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
