@@ -1,0 +1,60 @@
+# `make test` and `make demo` set everything up themselves; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Remembers that .venv matches these files, so that set-up is skipped the next time.
+READY := $(VENV)/.ready
+BENCHMARKS := $(wildcard benchmarks/*.py)
+
+export QT_API ?= pyqt6
+
+.PHONY: help setup test test-all lint format demo docs benchmarks clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo        the main job on a synthetic scroll, start to end"
+	@echo "make test        lint, types, imports and the quick tests"
+	@echo "make test-all    the same with the slow tests"
+	@echo "make lint        ruff, mypy and import-linter only"
+	@echo "make format      let ruff mend and format the code"
+	@echo "make docs        redraw the pictures of the documentation"
+	@echo "make benchmarks  run every benchmark and record its figures (an hour)"
+	@echo "make clean       remove .venv, caches and build outputs"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt tools/set_up.sh
+	@PYTHON="$(PYTHON)" tools/set_up.sh
+	@touch $@
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	tools/with_display.sh $(BIN)/python -m pytest
+
+test-all: lint
+	tools/with_display.sh $(BIN)/python -m pytest -m "slow or not slow"
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: $(READY)
+	$(BIN)/surfseg demo
+
+docs: $(READY)
+	tools/with_display.sh $(BIN)/python docs/make_screenshots.py
+
+benchmarks: $(READY)
+	@set -e; for script in $(BENCHMARKS); do \
+		echo "== $$script"; tools/with_display.sh $(BIN)/python $$script --record; done
+
+clean:
+	rm -rf $(VENV) build dist demo_run .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
