@@ -1,0 +1,200 @@
+"""Decoded chunks kept in memory: least recently used go first, bounded in bytes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CacheStats", "VolumeCache"]
+
+_Key: TypeAlias = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """What a cache has done so far.
+
+    Attributes
+    ----------
+    hits, misses : int
+        Chunks found, and chunks that had to be decoded. A chunk that another
+        thread was already decoding counts as found.
+    evictions : int
+        Chunks dropped to stay within the bound.
+    num_bytes, max_bytes : int
+        Held now, and at most.
+    """
+
+    hits: int
+    misses: int
+    evictions: int
+    num_bytes: int
+    max_bytes: int
+
+    def as_dict(self) -> dict[str, int]:
+        """For events and logs."""
+        return asdict(self)
+
+
+class _Pending:
+    """A chunk that one thread decodes and others may wait for."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.chunk: VoxelArray | None = None
+        self.error: BaseException | None = None
+
+
+class VolumeCache:
+    """Chunks of any number of volumes; safe to use from many threads.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Bound on the decoded bytes held. A chunk larger than this is never kept.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes must not be negative, not {max_bytes}")
+        self._max_bytes = int(max_bytes)
+        self._lock = threading.Lock()
+        self._chunks: OrderedDict[_Key, VoxelArray] = OrderedDict()
+        self._pending: dict[_Key, _Pending] = {}
+        self._num_bytes = 0
+        self._hits = 0
+        self._misses = 0
+        self._evictions = 0
+
+    def read(self, volume: Volume, start: Index3, stop: Index3) -> VoxelArray:
+        """Read a box inside a volume, decoding only the chunks that are not held.
+
+        Takes and gives what :meth:`Volume.read` does.
+        """
+        if not all(0 <= a <= b <= n for a, b, n in zip(start, stop, volume.shape, strict=True)):
+            raise ValueError(f"box {start} to {stop} does not lie in {volume.shape}")
+        if math.prod(volume.chunks) * volume.dtype.itemsize > self._max_bytes:
+            with self._lock:
+                self._misses += 1
+            return volume.read(start, stop)  # only what is asked for, not whole chunks
+        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
+        out = np.empty(shape, dtype=volume.dtype)
+        for index in _chunks_under(start, stop, volume.chunks):
+            chunk = self.get_chunk(volume, index)
+            corner = [i * size for i, size in zip(index, volume.chunks, strict=True)]
+            place, piece = [], []
+            for a, b, lo, size in zip(start, stop, corner, chunk.shape, strict=True):
+                first, last = max(a, lo), min(b, lo + size)
+                place.append(slice(first - a, last - a))
+                piece.append(slice(first - lo, last - lo))
+            out[tuple(place)] = chunk[tuple(piece)]
+        return out
+
+    def get_chunk(self, volume: Volume, index: Index3) -> VoxelArray:
+        """One chunk, read-only, by its place in the volume's grid of chunks."""
+        key = (volume.key, *index)
+        with self._lock:
+            chunk = self._chunks.get(key)
+            if chunk is not None:
+                self._chunks.move_to_end(key)
+                self._hits += 1
+                return chunk
+            pending = self._pending.get(key)
+            if pending is None:
+                mine = self._pending[key] = _Pending()
+                self._misses += 1
+            else:
+                self._hits += 1
+        if pending is not None:
+            pending.done.wait()
+            if pending.error is not None:
+                raise pending.error
+            assert pending.chunk is not None  # noqa: S101 - set before `done`
+            return pending.chunk
+        return self._decode(volume, key, mine)
+
+    def _decode(self, volume: Volume, key: _Key, pending: _Pending) -> VoxelArray:
+        start = tuple(i * size for i, size in zip(key[1:], volume.chunks, strict=True))
+        stop = tuple(
+            min(a + size, n) for a, size, n in zip(start, volume.chunks, volume.shape, strict=True)
+        )
+        try:
+            chunk = volume.read((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+            chunk.setflags(write=False)
+            pending.chunk = chunk
+        except BaseException as error:
+            pending.error = error
+            raise
+        finally:
+            with self._lock:
+                del self._pending[key]
+                if pending.chunk is not None:
+                    self._keep(key, pending.chunk)
+            pending.done.set()
+        return chunk
+
+    def _keep(self, key: _Key, chunk: VoxelArray) -> None:
+        """Insert a chunk, dropping the oldest first; the lock is held."""
+        if chunk.nbytes > self._max_bytes:
+            return
+        while self._num_bytes + chunk.nbytes > self._max_bytes:
+            _, oldest = self._chunks.popitem(last=False)
+            self._num_bytes -= oldest.nbytes
+            self._evictions += 1
+        self._chunks[key] = chunk
+        self._num_bytes += chunk.nbytes
+
+    def view(self, volume: Volume) -> Volume:
+        """Give the same volume, read through this cache."""
+        return _CachedVolume(volume, self)
+
+    def clear(self) -> None:
+        """Drop every chunk; the counts stay."""
+        with self._lock:
+            self._chunks.clear()
+            self._num_bytes = 0
+
+    def stats(self) -> CacheStats:
+        """Count what happened so far."""
+        with self._lock:
+            return CacheStats(
+                self._hits, self._misses, self._evictions, self._num_bytes, self._max_bytes
+            )
+
+
+class _CachedVolume(Volume):
+    def __init__(self, volume: Volume, cache: VolumeCache) -> None:
+        super().__init__(
+            source=volume.source,
+            name=volume.name,
+            shape=volume.shape,
+            dtype=volume.dtype,
+            spacing=volume.spacing if volume.spacing_known else None,
+            units=volume.units,
+            chunks=volume.chunks,
+        )
+        self._volume = volume
+        self._cache = cache
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        return self._cache.read(self._volume, start, stop)
+
+
+def _chunks_under(start: Index3, stop: Index3, chunks: Index3) -> Iterator[Any]:
+    return itertools.product(
+        *(
+            range(a // size, -(-b // size)) if b > a else range(0)
+            for a, b, size in zip(start, stop, chunks, strict=True)
+        )
+    )

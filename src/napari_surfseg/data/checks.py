@@ -1,0 +1,355 @@
+"""Pairs of image and labels, opened and checked before a run starts.
+
+Every fault is one sentence that names the file and, for a window, the setting.
+A volume smaller than a patch is no fault: its patches are padded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_surfseg.config import ValidationSlab
+from napari_surfseg.data.census import LabelCensus, restrict_census, take_census
+from napari_surfseg.data.labels import describe_unknown, require_label_dtype
+from napari_surfseg.data.split import find_gap, split_box
+from napari_surfseg.data.targets import TargetVolume, UInt8Volume
+from napari_surfseg.data.volume import open_volume
+from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
+
+if TYPE_CHECKING:
+    from napari_surfseg.config import Data, Labels, Pair
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.data.volume import Box, Spacing3, Volume
+
+__all__ = ["CheckedPair", "check_pair", "open_pairs"]
+
+#: Relative difference up to which two voxel sizes count as the same: headers are rounded.
+SPACING_TOLERANCE = 0.01
+#: The same between volumes of one run, which may come from different scans.
+RUN_SPACING_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class CheckedPair:
+    """An image and its labels that fit each other and can be learned from.
+
+    Attributes
+    ----------
+    image, labels : Volume
+        As stored.
+    mapping : Labels
+        Meaning of the label values.
+    void_value : float or None
+        Image value whose voxels are ignored.
+    roi : (start, stop)
+        The part to use, in voxels; nothing outside it is read.
+    role : str
+        ``train`` or ``validation``.
+    census : LabelCensus
+        Where its surface and background voxels lie.
+    notes : tuple of str
+        Sentences a person should know that are no faults.
+    """
+
+    image: Volume
+    labels: Volume
+    mapping: Labels
+    void_value: float | None
+    roi: Box
+    role: Literal["train", "validation"]
+    census: LabelCensus = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.image.name
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Extent of the part in use."""
+        (z0, y0, x0), (z1, y1, x1) = self.roi
+        return z1 - z0, y1 - y0, x1 - x0
+
+    @property
+    def spacing(self) -> Spacing3:
+        """Voxel size, the image's."""
+        return self.image.spacing
+
+    @property
+    def foreground_fraction(self) -> float:
+        """Surface voxels among all voxels of the part in use."""
+        return self.census.num_foreground / self.census.num_visited
+
+    @property
+    def ignored_fraction(self) -> float:
+        """Voxels that are not supervised among all voxels of the part in use."""
+        return self.census.num_ignored / self.census.num_visited
+
+    def open_targets(self) -> Volume:
+        """Open the labels as 0, 1 and 2, void voxels ignored; the whole volume, not the part."""
+        return TargetVolume(self.labels, self.mapping, image=self.image, void_value=self.void_value)
+
+    def open_image(self, intensity: Intensity) -> Volume:
+        """Open the image as uint8; the whole volume, not the part."""
+        return UInt8Volume(self.image, intensity)
+
+    def as_row(self) -> dict[str, Any]:
+        """For the event that tells which volumes are used."""
+        return {
+            "image": self.image.source,
+            "labels": self.labels.source,
+            "role": self.role,
+            "shape": list(self.shape),
+            "roi": [list(self.roi[0]), list(self.roi[1])],
+            "spacing": list(self.spacing),
+            "units": self.image.units,
+            "foreground_fraction": self.foreground_fraction,
+            "ignored_fraction": self.ignored_fraction,
+        }
+
+
+def open_pairs(data: Data) -> tuple[list[CheckedPair], list[CheckedPair]]:
+    """Open and check everything a run needs.
+
+    Parameters
+    ----------
+    data : Data
+        The section of the configuration.
+
+    Returns
+    -------
+    train, validation : list of CheckedPair
+        Where no validation pair is named, slabs of the training volumes.
+
+    Raises
+    ------
+    DataError, LabelError, ConfigError
+        One sentence for the first fault found.
+    """
+    if not data.train:
+        raise ConfigError(
+            "data.train names no volumes; list at least one pair such as "
+            "{image: a.tif, labels: a_labels.tif}.",
+            field="data.train",
+        )
+    train = [
+        check_pair(pair, data, role="train", field=f"data.train.{i}")
+        for i, pair in enumerate(data.train)
+    ]
+    if isinstance(data.validation, ValidationSlab):
+        train, validation = _split_all(train, data.validation)
+    else:
+        validation = [
+            check_pair(pair, data, role="validation", field=f"data.validation.{i}")
+            for i, pair in enumerate(data.validation)
+        ]
+    _check_together([*train, *validation])
+    return train, validation
+
+
+def check_pair(
+    pair: Pair, data: Data, *, role: Literal["train", "validation"], field: str
+) -> CheckedPair:
+    """Open one pair and check it.
+
+    Parameters
+    ----------
+    pair : Pair
+        Paths and region.
+    data : Data
+        Label meanings, void value and spacing.
+    role : str
+        ``train`` or ``validation``.
+    field : str
+        Dotted key of the pair, for sentences.
+    """
+    image = _open(pair.image, data, f"{field}.image")
+    labels = _open(pair.labels, data, f"{field}.labels")
+    return check_volumes(image, labels, data, role=role, field=field, roi=pair.roi)
+
+
+def check_volumes(
+    image: Volume,
+    labels: Volume,
+    data: Data,
+    *,
+    role: Literal["train", "validation"],
+    field: str = "data.train.0",
+    roi: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None = None,
+) -> CheckedPair:
+    """Check an image and labels that are already open; see :func:`check_pair`."""
+    try:
+        require_label_dtype(labels.dtype, labels.source)
+    except LabelError as error:
+        error.field = f"{field}.labels"
+        raise
+    if image.shape != labels.shape:
+        raise DataError(
+            f"{image.source} has shape {_by(image.shape)} but its labels {labels.source} have "
+            f"{_by(labels.shape)}; both must be the same.",
+            field=f"{field}.labels",
+        )
+    _check_pair_spacing(image, labels, field)
+    box = _box_of(roi, image, field)
+    census = take_census(labels, data.labels, image=image, void_value=data.void_value, box=box)
+    _check_census(census, image, labels, data, field)
+    return CheckedPair(image, labels, data.labels, data.void_value, box, role, census)
+
+
+def _open(source: str, data: Data, field: str) -> Volume:
+    try:
+        return open_volume(source, spacing=data.spacing)
+    except SurfsegError as error:
+        error.field = error.field or field
+        raise
+
+
+def _check_pair_spacing(image: Volume, labels: Volume, field: str) -> None:
+    if not labels.spacing_known or not image.spacing_known:
+        if labels.spacing_known:  # only the labels' file says
+            image.spacing, image.units, image.spacing_known = labels.spacing, labels.units, True
+        return
+    if image.units == labels.units and not _alike(image.spacing, labels.spacing, SPACING_TOLERANCE):
+        raise DataError(
+            f"{image.source} has voxel size {_sizes(image.spacing)} but its labels "
+            f"{labels.source} have {_sizes(labels.spacing)}; both must be the same, or "
+            "data.spacing must say which.",
+            field=f"{field}.labels",
+        )
+
+
+def _box_of(
+    roi: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None, image: Volume, field: str
+) -> Box:
+    if roi is None:
+        return image.box
+    if any(stop > size for (_, stop), size in zip(roi, image.shape, strict=True)):
+        raise ConfigError(
+            f"{field}.roi is {[list(span) for span in roi]}, which reaches beyond the shape "
+            f"{_by(image.shape)} of {image.source}.",
+            field=f"{field}.roi",
+        )
+    (z0, z1), (y0, y1), (x0, x1) = roi
+    return (z0, y0, x0), (z1, y1, x1)
+
+
+def _check_census(
+    census: LabelCensus, image: Volume, labels: Volume, data: Data, field: str
+) -> None:
+    if census.num_nonfinite:
+        raise DataError(
+            f"{image.source} holds {census.num_nonfinite:,} NaN or infinite voxels, one at "
+            f"{census.nonfinite_voxel}; replace them, or set data.void_value if they mean outside "
+            "the scan.",
+            field=f"{field}.image",
+        )
+    if census.unknown:
+        raise LabelError(
+            describe_unknown(labels.source, census.unknown, data.labels), field="data.labels"
+        )
+    meaning = (
+        f"foreground {list(data.labels.foreground)}, background {list(data.labels.background)}, "
+        f"ignore {list(data.labels.ignore)}"
+    )
+    if not census.num_supervised:
+        void = " or void in the image" if census.num_void else ""
+        raise LabelError(
+            f"{labels.source} has no annotated voxels: all {census.num_visited:,} looked at are "
+            f"ignored{void} (data.labels says {meaning}).",
+            field=f"{field}.labels",
+        )
+    for what, count, key in (
+        ("surface", census.num_foreground, "foreground"),
+        ("background", census.num_background, "background"),
+    ):
+        if not count:
+            raise LabelError(
+                f"{labels.source} has no {what} voxels, so there is nothing to tell apart; label "
+                f"some, or change data.labels.{key} (data.labels says {meaning}).",
+                field=f"{field}.labels",
+            )
+
+
+def _split_all(
+    pairs: list[CheckedPair], slab: ValidationSlab
+) -> tuple[list[CheckedPair], list[CheckedPair]]:
+    train: list[CheckedPair] = []
+    validation: list[CheckedPair] = []
+    for pair in pairs:
+        split = split_box(pair.roi, pair.census.planes, fraction=slab.fraction, gap=slab.gap)
+        if split is None:
+            # Its annotation sits in one place. It still teaches, if others can be scored on.
+            note = f"{pair.labels.source} cannot be cut in two, so all of it is used for training."
+            train.append(replace(pair, notes=(*pair.notes, note)))
+            continue
+        train.append(_part(pair, split.train, "train"))
+        validation.append(_part(pair, split.validation, "validation"))
+    if validation:
+        return train, validation
+    first = pairs[0]
+    extent = max(first.shape)
+    gap = find_gap(extent) if slab.gap is None else slab.gap
+    if slab.gap is not None and round(slab.fraction * extent) + gap >= extent:
+        raise ConfigError(
+            f"data.validation.gap is {gap}, but the longest axis of {first.image.source} has only "
+            f"{extent} voxels, of which validation takes {max(1, round(slab.fraction * extent))}; "
+            "no voxel is left to train on.",
+            field="data.validation.gap",
+        )
+    raise LabelError(
+        f"{first.labels.source} cannot be cut into a part to train on and a slab of "
+        f"{slab.fraction:.0%} to validate on that both hold surface and background voxels; label "
+        "more places, or name a validation pair in data.validation.",
+        field="data.validation",
+    )
+
+
+def _part(pair: CheckedPair, box: Box, role: Literal["train", "validation"]) -> CheckedPair:
+    census = restrict_census(
+        pair.census,
+        box,
+        pair.labels,
+        pair.mapping,
+        image=pair.image,
+        void_value=pair.void_value,
+    )
+    return replace(pair, roi=box, role=role, census=census)
+
+
+def _check_together(pairs: list[CheckedPair]) -> None:
+    """Refuse volumes that cannot share one run."""
+    first = pairs[0]
+    for pair in pairs[1:]:
+        if (pair.image.dtype == "uint8") != (first.image.dtype == "uint8"):
+            raise DataError(
+                f"{first.image.source} holds {first.image.dtype} and {pair.image.source} "
+                f"{pair.image.dtype} values; the images of one run must all be uint8, or none.",
+                field="data.train",
+            )
+        if (
+            pair.image.spacing_known
+            and first.image.spacing_known
+            and pair.image.units == first.image.units
+            and not _alike(first.spacing, pair.spacing, RUN_SPACING_TOLERANCE)
+        ):
+            raise DataError(
+                f"{first.image.source} has voxel size {_sizes(first.spacing)} and "
+                f"{pair.image.source} {_sizes(pair.spacing)}; the volumes of one run must agree to "
+                f"{RUN_SPACING_TOLERANCE:.0%}, or data.spacing must be set for all.",
+                field="data.spacing",
+            )
+
+
+def _alike(first: Spacing3, second: Spacing3, tolerance: float) -> bool:
+    return all(math.isclose(a, b, rel_tol=tolerance) for a, b in zip(first, second, strict=True))
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
+def _sizes(spacing: Spacing3) -> str:
+    return " x ".join(f"{size:g}" for size in spacing)

@@ -1,0 +1,83 @@
+"""Levels of an OME-Zarr group and their voxel sizes (versions 0.1 to 0.5)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Level", "read_levels"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of a multiscale image.
+
+    Attributes
+    ----------
+    path : str
+        Of the array inside the group.
+    scale : tuple of float or None
+        Voxel size along every axis of the array; None where it is not given.
+    units : str or None
+        Unit of the last axis.
+    """
+
+    path: str
+    scale: tuple[float, ...] | None
+    units: str | None
+
+
+def read_levels(attributes: dict[str, Any]) -> list[Level]:
+    """Levels named in a group's attributes, finest first; empty if it is no OME-Zarr.
+
+    Damaged or missing parts are passed over: a wrong scale must not keep the
+    voxels from being read.
+    """
+    ome = attributes.get("ome")
+    holder = ome if isinstance(ome, dict) else attributes
+    multiscales = holder.get("multiscales")
+    if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
+        return []
+    image = multiscales[0]
+    common = _scale(image.get("coordinateTransformations"))
+    levels = []
+    for dataset in image.get("datasets") or []:
+        if not isinstance(dataset, dict) or not isinstance(dataset.get("path"), str):
+            continue
+        own = _scale(dataset.get("coordinateTransformations"))
+        levels.append(Level(dataset["path"].strip("/"), _product(common, own), _unit(image)))
+    return levels
+
+
+def _scale(transformations: Any) -> tuple[float, ...] | None:
+    """Product of all scale transformations in a list."""
+    total: tuple[float, ...] | None = None
+    for one in transformations if isinstance(transformations, list) else []:
+        if isinstance(one, dict) and one.get("type") == "scale":
+            values = one.get("scale")
+            if isinstance(values, list) and all(_is_positive(value) for value in values):
+                total = _product(total, tuple(float(value) for value in values))
+    return total
+
+
+def _product(
+    first: tuple[float, ...] | None, second: tuple[float, ...] | None
+) -> tuple[float, ...] | None:
+    if first is None or second is None:
+        return first or second
+    if len(first) != len(second):
+        return second
+    return tuple(a * b for a, b in zip(first, second, strict=True))
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def _unit(image: dict[str, Any]) -> str | None:
+    axes = image.get("axes")
+    if isinstance(axes, list) and axes and isinstance(axes[-1], dict):
+        unit = axes[-1].get("unit")
+        return unit if isinstance(unit, str) else None
+    return None

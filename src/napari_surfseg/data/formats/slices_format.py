@@ -1,0 +1,164 @@
+"""A folder of slices, one image file each, in the natural order of their names."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+
+from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+from napari_surfseg.errors import DataError, SurfsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["natural_key", "open_slices"]
+
+TIFF = (".tif", ".tiff")
+CODECS = {".png": "png_decode", ".jp2": "jpeg2k_decode", ".j2k": "jpeg2k_decode"}
+
+
+def open_slices(folder: Path, *, source: str) -> Volume:
+    """Open a folder whose image files are the slices of one volume.
+
+    Files that are no images, and hidden ones, are passed over.
+
+    Raises
+    ------
+    DataError
+        If there are no images, images of several formats, or images that
+        differ in size or type.
+    """
+    paths = sorted(
+        (
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in (*TIFF, *CODECS)
+            and not path.name.startswith(".")
+            and path.is_file()
+        ),
+        key=lambda path: natural_key(path.name),
+    )
+    if not paths:
+        raise DataError(
+            f"The folder {source} holds no TIFF, PNG or JPEG 2000 slices and is no zarr; there is "
+            "nothing to open."
+        )
+    kinds = Counter(_kind(path) for path in paths)
+    if len(kinds) > 1:
+        found = " and ".join(f"{count} {kind} files" for kind, count in sorted(kinds.items()))
+        raise DataError(f"The folder {source} holds {found}; its slices must be of one format.")
+    with ThreadPoolExecutor(4, thread_name_prefix="headers") as pool:
+        headers = list(pool.map(_read_header, paths))
+    common = Counter(headers).most_common(1)[0][0]
+    for path, header in zip(paths, headers, strict=True):
+        if header != common:
+            raise DataError(
+                f"The slice {path} is {_about(header)}, but the others in its folder are "
+                f"{_about(common)}; all must be the same."
+            )
+    return _SlicesVolume(paths, common, source=source)
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key under which slice_2 comes before slice_10."""
+    parts = re.split(r"(\d+)", name.lower())
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
+
+
+class _SlicesVolume(Volume):
+    """Slices decoded one by one."""
+
+    def __init__(
+        self, paths: Sequence[Path], header: tuple[tuple[int, ...], str], *, source: str
+    ) -> None:
+        shape, dtype = header
+        super().__init__(
+            source=source,
+            shape=(len(paths), *shape),
+            dtype=dtype,
+            chunks=(1, *shape),
+        )
+        self._paths = paths
+        self._lock = threading.Lock()
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        out = np.empty([b - a for a, b in zip(start, stop, strict=True)], dtype=self.dtype)
+        for z in range(start[0], stop[0]):
+            page = _decode(self._paths[z])
+            if page.shape != self.shape[1:]:
+                raise DataError(f"The slice {self._paths[z]} changed its shape to {page.shape}.")
+            out[z - start[0]] = page[start[1] : stop[1], start[2] : stop[2]]
+        return out
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return "TIFF" if suffix in TIFF else "PNG" if suffix == ".png" else "JPEG 2000"
+
+
+def _decode(path: Path) -> VoxelArray:
+    try:
+        if path.suffix.lower() in TIFF:
+            page = tifffile.imread(path)
+        else:
+            page = getattr(imagecodecs, CODECS[path.suffix.lower()])(path.read_bytes())
+    except Exception as error:
+        # Decoders meet damaged files with exceptions of many kinds.
+        raise DataError(
+            f"The slice {path} cannot be read; it seems to be damaged or incomplete."
+        ) from error
+    return np.asarray(page)
+
+
+def _read_header(path: Path) -> tuple[tuple[int, ...], str]:
+    """Shape and type of a slice, without decoding it where that is possible."""
+    try:
+        if path.suffix.lower() in TIFF:
+            with tifffile.TiffFile(path) as tiff:
+                series = tiff.series[0]
+                shape, dtype = tuple(series.shape), np.dtype(series.dtype)
+        elif path.suffix.lower() == ".png":
+            shape, dtype = _png_header(path)
+        else:
+            page = _decode(path)
+            shape, dtype = page.shape, page.dtype
+    except SurfsegError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"The slice {path} cannot be read; it seems to be damaged or incomplete."
+        ) from error
+    if len(shape) == 3 and shape[-1] in (2, 3, 4):
+        raise DataError(f"The slice {path} is a colour image; one grey channel is needed.")
+    if len(shape) != 2:
+        raise DataError(
+            f"The slice {path} has shape {_by(shape)}; a slice must be a single grey image."
+        )
+    return shape, dtype.str
+
+
+def _png_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with path.open("rb") as file:
+        head = file.read(26)
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 26:
+        raise ValueError("not a PNG file")
+    wide, high = (int.from_bytes(head[i : i + 4], "big") for i in (16, 20))
+    depth, colour = head[24], head[25]
+    shape = (high, wide) if colour == 0 else (high, wide, 3)
+    return shape, np.dtype(np.uint16 if depth == 16 else np.uint8)
+
+
+def _about(header: tuple[tuple[int, ...], str]) -> str:
+    return f"{_by(header[0])} {np.dtype(header[1]).name}"
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(str(size) for size in shape)

@@ -1,0 +1,195 @@
+"""TIFF stacks: mapped into memory where they lie in one piece, else decoded strip by strip.
+
+::
+
+    series ──┬── uncompressed, contiguous ── numpy.memmap ── ArrayVolume
+             └── compressed, tiled, spread ── _TiffVolume: only the strips or
+                                              tiles under a box are decoded
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_surfseg.data.formats.tiff_metadata import read_tiff_spacing
+from napari_surfseg.data.volume import ArrayVolume, Index3, Volume, VoxelArray, require_volume_shape
+from napari_surfseg.errors import DataError, SurfsegError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["open_tiff"]
+
+#: Strips and small pages are decoded together until a chunk has about this size:
+#: below it the bookkeeping per chunk costs more than the decoding.
+CHUNK_BYTES = 2**18
+
+# What is wrong with a file is said once, in our sentence, not also in tifffile's log.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+
+def open_tiff(path: Path, *, source: str) -> Volume:
+    """Open a TIFF stack; spacing from ImageJ, OME or resolution metadata.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or does not hold one Z, Y, X volume.
+    """
+    tiff = None
+    try:
+        tiff = tifffile.TiffFile(path)
+        return _open_series(tiff, path, source)
+    except SurfsegError:
+        _close(tiff)
+        raise
+    except Exception as error:
+        # tifffile meets damaged files with many kinds of exceptions.
+        _close(tiff)
+        raise DataError(
+            f"{source} is not a readable TIFF file; it seems to be damaged or incomplete."
+        ) from error
+
+
+def _close(tiff: Any) -> None:
+    if tiff is not None:
+        with contextlib.suppress(OSError):
+            tiff.close()
+
+
+def _open_series(tiff: Any, path: Path, source: str) -> Volume:
+    if not tiff.series:
+        raise DataError(f"{source} holds no images.")
+    series = tiff.series[0]
+    keyframe = series.keyframe
+    colours = int(keyframe.samplesperpixel)
+    if keyframe.photometric == 3 or colours > 1 or series.axes.endswith("S"):
+        raise DataError(
+            f"{source} is a colour image with shape {' x '.join(map(str, series.shape))}; one "
+            "grey channel with axes Z, Y, X is needed."
+        )
+    shape = require_volume_shape(_shape_without_singletons(series), source)
+    spacing, units = read_tiff_spacing(tiff)
+    offset = series.dataoffset
+    if offset is not None and keyframe.is_memmappable:
+        dtype = np.dtype(tiff.byteorder + series.dtype.char)
+        tiff.close()
+        if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
+            raise DataError(f"{source} is cut short: it ends before the last slice.")
+        array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+        return ArrayVolume(array, name=path.name, source=source, spacing=spacing, units=units)
+    pages = [page for page in series.pages if page is not None]
+    if len(pages) != shape[0] or tuple(keyframe.shape) != shape[1:]:
+        if len(pages) == 1 and keyframe.imagedepth == shape[0]:
+            raise DataError(
+                f"{source} stores its volume as one three-dimensional page, which cannot be read "
+                "in parts; save it as one page a slice."
+            )
+        raise DataError(
+            f"{source} has {len(series.pages)} readable pages of {tuple(keyframe.shape)} for a "
+            f"volume of shape {shape}; one page a slice is needed."
+        )
+    return _TiffVolume(
+        tiff, pages, shape, name=path.name, source=source, spacing=spacing, units=units
+    )
+
+
+def _shape_without_singletons(series: Any) -> tuple[int, ...]:
+    """Shape with time and channel axes of length one left out, wherever they stand."""
+    axes = zip(series.axes, series.shape, strict=True)
+    kept = tuple(size for axis, size in axes if not (axis in "TCSHR" and size == 1))
+    return kept if len(kept) >= 3 else tuple(series.shape)
+
+
+class _TiffVolume(Volume):
+    """A stack of pages of which only the strips or tiles under a box are decoded."""
+
+    def __init__(
+        self, tiff: Any, pages: list[Any], shape: Index3, *, source: str, **about: Any
+    ) -> None:
+        keyframe = pages[0].keyframe
+        self._tiff = tiff
+        self._keyframe = keyframe
+        self._segment = (
+            (int(keyframe.tilelength), int(keyframe.tilewidth))
+            if keyframe.is_tiled
+            else (min(int(keyframe.rowsperstrip), shape[1]), shape[2])
+        )
+        self._segments_across = math.ceil(shape[2] / self._segment[1])
+        # Copied out of the pages: a page is a large object, and its tags are not needed any more.
+        self._offsets = [tuple(page.dataoffsets) for page in pages]
+        self._counts = [tuple(page.databytecounts) for page in pages]
+        self._lock = threading.Lock()
+        super().__init__(
+            source=source,
+            shape=shape,
+            dtype=keyframe.dtype,
+            chunks=_chunk_shape(shape, self._segment, np.dtype(keyframe.dtype).itemsize),
+            **about,
+        )
+        expected = math.ceil(shape[1] / self._segment[0]) * self._segments_across
+        if any(len(offsets) != expected for offsets in self._offsets):
+            raise DataError(f"{source} seems to be damaged: a page lacks some of its strips.")
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        out = np.zeros([b - a for a, b in zip(start, stop, strict=True)], dtype=self.dtype)
+        high, wide = self._segment
+        rows = range(start[1] // high, math.ceil(stop[1] / high))
+        columns = range(start[2] // wide, math.ceil(stop[2] / wide))
+        for z in range(start[0], stop[0]):
+            for row in rows:
+                for column in columns:
+                    piece = self._decode(z, row * self._segments_across + column)
+                    if piece is None:
+                        continue  # a sparse file: nothing stored means zero
+                    _paste(piece, out[z - start[0]], (row * high, column * wide), start[1:])
+        return out
+
+    def _decode(self, z: int, index: int) -> VoxelArray | None:
+        offset, count = self._offsets[z][index], self._counts[z][index]
+        if count == 0:
+            return None
+        handle = self._tiff.filehandle
+        with self._lock:
+            handle.seek(offset)
+            data = handle.read(count)
+        if len(data) != count:
+            raise DataError(f"{self.source} is cut short: it ends within slice {z}.")
+        piece, _, shape = self._keyframe.decode(data, index, jpegtables=self._keyframe.jpegtables)
+        if piece is None:
+            return None
+        # (depth, rows, columns, samples); strips at the lower edge are shorter.
+        return np.asarray(piece).reshape(shape)[0, :, :, 0]
+
+
+def _chunk_shape(shape: Index3, segment: tuple[int, int], itemsize: int) -> Index3:
+    """Whole segments, as many in a row, rows and pages as make a chunk of a useful size."""
+    high, wide = segment
+    depth = 1
+    while wide < shape[2] and high * wide * itemsize < CHUNK_BYTES:
+        wide *= 2
+    while high < shape[1] and high * wide * itemsize < CHUNK_BYTES:
+        high *= 2
+    while depth < min(64, shape[0]) and depth * high * wide * itemsize < CHUNK_BYTES:
+        depth *= 2
+    return depth, high, wide
+
+
+def _paste(
+    piece: VoxelArray, page: VoxelArray, corner: tuple[int, int], origin: tuple[int, int]
+) -> None:
+    """Copy what a decoded piece at ``corner`` and the part of a page at ``origin`` share."""
+    top, left = max(corner[0], origin[0]), max(corner[1], origin[1])
+    bottom = min(corner[0] + piece.shape[0], origin[0] + page.shape[0])
+    right = min(corner[1] + piece.shape[1], origin[1] + page.shape[1])
+    if bottom > top and right > left:
+        page[top - origin[0] : bottom - origin[0], left - origin[1] : right - origin[1]] = piece[
+            top - corner[0] : bottom - corner[0], left - corner[1] : right - corner[1]
+        ]

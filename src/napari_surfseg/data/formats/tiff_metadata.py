@@ -1,0 +1,105 @@
+"""Voxel size of a TIFF stack, from whichever of three places holds it.
+
+ImageJ writes ``spacing`` (Z) and ``unit`` into the description and the pixel
+size into the resolution tags; OME writes XML; napari and tifffile write the
+resolution tags only. A resolution in inches or dots a centimetre without any
+slice distance describes a printed page, not a volume, and is not used.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from xml.etree import ElementTree
+
+__all__ = ["read_tiff_spacing"]
+
+Spacing3 = tuple[float, float, float]
+
+
+def read_tiff_spacing(tiff: Any) -> tuple[Spacing3 | None, str | None]:
+    """Z, Y, X voxel size and its unit, or None where the file does not say all three."""
+    if tiff.is_ome:
+        return _from_ome(tiff.ome_metadata or "")
+    if tiff.is_imagej:
+        return _from_imagej(tiff)
+    return None, None
+
+
+def _from_ome(xml: str) -> tuple[Spacing3 | None, str | None]:
+    try:
+        # The file is data of the person's own; expat expands no external entities.
+        root = ElementTree.fromstring(xml)  # noqa: S314
+    except ElementTree.ParseError:
+        return None, None
+    pixels = next((node for node in root.iter() if node.tag.endswith("}Pixels")), None)
+    if pixels is None:
+        return None, None
+    sizes = [_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "ZYX"]
+    if None in sizes:
+        return None, None
+    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"]
+    in_metres = [_METRES.get(unit) for unit in units]
+    if len(set(units)) > 1:
+        if None in in_metres:
+            return None, None
+        to_x = [float(value or 0) / float(in_metres[2] or 1) for value in in_metres]
+        sizes = [float(size or 0) * factor for size, factor in zip(sizes, to_x, strict=True)]
+    z, y, x = (float(size or 0) for size in sizes)
+    return (z, y, x), _UNIT_NAMES.get(units[2], units[2])
+
+
+def _from_imagej(tiff: Any) -> tuple[Spacing3 | None, str | None]:
+    about = tiff.imagej_metadata or {}
+    slice_distance = _positive(about.get("spacing"))
+    tags = tiff.pages[0].tags
+    pixel = [_pixel_size(tags.get(name)) for name in ("YResolution", "XResolution")]
+    if slice_distance is None or None in pixel:
+        return None, None
+    y, x = (float(size or 0) for size in pixel)
+    unit = str(about.get("unit", "")).replace("\\u00B5", "µ").strip()
+    if unit.lower() in ("", "pixel", "pixels", "voxel", "voxels"):
+        return (slice_distance, y, x), None
+    return (slice_distance, y, x), _UNIT_NAMES.get(unit, unit)
+
+
+def _pixel_size(tag: Any) -> float | None:
+    """Pixel size from a tag that holds pixels a unit, as a fraction."""
+    if tag is None:
+        return None
+    numerator, denominator = tag.value
+    return _positive(denominator / numerator) if numerator else None
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+_METRES = {
+    "m": 1.0,
+    "cm": 1e-2,
+    "mm": 1e-3,
+    "µm": 1e-6,
+    "μm": 1e-6,
+    "um": 1e-6,
+    "nm": 1e-9,
+    "pm": 1e-12,
+    "Å": 1e-10,
+}
+_UNIT_NAMES = {
+    "µm": "micrometer",
+    "μm": "micrometer",
+    "um": "micrometer",
+    "micron": "micrometer",
+    "microns": "micrometer",
+    "nm": "nanometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "m": "meter",
+    "pm": "picometer",
+    "Å": "angstrom",
+}

@@ -1,0 +1,127 @@
+"""zarr arrays and OME-Zarr groups, version 2 and 3, local or behind a URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from napari_surfseg.data.formats.ome_metadata import Level, read_levels
+from napari_surfseg.data.volume import Index3, Volume, VoxelArray, require_volume_shape
+from napari_surfseg.errors import DataError
+
+__all__ = ["open_zarr"]
+
+
+def open_zarr(location: str, key: str, *, source: str) -> Volume:
+    """Open an array, or the finest or a named level of an OME-Zarr group.
+
+    Parameters
+    ----------
+    location : str
+        Path or URL of an array or group.
+    key : str
+        Array inside the group: a path, or the number of a level.
+    source : str
+        What sentences call it.
+
+    Raises
+    ------
+    DataError
+        If there is no such array, or it is not a volume.
+    """
+    node = _open_node(location, source)
+    if isinstance(node, zarr.Array):
+        if key:
+            raise DataError(
+                f"{source} asks for {key!r}, but {location} is a single zarr array; leave '::' out."
+            )
+        return _build(node, _level_in_parent(location), source)
+    levels = read_levels(dict(node.attrs))
+    if not key:
+        key = levels[0].path if levels else _only_array(node, source)
+    elif key not in node and key.isdigit() and int(key) < len(levels):
+        key = levels[int(key)].path
+    found = node.get(key) if key else None
+    if isinstance(found, zarr.Group):
+        return open_zarr(f"{location.rstrip('/')}/{key}", "", source=source)
+    if not isinstance(found, zarr.Array):
+        raise DataError(
+            f"There is no array {key!r} in the zarr group {location}; it holds "
+            f"{_listing(node, levels)}."
+        )
+    level = next((level for level in levels if level.path == key), None)
+    return _build(found, level, source)
+
+
+def _open_node(location: str, source: str) -> Any:
+    try:
+        return zarr.open(location, mode="r")
+    except Exception as error:
+        # zarr and the stores below it meet missing and damaged metadata with many exceptions.
+        if "://" not in location and not Path(location).exists():
+            raise DataError(f"There is no zarr array or group {location}.") from error
+        raise DataError(
+            f"{source} is not a readable zarr array or group; its metadata are missing or damaged."
+        ) from error
+
+
+def _build(array: Any, level: Level | None, source: str) -> Volume:
+    dtype = array.dtype
+    if not isinstance(dtype, np.dtype):
+        raise DataError(f"{source} holds values of type {dtype}; numbers or booleans are needed.")
+    shape = require_volume_shape(array.shape, source)
+    known = level is not None and level.scale is not None
+    return _ZarrVolume(
+        array,
+        source=source,
+        shape=shape,
+        dtype=dtype,
+        chunks=tuple(array.chunks)[-3:],
+        spacing=level.scale[-3:] if level is not None and level.scale and known else None,
+        units=level.units if level is not None else None,
+    )
+
+
+def _level_in_parent(location: str) -> Level | None:
+    """Look up what the group around an array says of it, for paths such as ``scroll.zarr/1``."""
+    if "://" in location:
+        return None
+    path = Path(location)
+    try:
+        parent = zarr.open_group(path.parent, mode="r")
+    except (OSError, ValueError, KeyError):
+        return None
+    return next((one for one in read_levels(dict(parent.attrs)) if one.path == path.name), None)
+
+
+def _only_array(group: Any, source: str) -> str:
+    names = sorted(name for name, _ in group.arrays())
+    if len(names) == 1:
+        return str(names[0])
+    if not names:
+        raise DataError(f"The zarr group {source} holds no arrays; it holds {_listing(group, [])}.")
+    raise DataError(
+        f"The zarr group {source} holds {len(names)} arrays ({', '.join(names[:8])}); say which "
+        f"one with {source}::{names[0]}."
+    )
+
+
+def _listing(group: Any, levels: list[Level]) -> str:
+    names = sorted({*(level.path for level in levels), *(name for name, _ in group.members())})
+    return ", ".join(names[:8]) or "nothing"
+
+
+class _ZarrVolume(Volume):
+    """A zarr array; chunks that were never written read as the fill value."""
+
+    def __init__(self, array: Any, **about: Any) -> None:
+        super().__init__(**about)
+        self._array = array
+        self._leading = (0,) * (array.ndim - 3)
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        return np.asarray(self._array[(*self._leading, *box)])

@@ -1,0 +1,180 @@
+"""Grey values to uint8, and the mean and deviation of those.
+
+Every patch travels as uint8; the network sees ``(uint8 / 255 - mean) / std``.
+The four numbers go into the checkpoint, so that prediction repeats them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_surfseg.data.volume import Box, Index3, Volume, VoxelArray
+
+__all__ = ["Intensity", "compute_intensity"]
+
+#: Percentiles that become 0 and 255: bright grains and dead voxels are few.
+LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How grey values become network input.
+
+    Attributes
+    ----------
+    low, high : float
+        Grey values that become 0 and 255; values beyond are clipped.
+    mean, std : float
+        Of the uint8 values divided by 255.
+    """
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether uint8 values stay as they are."""
+        return self.low == 0 and self.high == 255
+
+    def to_uint8(self, values: VoxelArray) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Grey values as uint8.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            Any shape, integers or real numbers; NaN becomes 0.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8, the same shape; the input itself where nothing changes.
+        """
+        if values.dtype == np.uint8:
+            if self.is_identity:
+                return values
+            return self._convert(np.arange(256, dtype=np.float32))[values]
+        if values.dtype == np.uint16 and values.size > 2**18:
+            return self._convert(np.arange(2**16, dtype=np.float32))[values]
+        return self._convert(values)
+
+    def _convert(self, values: VoxelArray) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        # float32 holds 24 bits: enough for 8, except for large offsets with a narrow range.
+        wide = values.dtype.itemsize > 4 or max(abs(self.low), abs(self.high)) > 2**20
+        scaled: np.ndarray[Any, np.dtype[np.floating[Any]]]
+        scaled = values.astype(np.float64 if wide else np.float32)
+        scaled -= self.low
+        scaled *= 255.0 / (self.high - self.low)
+        np.rint(scaled, out=scaled)
+        np.nan_to_num(scaled, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+        np.clip(scaled, 0, 255, out=scaled)
+        return scaled.astype(np.uint8)
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values, for checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Intensity:
+        """From what :meth:`as_dict` gave."""
+        return cls(**{name: float(values[name]) for name in ("low", "high", "mean", "std")})
+
+
+def compute_intensity(
+    volumes: Sequence[Volume],
+    *,
+    boxes: Sequence[Box] | None = None,
+    void_value: float | None = None,
+    max_samples: int = 64,
+    seed: int = 0,
+) -> Intensity:
+    """Measure grey values on boxes spread over the volumes.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        Images of one kind.
+    boxes : sequence of (start, stop), optional
+        The part of each that counts; by default all of it.
+    void_value : float, optional
+        Value that means "outside the scan"; left out.
+    max_samples : int
+        Boxes of up to 64^3 voxels read in all; volumes that are not larger are
+        read whole.
+    seed : int
+        Of the places chosen.
+
+    Returns
+    -------
+    Intensity
+        The identity (0, 255) for uint8 volumes, else robust percentiles.
+
+    Raises
+    ------
+    DataError
+        If the volumes hold one value only.
+    """
+    boxes = [volume.box for volume in volumes] if boxes is None else boxes
+    sizes = [math.prod(b - a for a, b in zip(*box, strict=True)) for box in boxes]
+    rng = np.random.default_rng([seed, 0x17E5])
+    values: list[VoxelArray] = []
+    for volume, box, size in zip(volumes, boxes, sizes, strict=True):
+        share = max(1, round(max_samples * size / sum(sizes)))
+        for start, stop in _sample_boxes(box, share, rng):
+            taken = volume.read(start, stop).ravel()
+            good = np.isfinite(taken) if taken.dtype.kind == "f" else np.ones(taken.shape, bool)
+            if void_value is not None:
+                good &= taken != void_value
+            values.append(taken[good])
+    sample = np.concatenate(values)
+    names = ", ".join(volume.source for volume in volumes[:3])
+    if not sample.size:
+        raise DataError(f"{names} holds no finite values other than the void value.")
+    if all(volume.dtype == np.uint8 for volume in volumes):
+        low, high = 0.0, 255.0
+    else:
+        low, high = (float(q) for q in np.percentile(sample, [LOW_PERCENTILE, HIGH_PERCENTILE]))
+        if low == high:
+            low, high = float(sample.min()), float(sample.max())
+    if sample.min() == sample.max():
+        raise DataError(f"{names} holds the one value {sample[0]:g} only; there is nothing to see.")
+    scaled = Intensity(low, high, 0.0, 1.0).to_uint8(sample).astype(np.float64) / 255
+    return Intensity(low, high, float(scaled.mean()), max(float(scaled.std()), 1 / 255))
+
+
+def _sample_boxes(
+    box: Box, count: int, rng: np.random.Generator, edge: int = 64
+) -> list[tuple[Index3, Index3]]:
+    """Whole blocks of a box, at most ``count`` of them, spread at random."""
+    (z0, y0, x0), (z1, y1, x1) = box
+    corners = (
+        [
+            (z, y, x)
+            for z in range(z0, z1, edge)
+            for y in range(y0, y1, edge)
+            for x in range(x0, x1, edge)
+        ]
+        if math.prod(b - a for a, b in zip(*box, strict=True)) <= 4096 * edge**3
+        else None
+    )
+    if corners is None:
+        low, high = np.array(box[0]), np.maximum(np.array(box[1]) - edge, np.array(box[0]) + 1)
+        picks = [tuple(int(v) for v in rng.integers(low, high)) for _ in range(count)]
+        corners = [(p[0], p[1], p[2]) for p in picks]
+    elif len(corners) > count:
+        chosen = rng.choice(len(corners), size=count, replace=False)
+        corners = [corners[i] for i in sorted(chosen)]
+    return [
+        ((z, y, x), (min(z + edge, z1), min(y + edge, y1), min(x + edge, x1)))
+        for z, y, x in corners
+    ]

@@ -1,0 +1,324 @@
+"""Threads that keep a few batches of patches ready.
+
+::
+
+    step n ──▶ worker thread: draw places, cut, turn, change grey values ──┐
+    step n+1 ▶ worker thread: …                                           ─┤ in order
+                                                                           ▼
+                                                                  next(loader) -> Batch
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+
+from napari_surfseg.data.augment import (
+    SYMMETRIES,
+    build_grey_table,
+    build_noise_levels,
+    find_symmetries,
+)
+from napari_surfseg.data.kernels import cut_labels, cut_noisy, cut_plain
+from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.data.sampling import PatchSampler, place_patch
+from napari_surfseg.data.volume import read_padded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_surfseg.config import Data
+    from napari_surfseg.data.cache import CacheStats, VolumeCache
+    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.data.volume import Index3
+
+__all__ = ["Batch", "PatchLoader"]
+
+Patches: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+
+#: How long a wait may last before it looks around: on Windows an endless wait
+#: on a lock cannot be interrupted with Ctrl-C.
+_GLANCE_SECONDS = 0.5
+#: How long closing waits for threads in the middle of a read; they end with the process anyway.
+_CLOSE_SECONDS = 1.0
+
+
+@dataclass
+class Batch:
+    """Patches of one step.
+
+    Attributes
+    ----------
+    image : numpy.ndarray
+        Shape (B, 1, Z, Y, X), uint8.
+    labels : numpy.ndarray
+        The same shape, uint8: 0 background, 1 surface, 2 ignore.
+    sources : list of int
+        Which pair each patch comes from.
+    centred : list of bool
+        Whether each patch is centred on a surface voxel.
+    starts : list of tuple
+        Corner of each patch in its volume; negative where it was padded.
+    counts : numpy.ndarray
+        Voxels of meaning 0, 1 and 2 in all patches together.
+    """
+
+    image: Patches
+    labels: Patches
+    sources: list[int]
+    centred: list[bool]
+    starts: list[Index3]
+    counts: np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass
+class _Tally:
+    """What was delivered since the last look."""
+
+    num_patches: int = 0
+    num_centred: int = 0
+    counts: np.ndarray[Any, np.dtype[np.int64]] = field(
+        default_factory=lambda: np.zeros(3, np.int64)
+    )
+    sources: Counter[int] = field(default_factory=Counter)
+    wait_seconds: float = 0.0
+
+
+class PatchLoader:
+    """An endless, repeatable stream of batches.
+
+    Parameters
+    ----------
+    pairs : sequence of CheckedPair
+        Volumes to cut from.
+    data : Data
+        Patch size, share of surface patches and augmentation.
+    intensity : Intensity
+        How grey values become uint8.
+    batch_size : int
+        Patches a batch.
+    seed : int
+        Of the stream: a batch depends on the seed and its step alone.
+    workers : int
+        Threads; with 0, ``next`` builds the batch itself.
+    cache : VolumeCache
+        Holds decoded chunks.
+    start_step : int
+        First step of the stream, for a resumed run.
+    prefetch : int, optional
+        Batches kept ready; by default two more than there are workers.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[CheckedPair],
+        data: Data,
+        intensity: Intensity,
+        *,
+        batch_size: int,
+        seed: int,
+        workers: int,
+        cache: VolumeCache,
+        start_step: int = 0,
+        prefetch: int | None = None,
+    ) -> None:
+        self._pairs = list(pairs)
+        self._patch = data.patch_size
+        self._augmentation = data.augmentation
+        self._intensity = intensity
+        self._batch_size = batch_size
+        self._seed = seed
+        self._cache = cache
+        self._images = [cache.view(pair.open_image(intensity)) for pair in self._pairs]
+        self._targets = [cache.view(pair.open_targets()) for pair in self._pairs]
+        self._sampler = PatchSampler(
+            self._pairs, self._targets, foreground_share=data.foreground_share, seed=seed
+        )
+        self._symmetries = [
+            find_symmetries(self._patch, pair.spacing)
+            if data.augmentation.symmetries
+            else SYMMETRIES[:1]
+            for pair in self._pairs
+        ]
+        self._noise = build_noise_levels(seed)
+        self._tally = _Tally()
+
+        self._changed = threading.Condition()
+        self._closed = False
+        self._next_step = start_step  # to deliver
+        self._next_build = start_step  # to build
+        self._ready: dict[int, Batch | BaseException] = {}
+        self._depth = workers + 2 if prefetch is None else prefetch
+        self._threads = [
+            threading.Thread(target=self._work, name=f"patches-{i}", daemon=True)
+            for i in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def step(self) -> int:
+        """The step whose batch comes next; store it to resume."""
+        return self._next_step
+
+    @property
+    def num_ready(self) -> int:
+        """Batches waiting to be taken."""
+        with self._changed:
+            return len(self._ready)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        """Give the next batch; an exception met while building it is raised as itself."""
+        begun = time.perf_counter()
+        result = self._take()
+        self._tally.wait_seconds += time.perf_counter() - begun
+        if isinstance(result, BaseException):
+            self.close()
+            raise result
+        self._tally.num_patches += len(result.sources)
+        self._tally.num_centred += sum(result.centred)
+        self._tally.counts += result.counts
+        self._tally.sources.update(result.sources)
+        return result
+
+    def _take(self) -> Batch | BaseException:
+        if not self._threads:
+            if self._closed:
+                raise StopIteration
+            batch = self.build(self._next_step)
+            self._next_step += 1
+            return batch
+        with self._changed:
+            while self._next_step not in self._ready:
+                if self._closed:
+                    raise StopIteration
+                self._changed.wait(_GLANCE_SECONDS)
+            result = self._ready.pop(self._next_step)
+            self._next_step += 1
+            self._changed.notify_all()
+            return result
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closed and self._next_build >= self._next_step + self._depth:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                step = self._next_build
+                self._next_build += 1
+            result: Batch | BaseException
+            try:
+                result = self.build(step)
+            except BaseException as error:  # noqa: BLE001 - it is raised by next()
+                result = error
+            with self._changed:
+                self._ready[step] = result
+                self._changed.notify_all()
+
+    def build(self, step: int) -> Batch:
+        """Build the batch of any step, without delivering it."""
+        shape = (self._batch_size, 1, *self._patch)
+        batch = Batch(
+            np.empty(shape, np.uint8), np.empty(shape, np.uint8), [], [], [], np.zeros(3, np.int64)
+        )
+        for i in range(self._batch_size):
+            self._build_patch(step * self._batch_size + i, batch, i)
+        return batch
+
+    def _build_patch(self, index: int, batch: Batch, i: int) -> None:
+        rng = np.random.default_rng([self._seed, index])
+        place = self._sampler.draw(index, rng)
+        allowed = self._symmetries[place.source]
+        symmetry = allowed[int(rng.integers(len(allowed)))]
+        roi = self._pairs[place.source].roi
+        start = place_patch(place.voxel, self._patch, symmetry, roi)
+        stop = (start[0] + self._patch[0], start[1] + self._patch[1], start[2] + self._patch[2])
+        grey = read_padded(self._images[place.source], start, stop, bounds=roi)
+        target = read_padded(
+            self._targets[place.source], start, stop, "constant", value=IGNORE, bounds=roi
+        )
+        table = build_grey_table(
+            rng,
+            intensity=self._augmentation.intensity,
+            noise=self._augmentation.noise,
+            mean=self._intensity.mean,
+            std=self._intensity.std,
+        )
+        out = batch.image[i, 0]
+        if len(table) > 1:
+            offset = int(rng.integers(2**31))
+            cut_noisy(symmetry.apply(grey), table, self._noise, offset, out)
+        else:
+            cut_plain(symmetry.apply(grey), table[0], out)
+        cut_labels(symmetry.apply(target), batch.labels[i, 0], batch.counts)
+        batch.sources.append(place.source)
+        batch.centred.append(place.centred)
+        batch.starts.append(start)
+
+    def epoch_stats(self, reset: bool = True) -> dict[str, Any]:
+        """Describe the patches delivered since the last reset.
+
+        Returns
+        -------
+        dict
+            ``num_patches``; ``foreground_fraction`` and ``ignored_fraction`` of
+            their voxels; ``foreground_centred_share`` of the patches;
+            ``sources``, how many came from each volume; ``wait_seconds``, how
+            long ``next`` waited for them.
+        """
+        tally = self._tally
+        num_voxels = max(1, int(tally.counts.sum()))
+        names = unique_names([pair.name for pair in self._pairs])
+        stats = {
+            "num_patches": tally.num_patches,
+            "foreground_fraction": float(tally.counts[1]) / num_voxels,
+            "ignored_fraction": float(tally.counts[2]) / num_voxels,
+            "foreground_centred_share": tally.num_centred / max(1, tally.num_patches),
+            "sources": {name: tally.sources[i] for i, name in enumerate(names)},
+            "wait_seconds": tally.wait_seconds,
+        }
+        if reset:
+            self._tally = _Tally()
+        return stats
+
+    def cache_stats(self) -> CacheStats:
+        """Count what the cache has done so far."""
+        return self._cache.stats()
+
+    def close(self) -> None:
+        """Stop the threads; safe to call twice. A thread in a slow read is left to end alone."""
+        with self._changed:
+            self._closed = True
+            self._ready.clear()
+            self._changed.notify_all()
+        until = time.monotonic() + _CLOSE_SECONDS
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.close()
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names with a number added to those that occur more than once."""
+    often = Counter(names)
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(f"{name} ({seen[name]})" if often[name] > 1 else name)
+    return unique

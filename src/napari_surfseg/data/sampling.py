@@ -1,0 +1,173 @@
+"""Which patches are cut, in which order.
+
+The plan of patch ``i`` depends on the seed and on ``i`` alone: not on threads,
+not on what was drawn before. So a resumed run continues the same stream, and
+two runs with one seed see the same patches however many workers they have.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_surfseg.data.labels import BACKGROUND, FOREGROUND
+from napari_surfseg.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_surfseg.data.augment import Symmetry
+    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.volume import Box, Index3, Volume
+
+__all__ = ["PatchSampler", "Place", "place_patch"]
+
+_FRESH_DRAWS = 16
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a patch is centred.
+
+    Attributes
+    ----------
+    source : int
+        Which pair.
+    voxel : tuple of int
+        Its centre, a supervised voxel of that pair.
+    centred : bool
+        Whether that voxel is surface.
+    """
+
+    source: int
+    voxel: Index3
+    centred: bool
+
+
+class PatchSampler:
+    """Draws patch centres so that the asked share of them lies on the surface.
+
+    Every patch is centred on a supervised voxel, drawn uniformly from all
+    surface voxels or from all background voxels of its volume; no patch is
+    therefore without annotation. Volumes are drawn by their supervised voxels.
+
+    The share is reached not on average but in every stretch of patches: of any
+    ``n`` in a row, ``n * share`` are on the surface, give or take one.
+
+    Parameters
+    ----------
+    pairs : sequence of CheckedPair
+        Volumes with their censuses.
+    targets : sequence of Volume
+        Their labels as 0, 1, 2, best read through a cache.
+    foreground_share : float
+        Share of the patches centred on the surface, 0 to 1.
+    seed : int
+        Of the stream.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[CheckedPair],
+        targets: Sequence[Volume],
+        *,
+        foreground_share: float,
+        seed: int,
+    ) -> None:
+        self._pools = [
+            tuple(_Pool(pair, target, meaning) for meaning in (BACKGROUND, FOREGROUND))
+            for pair, target in zip(pairs, targets, strict=True)
+        ]
+        weights = np.array([pair.census.num_supervised for pair in pairs], dtype=np.float64)
+        self._cumulative = np.cumsum(weights / weights.sum())
+        self._share = foreground_share
+        self._phase = float(np.random.default_rng([seed, 0x5A]).random())
+
+    def is_foreground(self, index: int) -> bool:
+        """Whether patch ``index`` of the stream is to be centred on the surface."""
+        upto = [math.floor(i * self._share + self._phase) for i in (index, index + 1)]
+        return upto[1] > upto[0]
+
+    def draw(self, index: int, rng: np.random.Generator) -> Place:
+        """Draw the centre of patch ``index``.
+
+        Parameters
+        ----------
+        index : int
+            Place in the stream.
+        rng : numpy.random.Generator
+            The patch's own source of chance.
+
+        Raises
+        ------
+        DataError
+            If the labels no longer hold what was counted.
+        """
+        centred = self.is_foreground(index)
+        source = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+        source = min(source, len(self._pools) - 1)
+        return Place(source, self._pools[source][centred].draw(rng), centred)
+
+
+class _Pool:
+    """All voxels of one meaning in one volume, known by their counts."""
+
+    def __init__(self, pair: CheckedPair, targets: Volume, meaning: int) -> None:
+        self._census = pair.census
+        self._targets = targets
+        self._meaning = meaning
+        counts = pair.census.blocks[meaning]
+        self._blocks = np.flatnonzero(counts)
+        self._upto = np.cumsum(counts.ravel()[self._blocks])
+        self._grid = counts.shape
+
+    def draw(self, rng: np.random.Generator) -> Index3:
+        """One voxel, each as likely as any other."""
+        for _ in range(_FRESH_DRAWS):
+            rank = int(rng.integers(self._upto[-1]))
+            which = int(np.searchsorted(self._upto, rank, side="right"))
+            before = int(self._upto[which - 1]) if which else 0
+            place = np.unravel_index(int(self._blocks[which]), self._grid)
+            start, stop = self._census.block_box((int(place[0]), int(place[1]), int(place[2])))
+            block = self._targets.read(start, stop)
+            found = np.flatnonzero(block == self._meaning)
+            if found.size:  # labels painted since the count may have moved it
+                inside = np.unravel_index(int(found[(rank - before) % found.size]), block.shape)
+                z, y, x = (a + int(i) for a, i in zip(start, inside, strict=True))
+                return z, y, x
+        raise DataError(
+            f"{self._targets.source} no longer holds the labels it had when the run started; "
+            "start the run again."
+        )
+
+
+def place_patch(voxel: Index3, patch: Index3, symmetry: Symmetry, bounds: Box) -> Index3:
+    """Corner of the box to cut so that ``voxel`` becomes the patch's centre.
+
+    Parameters
+    ----------
+    voxel : tuple of int
+        The wanted centre, which after the symmetry lies at ``patch // 2``.
+    patch : tuple of int
+        Size of the patch.
+    symmetry : Symmetry
+        Applied after cutting.
+    bounds : (start, stop)
+        The patch is moved to lie inside; along an axis where it is larger, it
+        is moved to hold all of the bounds.
+
+    Returns
+    -------
+    tuple of int
+        Start of the box.
+    """
+    z, y, x = patch
+    anchor = symmetry.source_voxel((z // 2, y // 2, x // 2), patch)
+    start = []
+    for place, at, size, low, high in zip(voxel, anchor, patch, *bounds, strict=True):
+        free = high - low - size
+        start.append(min(max(place - at, low + min(0, free)), low + max(0, free)))
+    return start[0], start[1], start[2]

@@ -1,0 +1,84 @@
+"""Volumes as the network sees them: an image in uint8, labels in 0, 1 and 2.
+
+Both are volumes again, so they are cached after the translation: a cached
+chunk costs one byte a voxel and is ready to be cut into patches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_surfseg.data.labels import IGNORE, map_labels
+from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+
+if TYPE_CHECKING:
+    from napari_surfseg.config import Labels
+    from napari_surfseg.data.intensity import Intensity
+
+__all__ = ["TargetVolume", "UInt8Volume"]
+
+
+class UInt8Volume(Volume):
+    """An image whose grey values are translated to uint8 as they are read."""
+
+    def __init__(self, image: Volume, intensity: Intensity) -> None:
+        super().__init__(
+            source=image.source,
+            name=image.name,
+            shape=image.shape,
+            dtype=np.uint8,
+            spacing=image.spacing if image.spacing_known else None,
+            units=image.units,
+            chunks=image.chunks,
+        )
+        self._image = image
+        self._intensity = intensity
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        return self._intensity.to_uint8(self._image.read(start, stop))
+
+
+class TargetVolume(Volume):
+    """Labels translated to 0 background, 1 surface and 2 ignore as they are read.
+
+    Parameters
+    ----------
+    labels : Volume
+        Whole numbers.
+    mapping : Labels
+        What they mean.
+    image : Volume, optional
+        Where it holds ``void_value`` the labels are ignored.
+    void_value : float, optional
+        Image value that means "outside the scan".
+    """
+
+    def __init__(
+        self,
+        labels: Volume,
+        mapping: Labels,
+        *,
+        image: Volume | None = None,
+        void_value: float | None = None,
+    ) -> None:
+        super().__init__(
+            source=labels.source,
+            name=labels.name,
+            shape=labels.shape,
+            dtype=np.uint8,
+            spacing=labels.spacing if labels.spacing_known else None,
+            units=labels.units,
+            chunks=labels.chunks,
+        )
+        self._labels = labels
+        self._mapping = mapping
+        self._image = image
+        self._void_value = void_value
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        targets = map_labels(self._labels.read(start, stop), self._mapping, source=self.source)
+        if self._image is not None and self._void_value is not None:
+            targets[self._image.read(start, stop) == self._void_value] = IGNORE
+        return targets

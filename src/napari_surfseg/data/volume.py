@@ -1,0 +1,397 @@
+"""A volume on disk, opened lazily and read box by box.
+
+:func:`open_volume` finds the format; whoever reads needs to know only
+:class:`Volume`. Reads are thread-safe and return arrays of the caller's own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from napari_surfseg.errors import DataError, SurfsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ArrayVolume",
+    "Box",
+    "Index3",
+    "Spacing3",
+    "Volume",
+    "VoxelArray",
+    "find_storage_dtype",
+    "open_volume",
+    "read_padded",
+    "split_source",
+]
+
+Index3: TypeAlias = tuple[int, int, int]
+Spacing3: TypeAlias = tuple[float, float, float]
+#: Start and stop corner, ZYX, half open.
+Box: TypeAlias = tuple[Index3, Index3]
+VoxelArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+#: Chunk given to volumes that are not stored in chunks: a 64^3 patch then
+#: touches at most eight, and the bookkeeping per chunk stays well below its copy.
+VIRTUAL_CHUNK = 64
+
+_keys = itertools.count()
+
+
+class Volume(ABC):
+    """A three-dimensional array that is read in boxes.
+
+    Attributes
+    ----------
+    source : str
+        Path or URL, as given; used in sentences.
+    name : str
+        Short name for tables and logs.
+    shape : tuple of int
+        Z, Y, X voxels.
+    dtype : numpy.dtype
+        What :meth:`read` returns: native byte order, ``float16`` widened to
+        ``float32``, ``bool`` as ``uint8``.
+    spacing : tuple of float
+        Z, Y, X voxel size; ones where the file does not say.
+    spacing_known : bool
+        Whether the file, or the caller, said.
+    units : str or None
+        Unit of the spacing.
+    chunks : tuple of int
+        Z, Y, X voxels that are decoded together.
+    key : int
+        Tells volumes apart in a cache.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        shape: Sequence[int],
+        dtype: Any,
+        name: str | None = None,
+        spacing: Sequence[float] | None = None,
+        units: str | None = None,
+        chunks: Sequence[int] | None = None,
+    ) -> None:
+        self.source = source
+        self.name = name or _short_name(source)
+        self.shape: Index3 = _index3(shape)
+        self.dtype: np.dtype[Any] = find_storage_dtype(dtype, source)
+        self.spacing_known = spacing is not None
+        self.spacing: Spacing3 = _valid_spacing(spacing, source) if spacing else (1.0, 1.0, 1.0)
+        self.units = units
+        if chunks is None:
+            chunks = (VIRTUAL_CHUNK,) * 3
+        self.chunks: Index3 = _index3(
+            max(1, min(chunk, size)) for chunk, size in zip(chunks, self.shape, strict=True)
+        )
+        self.key = next(_keys)
+        if not all(self.shape):
+            raise DataError(
+                f"{source} has shape {_by(self.shape)} and so holds no voxels; every axis needs "
+                "at least one."
+            )
+
+    @property
+    def num_voxels(self) -> int:
+        """Voxels in the whole volume."""
+        return math.prod(self.shape)
+
+    @property
+    def box(self) -> Box:
+        """The whole volume as a box."""
+        return (0, 0, 0), self.shape
+
+    def read(self, start: Index3, stop: Index3) -> VoxelArray:
+        """Read a box that lies inside the volume.
+
+        Parameters
+        ----------
+        start, stop : tuple of int
+            Corners in voxels, ZYX, half open, ``0 <= start <= stop <= shape``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``stop - start``, of :attr:`dtype`, C-contiguous, the caller's own.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged there.
+        ValueError
+            If the box does not lie inside the volume.
+        """
+        if not all(0 <= a <= b <= n for a, b, n in zip(start, stop, self.shape, strict=True)):
+            raise ValueError(f"box {start} to {stop} does not lie in {self.shape}")
+        try:
+            raw = self._read_box(start, stop)
+        except SurfsegError:
+            raise
+        except Exception as error:
+            # Every decoder has exceptions of its own; to the person they all mean one thing.
+            raise DataError(
+                f"{self.source} cannot be read at voxels {start} to {stop}; the file seems to be "
+                f"damaged or incomplete ({_reason(error)})."
+            ) from error
+        wanted = tuple(b - a for a, b in zip(start, stop, strict=True))
+        if raw.shape != wanted:
+            raise DataError(
+                f"{self.source} gave {_by(raw.shape)} voxels where {_by(wanted)} were asked for; "
+                "the file seems to be damaged or incomplete."
+            )
+        return np.array(raw, dtype=self.dtype, order="C", copy=None if self._gives_copies else True)
+
+    #: Whether :meth:`_read_box` returns a fresh array rather than a view of shared memory.
+    _gives_copies = True
+
+    @abstractmethod
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        """Read a box known to lie inside; may raise anything."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.source!r}, shape={self.shape}, dtype={self.dtype})"
+
+
+class ArrayVolume(Volume):
+    """An array in memory, or mapped into it, as a volume.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Shape (Z, Y, X); it is not copied.
+    name, source : str
+        For tables and for sentences.
+    spacing : tuple of float, optional
+        Z, Y, X voxel size.
+    units : str, optional
+        Unit of the spacing.
+    """
+
+    _gives_copies = False
+
+    def __init__(
+        self,
+        array: VoxelArray,
+        *,
+        name: str = "array",
+        source: str | None = None,
+        spacing: Sequence[float] | None = None,
+        units: str | None = None,
+    ) -> None:
+        source = source or name
+        super().__init__(
+            source=source,
+            name=name,
+            shape=require_volume_shape(array.shape, source),
+            dtype=array.dtype,
+            spacing=spacing,
+            units=units,
+        )
+        self._array = np.asarray(array).reshape(self.shape)
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        return self._array[_slices(start, stop)]
+
+
+def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -> Volume:
+    """Open a volume of any known format without reading its voxels.
+
+    Parameters
+    ----------
+    source : str or Path
+        zarr (v2, v3), OME-Zarr (0.4, 0.5), TIFF, a folder of slices, npy or mrc,
+        as a path or URL. ``PATH::KEY`` picks an array inside a zarr group; an
+        OME-Zarr without a key gives its finest level.
+    spacing : tuple of float, optional
+        Z, Y, X voxel size that replaces what the file says.
+
+    Returns
+    -------
+    Volume
+
+    Raises
+    ------
+    DataError
+        If there is nothing there, or it is not a volume of real numbers.
+    """
+    # Imported here: zarr and tifffile take a while to import, and a window wants to open at once.
+    from napari_surfseg.data.formats import open_any
+
+    volume = open_any(str(source))
+    if spacing is not None:
+        volume.spacing = _valid_spacing(spacing, volume.source)
+        volume.spacing_known = True
+    return volume
+
+
+def read_padded(
+    volume: Volume,
+    start: Index3,
+    stop: Index3,
+    mode: Literal["reflect", "edge", "constant"] = "reflect",
+    *,
+    value: float = 0,
+    bounds: Box | None = None,
+) -> VoxelArray:
+    """Read a box that may reach beyond the volume.
+
+    Parameters
+    ----------
+    volume : Volume
+        Also a cached one (:meth:`VolumeCache.view <napari_surfseg.data.cache.VolumeCache.view>`).
+    start, stop : tuple of int
+        Corners in voxels, ZYX, half open; anything, also wholly outside.
+    mode : str
+        ``reflect`` mirrors at the border voxels' centres (as often as needed),
+        ``edge`` repeats the border, ``constant`` fills with ``value``.
+    value : float
+        Filling of ``constant``.
+    bounds : (start, stop), optional
+        Take this box for the volume: nothing outside it is read.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``stop - start``, of the volume's dtype.
+    """
+    low, high = bounds or volume.box
+    if all(a >= lo and b <= hi for a, b, lo, hi in zip(start, stop, low, high, strict=True)):
+        return volume.read(start, stop)
+    if mode == "constant":
+        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
+        out = np.full(shape, value, dtype=volume.dtype)
+        inner_start = _index3(np.clip(start, low, high))
+        inner_stop = _index3(np.maximum(np.clip(stop, low, high), inner_start))
+        if all(b > a for a, b in zip(inner_start, inner_stop, strict=True)):
+            place = _slices(
+                _index3(np.subtract(inner_start, start)), _index3(np.subtract(inner_stop, start))
+            )
+            out[place] = volume.read(inner_start, inner_stop)
+        return out
+    index = [
+        _folded_index(a, b, lo, hi, mode)
+        for a, b, lo, hi in zip(start, stop, low, high, strict=True)
+    ]
+    first = _index3(axis.min() for axis in index)
+    last = _index3(axis.max() + 1 for axis in index)
+    inner = volume.read(first, last)
+    for axis, places in enumerate(index):
+        if places.size != inner.shape[axis] or np.any(np.diff(places) != 1):
+            inner = inner.take(places - first[axis], axis=axis)
+    return np.ascontiguousarray(inner)
+
+
+def _folded_index(start: int, stop: int, low: int, high: int, mode: str) -> VoxelArray:
+    """Voxel inside ``[low, high)`` that stands for each of ``[start, stop)``."""
+    places = np.arange(start, stop) - low
+    last = high - low - 1
+    if mode == "edge" or last == 0:
+        return np.clip(places, 0, last) + low
+    places = np.abs(places) % (2 * last)  # a triangle wave of period 2 * last
+    return np.minimum(places, 2 * last - places) + low
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """Split ``PATH::KEY`` into path and key; the key is empty where there is none."""
+    if "::" in source and "://" not in source and Path(source).exists():
+        return source, ""  # the characters belong to the file's name
+    path, _, key = source.partition("::")
+    return path, key.strip("/")
+
+
+def require_volume_shape(shape: Sequence[int], source: str) -> Index3:
+    """Drop leading axes of length one (time, channel) and require three to be left.
+
+    Raises
+    ------
+    DataError
+        If the array has too few axes, or axes that cannot be dropped.
+    """
+    shape = tuple(int(size) for size in shape)
+    rest = shape
+    while len(rest) > 3 and rest[0] == 1:
+        rest = rest[1:]
+    if len(rest) == 3:
+        return rest
+    if len(rest) < 3:
+        raise DataError(
+            f"{source} has shape {_by(shape)}, which is not a volume; three axes (Z, Y, X) are "
+            "needed."
+        )
+    if rest[-1] in (3, 4):
+        raise DataError(
+            f"{source} has shape {_by(shape)}, which looks like a colour image; one grey channel "
+            "with axes Z, Y, X is needed."
+        )
+    raise DataError(
+        f"{source} has shape {_by(shape)}; only leading axes of length 1 (time, channel) can be "
+        "left out, so save the one channel and time point to use as a Z, Y, X volume."
+    )
+
+
+def find_storage_dtype(dtype: Any, source: str) -> np.dtype[Any]:
+    """Dtype in which a volume stored as ``dtype`` is read.
+
+    Raises
+    ------
+    DataError
+        If the values are not real numbers of a usual size.
+    """
+    found = np.dtype(dtype)
+    if found.kind == "b":
+        return np.dtype(np.uint8)
+    if found.kind in "ui":
+        return found.newbyteorder("=")
+    if found.kind == "f" and found.itemsize <= 8:
+        widened: np.dtype[Any] = found.newbyteorder("=")
+        return np.dtype(np.float32) if found.itemsize == 2 else widened
+    what = {"c": "complex numbers", "O": "Python objects", "V": "records"}.get(
+        found.kind, f"values of type {found}"
+    )
+    raise DataError(f"{source} holds {what}; integers, real numbers or booleans are needed.")
+
+
+def _index3(values: Any) -> Index3:
+    z, y, x = (int(value) for value in values)
+    return z, y, x
+
+
+def _slices(start: Index3, stop: Index3) -> tuple[slice, slice, slice]:
+    return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])
+
+
+def _valid_spacing(spacing: Sequence[float], source: str) -> Spacing3:
+    values = tuple(spacing)
+    good = len(values) == 3 and all(math.isfinite(value) and value > 0 for value in values)
+    if not good:
+        raise DataError(
+            f"The spacing of {source} is {list(values)}; it must be three positive numbers Z, Y, X."
+        )
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _short_name(source: str) -> str:
+    path, key = split_source(source)
+    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
+    return f"{name}::{key}" if key else name
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(str(size) for size in shape) or "()"
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    if not text or len(text) > 160:
+        return type(error).__name__
+    return text
