@@ -64,7 +64,7 @@ def written_aside(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]
 
 def explain_write_error(path: str | Path, error: OSError) -> OutputError:
     """Put a failed write into a sentence."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return OutputError(
             f"The disk is full: {path} could not be written and nothing was left behind; "
             "free some space or choose another folder."

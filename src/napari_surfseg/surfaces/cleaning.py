@@ -127,10 +127,12 @@ def fill_small_holes(
 
 
 def close_gaps(mask: NDArray[Any], radius: int) -> NDArray[np.bool_]:
-    """Close holes and slits through sheets up to twice a radius wide.
+    """Close holes and slits through sheets about as wide as a radius.
 
-    Morphological closing with a ball. The array is taken to go on as it is
-    beyond its border, so that a sheet that leaves it is not thinned there.
+    Morphological closing with a digital ball (all voxels within ``radius`` +
+    1/2). Gaps between neighbouring sheets of up to twice the radius are closed
+    as well. The array is taken to go on as it is beyond its border, so that a
+    sheet that leaves it is not thinned there.
 
     Parameters
     ----------
@@ -142,12 +144,16 @@ def close_gaps(mask: NDArray[Any], radius: int) -> NDArray[np.bool_]:
     mask = np.asarray(mask != 0)
     if radius < 1 or not mask.any():
         return mask
-    padded = np.pad(mask, radius, mode="edge")
+    # Without the half, a ball resting on the rim of a hole always dips into a thin sheet.
+    reach = radius + 0.5
+    margin = radius + 1
+    padded = np.pad(mask, margin, mode="edge")
     # By distances: two transforms whatever the radius, where a ball costs its volume.
-    near = ndimage.distance_transform_edt(~padded) <= radius
-    near = np.pad(near, 1, constant_values=False)
-    closed = ndimage.distance_transform_edt(near)[1:-1, 1:-1, 1:-1] > radius
-    inner = (slice(radius, -radius),) * 3
+    near = ndimage.distance_transform_edt(~padded) <= reach
+    if near.all():  # SciPy's distance to nothing is not infinite
+        return np.ones_like(mask)
+    closed = ndimage.distance_transform_edt(near) > reach
+    inner = (slice(margin, -margin),) * 3
     result: NDArray[np.bool_] = closed[inner] | mask
     return result
 
