@@ -1,0 +1,20 @@
+"""A synthetic rolled scroll that looks like micro-CT of a carbonised one.
+
+::
+
+    settings ──▶ geometry ───────▶ material ─────────▶ scroll ────▶ storage
+    PhantomSettings  winding number,   grey of papyrus,    ScrollPhantom   write_phantom:
+                     pitch, spiral     fibres, grains      .compute_box    three OME-Zarr
+                        ▲                  ▲               blur, noise,
+                        └──── noise ───────┘               labels, mask
+                     hashes of global coordinates
+
+Everything random is a hash of the voxel's place in the whole volume, never of
+the order of computing, so any box comes out the same alone or as part of more.
+"""
+
+from napari_surfseg.data.phantom.scroll import PhantomBox, ScrollPhantom
+from napari_surfseg.data.phantom.settings import PhantomSettings
+from napari_surfseg.data.phantom.storage import PhantomPaths, write_phantom
+
+__all__ = ["PhantomBox", "PhantomPaths", "PhantomSettings", "ScrollPhantom", "write_phantom"]
