@@ -16,9 +16,14 @@ pytestmark = pytest.mark.skipif(not CASES, reason="the reference cases are not a
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_surface_dice_and_voi_equal_the_reference(name):
+def test_metrics_equal_the_reference(name):
     with np.load(REFERENCE / "surface_metric_cases_given.npz", allow_pickle=False) as arrays:
         pred, label = arrays[f"{name}_pred"], arrays[f"{name}_label"]
     got = compute_metrics(pred, label)
-    for key in ("surface_dice", "voi_score", "voi_split", "voi_merge"):
+    for key in ("score", "topo_score", "surface_dice", "voi_score", "voi_split", "voi_merge"):
         assert got[key] == pytest.approx(CASES[name][key], abs=1e-6), key
+    counts = [
+        [got[f"topo_{side}_{dimension}"] for side in ("matched", "pred", "label")]
+        for dimension in range(3)
+    ]
+    assert counts == CASES[name]["topo_counts_matched_predicted_label"]

@@ -1,4 +1,4 @@
-"""Does the prediction part space into the sheets that the label has?"""
+"""Whether the prediction parts space into the sheets that the label has."""
 
 from __future__ import annotations
 

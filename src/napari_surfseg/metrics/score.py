@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_surfseg.metrics.betti_matching import compute_topo_counts, compute_topo_score
 from napari_surfseg.metrics.masks import prepare_masks
 from napari_surfseg.metrics.partition import compute_voi
 from napari_surfseg.metrics.surface import compute_dice, compute_surface_agreement
@@ -12,7 +13,16 @@ from napari_surfseg.metrics.topology import compute_betti_numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["compute_metrics"]
+__all__ = ["compute_metrics", "compute_score"]
+
+#: Weights of topology, surface Dice and variation of information in `score` (the challenge's).
+TOPO_WEIGHT, SURFACE_WEIGHT, VOI_WEIGHT = 0.30, 0.35, 0.35
+
+
+def compute_score(topo_score: float, surface_dice: float, voi_score: float) -> float:
+    """Compute the challenge's score, 0.30 topology + 0.35 surface Dice + 0.35 VOI, in [0, 1]."""
+    total = TOPO_WEIGHT * topo_score + SURFACE_WEIGHT * surface_dice + VOI_WEIGHT * voi_score
+    return min(1.0, max(0.0, total))
 
 
 def compute_metrics(
@@ -37,14 +47,17 @@ def compute_metrics(
     ignore_index : int or None
         Label value that is left out: background in both before anything else.
     with_topology : bool
-        Also compute the Betti numbers.
+        Also compute `topo_score`, `score` and the Betti numbers, which take most
+        of the time.
 
     Returns
     -------
     dict
         ``surface_dice``, ``precision``, ``recall``, ``dice``, ``voi_score``,
-        ``voi_split``, ``voi_merge``; with topology also ``b0_pred`` ...
-        ``b2_label``.
+        ``voi_split``, ``voi_merge``; with topology also ``score``, ``topo_score``,
+        ``topo_matched_0``, ``topo_pred_0``, ``topo_label_0`` (and ``_1``, ``_2``:
+        the features counted, by dimension) and ``b0_pred``, ``b1_pred``,
+        ``b2_pred``, ``b0_label``, ``b1_label``, ``b2_label``.
 
     Raises
     ------
@@ -64,7 +77,14 @@ def compute_metrics(
         "recall": surface.recall,
     }
     if with_topology:
+        counts = compute_topo_counts(pred_mask, label_mask)
+        topo_score = compute_topo_score(counts)
+        metrics["topo_score"] = topo_score
+        metrics["score"] = compute_score(topo_score, surface.surface_dice, voi.score)
+        for dimension, row in enumerate(counts.tolist()):
+            for name, value in zip(("matched", "pred", "label"), row, strict=True):
+                metrics[f"topo_{name}_{dimension}"] = float(value)
         for name, mask in (("pred", pred_mask), ("label", label_mask)):
-            for key, value in compute_betti_numbers(mask)._asdict().items():
-                metrics[f"{key}_{name}"] = float(value)
+            for key, number in compute_betti_numbers(mask)._asdict().items():
+                metrics[f"{key}_{name}"] = float(number)
     return metrics

@@ -1,4 +1,4 @@
-"""How much of two surfaces lies within a tolerance of the other?"""
+"""How much of two surfaces lies within a tolerance of the other."""
 
 from __future__ import annotations
 
@@ -155,9 +155,7 @@ def _ball(tolerance: float, spacing: tuple[float, float, float]) -> NDArray[np.i
 def _crop(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> tuple[slice, slice, slice]:
     """Find the box around everything that is foreground in either."""
     planes = [
-        np.flatnonzero(
-            pred.any(axis=other) | label.any(axis=other)  # type: ignore[arg-type]
-        )
+        np.flatnonzero(pred.any(axis=other) | label.any(axis=other))
         for other in ((1, 2), (0, 2), (0, 1))
     ]
     box = [slice(int(p[0]), int(p[-1]) + 1) for p in planes]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["BettiNumbers", "compute_betti_numbers"]
+__all__ = ["BettiNumbers", "compute_betti_numbers", "euler_characteristic"]
 
 
 class BettiNumbers(NamedTuple):
@@ -23,7 +23,7 @@ class BettiNumbers(NamedTuple):
 
 
 @compiled
-def _euler_characteristic(mask: NDArray[np.uint8]) -> int:
+def euler_characteristic(mask: NDArray[np.uint8]) -> int:
     """Vertices - edges + squares - cubes of the complex whose vertices are voxels."""
     depth, height, width = mask.shape
     total = 0
@@ -69,4 +69,4 @@ def compute_betti_numbers(mask: NDArray[np.uint8]) -> BettiNumbers:
     if b0 == 0:
         return BettiNumbers(0, 0, 0)
     b2 = count_enclosed(label_components(mask, connectivity=26, background=True))
-    return BettiNumbers(b0, b0 + b2 - int(_euler_characteristic(mask)), b2)
+    return BettiNumbers(b0, b0 + b2 - int(euler_characteristic(mask)), b2)
