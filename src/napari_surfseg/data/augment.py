@@ -1,8 +1,8 @@
 """What is varied while a patch is cut: the cube's 48 symmetries, grey values, noise.
 
-All of it is one copy: a symmetry is a view with other strides, and contrast,
-brightness, gamma and noise together are a table of 256 grey values for each
-of 64 noise levels.
+All of it is one copy and one pass: a symmetry is a walk with other steps
+through the voxels, contrast, brightness and gamma are a table of 256 grey
+values looked up on the way, and noise is taken from a long array drawn once.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from napari_surfseg.data.kernels import NOISE_LENGTH, add_noise, count_meanings, cut_patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,21 +22,22 @@ if TYPE_CHECKING:
     from napari_surfseg.data.volume import Index3, Spacing3, VoxelArray
 
 __all__ = [
-    "NUM_NOISE_LEVELS",
     "SYMMETRIES",
+    "GreyChange",
     "Symmetry",
-    "build_grey_table",
-    "build_noise_levels",
+    "build_noise",
+    "cut_image",
+    "cut_labels",
+    "draw_grey_change",
     "find_symmetries",
 ]
 
 Table: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
-#: Noise is drawn from so many equally likely quantiles of a normal distribution.
-#: With 64, a table fits a first-level cache and the deviation is right to 1 %.
-NUM_NOISE_LEVELS = 64
-#: Length of the noise that rows of voxels are taken from.
-NOISE_LENGTH = 2**20
+#: Deviation of the stored noise: int8 then holds four deviations either way.
+NOISE_UNIT = 32
+#: Noise of a smaller deviation, in grey values, would be lost in rounding.
+LEAST_NOISE = 0.25
 #: Voxel sizes that differ by less than this are exchanged by a turn.
 SPACING_TOLERANCE = 0.02
 
@@ -44,6 +46,9 @@ SPACING_TOLERANCE = 0.02
 MAX_CONTRAST = 1.6
 MAX_GAMMA = 1.6
 MAX_BRIGHTNESS = 0.6
+
+# Not made read-only: to numba that would be another type, and all be compiled twice.
+IDENTITY_TABLE: Table = np.arange(256, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,28 @@ class Symmetry:
         """Turn and mirror a (Z, Y, X) array; the result is a view."""
         z, y, x = (slice(None, None, -1 if flip else 1) for flip in self.flips)
         return array.transpose(self.axes)[z, y, x]
+
+    def walk(self, array: VoxelArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """First place and steps in the flat array that visit it turned and mirrored.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            Shape (Z, Y, X), C-contiguous.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (4,): place of the first voxel, steps along Z, Y and X of the result.
+        """
+        shape = array.shape
+        steps = (shape[1] * shape[2], shape[2], 1)
+        walk = np.empty(4, np.int64)
+        walk[0] = 0
+        for i, (axis, flip) in enumerate(zip(self.axes, self.flips, strict=True)):
+            walk[i + 1] = -steps[axis] if flip else steps[axis]
+            walk[0] += steps[axis] * (shape[axis] - 1) if flip else 0
+        return walk
 
     def source_voxel(self, voxel: Sequence[int], shape: Index3) -> Index3:
         """Where a voxel of the result comes from.
@@ -116,14 +143,33 @@ def find_symmetries(shape: Index3, spacing: Spacing3) -> tuple[Symmetry, ...]:
     )
 
 
-def build_grey_table(
+@dataclass(frozen=True)
+class GreyChange:
+    """How the grey values of a patch change.
+
+    Attributes
+    ----------
+    table : numpy.ndarray
+        Shape (256,), uint8: contrast, brightness and gamma.
+    noise : float
+        Standard deviation of the noise added, in grey values.
+    seed : int
+        Of the noise's pattern.
+    """
+
+    table: Table
+    noise: float
+    seed: int
+
+
+def draw_grey_change(
     rng: np.random.Generator,
     *,
     intensity: float,
     noise: float,
     mean: float,
     std: float,
-) -> Table:
+) -> GreyChange:
     """Draw a change of contrast, brightness and gamma, and an amount of noise.
 
     Parameters
@@ -137,36 +183,54 @@ def build_grey_table(
     mean, std : float
         Of the images, as shares of the range: contrast turns about the mean and
         brightness is measured in deviations.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (levels, 256), uint8, where levels is 1 without noise.
     """
     contrast, brightness, gamma = rng.uniform(-1, 1, size=3) * intensity
-    deviation = rng.uniform(0, 1) * noise
-    grey = np.arange(256) / 255.0
-    if intensity:
-        grey = grey ** (MAX_GAMMA**gamma)
-        # Gamma moves the mean; contrast turns about where it went.
-        middle = mean ** (MAX_GAMMA**gamma)
-        grey = middle + (grey - middle) * MAX_CONTRAST**contrast + brightness * MAX_BRIGHTNESS * std
-    if deviation < 0.25 / 255:  # would be lost in rounding
-        return np.rint(np.clip(grey, 0, 1)[None] * 255).astype(np.uint8)
-    levels = grey[None] + deviation * _normal_quantiles()[:, None]
-    return np.rint(np.clip(levels, 0, 1) * 255).astype(np.uint8)
+    deviation = float(rng.uniform(0, 1)) * noise * 255
+    seed = int(rng.integers(2**31))
+    if not intensity:
+        return GreyChange(IDENTITY_TABLE, deviation, seed)
+    power = MAX_GAMMA**gamma
+    grey = (np.arange(256) / 255.0) ** power
+    middle = mean**power  # gamma moved the mean; contrast turns about where it went
+    grey = middle + (grey - middle) * MAX_CONTRAST**contrast + brightness * MAX_BRIGHTNESS * std
+    table = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+    return GreyChange(table, deviation, seed)
 
 
-def build_noise_levels(seed: int) -> Table:
-    """Noise levels in random order, a power of two long, for :func:`kernels.cut_noisy`."""
+def build_noise(seed: int, longest_row: int) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """Draw normal noise of deviation :data:`NOISE_UNIT` for :func:`kernels.add_noise`."""
     rng = np.random.default_rng([seed, 0x0153])
-    return rng.integers(0, NUM_NOISE_LEVELS, size=NOISE_LENGTH, dtype=np.uint8)
+    normal = rng.standard_normal(NOISE_LENGTH + longest_row, dtype=np.float32)
+    return np.clip(np.rint(normal * NOISE_UNIT), -127, 127).astype(np.int8)
 
 
-def _normal_quantiles() -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Values that split the normal distribution evenly, with deviation exactly 1."""
-    normal = NormalDist()
-    values = np.array(
-        [normal.inv_cdf((i + 0.5) / NUM_NOISE_LEVELS) for i in range(NUM_NOISE_LEVELS)]
-    )
-    return np.asarray(values / values.std())
+def cut_image(
+    patch: Table, symmetry: Symmetry, change: GreyChange, noise: VoxelArray, out: Table
+) -> None:
+    """Write an image patch, turned and with other grey values, into a batch.
+
+    Parameters
+    ----------
+    patch : numpy.ndarray
+        Shape (Z, Y, X), uint8, C-contiguous.
+    symmetry : Symmetry
+        How it is turned.
+    change : GreyChange
+        How its grey values change.
+    noise : numpy.ndarray
+        From :func:`build_noise`.
+    out : numpy.ndarray
+        Shape (Z, Y, X) of the turned patch, uint8, C-contiguous.
+    """
+    cut_patch(patch.reshape(-1), symmetry.walk(patch), change.table, out)
+    if change.noise > LEAST_NOISE:
+        add_noise(out, noise, change.seed, change.noise / NOISE_UNIT)
+
+
+def cut_labels(patch: Table, symmetry: Symmetry, counts: VoxelArray, out: Table) -> None:
+    """Write a label patch of 0, 1 and 2, turned, into a batch, and count its values.
+
+    ``counts`` has shape (3,), int64, and is added to; the rest as for :func:`cut_image`.
+    """
+    cut_patch(patch.reshape(-1), symmetry.walk(patch), IDENTITY_TABLE, out)
+    count_meanings(out, counts)

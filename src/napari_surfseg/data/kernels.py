@@ -9,19 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numba
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_surfseg.data.volume import VoxelArray
 
-__all__ = ["count_classes", "cut_labels", "cut_noisy", "cut_plain"]
+__all__ = ["NOISE_LENGTH", "add_noise", "count_classes", "count_meanings", "cut_patch"]
 
 #: Edge of the tiles in which turned patches are copied: a tile of the source
 #: stays in the nearest caches while its voxels are visited across its rows.
 TILE = 32
 #: Row after row begins this far on in the noise (odd, so that every place is used).
 GOLDEN = 2654435761
+#: Places in the noise at which a row may begin; a power of two.
+NOISE_LENGTH = 2**20
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -99,73 +102,81 @@ def count_classes(
 
 
 @_compiled
-def cut_noisy(
-    view: VoxelArray, table: VoxelArray, noise: VoxelArray, seed: int, out: VoxelArray
-) -> None:
-    """Copy an image patch, changing every value by a table that depends on a noise level.
+def cut_patch(source: VoxelArray, walk: VoxelArray, table: VoxelArray, out: VoxelArray) -> None:
+    """Copy a patch turned and mirrored, with other values.
 
     Parameters
     ----------
-    view : numpy.ndarray
-        Shape (Z, Y, X), uint8, any strides: the patch turned and mirrored.
+    source : numpy.ndarray
+        The patch as it was cut, flat, uint8.
+    walk : numpy.ndarray
+        Shape (4,), int64: where the first voxel lies in ``source``, and the
+        steps along Z, Y and X of the result.
     table : numpy.ndarray
-        Shape (levels, 256), uint8.
-    noise : numpy.ndarray
-        One-dimensional, uint8, a power of two long: levels in random order.
-    seed : int
-        Where in ``noise`` each row of voxels begins.
+        Shape (256,), uint8: new values.
     out : numpy.ndarray
         Shape (Z, Y, X), uint8, C-contiguous.
     """
-    mask = noise.size - 1
-    for z0 in range(0, view.shape[0], TILE):
-        z1 = min(view.shape[0], z0 + TILE)
-        for y0 in range(0, view.shape[1], TILE):
-            y1 = min(view.shape[1], y0 + TILE)
-            for x0 in range(0, view.shape[2], TILE):
-                x1 = min(view.shape[2], x0 + TILE)
+    num_z, num_y, num_x = out.shape
+    wide = num_x if abs(walk[3]) == 1 else TILE
+    for z0 in range(0, num_z, TILE):
+        z1 = min(num_z, z0 + TILE)
+        for y0 in range(0, num_y, TILE):
+            y1 = min(num_y, y0 + TILE)
+            for x0 in range(0, num_x, wide):
+                x1 = min(num_x, x0 + wide)
                 for z in range(z0, z1):
                     for y in range(y0, y1):
-                        place = seed + (z * view.shape[1] + y) * GOLDEN + x0
+                        place = walk[0] + z * walk[1] + y * walk[2] + x0 * walk[3]
                         for x in range(x0, x1):
-                            level = noise[place & mask]
-                            place += 1
-                            out[z, y, x] = table[level, view[z, y, x]]
+                            out[z, y, x] = table[source[place]]
+                            place += walk[3]
 
 
 @_compiled
-def cut_plain(view: VoxelArray, table: VoxelArray, out: VoxelArray) -> None:
-    """Copy an image patch, changing every value by one table of shape (256,)."""
-    for z0 in range(0, view.shape[0], TILE):
-        z1 = min(view.shape[0], z0 + TILE)
-        for y0 in range(0, view.shape[1], TILE):
-            y1 = min(view.shape[1], y0 + TILE)
-            for x0 in range(0, view.shape[2], TILE):
-                x1 = min(view.shape[2], x0 + TILE)
-                for z in range(z0, z1):
-                    for y in range(y0, y1):
-                        for x in range(x0, x1):
-                            out[z, y, x] = table[view[z, y, x]]
+def add_noise(patch: VoxelArray, noise: VoxelArray, seed: int, scale: float) -> None:
+    """Add noise to grey values, in place, clipped to 0 and 255.
+
+    Parameters
+    ----------
+    patch : numpy.ndarray
+        Shape (Z, Y, X), uint8, C-contiguous.
+    noise : numpy.ndarray
+        int8, ``NOISE_LENGTH`` and the longest row of voxels long.
+    seed : int
+        Where in ``noise`` the rows begin.
+    scale : float
+        Factor for the noise.
+    """
+    factor = np.float32(scale)
+    half = np.float32(0.5)
+    lowest = np.float32(0)
+    highest = np.float32(255)
+    for z in range(patch.shape[0]):
+        for y in range(patch.shape[1]):
+            first = (seed + (z * patch.shape[1] + y) * GOLDEN) & (NOISE_LENGTH - 1)
+            # Rows of their own, so that the loop becomes vector instructions.
+            row = patch[z, y]
+            added = noise[first : first + row.size]
+            for x in range(row.size):
+                grey = np.float32(row[x]) + np.float32(added[x]) * factor
+                row[x] = np.uint8(min(max(grey, lowest), highest) + half)
 
 
 @_compiled
-def cut_labels(view: VoxelArray, out: VoxelArray, counts: VoxelArray) -> None:
-    """Copy a label patch and count its voxels of meaning 0, 1 and 2 into ``counts``."""
-    for z0 in range(0, view.shape[0], TILE):
-        z1 = min(view.shape[0], z0 + TILE)
-        for y0 in range(0, view.shape[1], TILE):
-            y1 = min(view.shape[1], y0 + TILE)
-            for x0 in range(0, view.shape[2], TILE):
-                x1 = min(view.shape[2], x0 + TILE)
-                for z in range(z0, z1):
-                    for y in range(y0, y1):
-                        surface = 0
-                        ignored = 0
-                        for x in range(x0, x1):
-                            value = view[z, y, x]
-                            out[z, y, x] = value
-                            surface += value & 1
-                            ignored += value >> 1
-                        counts[0] += x1 - x0 - surface - ignored
-                        counts[1] += surface
-                        counts[2] += ignored
+def count_meanings(labels: VoxelArray, counts: VoxelArray) -> None:
+    """Add the numbers of voxels of meaning 0, 1 and 2 to ``counts``, shape (3,), int64.
+
+    ``labels`` is of shape (Z, Y, X), uint8, C-contiguous, and holds no other values.
+    """
+    for z in range(labels.shape[0]):
+        for y in range(labels.shape[1]):
+            row = labels[z, y]
+            surface = 0
+            ignored = 0
+            for x in range(row.size):
+                surface += row[x] & 1
+                ignored += row[x] >> 1
+            counts[0] += row.size - surface - ignored
+            counts[1] += surface
+            counts[2] += ignored

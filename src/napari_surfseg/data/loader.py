@@ -20,11 +20,12 @@ import numpy as np
 
 from napari_surfseg.data.augment import (
     SYMMETRIES,
-    build_grey_table,
-    build_noise_levels,
+    build_noise,
+    cut_image,
+    cut_labels,
+    draw_grey_change,
     find_symmetries,
 )
-from napari_surfseg.data.kernels import cut_labels, cut_noisy, cut_plain
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.data.sampling import PatchSampler, place_patch
 from napari_surfseg.data.volume import read_padded
@@ -146,7 +147,7 @@ class PatchLoader:
             else SYMMETRIES[:1]
             for pair in self._pairs
         ]
-        self._noise = build_noise_levels(seed)
+        self._noise = build_noise(seed, self._patch[2])
         self._tally = _Tally()
 
         self._changed = threading.Condition()
@@ -247,20 +248,15 @@ class PatchLoader:
         target = read_padded(
             self._targets[place.source], start, stop, "constant", value=IGNORE, bounds=roi
         )
-        table = build_grey_table(
+        change = draw_grey_change(
             rng,
             intensity=self._augmentation.intensity,
             noise=self._augmentation.noise,
             mean=self._intensity.mean,
             std=self._intensity.std,
         )
-        out = batch.image[i, 0]
-        if len(table) > 1:
-            offset = int(rng.integers(2**31))
-            cut_noisy(symmetry.apply(grey), table, self._noise, offset, out)
-        else:
-            cut_plain(symmetry.apply(grey), table[0], out)
-        cut_labels(symmetry.apply(target), batch.labels[i, 0], batch.counts)
+        cut_image(grey, symmetry, change, self._noise, batch.image[i, 0])
+        cut_labels(target, symmetry, batch.counts, batch.labels[i, 0])
         batch.sources.append(place.source)
         batch.centred.append(place.centred)
         batch.starts.append(start)

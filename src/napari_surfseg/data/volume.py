@@ -347,14 +347,14 @@ def find_storage_dtype(dtype: Any, source: str) -> np.dtype[Any]:
     DataError
         If the values are not real numbers of a usual size.
     """
-    found = np.dtype(dtype)
+    found: np.dtype[Any] = np.dtype(dtype)
+    native: np.dtype[Any] = found.newbyteorder("=")
     if found.kind == "b":
         return np.dtype(np.uint8)
     if found.kind in "ui":
-        return found.newbyteorder("=")
+        return native
     if found.kind == "f" and found.itemsize <= 8:
-        widened: np.dtype[Any] = found.newbyteorder("=")
-        return np.dtype(np.float32) if found.itemsize == 2 else widened
+        return np.dtype(np.float32) if found.itemsize == 2 else native
     what = {"c": "complex numbers", "O": "Python objects", "V": "records"}.get(
         found.kind, f"values of type {found}"
     )
