@@ -31,14 +31,14 @@ class DistanceTarget:
         Label voxels as flat indices into the volume padded by ``reach``.
     reach : tuple of int
         Voxels within the tolerance along Z, Y, X.
-    offsets : tuple of int
+    offsets : Tensor of int64
         Flat steps, in the padded volume, to every voxel within the tolerance.
     """
 
     weight: Tensor
     voxels: Tensor
     reach: tuple[int, int, int]
-    offsets: tuple[int, ...]
+    offsets: Tensor
 
 
 @torch.no_grad()
@@ -65,17 +65,17 @@ def compute_distance_target(
     _, _, *shape = label.shape
     padded = [size + 2 * margin for size, margin in zip(shape, reach, strict=True)]
     steps = (padded[1] * padded[2], padded[2], 1)
-    offsets = tuple(
+    offsets = [
         sum(part * step for part, step in zip(offset, steps, strict=True))
         for offset in itertools.product(*(range(-margin, margin + 1) for margin in reach))
         if math.dist((0, 0, 0), [part * step for part, step in zip(offset, spacing, strict=True)])
         <= tolerance * (1 + 1e-6)
-    )
+    ]
     sample, _, z, y_, x = label.nonzero(as_tuple=True)
     voxels = sample * math.prod(padded) + (
         (z + reach[0]) * steps[0] + (y_ + reach[1]) * steps[1] + (x + reach[2])
     )
-    return DistanceTarget(weight, voxels, (reach[0], reach[1], reach[2]), offsets)
+    return DistanceTarget(weight, voxels, (reach[0], reach[1], reach[2]), torch.tensor(offsets))
 
 
 @in_float32
@@ -139,10 +139,19 @@ def _best_within(probs: Tensor, target: DistanceTarget) -> Tensor:
     """
     margins = [margin for margin in reversed(target.reach) for _ in range(2)]
     padded = functional.pad(probs, margins).flatten()
+    if padded.device.type == "cpu":
+        # numba takes half a second to import, which only the CPU path needs.
+        from napari_surfseg.losses import kernels
+
+        where = torch.empty_like(target.voxels)
+        kernels.best_within(
+            padded.detach().numpy(), target.voxels.numpy(), target.offsets.numpy(), where.numpy()
+        )
+        return padded[where]
     with torch.no_grad():
         best = padded[target.voxels]
         where = target.voxels
-        for offset in target.offsets:
+        for offset in target.offsets.tolist():
             neighbour = target.voxels + offset
             values = padded[neighbour]
             where = torch.where(values > best, neighbour, where)

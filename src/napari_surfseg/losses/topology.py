@@ -13,7 +13,7 @@ numbers add up to the volume's and no defect can hide on a window's border.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
@@ -23,7 +23,13 @@ from napari_surfseg.losses.prediction import Prediction, in_float32
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["EulerTarget", "compute_euler_target", "soft_euler", "toploss_simple"]
+__all__ = [
+    "EulerTarget",
+    "compute_euler_target",
+    "soft_euler",
+    "soft_euler_reference",
+    "toploss_simple",
+]
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,18 @@ def soft_euler(values: Tensor, window: int) -> Tensor:
     Tensor
         Shape ``(B, C, ceil(Z/window), ceil(Y/window), ceil(X/window))``.
     """
-    cells = values
+    if values.device.type == "cpu" and values.dtype == torch.float32:
+        euler: Tensor = _SoftEuler.apply(values, window)  # type: ignore[no-untyped-call]
+        return euler
+    return soft_euler_reference(values, window)
+
+
+def soft_euler_reference(values: Tensor, window: int) -> Tensor:
+    """Compute :func:`soft_euler` with tensors and autograd: slower, any device."""
     density = values
     edges = {}
     for axis in (-1, -2, -3):
-        edges[axis] = _pairs(cells, axis)
+        edges[axis] = _pairs(values, axis)
         density = density - edges[axis]
     for first, second in ((-1, -2), (-1, -3), (-2, -3)):
         square = _pairs(edges[first], second)
@@ -73,6 +86,40 @@ def soft_euler(values: Tensor, window: int) -> Tensor:
         if (first, second) == (-1, -2):
             density = density - _pairs(square, -3)
     return _window_sums(density, window)
+
+
+class _SoftEuler(torch.autograd.Function):
+    """The windows' Euler characteristics, counted and differentiated by compiled loops."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, window: int) -> Tensor:
+        """Count rows of cells, then sum them into windows along X."""
+        # numba takes half a second to import, which only the CPU path needs.
+        from napari_surfseg.losses import kernels
+
+        volumes = values.detach().flatten(0, 1).contiguous()
+        shape = values.shape[2:]
+        counts = [-(-size // window) for size in shape]
+        rows = torch.zeros(volumes.shape[0], counts[0], counts[1], shape[2])
+        kernels.count_cells(volumes.numpy(), window, rows.numpy())
+        rows = functional.pad(rows, (0, counts[2] * window - shape[2]))
+        euler = rows.reshape(*rows.shape[:-1], counts[2], window).sum(-1)
+        ctx.save_for_backward(volumes)
+        ctx.window = window
+        return euler.reshape(*values.shape[:2], *counts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Give each row of cells its windows' gradients."""
+        from napari_surfseg.losses import kernels
+
+        (volumes,) = ctx.saved_tensors
+        (gradient,) = gradients
+        rows = gradient.flatten(0, 1).repeat_interleave(ctx.window, -1)
+        rows = rows[..., : volumes.shape[-1]].contiguous()
+        out = torch.zeros_like(volumes)
+        kernels.spread_cells(volumes.numpy(), ctx.window, rows.numpy(), out.numpy())
+        return out.reshape(*gradient.shape[:2], *volumes.shape[1:]), None
 
 
 def _pairs(cells: Tensor, axis: int) -> Tensor:
