@@ -46,5 +46,5 @@ fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 say "Installing the project and its tools into .venv (a few minutes the first time)."
-.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
     -c constraints.txt -e ".[dev]"

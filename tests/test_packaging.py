@@ -1,0 +1,157 @@
+"""What is shipped: the wheel and the source distribution, built as a release would be."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import napari_surfseg
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "napari_surfseg"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the source distribution and the wheel made from it."""
+    pytest.importorskip("build", reason="build comes with the dev extra")
+    pytest.importorskip("hatchling", reason="hatchling comes with the dev extra")
+    folder = tmp_path_factory.mktemp("dist")
+    result = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's files as an installer would lay them out."""
+    folder = tmp_path_factory.mktemp("site")
+    [wheel] = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def _run_from(folder: Path, code: str) -> str:
+    """Run code in a fresh process that finds the unpacked wheel before the editable install."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_wheel_holds_the_package_whole(unpacked: Path) -> None:
+    shipped = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
+    expected = {
+        path.relative_to(PACKAGE.parent).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert expected <= shipped
+    assert "napari_surfseg/napari.yaml" in shipped
+    assert "napari_surfseg/py.typed" in shipped
+    assert "napari_surfseg/presets/exp001_3d_unet_topology_full.yaml" in shipped
+
+
+def test_wheel_holds_nothing_else(unpacked: Path) -> None:
+    [metadata] = unpacked.glob("napari_surfseg-*.dist-info")
+    assert {path.name for path in unpacked.iterdir()} == {"napari_surfseg", metadata.name}
+    assert (metadata / "licenses" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_wheel_imports_and_reads_its_presets(unpacked: Path) -> None:
+    code = (
+        "import napari_surfseg, napari_surfseg.config as c;"
+        "print(napari_surfseg.__file__, c.load_preset(c.preset_names()[0]) is not None)"
+    )
+    file, read = _run_from(unpacked, code).rsplit(" ", 1)
+    assert Path(file).resolve().is_relative_to(unpacked.resolve())
+    assert read == "True"
+
+
+def test_wheel_announces_its_command_and_its_manifest(unpacked: Path) -> None:
+    code = (
+        "import importlib.metadata as m;"
+        "[d] = m.distributions(name='napari-surfseg', path=['.']);"
+        "print(d.version, *sorted(f'{e.group}:{e.name}={e.value}' for e in d.entry_points))"
+    )
+    assert _run_from(unpacked, code).split() == [
+        napari_surfseg.__version__,
+        "console_scripts:surfseg=napari_surfseg.cli:main",
+        "napari.manifest:napari-surfseg=napari_surfseg:napari.yaml",
+    ]
+
+
+def test_wheel_manifest_is_valid(unpacked: Path) -> None:
+    npe2 = pytest.importorskip("npe2", reason="npe2 comes with napari")
+    manifest = npe2.PluginManifest.from_file(unpacked / "napari_surfseg" / "napari.yaml")
+    assert manifest.name == "napari-surfseg"
+    assert manifest.display_name
+
+
+def test_source_distribution_is_whole(built: Path) -> None:
+    [archive] = built.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    wanted = {
+        "CHANGELOG.md",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "constraints.txt",
+        "pyproject.toml",
+        "src/napari_surfseg/napari.yaml",
+        "tests/test_packaging.py",
+    }
+    assert wanted <= names
+
+
+def _distribution(requirement: str) -> str:
+    """Name a requirement is about, spelled as package indexes compare it."""
+    return re.split(r"[\[<>=;~! ]", requirement)[0].lower().replace("_", "-")
+
+
+def test_version_is_written_once() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "version" not in project
+    assert f"[{napari_surfseg.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_manifest_at_the_top_is_the_packaged_one() -> None:
+    # A link, so that there is one manifest. Git on Windows may check a link out as a file that
+    # holds the target's path; napari reads the packaged manifest, never this one.
+    link = ROOT / "napari.yaml"
+    if link.is_symlink():
+        assert link.resolve() == (PACKAGE / "napari.yaml").resolve()
+    else:
+        assert link.read_text(encoding="utf-8").strip() == "src/napari_surfseg/napari.yaml"
+
+
+def test_constraints_pin_every_direct_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {_distribution(line) for line in lines if "==" in line}
+    direct = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {_distribution(line) for line in direct}
+    assert names <= pinned, f"constraints.txt lacks {sorted(names - pinned)}"
