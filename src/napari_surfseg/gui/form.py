@@ -1,0 +1,211 @@
+"""What the training form holds, and how it becomes an experiment, with no window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_surfseg.config import LOSS_TERMS, Experiment, Loss, build_experiment
+
+__all__ = [
+    "LABEL_SCHEMES",
+    "LOSS_NOTES",
+    "Box",
+    "PairChoice",
+    "SourceChoice",
+    "TrainingForm",
+    "build_form_experiment",
+    "field_of_message",
+    "largest_box_beside",
+    "suggest_meanings",
+]
+
+#: (start, stop) of Z, Y, X in voxels.
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+#: What each loss term does, in a line, for the note beside its slider.
+LOSS_NOTES = {
+    "weighted_bce": "Every voxel counts; surface voxels count 2.8 times. The base of all others.",
+    "soft_dice": "Overlap with the label; keeps a thin surface from drowning in background.",
+    "cldice": "Overlap of the skeletons: rewards an unbroken sheet over a thick one.",
+    "morph_skeleton": "Difference of the two skeletons, voxel by voxel: keeps the middle in place.",
+    "surface_distance": "Punishes surface drawn far from the label, up to the tolerance.",
+    "toploss_simple": "Counts pieces, holes and cavities in windows: against gaps and bridges.",
+    "skeleton_recall": "How much of the label's skeleton is found; against missing stretches.",
+}
+
+#: Ready-made meanings of the usual label values.
+LABEL_SCHEMES: dict[str, dict[int, str]] = {
+    "dense": {0: "background", 1: "foreground", 2: "ignore"},
+    "strokes": {0: "ignore", 1: "foreground", 2: "background"},
+}
+
+
+@dataclass(frozen=True)
+class SourceChoice:
+    """A layer of the viewer or a file.
+
+    Attributes
+    ----------
+    kind : str
+        ``"layer"`` or ``"file"``.
+    name : str
+        The layer's name or the path.
+    """
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class PairChoice:
+    """A volume with its labels and what it is for: ``"train"`` or ``"validation"``."""
+
+    image: SourceChoice | None
+    labels: SourceChoice | None
+    role: str = "train"
+
+
+@dataclass(frozen=True)
+class TrainingForm:
+    """Everything the form says.
+
+    Attributes
+    ----------
+    pairs : tuple of PairChoice
+        What to learn from.
+    validation : str
+        ``"slab"`` (the end of each volume), ``"box"`` (a drawn box) or ``"pairs"``
+        (pairs marked for validation).
+    meanings : dict
+        Label value to ``"foreground"``, ``"background"`` or ``"ignore"``.
+    weights : dict
+        Weight of every loss term; 0 for one switched off.
+    settings : dict
+        Dotted configuration keys of every other control.
+    """
+
+    pairs: tuple[PairChoice, ...] = ()
+    validation: str = "slab"
+    validation_fraction: float = 0.15
+    validation_layer: str = ""
+    meanings: dict[int, str] = field(default_factory=lambda: dict(LABEL_SCHEMES["dense"]))
+    weights: dict[str, float] = field(default_factory=lambda: Loss().weights)
+    settings: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    name: str = "surfaces"
+    folder: str = ""
+
+
+def build_form_experiment(
+    form: TrainingForm,
+    train: list[dict[str, Any]],
+    validation: list[dict[str, Any]],
+    *,
+    spacing: tuple[float, float, float] | None = None,
+) -> Experiment:
+    """Turn a form and its resolved pairs into an experiment.
+
+    Parameters
+    ----------
+    form : TrainingForm
+        As filled in.
+    train, validation : list of dict
+        ``image``, ``labels`` and optionally ``roi`` of each pair, as paths.
+    spacing : tuple of float, optional
+        Z, Y, X voxel size from the layers.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting, so that it can be shown beside its control.
+    """
+    labels: dict[str, list[int]] = {"foreground": [], "background": [], "ignore": []}
+    for value, meaning in sorted(form.meanings.items()):
+        labels[meaning].append(value)
+    values: dict[str, Any] = {
+        "experiment": {"name": form.name},
+        "data": {
+            "train": train,
+            "validation": validation or {"fraction": form.validation_fraction},
+            "labels": labels,
+            "spacing": spacing,
+        },
+        "loss": {term: float(form.weights.get(term, 0.0)) for term in LOSS_TERMS},
+    }
+    for key, value in form.settings.items():
+        section, _, name = key.partition(".")
+        node = values.setdefault(section, {})
+        while "." in name:
+            head, _, name = name.partition(".")
+            node = node.setdefault(head, {})
+        node[name] = value
+    return build_experiment(values, source="the form")
+
+
+def field_of_message(message: str) -> str | None:
+    """Find the configuration key that a worker's sentence is about, if it names one."""
+    found = []
+    for section, info in Experiment.model_fields.items():
+        model = info.annotation
+        for name in getattr(model, "model_fields", {}):
+            key = f"{section}.{name}"
+            if key in message:
+                found.append((message.index(key), -len(key), key))
+    return min(found)[2] if found else None
+
+
+def suggest_meanings(values: list[int]) -> dict[int, str]:
+    """Guess what label values mean; a person corrects it in the form.
+
+    Parameters
+    ----------
+    values : list of int
+        The values that occur, ascending.
+
+    Returns
+    -------
+    dict
+        Two values are background and surface, whatever they are (0 and 255 too); with
+        more, 0 is background, 1 surface and the rest not annotated.
+    """
+    if len(values) == 1:
+        return {values[0]: "background" if values[0] == 0 else "foreground"}
+    if len(values) == 2:
+        return {values[0]: "background", values[1]: "foreground"}
+    dense = LABEL_SCHEMES["dense"]
+    return {value: dense.get(value, "ignore") for value in values}
+
+
+def largest_box_beside(shape: tuple[int, int, int], box: Box, gap: int = 8) -> Box | None:
+    """Find the largest box of a volume that keeps a gap from another box.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Z, Y, X voxels of the volume.
+    box : Box
+        What is kept for validation.
+    gap : int
+        Voxels between the two, so that no training patch sees validation data.
+
+    Returns
+    -------
+    Box or None
+        None where nothing is left.
+    """
+    best: tuple[int, Box] | None = None
+    for axis in range(3):
+        below = (0, box[axis][0] - gap)
+        above = (box[axis][1] + gap, shape[axis])
+        for span in (below, above):
+            if span[1] <= span[0]:
+                continue
+            edges = [(0, size) for size in shape]
+            edges[axis] = span
+            volume = 1
+            for start, stop in edges:
+                volume *= stop - start
+            if best is None or volume > best[0]:
+                best = (volume, (edges[0], edges[1], edges[2]))
+    return best[1] if best else None

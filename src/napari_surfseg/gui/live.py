@@ -1,0 +1,272 @@
+"""Live layers: the newest prediction and its skeleton, in place, over the volume they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import Colormap, DirectLabelColormap
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+__all__ = [
+    "PREDICTION_NAME",
+    "SKELETON_NAME",
+    "LiveLayers",
+    "LivePreview",
+    "build_probability_colormap",
+    "build_skeleton_colormap",
+    "compute_placement",
+    "compute_view_center",
+]
+
+PREDICTION_NAME = "live prediction"
+SKELETON_NAME = "live skeleton"
+
+Index3 = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class LivePreview:
+    """One preview, loaded.
+
+    Attributes
+    ----------
+    index : int
+        Counts the previews of a run.
+    image : str
+        The volume it lies in, as written in the configuration.
+    origin : tuple of int
+        Z, Y, X voxel of that volume at which the arrays begin.
+    probabilities, skeleton : arrays of shape (Z, Y, X)
+        uint8: 0..255, and 0 or 1.
+    """
+
+    index: int
+    image: str
+    origin: Index3
+    probabilities: NDArray[np.uint8]
+    skeleton: NDArray[np.uint8]
+    epoch: int = 0
+    step: int = 0
+
+
+def build_probability_colormap() -> Colormap:
+    """Clear at 0, then orange to pale yellow: grey CT below stays readable."""
+    colors = [
+        [0.0, 0.0, 0.0, 0.0],
+        [0.45, 0.10, 0.02, 0.15],
+        [0.90, 0.35, 0.05, 0.55],
+        [1.0, 0.65, 0.15, 0.80],
+        [1.0, 0.93, 0.60, 0.95],
+    ]
+    return Colormap(
+        colors,
+        name="surface_probability",
+        display_name="surface probability",
+        controls=[0.0, 0.2, 0.5, 0.75, 1.0],
+    )
+
+
+def build_skeleton_colormap() -> DirectLabelColormap:
+    """Cyan: nothing else in a grey volume with an orange prediction has it."""
+    return DirectLabelColormap(
+        color_dict={0: "transparent", 1: (0.0, 0.95, 0.95, 1.0), None: "transparent"}
+    )
+
+
+def compute_placement(source: Layer | None, origin: Index3) -> dict[str, Any]:
+    """Where a layer must lie that begins at a voxel of another one.
+
+    Parameters
+    ----------
+    source : Layer or None
+        The three-dimensional layer it belongs to; None for a volume that is no layer.
+    origin : tuple of int
+        Z, Y, X voxel of the source.
+
+    Returns
+    -------
+    dict
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
+        ``axis_labels`` of the new layer.
+    """
+    if source is None:
+        return {"scale": np.ones(3), "translate": np.asarray(origin, float)}
+    shift = np.asarray(source.data_to_world(origin)) - np.asarray(source.data_to_world((0, 0, 0)))
+    # The shift was measured in the world; translate applies before the layer's affine.
+    linear = np.asarray(source.affine.linear_matrix)
+    shift = np.linalg.solve(linear, shift)
+    return {
+        "scale": np.asarray(source.scale),
+        "translate": np.asarray(source.translate) + shift,
+        "rotate": np.asarray(source.rotate),
+        "shear": np.asarray(source.shear),
+        "affine": source.affine.affine_matrix,
+        "units": source.units,
+        "axis_labels": source.axis_labels,
+    }
+
+
+def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:
+    """Voxel of a layer that the viewer is looking at, moved into the layer where it is outside.
+
+    In 2-D it is the middle of the canvas on the current slice, in 3-D what the camera turns about.
+    """
+    ndim = viewer.dims.ndim
+    world = np.asarray(viewer.dims.point, float)[:ndim].copy()
+    displayed = list(viewer.dims.displayed)
+    center = np.asarray(viewer.camera.center, float)
+    world[displayed] = center[-len(displayed) :]
+    voxel = np.rint(np.asarray(source.world_to_data(world))[-3:]).astype(int)
+    shape = np.asarray(_shape_of(source))
+    clipped = np.clip(voxel, 0, shape - 1)
+    return int(clipped[0]), int(clipped[1]), int(clipped[2])
+
+
+def _shape_of(layer: Layer) -> Index3:
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return tuple(int(size) for size in data.shape[-3:])  # type: ignore[return-value]
+
+
+class LiveLayers:
+    """Keeps the two live layers of one viewer.
+
+    Their arrays belong to them and are written in place, so an update costs the
+    window a copy and a redraw. A layer that a person deletes stays deleted until
+    :meth:`restore`; nothing else in the viewer is touched, neither the selection
+    nor any other layer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where they appear.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Layer] = {}
+        self._deleted: set[str] = set()
+        self._placed: tuple[object, ...] | None = None
+        self.shown: LivePreview | None = None
+
+    @property
+    def prediction(self) -> Layer | None:
+        """The probability layer, while it is in the viewer."""
+        return self._present(PREDICTION_NAME)
+
+    @property
+    def skeleton(self) -> Layer | None:
+        """The skeleton layer, while it is in the viewer."""
+        return self._present(SKELETON_NAME)
+
+    def _present(self, name: str) -> Layer | None:
+        layer = self._layers.get(name)
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def restore(self) -> None:
+        """Let deleted layers come back with the next preview, and show the newest at once."""
+        self._deleted.clear()
+
+    def show(self, preview: LivePreview, source: Layer | None) -> None:
+        """Show a preview.
+
+        Parameters
+        ----------
+        preview : LivePreview
+            What the worker wrote.
+        source : Layer or None
+            The layer of the volume it lies in.
+        """
+        self._note_deletions()
+        placement = compute_placement(source, preview.origin)
+        self._show_one(PREDICTION_NAME, preview.probabilities, placement, source)
+        self._show_one(SKELETON_NAME, preview.skeleton, placement, source)
+        self.shown = preview
+
+    def _note_deletions(self) -> None:
+        for name, layer in list(self._layers.items()):
+            if layer not in self._viewer.layers:
+                self._deleted.add(name)
+                del self._layers[name]
+
+    def _show_one(
+        self,
+        name: str,
+        values: NDArray[np.uint8],
+        placement: dict[str, Any],
+        source: Layer | None,
+    ) -> None:
+        if name in self._deleted:
+            return
+        layer = self._layers.get(name)
+        if layer is None:
+            self._layers[name] = self._add(name, values, placement, source)
+            return
+        if layer.data.shape == values.shape:
+            np.copyto(layer.data, values)
+            if _same_place(layer, placement):
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+            else:
+                _place(layer, placement)
+                layer.refresh(thumbnail=False, highlight=False)
+        else:
+            layer.data = values.copy()
+            _place(layer, placement)
+
+    def _add(
+        self,
+        name: str,
+        values: NDArray[np.uint8],
+        placement: dict[str, Any],
+        source: Layer | None,
+    ) -> Layer:
+        layer: Layer
+        if name == PREDICTION_NAME:
+            layer = Image(
+                values.copy(),
+                name=name,
+                contrast_limits=(0, 255),
+                blending="translucent",
+                colormap=build_probability_colormap(),
+                rendering="mip",
+                interpolation2d="nearest",
+                metadata={"surfseg": "live"},
+                **placement,
+            )
+        else:
+            layer = Labels(
+                values.copy(),
+                name=name,
+                opacity=0.9,
+                colormap=build_skeleton_colormap(),
+                metadata={"surfseg": "live"},
+                **placement,
+            )
+            layer.editable = False
+        layers = self._viewer.layers
+        selected = list(layers.selection)
+        active = layers.selection.active
+        layers.append(layer)
+        # The new layer would take the selection, and a brush stroke under way with it.
+        if selected:
+            layers.selection = selected
+            layers.selection.active = active
+        return layer
+
+
+def _same_place(layer: Layer, placement: dict[str, Any]) -> bool:
+    return bool(
+        np.array_equal(layer.translate, placement["translate"])
+        and np.array_equal(layer.scale, placement["scale"])
+    )
+
+
+def _place(layer: Layer, placement: dict[str, Any]) -> None:
+    for key, value in placement.items():
+        setattr(layer, key, value)

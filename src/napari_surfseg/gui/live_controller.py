@@ -1,0 +1,141 @@
+"""Which preview is shown where, and where the worker should look next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_surfseg.events import SetPreview
+from napari_surfseg.gui.live import LiveLayers, LivePreview, compute_view_center
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_surfseg.gui.session import Session
+
+__all__ = ["LiveController"]
+
+#: A moving view sends one command when it rests.
+REST_MILLISECONDS = 350
+#: A view that moved by less than this share of the preview's size still looks at the same part.
+SAME_PLACE = 0.2
+
+
+class LiveController(QObject):
+    """Shows the previews of a session's run in a viewer and lets them follow its view.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer, window or none.
+    session : Session
+        Whose run is shown.
+    """
+
+    shown = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._session = session
+        self.layers = LiveLayers(viewer)
+        self._enabled = True
+        self._last: LivePreview | None = None
+        self._asked: tuple[str, tuple[int, int, int]] | None = None
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MILLISECONDS)
+        self._rest.timeout.connect(self.look_here)
+        session.preview_loaded.connect(self.show)
+        session.attached.connect(self._on_attached)
+        viewer.dims.events.current_step.connect(self._on_moved)
+        viewer.camera.events.center.connect(self._on_moved)
+        viewer.dims.events.ndisplay.connect(self._on_moved)
+
+    def close(self) -> None:
+        """Let go of the viewer and the session."""
+        self._rest.stop()
+        self._viewer.dims.events.current_step.disconnect(self._on_moved)
+        self._viewer.camera.events.center.disconnect(self._on_moved)
+        self._viewer.dims.events.ndisplay.disconnect(self._on_moved)
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Show live layers or leave them as they are; enabling brings deleted ones back."""
+        self._enabled = enabled
+        if enabled:
+            self.layers.restore()
+            if self._last is not None:
+                self.show(self._last)
+
+    def show(self, preview: LivePreview) -> None:
+        """Show a preview."""
+        self._last = preview
+        if not self._enabled:
+            return
+        self.layers.show(preview, self.find_source(preview.image))
+        self.shown.emit(preview)
+
+    def find_source(self, image: str) -> Layer | None:
+        """Find the layer that shows a volume: as started from here, or by its file."""
+        name = self._session.layer_of(image)
+        by_name = {layer.name: layer for layer in self._viewer.layers}
+        if name in by_name:
+            return by_name[name]
+        for layer in self._viewer.layers:
+            path = layer.source.path
+            if path and _same_volume(str(path), image) and getattr(layer, "ndim", 0) == 3:
+                return layer
+        return None
+
+    def _on_attached(self, _run_dir: object) -> None:
+        self._asked = None
+        self._last = None
+
+    def _on_moved(self, _event: object = None) -> None:
+        if self._enabled and self._session.is_active:
+            self._rest.start()
+
+    def look_here(self) -> None:
+        """Ask the worker for the part of the volume that the view shows, unless it does that."""
+        if not self._session.is_active:
+            return
+        command = self.wish()
+        if command is None:
+            return
+        size = self._last.probabilities.shape if self._last is not None else (32, 64, 64)
+        here = (str(command.image), command.center or (0, 0, 0))
+        if self._asked is not None and self._asked[0] == here[0]:
+            moved = [
+                abs(new - old) / edge
+                for new, old, edge in zip(here[1], self._asked[1], size, strict=True)
+            ]
+            if max(moved) < SAME_PLACE:
+                return
+        self._asked = here
+        self._session.send(command)
+
+    def wish(self) -> SetPreview | None:
+        """Return the command that asks for what the view shows; None where no volume is shown."""
+        for image in self._candidates():
+            source = self.find_source(image)
+            if source is not None and source.visible:
+                return SetPreview(image=image, center=compute_view_center(self._viewer, source))
+        return None
+
+    def _candidates(self) -> list[str]:
+        """Volumes of the run; the one in the active layer first, then the one shown last."""
+        rows = [str(row["image"]) for row in self._session.volumes if "image" in row]
+        images = list(dict.fromkeys(rows)) or list(self._session.layer_names)
+        active = self._viewer.layers.selection.active
+        last = self._last.image if self._last is not None else None
+
+        def rank(image: str) -> tuple[bool, bool]:
+            return self.find_source(image) is not active, image != last
+
+        return sorted(images, key=rank)
+
+
+def _same_volume(path: str, image: str) -> bool:
+    return path == image or image.partition("::")[0].rstrip("/") == path.rstrip("/")

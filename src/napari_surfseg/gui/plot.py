@@ -1,0 +1,359 @@
+"""A plot on an embedded napari canvas: every line is a napari Surface layer.
+
+The layers live in canvas pixels, so that a line keeps its width at every zoom and
+costs what its pixels cost; the numbers along the axes are painted by Qt around the
+canvas. Surface layers are what napari updates fastest here (see
+``benchmarks/gui.py``): a ribbon of triangles against Vectors, Tracks and Shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Surface
+from napari.qt import QtViewer
+from napari.utils.colormaps import Colormap
+from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QPainter
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_surfseg.gui.curve_data import (
+    PlotRange,
+    build_ribbon,
+    compute_ticks,
+    format_value,
+    thin_by_pixel,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Line", "PlotCanvas"]
+
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
+GRID = "grid"
+
+
+@dataclass
+class Line:
+    """One line of the plot.
+
+    Attributes
+    ----------
+    title : str
+        The layer's name.
+    x, y : arrays of shape (N,)
+        Values; a NaN breaks the line.
+    color : str
+        As ``#rrggbb``.
+    width : float
+        In pixels.
+    vertical : bool
+        A mark: a vertical line at every x, whatever y.
+    """
+
+    title: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    color: str
+    width: float = 1.6
+    opacity: float = 1.0
+    vertical: bool = False
+    visible: bool = True
+
+
+class PlotCanvas(QWidget):
+    """Axes around an embedded napari canvas.
+
+    The wheel zooms along the steps, with Shift along the values; dragging moves;
+    a double click shows everything again.
+    """
+
+    range_changed = Signal(object)
+    """The person zoomed or moved; carries the new :class:`PlotRange`."""
+    fit_requested = Signal()
+    hovered = Signal(object)
+    """Step and value under the cursor, or None when it left."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("loss_curves_plot")
+        self.setToolTip("")
+        self.setMinimumSize(240, 120)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.model = ViewerModel(title="loss curves")
+        self.qt_viewer = QtViewer(self.model, show_welcome_screen=False)
+        self.qt_viewer.setParent(self)
+        self._native = self.qt_viewer.canvas.native
+        self._native.installEventFilter(self)
+        self._native.setMouseTracking(True)
+        self._native.setObjectName("loss_curves_canvas")
+        self.range = PlotRange()
+        self.lines: dict[str, Line] = {}
+        self._layers: dict[str, Surface] = {}
+        self._dirty: list[str] = []
+        self._drag: tuple[QPointF, PlotRange] | None = None
+        self._x_title = "optimizer step"
+        # One layer a turn of the event loop: ten at once would hold up everything else.
+        self._turn = QTimer(self)
+        self._turn.setInterval(0)
+        self._turn.timeout.connect(self._draw_next)
+        self._resized = QTimer(self)
+        self._resized.setSingleShot(True)
+        self._resized.setInterval(60)
+        self._resized.timeout.connect(self.redraw)
+
+    # -- what to show --------------------------------------------------------------
+
+    def set_line(self, key: str, line: Line) -> None:
+        """Add or replace a line; it is drawn as soon as the event loop turns."""
+        self.lines[key] = line
+        self._mark_dirty(key)
+
+    def set_visible(self, key: str, visible: bool) -> None:
+        """Show or hide a line."""
+        line = self.lines.get(key)
+        if line is None or line.visible == visible:
+            return
+        line.visible = visible
+        layer = self._layers.get(key)
+        if layer is not None:
+            layer.visible = visible
+        if visible:
+            self._mark_dirty(key)
+
+    def remove_line(self, key: str) -> None:
+        """Take a line away."""
+        self.lines.pop(key, None)
+        layer = self._layers.pop(key, None)
+        if layer is not None and layer in self.model.layers:
+            self.model.layers.remove(layer)
+
+    def clear(self) -> None:
+        """Take all lines away."""
+        for key in list(self.lines):
+            self.remove_line(key)
+
+    def set_range(self, new: PlotRange) -> None:
+        """Show this part of the values."""
+        if new == self.range:
+            return
+        self.range = new
+        self.redraw()
+
+    def layer_of(self, key: str) -> Surface | None:
+        """Return the napari layer of a line, once it was drawn."""
+        return self._layers.get(key)
+
+    def redraw(self) -> None:
+        """Place every line anew."""
+        self._set_camera()
+        self._mark_dirty(GRID)
+        for key in self.lines:
+            self._mark_dirty(key)
+        self.update()
+
+    def flush(self) -> None:
+        """Draw everything that waits, now."""
+        while self._dirty:
+            self._draw_next()
+
+    def close_canvas(self) -> None:
+        """Let go of the canvas; the widget is of no use afterwards."""
+        self._turn.stop()
+        self._resized.stop()
+        self._dirty.clear()
+        self._native.removeEventFilter(self)
+        self.qt_viewer.close()
+
+    # -- drawing -------------------------------------------------------------------
+
+    def _mark_dirty(self, key: str) -> None:
+        if key not in self._dirty:
+            self._dirty.append(key)
+        if not self._turn.isActive():
+            self._turn.start()
+
+    @property
+    def plot_size(self) -> tuple[int, int]:
+        """Width and height of the canvas in pixels."""
+        return (
+            max(self.width() - LEFT - RIGHT, 10),
+            max(self.height() - TOP - BOTTOM, 10),
+        )
+
+    def _set_camera(self) -> None:
+        width, height = self.plot_size
+        self.model.camera.center = (0.0, height / 2 - 0.5, width / 2 - 0.5)
+        self.model.camera.zoom = 1.0
+
+    def _draw_next(self) -> None:
+        if not self._dirty:
+            self._turn.stop()
+            return
+        key = self._dirty.pop(0)
+        if key == GRID:
+            self._draw_layer(GRID, self._grid_line(), behind=True)
+        elif key in self.lines and self.lines[key].visible:
+            self._draw_layer(key, self.lines[key])
+
+    def _grid_line(self) -> Line:
+        rows = []
+        for value in self._y_ticks():
+            rows += [(self.range.x0, value), (self.range.x1, value), (np.nan, np.nan)]
+        points = np.asarray(rows or [(np.nan, np.nan)], float)
+        return Line("grid", points[:, 0], points[:, 1], "#808080", 1.0, 0.25)
+
+    def _draw_layer(self, key: str, line: Line, *, behind: bool = False) -> None:
+        vertices, faces = self._build_geometry(line)
+        values = np.ones(len(vertices), np.float32)
+        layer = self._layers.get(key)
+        if layer is None:
+            color = QColor(line.color)
+            rgba = [color.redF(), color.greenF(), color.blueF(), 1.0]
+            layer = Surface(
+                (vertices, faces, values),
+                name=line.title,
+                colormap=Colormap([rgba, rgba], name=line.color),
+                contrast_limits=(0.0, 1.0),
+                shading="none",
+                opacity=line.opacity,
+                blending="translucent_no_depth",
+                visible=line.visible,
+            )
+            self._layers[key] = layer
+            self.model.layers.insert(0 if behind else len(self.model.layers), layer)
+            self._set_camera()
+            return
+        # The layers' extent never changes (see _build_geometry); without this, napari
+        # would work out the whole viewer's dimensions again for every line.
+        with layer.events.extent.blocker():
+            layer.data = (vertices, faces, values)
+
+    def _build_geometry(self, line: Line) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        width, height = self.plot_size
+        if line.vertical:
+            columns, _ = self.range.to_pixels(line.x, np.ones(len(line.x)), width, height)
+            inside = columns[(columns >= 0) & (columns <= width)]
+            x = np.column_stack([inside, inside, np.full(len(inside), np.nan)]).ravel()
+            y = np.tile([0.0, float(height), np.nan], len(inside))
+        else:
+            x, y = self.range.to_pixels(line.x, line.y, width, height)
+            if len(x) > 2 * width and np.isfinite(x).all() and np.isfinite(y).all():
+                x, y = thin_by_pixel(x, y)
+        vertices, faces = build_ribbon(x, y, line.width)
+        if len(vertices):
+            np.clip(vertices[:, 0], 0, height, out=vertices[:, 0])
+            np.clip(vertices[:, 1], 0, width, out=vertices[:, 1])
+        # Two corners that belong to no triangle keep every layer's extent the same.
+        corners = np.asarray([[0, 0], [height, width], [height, 0]], np.float32)
+        last = len(vertices)
+        vertices = np.concatenate([vertices, corners])
+        if not len(faces):
+            faces = np.asarray([[last, last, last]], np.int32)
+        return vertices, faces
+
+    # -- axes ----------------------------------------------------------------------
+
+    def _y_ticks(self) -> list[float]:
+        _, height = self.plot_size
+        return compute_ticks(self.range.y0, self.range.y1, max(height // 32, 2), log=self.range.log)
+
+    def paintEvent(self, event: Any) -> None:  # noqa: N802
+        """Paint the numbers along the axes."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
+        ink = self.palette().windowText().color()
+        faint = QColor(ink)
+        faint.setAlpha(110)
+        font = painter.font()
+        font.setPointSizeF(max(font.pointSizeF() * 0.85, 7.0))
+        painter.setFont(font)
+        width, height = self.plot_size
+        painter.setPen(faint)
+        painter.drawRect(QRectF(LEFT - 1, TOP - 1, width + 1, height + 1))
+        painter.setPen(ink)
+        for value in self._y_ticks():
+            _, row = self.range.to_pixels(np.zeros(1), np.asarray([value]), width, height)
+            y = TOP + float(row[0])
+            painter.drawLine(QPointF(LEFT - 5, y), QPointF(LEFT - 1, y))
+            painter.drawText(
+                QRectF(0, y - 9, LEFT - 8, 18),
+                int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
+                format_value(value),
+            )
+        for value in compute_ticks(self.range.x0, self.range.x1, max(width // 70, 2)):
+            column, _ = self.range.to_pixels(np.asarray([value]), np.ones(1), width, height)
+            x = LEFT + float(column[0])
+            painter.drawLine(QPointF(x, TOP + height + 1), QPointF(x, TOP + height + 5))
+            painter.drawText(
+                QRectF(x - 40, TOP + height + 5, 80, 14),
+                int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop),
+                f"{value:g}",
+            )
+        painter.drawText(
+            QRectF(LEFT, self.height() - 15, width, 14),
+            int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop),
+            self._x_title,
+        )
+        painter.end()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Keep the canvas between the axes."""
+        super().resizeEvent(event)
+        width, height = self.plot_size
+        self.qt_viewer.setGeometry(LEFT, TOP, width, height)
+        self._resized.start()
+
+    # -- mouse ---------------------------------------------------------------------
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802
+        """Take the mouse before napari's camera does: the axes are not square."""
+        if watched is not self._native:
+            return False
+        kind = event.type()
+        width, height = self.plot_size
+        if kind == QEvent.Type.Wheel:
+            place = event.position()
+            delta = event.angleDelta()
+            turned = delta.y() or delta.x()
+            factor = 0.85 ** (turned / 120)
+            shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+            new = self.range.zoomed(
+                place.x() / width,
+                place.y() / height,
+                1.0 if shift else factor,
+                factor if shift else 1.0,
+            )
+            self._change_range(new)
+            return True
+        if kind == QEvent.Type.MouseButtonPress:
+            self._drag = (event.position(), self.range)
+            return True
+        if kind == QEvent.Type.MouseMove:
+            place = event.position()
+            if self._drag is not None:
+                start, old = self._drag
+                self._change_range(
+                    old.moved((place.x() - start.x()) / width, (place.y() - start.y()) / height)
+                )
+            else:
+                self.hovered.emit(self.range.value_at(place.x(), place.y(), width, height))
+            return True
+        if kind == QEvent.Type.MouseButtonRelease:
+            self._drag = None
+            return True
+        if kind == QEvent.Type.MouseButtonDblClick:
+            self._drag = None
+            self.fit_requested.emit()
+            return True
+        if kind == QEvent.Type.Leave:
+            self.hovered.emit(None)
+        return False
+
+    def _change_range(self, new: PlotRange) -> None:
+        self.set_range(new)
+        self.range_changed.emit(new)

@@ -1,0 +1,217 @@
+"""What is always in view: the buttons, how far the run is, and how good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_surfseg.gui.status import (
+    describe_pace,
+    describe_place,
+    describe_scores,
+    describe_state,
+)
+from napari_surfseg.gui.widgets import ElidedLabel, FieldError, hint
+from napari_surfseg.runs.folder import RunState
+
+if TYPE_CHECKING:
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["RunPanel"]
+
+
+class RunPanel(QWidget):
+    """Passive: :meth:`set_snapshot` shows a run, the signals say what a person wants of it."""
+
+    start_clicked = Signal()
+    pause_clicked = Signal()
+    resume_clicked = Signal()
+    stop_clicked = Signal()
+    save_clicked = Signal()
+    live_toggled = Signal(bool)
+    curves_clicked = Signal()
+    preview_chosen = Signal(object)
+    """Carries the index of an earlier preview, or None for the newest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("run_panel")
+        self._previews: list[int] = []
+        self._build()
+        self.set_snapshot(None, busy="")
+
+    def _build(self) -> None:
+        self.start = self._button(
+            "start", "Start", "Write the run folder and start training in a process of its own."
+        )
+        self.pause = self._button("pause", "Pause", "Finish the step and wait; nothing is lost.")
+        self.resume = self._button(
+            "resume",
+            "Resume",
+            "Go on with a paused run, or with one that ended early, from its last checkpoint.",
+        )
+        self.stop = self._button(
+            "stop", "Stop", "Finish the step, save last.pt and end the run. It can be resumed."
+        )
+        self.save = self._button(
+            "save_now", "Save now", "Write the checkpoint last.pt after this step."
+        )
+        self.start.clicked.connect(self.start_clicked)
+        self.pause.clicked.connect(self.pause_clicked)
+        self.resume.clicked.connect(self.resume_clicked)
+        self.stop.clicked.connect(self.stop_clicked)
+        self.save.clicked.connect(self.save_clicked)
+        self.state = QLabel()
+        self.state.setObjectName("run_state")
+        self.state.setWordWrap(True)
+        self.state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.error = FieldError("run")
+        self.progress = QProgressBar()
+        self.progress.setObjectName("run_progress")
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(True)
+        self.progress.setFixedHeight(16)
+        hint(self.progress, "Share of the training that is done (per cent).")
+        self.place = QLabel()
+        self.place.setObjectName("run_place")
+        self.pace = ElidedLabel()
+        self.pace.setObjectName("run_pace")
+        self.pace.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.newest = ElidedLabel()
+        self.newest.setObjectName("newest_scores")
+        self.best = ElidedLabel()
+        self.best.setObjectName("best_scores")
+        self.live = QCheckBox("Live layers")
+        self.live.setObjectName("live_layers")
+        self.live.setChecked(True)
+        hint(
+            self.live,
+            "Show the newest prediction and its skeleton where you look, updated in "
+            "place while the network learns. Switch off and on to bring deleted layers back.",
+        )
+        self.live.toggled.connect(self.live_toggled)
+        self.history = QSlider(Qt.Orientation.Horizontal)
+        self.history.setObjectName("preview_history")
+        self.history.setEnabled(False)
+        hint(self.history, "Slide back through earlier live predictions (oldest kept to newest).")
+        self.history.valueChanged.connect(self._on_history)
+        self.history_value = QLabel("newest")
+        self.history_value.setObjectName("preview_shown")
+        self.history_value.setMinimumWidth(62)
+        self.curves = QPushButton("Loss curves")
+        self.curves.setObjectName("show_curves")
+        hint(self.curves, "Open the dock with the loss curves and scores of this run.")
+        self.curves.clicked.connect(self.curves_clicked)
+
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        for button in (self.start, self.pause, self.resume, self.stop, self.save):
+            buttons.addWidget(button)
+        line = QHBoxLayout()
+        line.addWidget(self.place)
+        line.addWidget(self.pace, 1)
+        scores = QGridLayout()
+        scores.setHorizontalSpacing(6)
+        scores.setVerticalSpacing(1)
+        scores.addWidget(QLabel("Newest"), 0, 0)
+        scores.addWidget(self.newest, 0, 1)
+        scores.addWidget(QLabel("Best"), 1, 0)
+        scores.addWidget(self.best, 1, 1)
+        scores.setColumnStretch(1, 1)
+        live = QHBoxLayout()
+        live.setSpacing(6)
+        live.addWidget(self.live)
+        live.addWidget(self.history, 1)
+        live.addWidget(self.history_value)
+        live.addWidget(self.curves)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.error)
+        layout.addWidget(self.state)
+        layout.addWidget(self.progress)
+        layout.addLayout(line)
+        layout.addLayout(scores)
+        layout.addLayout(live)
+        layout.addLayout(buttons)
+
+    def _button(self, name: str, text: str, tip: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setObjectName(name)
+        hint(button, tip)
+        return button
+
+    def set_snapshot(self, snapshot: RunSnapshot | None, *, busy: str = "") -> None:
+        """Show a run.
+
+        Parameters
+        ----------
+        snapshot : RunSnapshot or None
+            None before there is a run.
+        busy : str
+            What the window itself is doing (writing layers); empty if nothing.
+        """
+        state = snapshot.state if snapshot is not None else None
+        self.state.setText(busy or describe_state(snapshot))
+        self.place.setText(describe_place(snapshot))
+        self.pace.set_text(describe_pace(snapshot))
+        self.newest.set_text(describe_scores(snapshot.metrics if snapshot else {}))
+        best = describe_scores(snapshot.best_metrics if snapshot else {})
+        if snapshot is not None and snapshot.best_epoch is not None:
+            best += f"   (epoch {snapshot.best_epoch})"
+        self.best.set_text(best)
+        if busy or state is RunState.STARTING:
+            self.progress.setRange(0, 0)
+        else:
+            self.progress.setRange(0, 1000)
+            self.progress.setValue(round(1000 * (snapshot.progress if snapshot else 0)))
+        active = state is not None and state.is_active
+        self.start.setVisible(not active)
+        self.start.setEnabled(not busy)
+        self.pause.setVisible(active and state is not RunState.PAUSED)
+        self.pause.setEnabled(state is RunState.RUNNING)
+        can_resume = state is RunState.PAUSED or (snapshot is not None and snapshot.can_resume)
+        self.resume.setVisible(can_resume)
+        self.resume.setEnabled(not busy)
+        self.stop.setVisible(active)
+        self.save.setVisible(active)
+        self.save.setEnabled(state in {RunState.RUNNING, RunState.PAUSED})
+
+    def set_busy_progress(self, share: float) -> None:
+        """Show how far the window's own work is."""
+        self.progress.setRange(0, 1000)
+        self.progress.setValue(round(1000 * share))
+
+    def set_previews(self, indices: list[int]) -> None:
+        """Offer these previews; the slider stays on the newest if it was there."""
+        at_newest = self.history.value() == self.history.maximum()
+        shown = self._previews[self.history.value()] if self._previews else None
+        self._previews = indices
+        self.history.blockSignals(True)
+        self.history.setEnabled(len(indices) > 1)
+        self.history.setRange(0, max(len(indices) - 1, 0))
+        if at_newest or shown not in indices:
+            self.history.setValue(self.history.maximum())
+        else:
+            self.history.setValue(indices.index(shown))
+        self.history.blockSignals(False)
+
+    def set_shown_preview(self, text: str) -> None:
+        """Say which preview is on display."""
+        self.history_value.setText(text)
+
+    def _on_history(self, value: int) -> None:
+        newest = value >= len(self._previews) - 1
+        self.preview_chosen.emit(None if newest else self._previews[value])

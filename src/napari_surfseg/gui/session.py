@@ -1,0 +1,159 @@
+"""The run that a napari window is looking at, shared by its docks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_surfseg.errors import SurfsegError
+from napari_surfseg.events import Command, DataChecked, append_command
+from napari_surfseg.gui.feed import RunFeed
+from napari_surfseg.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_surfseg.events import Event
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["Session", "get_session"]
+
+_sessions: dict[int, Session] = {}
+
+
+class Session(QObject):
+    """Follows one run at a time and sends it commands.
+
+    Parameters
+    ----------
+    make_feed : callable
+        Makes the feed of a run folder; replaced in tests.
+    """
+
+    attached = Signal(object)
+    """Another run, as its folder."""
+    polled = Signal(object)
+    """The newest :class:`RunSnapshot`, with what is new since the last one."""
+    preview_loaded = Signal(object)
+    previews_changed = Signal(object)
+    broke = Signal(str)
+    closed = Signal()
+
+    def __init__(self, make_feed: Callable[[Path], RunFeed] = RunFeed) -> None:
+        super().__init__()
+        self._make_feed = make_feed
+        self._feed: RunFeed | None = None
+        # One thread, so that commands arrive in the order in which they were given.
+        self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="surfseg-commands")
+        self.run_dir: Path | None = None
+        self.snapshot: RunSnapshot | None = None
+        self.history: list[Event] = []
+        self.volumes: list[dict[str, Any]] = []
+        self.layer_names: dict[str, str] = {}
+        self.is_own = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a worker is at work on the run."""
+        return self.snapshot is not None and self.snapshot.state.is_active
+
+    def attach(
+        self, run_dir: Path, *, own: bool = False, layer_names: dict[str, str] | None = None
+    ) -> None:
+        """Follow a run, and no other from now on.
+
+        Parameters
+        ----------
+        run_dir : Path
+            The run folder.
+        own : bool
+            Whether this window started it, and so asks before it closes.
+        layer_names : dict, optional
+            Name of the layer that shows each volume, by the volume's path.
+        """
+        if self._feed is not None:
+            self._feed.stop()
+        same = self.run_dir == run_dir
+        self.run_dir = run_dir
+        self.snapshot = None
+        self.history = []
+        self.is_own = own or (same and self.is_own)
+        if layer_names is not None or not same:
+            self.layer_names = dict(layer_names or {})
+        feed = self._make_feed(run_dir)
+        self._feed = feed
+        feed.polled.connect(self._on_polled)
+        feed.preview_loaded.connect(self.preview_loaded)
+        feed.previews_changed.connect(self.previews_changed)
+        feed.broke.connect(self.broke)
+        self.attached.emit(run_dir)
+        feed.start()
+
+    def layer_of(self, image: str) -> str | None:
+        """Name of the layer that shows a volume of the run, if this window knows it."""
+        return self.layer_names.get(_same_path(image))
+
+    def name_layer(self, image: str, layer: str) -> None:
+        """Remember which layer shows a volume."""
+        self.layer_names[_same_path(image)] = layer
+
+    def send(self, command: Command) -> str:
+        """Send a command to the run's worker; returns its id at once."""
+        if self.run_dir is not None:
+            path = RunFolder(self.run_dir).commands_path
+            self._sender.submit(self._send, path, command)
+        return command.id
+
+    def show_preview(self, index: int | None) -> None:
+        """Ask for an earlier preview, or with None for the newest from now on."""
+        if self._feed is not None:
+            self._feed.show_preview(index)
+
+    def close(self) -> None:
+        """Stop following. The run goes on."""
+        if self._feed is not None:
+            self._feed.stop()
+            self._feed = None
+        self._sender.shutdown(wait=True)
+        with contextlib.suppress(RuntimeError):
+            self.closed.emit()
+
+    def _send(self, path: Path, command: Command) -> None:
+        try:
+            append_command(path, command)
+        except SurfsegError as error:
+            with contextlib.suppress(RuntimeError):
+                self.broke.emit(str(error))
+
+    def _on_polled(self, snapshot: RunSnapshot) -> None:
+        if self.sender() is not None and self.sender() is not self._feed:
+            return  # a last word of a feed that was let go
+        self.snapshot = snapshot
+        self.history += snapshot.new_events
+        for event in snapshot.new_events:
+            if isinstance(event, DataChecked):
+                self.volumes = event.volumes
+        self.polled.emit(snapshot)
+
+
+def _same_path(source: str) -> str:
+    path, separator, key = source.partition("::")
+    if "://" in source:
+        return source
+    return os.path.normcase(str(Path(path).resolve())) + separator + key
+
+
+def get_session(viewer: Any) -> Session:
+    """Return the session of a viewer, made at the first call and shared by its docks."""
+    key = id(getattr(viewer, "__wrapped__", viewer))
+    session = _sessions.get(key)
+    if session is None:
+        session = _sessions[key] = Session()
+        # No reference to the viewer is kept, so a closed window's memory is free to go.
+        session.closed.connect(lambda: _sessions.pop(key, None))
+    return session

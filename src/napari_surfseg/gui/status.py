@@ -1,0 +1,70 @@
+"""A run's snapshot in the words a person reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_surfseg.gui.curve_data import format_value, title_of
+from napari_surfseg.runs.folder import RunState
+from napari_surfseg.runs.text import format_duration
+
+if TYPE_CHECKING:
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["describe_pace", "describe_place", "describe_scores", "describe_state"]
+
+#: Scores shown in the status, most telling first.
+SHOWN_SCORES = ("surface_dice", "dice", "voi_score", "score")
+
+
+def describe_state(snapshot: RunSnapshot | None) -> str:
+    """Say in a sentence what the run is doing."""
+    if snapshot is None:
+        return "Choose a volume and its labels, then press Start."
+    match snapshot.state:
+        case RunState.NEW:
+            return "Configured, not started."
+        case RunState.STARTING:
+            return "Starting: loading the network library and checking the volumes…"
+        case RunState.RUNNING:
+            device = snapshot.started.device if snapshot.started else ""
+            return f"Training on {device.upper() if len(device) <= 4 else device}."
+        case RunState.PAUSED:
+            return "Paused; Resume goes on with the next step."
+        case RunState.COMPLETED:
+            took = format_duration(snapshot.elapsed_seconds)
+            return f"Completed in {took}; best.pt is ready to use."
+        case RunState.STOPPED:
+            return "Stopped and saved; Resume goes on from here."
+        case RunState.FAILED:
+            return snapshot.message or "Training failed; its log says more."
+        case RunState.VANISHED:
+            return snapshot.message or "The training process is gone; Resume goes on."
+
+
+def describe_place(snapshot: RunSnapshot | None) -> str:
+    """Say how far it is: epoch and step."""
+    if snapshot is None or snapshot.started is None:
+        return ""
+    epoch = f"Epoch {snapshot.epoch}"
+    if snapshot.max_epochs:
+        epoch += f" of {snapshot.max_epochs}"
+    return f"{epoch}, step {snapshot.step}"
+
+
+def describe_pace(snapshot: RunSnapshot | None) -> str:
+    """Say how fast it goes and how long it will take; empty where it does neither."""
+    if snapshot is None or snapshot.state is not RunState.RUNNING:
+        return ""
+    said = []
+    if snapshot.steps_per_second:
+        said.append(f"{snapshot.steps_per_second:.2g} steps/s")
+    if snapshot.seconds_left is not None:
+        said.append(f"{format_duration(snapshot.seconds_left)} left")
+    return ", ".join(said)
+
+
+def describe_scores(metrics: dict[str, float]) -> str:
+    """Write scores in a line, most telling first; a dash where there are none."""
+    shown = [name for name in SHOWN_SCORES if name in metrics]
+    return "   ".join(f"{title_of(name)} {format_value(metrics[name])}" for name in shown) or "–"

@@ -1,0 +1,370 @@
+"""The "Surface training" widget: four pages of settings over the always visible run panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QTabWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_surfseg.config import MODEL_PRESETS
+from napari_surfseg.gui.data_panel import DataPanel
+from napari_surfseg.gui.form import TrainingForm
+from napari_surfseg.gui.loss_panel import LossPanel
+from napari_surfseg.gui.run_panel import RunPanel
+from napari_surfseg.gui.settings_form import ADVANCED_SETTINGS, SettingsForm
+from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, Section, hint, note, scrolled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["TrainingView"]
+
+FIXED_REASON = (
+    "Fixed for this run: the network and its data cannot change under a running training."
+)
+#: Settings a running training takes, by key.
+LIVE_SETTINGS = ("data.foreground_share", "preview.seconds")
+
+
+class TrainingView(QWidget):
+    """Passive: ``set_*`` fills it, :meth:`form` reads it, signals say what a person did."""
+
+    form_changed = Signal()
+    length_changed = Signal()
+    live_setting_changed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("surface_training")
+        self.data = DataPanel()
+        self.loss = LossPanel()
+        self.run = RunPanel()
+        self.sections: dict[str, SettingsForm] = {}
+        self._errors: dict[str, tuple[FieldError, int]] = {}
+        self._tips: dict[QWidget, str] = {}
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("training_pages")
+        self.tabs.setDocumentMode(True)
+        pages = (
+            ("Data", self.data, "Volumes, labels, validation."),
+            ("Network", self._build_network(), "Size of the network and of its patches."),
+            ("Losses", self.loss, "What counts as an error, and how much."),
+            ("Training", self._build_training(), "How long, where, and the finer settings."),
+        )
+        for index, (title, page, tip) in enumerate(pages):
+            self.tabs.addTab(scrolled(page, f"{title.lower()}_page"), title)
+            self.tabs.setTabToolTip(index, tip)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(line)
+        layout.addWidget(self.run)
+        self.setMinimumWidth(360)
+        self._collect_errors()
+        self._wheel = NoWheelFilter(self)
+        self._wheel.guard(self)
+        self.data.pairs_changed.connect(self.form_changed)
+        self.data.validation_changed.connect(self.form_changed)
+        self.data.meanings_changed.connect(self.form_changed)
+
+    # -- pages ---------------------------------------------------------------------
+
+    def _build_network(self) -> QWidget:
+        page = QWidget()
+        self.preset = QComboBox()
+        self.preset.setObjectName("model_preset")
+        self.preset.addItem("automatic (tiny on a CPU, small on a GPU)", "auto")
+        for name in MODEL_PRESETS:
+            self.preset.addItem(name, name)
+        self.preset.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        hint(
+            self.preset,
+            "Size of the 3-D U-Net. Larger ones see more and take longer; exp001 is "
+            "the reference experiment and wants a GPU.",
+        )
+        self.patch = []
+        patch_line = QHBoxLayout()
+        patch_line.setSpacing(4)
+        for axis in "zyx":
+            spin = QSpinBox()
+            spin.setObjectName(f"patch_size_{axis}")
+            spin.setRange(8, 1024)
+            spin.setSingleStep(8)
+            spin.setValue(64)
+            spin.setKeyboardTracking(False)
+            hint(
+                spin,
+                f"Edge of a training patch along {axis.upper()} (voxels). Larger patches "
+                "show more of a sheet and cost memory and time.",
+            )
+            spin.valueChanged.connect(lambda _value: self.form_changed.emit())
+            self.patch.append(spin)
+            patch_line.addWidget(QLabel(axis.upper()))
+            patch_line.addWidget(spin, 1)
+        self.preset.currentIndexChanged.connect(lambda _index: self.form_changed.emit())
+        self.estimate = QLabel("")
+        self.estimate.setObjectName("model_estimate")
+        self.estimate.setWordWrap(True)
+        self.model_error = FieldError("model")
+        self.patch_error = FieldError("data_patch_size")
+        form = QFormLayout(page)
+        form.setContentsMargins(4, 6, 8, 4)
+        form.setVerticalSpacing(6)
+        form.addRow("Size", self.preset)
+        form.addRow(self.model_error)
+        form.addRow("Patch", patch_line)
+        form.addRow(self.patch_error)
+        form.addRow(self.estimate)
+        form.addRow(
+            note(
+                "A patch must show a whole sheet and its neighbours. The memory is an estimate for "
+                "one step of training; the network runs in a process of its own, so napari itself "
+                "stays small."
+            )
+        )
+        return page
+
+    def _build_training(self) -> QWidget:
+        page = QWidget()
+        self.length_kind = QComboBox()
+        self.length_kind.setObjectName("training_length_kind")
+        self.length_kind.addItem("minutes", "minutes")
+        self.length_kind.addItem("epochs", "epochs")
+        hint(
+            self.length_kind,
+            "Bound the training by time or by epochs; the learning rate's schedule spans it.",
+        )
+        self.length = QDoubleSpinBox()
+        self.length.setObjectName("training_length")
+        self.length.setDecimals(0)
+        self.length.setRange(1, 100000)
+        self.length.setValue(10)
+        self.length.setKeyboardTracking(False)
+        hint(self.length, "How long to train (minutes or epochs). It can be changed while it runs.")
+        self.steps = QSpinBox()
+        self.steps.setObjectName("steps_per_epoch")
+        self.steps.setRange(1, 100000)
+        self.steps.setValue(100)
+        self.steps.setKeyboardTracking(False)
+        hint(
+            self.steps,
+            "Optimizer steps in an epoch; after each the network is saved and may be "
+            "scored (steps).",
+        )
+        self.device = QComboBox()
+        self.device.setObjectName("device")
+        self.device.addItem("automatic", "auto")
+        self.device.addItem("CPU", "cpu")
+        self.device.addItem("GPU (CUDA)", "cuda")
+        hint(self.device, "Where to train. Automatic takes a GPU where PyTorch finds one.")
+        self.name = QLineEdit("surfaces")
+        self.name.setObjectName("run_name")
+        hint(self.name, "Name of the run, shown in tables and reports (text).")
+        self.folder = QLineEdit()
+        self.folder.setObjectName("run_folder")
+        hint(self.folder, "Folder in which the run's own folder is made (path).")
+        self.browse = QToolButton()
+        self.browse.setObjectName("choose_run_folder")
+        self.browse.setText("…")
+        hint(self.browse, "Choose the folder for runs.")
+        self.browse.clicked.connect(self._on_browse)
+        self.name_error = FieldError("experiment_name")
+        self.folder_error = FieldError("run_dir")
+        self.training_error = FieldError("training")
+        length_line = QHBoxLayout()
+        length_line.addWidget(self.length, 1)
+        length_line.addWidget(self.length_kind, 1)
+        folder_line = QHBoxLayout()
+        folder_line.addWidget(self.folder, 1)
+        folder_line.addWidget(self.browse)
+        form = QFormLayout()
+        form.setVerticalSpacing(5)
+        form.addRow("Length", length_line)
+        form.addRow("Steps an epoch", self.steps)
+        form.addRow("Device", self.device)
+        form.addRow(self.training_error)
+        form.addRow("Run name", self.name)
+        form.addRow(self.name_error)
+        form.addRow("Runs folder", folder_line)
+        form.addRow(self.folder_error)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(4, 6, 8, 4)
+        layout.addLayout(form)
+        self.more = Section("More", "more_settings")
+        inside = QVBoxLayout(self.more.body)
+        inside.setContentsMargins(0, 0, 0, 0)
+        for title, settings in ADVANCED_SETTINGS.items():
+            heading = QLabel(title)
+            heading.setStyleSheet("font-weight: bold;")
+            inside.addWidget(heading)
+            section = SettingsForm(settings)
+            section.changed.connect(self._on_setting)
+            self.sections[title] = section
+            inside.addWidget(section)
+        self.settings_error = FieldError("settings")
+        layout.addWidget(self.settings_error)
+        layout.addWidget(self.more)
+        layout.addStretch(1)
+        self.length.valueChanged.connect(lambda _value: self.length_changed.emit())
+        self.length_kind.currentIndexChanged.connect(lambda _index: self.length_changed.emit())
+        self.device.currentIndexChanged.connect(lambda _index: self.form_changed.emit())
+        return page
+
+    def _collect_errors(self) -> None:
+        for key, error in self.data.errors().items():
+            self._errors[key] = (error, 0)
+        self._errors |= {
+            "data.patch_size": (self.patch_error, 1),
+            "model": (self.model_error, 1),
+            "loss": (self.loss.error, 2),
+            "training": (self.training_error, 3),
+            "experiment.name": (self.name_error, 3),
+            "run_dir": (self.folder_error, 3),
+            "data": (self.settings_error, 3),
+            "preview": (self.settings_error, 3),
+            "experiment": (self.settings_error, 3),
+        }
+        for setting in (
+            "loss.pos_weight",
+            "loss.skeleton_iterations",
+            "loss.tolerance",
+            "loss.euler_window",
+            "loss.interval",
+        ):
+            self._errors[setting] = (self.settings_error, 3)
+
+    def _on_browse(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, "Folder for runs", self.folder.text())
+        if found:
+            self.folder.setText(found)
+
+    def _on_setting(self, key: str) -> None:
+        if key in LIVE_SETTINGS:
+            self.live_setting_changed.emit(key)
+        self.form_changed.emit()
+
+    # -- reading -------------------------------------------------------------------
+
+    def form(self) -> TrainingForm:
+        """Read everything."""
+        settings: dict[str, Any] = {}
+        for section in self.sections.values():
+            settings |= section.values()
+        minutes = self.length_kind.currentData() == "minutes"
+        settings |= {
+            "data.patch_size": [spin.value() for spin in self.patch],
+            "model.preset": self.preset.currentData(),
+            "training.max_minutes": self.length.value() if minutes else None,
+            "training.max_epochs": None if minutes else int(self.length.value()),
+            "training.train_iterations_per_epoch": self.steps.value(),
+        }
+        return TrainingForm(
+            pairs=self.data.pairs(),
+            validation=self.data.validation_mode.currentData(),
+            validation_fraction=self.data.fraction.value() / 100,
+            validation_layer=self.data.box_layer.currentText(),
+            meanings=self.data.meanings(),
+            weights=self.loss.weights(),
+            settings=settings,
+            device=self.device.currentData(),
+            name=self.name.text().strip(),
+            folder=self.folder.text().strip(),
+        )
+
+    def setting(self, key: str) -> Any:
+        """Read one of the settings behind "More"."""
+        for section in self.sections.values():
+            if key in section.controls:
+                return section.value(key)
+        raise KeyError(key)
+
+    # -- filling -------------------------------------------------------------------
+
+    def set_folder(self, folder: Path) -> None:
+        """Show where runs are made."""
+        self.folder.setText(str(folder))
+
+    def set_estimate(self, text: str) -> None:
+        """Show what the network will be and need."""
+        self.estimate.setText(text)
+
+    def set_patch_step(self, divisor: int) -> None:
+        """Let the arrows of the patch size move by what the network divides by."""
+        for spin in self.patch:
+            spin.setSingleStep(divisor)
+
+    def set_snapshot(self, snapshot: RunSnapshot | None, *, busy: str = "") -> None:
+        """Show a run and fix what it does not let change."""
+        self.run.set_snapshot(snapshot, busy=busy)
+        active = snapshot is not None and snapshot.state.is_active
+        self.set_locked(active or bool(busy))
+        self.loss.set_running(active)
+
+    def set_locked(self, locked: bool) -> None:
+        """Fix or free everything a running training cannot take, and say why."""
+        fixed: list[QWidget] = [
+            *self.data.lockable(),
+            self.preset,
+            *self.patch,
+            self.steps,
+            self.device,
+            self.name,
+            self.folder,
+            self.browse,
+            self.length_kind,
+        ]
+        for section in self.sections.values():
+            fixed += [w for key, w in section.controls.items() if key not in LIVE_SETTINGS]
+        for control in fixed:
+            if locked and control.isEnabled():
+                self._tips[control] = control.toolTip()
+                control.setToolTip(f"<qt>{FIXED_REASON}</qt>")
+                control.setEnabled(False)
+        if not locked:
+            for control, tip in self._tips.items():
+                control.setToolTip(tip)
+                control.setEnabled(True)
+            self._tips.clear()
+
+    def show_error(self, message: str, field: str | None = None) -> None:
+        """Show a sentence beside the control it concerns, and turn to its page."""
+        error, page = self._find_error(field)
+        error.set_message(message)
+        if page is not None:
+            self.tabs.setCurrentIndex(page)
+
+    def clear_errors(self) -> None:
+        """Take all sentences away."""
+        for error, _page in self._errors.values():
+            error.set_message("")
+        self.run.error.set_message("")
+
+    def _find_error(self, field: str | None) -> tuple[FieldError, int | None]:
+        key = field or ""
+        while key:
+            if key in self._errors:
+                return self._errors[key]
+            key = key.rpartition(".")[0]
+        return self.run.error, None

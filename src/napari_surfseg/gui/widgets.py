@@ -1,0 +1,168 @@
+"""Small controls that several docks use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+__all__ = [
+    "ElidedLabel",
+    "FieldError",
+    "NoWheelFilter",
+    "Section",
+    "hint",
+    "message_color",
+    "note",
+    "scrolled",
+]
+
+
+def hint(widget: QWidget, text: str) -> QWidget:
+    """Give a control its tooltip, wrapped, and the same words for screen readers."""
+    widget.setToolTip(f"<qt>{text}</qt>")
+    widget.setAccessibleDescription(text)
+    return widget
+
+
+def message_color(widget: QWidget) -> str:
+    """Return a red that is readable on the widget's theme."""
+    dark = widget.palette().window().color().lightness() < 128
+    return "#ff7b72" if dark else "#b3261e"
+
+
+class ElidedLabel(QLabel):
+    """A line of text that is cut with an ellipsis where it does not fit, whole in its tooltip."""
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._whole = text
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setMinimumWidth(20)
+        self.set_text(text)
+
+    def set_text(self, text: str) -> None:
+        """Show this text."""
+        self._whole = text
+        self._fit()
+
+    def whole_text(self) -> str:
+        """Return the text, uncut."""
+        return self._whole
+
+    def _fit(self) -> None:
+        metrics = self.fontMetrics()
+        cut = metrics.elidedText(
+            self._whole, Qt.TextElideMode.ElideMiddle, max(self.width() - 2, 20)
+        )
+        self.setText(cut)
+        self.setToolTip(self._whole if cut != self._whole else "")
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Cut anew."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Any width will do."""
+        return QSize(20, super().minimumSizeHint().height())
+
+
+class FieldError(QLabel):
+    """The sentence beside a control that says what is wrong with it; hidden while all is well."""
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(f"{name}_error")
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.hide()
+
+    def set_message(self, message: str) -> None:
+        """Show a sentence, or with an empty one nothing."""
+        self.setText(message)
+        self.setVisible(bool(message))
+        if message:
+            self.setStyleSheet(f"color: {QColor(message_color(self)).name()};")
+
+
+class Section(QWidget):
+    """A heading that folds what is below it away."""
+
+    def __init__(self, title: str, name: str, *, open_: bool = False) -> None:
+        super().__init__()
+        self.button = QToolButton()
+        self.button.setObjectName(name)
+        self.button.setText(title)
+        self.button.setCheckable(True)
+        self.button.setChecked(open_)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.button.setStyleSheet(
+            "text-align: left; font-weight: bold; border: none; padding: 3px;"
+        )
+        hint(self.button, f"Show or hide: {title}.")
+        self.body = QWidget()
+        self.body.setVisible(open_)
+        self.button.toggled.connect(self._on_toggled)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.button)
+        layout.addWidget(self.body)
+        self._on_toggled(open_)
+
+    def _on_toggled(self, on: bool) -> None:
+        self.button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
+        self.body.setVisible(on)
+
+
+class NoWheelFilter(QObject):
+    """Keeps the wheel for scrolling: a value must not change as a page moves."""
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802
+        """Drop wheel events of controls that have no focus."""
+        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+    def guard(self, root: QWidget) -> None:
+        """Guard every spin box, combo box and slider below a widget."""
+        for kind in (QAbstractSpinBox, QComboBox, QSlider):
+            for control in root.findChildren(kind):
+                control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+                control.installEventFilter(self)
+
+
+def scrolled(body: QWidget, name: str) -> QScrollArea:
+    """Put a widget into a scroll area that scrolls only up and down."""
+    area = QScrollArea()
+    area.setObjectName(name)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(body)
+    return area
+
+
+def note(text: str) -> QLabel:
+    """Return a wrapped line of explanation, fainter than the controls."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setStyleSheet("font-size: 11px;")
+    label.setEnabled(True)
+    return label
