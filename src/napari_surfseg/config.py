@@ -224,7 +224,7 @@ class PhantomData(_Section):
         Another seed gives another scroll.
     """
 
-    shape: Size3 = (128, 192, 192)
+    shape: Size3 = (160, 192, 192)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
 
 
@@ -409,7 +409,7 @@ class Training(_Section):
     gradient_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 0.8
     ema_decay: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
     best_by: Literal["surface_dice", "score"] = "surface_dice"
-    validation_share: Annotated[float, Field(gt=0, le=1)] = 0.15
+    validation_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     early_stopping: Positive | None = None
 
 
@@ -419,14 +419,14 @@ class Preview(_Section):
     Attributes
     ----------
     seconds : float
-        Time between previews; 0 turns them off.
+        Time between previews; 0 makes none until a watcher asks for them.
     size : tuple of int
         Z, Y, X voxels of the region shown.
     keep : int
         Earlier previews kept for looking back.
     """
 
-    seconds: NonNegative = 5.0
+    seconds: NonNegative = 0.0
     size: Size3 = (64, 128, 128)
     keep: Annotated[int, Field(ge=1, le=1000)] = 20
 

@@ -261,6 +261,10 @@ class PatchLoader:
         batch.centred.append(place.centred)
         batch.starts.append(start)
 
+    def set_foreground_share(self, share: float) -> None:
+        """Centre another share of the patches on the surface, those already prepared excepted."""
+        self._sampler.set_foreground_share(share)
+
     def epoch_stats(self, reset: bool = True) -> dict[str, Any]:
         """Describe the patches delivered since the last reset.
 

@@ -86,6 +86,10 @@ class PatchSampler:
         self._share = foreground_share
         self._phase = float(np.random.default_rng([seed, 0x5A]).random())
 
+    def set_foreground_share(self, share: float) -> None:
+        """Use another share for the patches drawn from now on."""
+        self._share = share
+
     def is_foreground(self, index: int) -> bool:
         """Whether patch ``index`` of the stream is to be centred on the surface."""
         upto = [math.floor(i * self._share + self._phase) for i in (index, index + 1)]

@@ -1,0 +1,38 @@
+"""The exponential moving average of the weights, which is what is scored and used."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from napari_surfseg.training.schedule import compute_ema_decay
+
+__all__ = ["WeightAverage"]
+
+
+class WeightAverage:
+    """A second network that follows the first one smoothly.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network that is trained.
+    decay : float
+        Share of the average kept at each update, once it has seen enough of them.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.num_updates = 0
+        self._averaged = [*self.network.parameters(), *self.network.buffers()]
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move a little towards the trained network."""
+        share = 1 - compute_ema_decay(self.num_updates, self.decay)
+        current = [*network.parameters(), *network.buffers()]
+        torch._foreach_lerp_(self._averaged, current, share)  # noqa: SLF001 - torch's own optimizers
+        self.num_updates += 1

@@ -1,0 +1,138 @@
+"""Which device, which precision, and how many CPU threads are quickest right now."""
+
+from __future__ import annotations
+
+import os
+import statistics
+
+import torch
+
+from napari_surfseg.errors import ConfigError
+
+__all__ = ["ThreadTuner", "choose_device", "choose_precision", "choose_workers"]
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
+
+    Raises
+    ------
+    ConfigError
+        If a GPU is asked for and torch sees none, or the name is unknown.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = wanted.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"The device is {wanted!r}, but it must be auto, cpu or cuda.", field="device")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "The device cuda was asked for, but PyTorch finds no CUDA GPU here; use --device cpu "
+            "or auto.",
+            field="device",
+        )
+    try:
+        return torch.device(wanted)
+    except RuntimeError:
+        raise ConfigError(
+            f"The device is {wanted!r}, but it must be auto, cpu, cuda or cuda:N.", field="device"
+        ) from None
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """Turn ``auto`` into ``bf16`` where a GPU has it and ``float32`` elsewhere."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def choose_workers(wanted: int | str, device: torch.device) -> int:
+    """Turn ``auto`` into a number of loader threads."""
+    if isinstance(wanted, int):
+        return wanted
+    # On a CPU the network needs the cores; one thread keeps up with it many times over.
+    return 1 if device.type == "cpu" else max(1, min(4, (os.cpu_count() or 2) - 1))
+
+
+class ThreadTuner:
+    """Find the number of CPU threads that steps are quickest with, and keep looking.
+
+    Two threads on two idle cores are nearly twice as fast as one; with another
+    program on one of the cores they can be ten times slower, because each waits
+    for the other at every operation. So a few steps are timed with each number,
+    now and then again, a number that lost clearly less and less often.
+
+    Parameters
+    ----------
+    candidates : sequence of int
+        Numbers of threads to choose from.
+    trial_steps : int
+        Steps timed with each.
+    interval_seconds : float
+        Training time between two looks.
+    """
+
+    def __init__(
+        self,
+        candidates: tuple[int, ...],
+        *,
+        trial_steps: int = 3,
+        interval_seconds: float = 20.0,
+    ) -> None:
+        self._candidates = tuple(sorted(set(candidates), reverse=True))
+        self._trial_steps = trial_steps
+        self._interval = interval_seconds
+        self._trials: list[int] = list(self._candidates) if len(self._candidates) > 1 else []
+        self._times: dict[int, list[float]] = {}
+        self._results: dict[int, float] = {}
+        self._patience = dict.fromkeys(self._candidates, 1)
+        self._rounds = 0
+        self._clock = 0.0
+        self._warm = False
+        self.num_threads = self._candidates[0]
+
+    @staticmethod
+    def for_this_machine() -> ThreadTuner:
+        """Choose between one, all but one and all of the threads torch was given."""
+        most = torch.get_num_threads()
+        return ThreadTuner(tuple(n for n in {1, most - 1, most} if n > 0))
+
+    def record(self, step_seconds: float) -> int:
+        """Take the time of a step and return the number of threads for the next one."""
+        if not self._warm:  # the first step pays for memory and code caches
+            self._warm = True
+            return self.num_threads
+        self._clock += step_seconds
+        if not self._trials:
+            if len(self._candidates) > 1 and self._clock >= self._interval:
+                self._begin_round()
+            return self.num_threads
+        times = self._times.setdefault(self.num_threads, [])
+        times.append(step_seconds)
+        # A trial that is hopeless is not prolonged.
+        best = min(self._results.values(), default=float("inf"))
+        if len(times) >= self._trial_steps or step_seconds > 2 * best:
+            self._results[self.num_threads] = statistics.median(times)
+            self._trials.remove(self.num_threads)
+            if not self._trials:
+                self._end_round()
+                return self.num_threads
+        self.num_threads = self._trials[0]
+        return self.num_threads
+
+    def _begin_round(self) -> None:
+        self._rounds += 1
+        current = self.num_threads
+        others = [n for n in self._candidates if n != current and self._rounds % self._patience[n] == 0]
+        self._clock = 0.0
+        if others:
+            self._times, self._results = {}, {}
+            self._trials = [current, *others]
+
+    def _end_round(self) -> None:
+        best = min(self._results.values())
+        for number, seconds in self._results.items():
+            lost = seconds > 1.3 * best
+            self._patience[number] = min(16, self._patience[number] * 2) if lost else 1
+        self.num_threads = min(self._results, key=lambda number: self._results[number])
+        self._clock = 0.0

@@ -1,0 +1,207 @@
+"""The live look at a part of a volume: a prediction and its skeleton, as files."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_surfseg.events import PreviewWritten
+from napari_surfseg.files import written_aside
+from napari_surfseg.inference.predictor import predict_region
+from napari_surfseg.surfaces.medial import compute_medial_surface
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_surfseg.data.cache import VolumeCache
+    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.events import SetPreview
+
+    Size3 = tuple[int, int, int]
+
+__all__ = ["Previewer"]
+
+#: Previews may take at most this share of the running time: training comes first.
+TIME_SHARE = 0.08
+
+#: The first look comes this soon, so that a person sees at once that something happens.
+FIRST_SECONDS = 1.0
+
+
+class Previewer:
+    """Makes previews when they are due, of the place that is asked for.
+
+    Parameters
+    ----------
+    pairs : sequence of CheckedPair
+        Volumes that can be looked at, training ones first.
+    cache : VolumeCache
+        Shared with the loader.
+    folder : Path
+        Where the arrays go.
+    intensity : Intensity
+        Of the training volumes.
+    window, multiple : tuple of int, int
+        Window of the prediction, and what sizes must be divisible by.
+    seconds : float
+        Time between previews; 0 turns them off.
+    size : tuple of int
+        Region shown, in voxels.
+    keep : int
+        Earlier previews kept for looking back.
+    device, precision
+        Where and how the network runs.
+    first_index : int
+        Number of the next preview, for a resumed run.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[CheckedPair],
+        cache: VolumeCache,
+        folder: Path,
+        intensity: Intensity,
+        *,
+        window: Size3,
+        multiple: int,
+        seconds: float,
+        size: Size3,
+        keep: int,
+        device: torch.device,
+        precision: str,
+        first_index: int = 0,
+    ) -> None:
+        self._pairs = {pair.image.source: pair for pair in reversed(pairs)}
+        self._views = {
+            source: cache.view(pair.open_image(intensity)) for source, pair in self._pairs.items()
+        }
+        self._folder = folder
+        self._intensity = intensity
+        self._window = window
+        self._multiple = (multiple, multiple, multiple)
+        self._seconds = seconds
+        self._size = size
+        self._keep = keep
+        self._device = device
+        self._precision = precision
+        self._index = first_index
+        # Looked at first: where the labels of the first volume are, so that one can compare.
+        first = pairs[0]
+        self._image = first.image.source
+        self._center: Size3 = _middle(*first.roi)
+        self._due = time.monotonic() + FIRST_SECONDS
+        self._last_seconds = 0.0
+
+    def look(self, command: SetPreview) -> str | None:
+        """Look at another place from now on.
+
+        Returns
+        -------
+        str or None
+            Why the command cannot be carried out.
+        """
+        if command.image is not None and command.image not in self._pairs:
+            return (
+                f"The volume {command.image} is not part of this run; a preview can show "
+                f"{', '.join(self._pairs)}."
+            )
+        if command.size is not None and min(command.size) < 1:
+            return f"The preview size is {list(command.size)}, but every edge must be at least 1."
+        if command.seconds is not None and command.seconds < 0:
+            return f"The time between previews is {command.seconds}, but must not be below 0."
+        was_off = self._seconds == 0
+        moved = command.image is not None or command.center is not None or command.size is not None
+        self._image = self._image if command.image is None else command.image
+        self._center = self._center if command.center is None else command.center
+        self._size = self._size if command.size is None else command.size
+        self._seconds = self._seconds if command.seconds is None else command.seconds
+        if moved or was_off:
+            self._due = time.monotonic() + self._rest() / 2
+        return None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether previews are wanted."""
+        return self._seconds > 0
+
+    def is_due(self) -> bool:
+        """Whether it is time for the next one."""
+        return self.is_on and time.monotonic() >= self._due
+
+    def write(self, network: torch.nn.Module, *, threshold: float, epoch: int) -> PreviewWritten:
+        """Predict the region and put the arrays in place."""
+        begun = time.monotonic()
+        start, stop = self._region()
+        pair = self._pairs[self._image]
+        probabilities = predict_region(
+            network,
+            self._views[self._image].read,
+            start,
+            stop,
+            intensity=self._intensity,
+            window=self._window,
+            overlap=0.2,
+            bounds=self._views[self._image].box,
+            multiple=self._multiple,
+            device=self._device,
+            precision="bf16" if self._precision == "bf16" else "float32",
+        )
+        skeleton = compute_medial_surface(probabilities > threshold * 255, pair.spacing)
+        index = self._index
+        self._index += 1
+        names = (f"{index:06d}_probabilities.npy", f"{index:06d}_skeleton.npy")
+        for name, array in zip(names, (probabilities, skeleton.astype(np.uint8)), strict=True):
+            self._write_array(name, array)
+        self._drop_old(index - self._keep)
+        self._last_seconds = time.monotonic() - begun
+        self._due = time.monotonic() + max(self._seconds, self._rest())
+        return PreviewWritten(
+            index=index,
+            probabilities=f"{self._folder.name}/{names[0]}",
+            skeleton=f"{self._folder.name}/{names[1]}",
+            image=self._image,
+            origin=start,
+            shape=_shape(start, stop),
+            epoch=epoch,
+            seconds=self._last_seconds,
+        )
+
+    def _rest(self) -> float:
+        """Seconds to leave to training after a preview that took as long as the last."""
+        return self._last_seconds * (1 / TIME_SHARE - 1)
+
+    def _region(self) -> tuple[Size3, Size3]:
+        """Place the region around the centre, moved inside the volume."""
+        shape = self._views[self._image].shape
+        start, stop = [], []
+        for center, size, edge in zip(self._center, self._size, shape, strict=True):
+            size = min(size, edge)
+            low = min(max(0, center - size // 2), edge - size)
+            start.append(low)
+            stop.append(low + size)
+        return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+    def _write_array(self, name: str, array: NDArray[np.uint8]) -> None:
+        with written_aside(self._folder / name) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
+
+    def _drop_old(self, before: int) -> None:
+        for path in self._folder.glob("*.npy"):
+            number = path.name.partition("_")[0]
+            if number.isdigit() and int(number) <= before:
+                path.unlink(missing_ok=True)
+
+
+def _middle(start: Size3, stop: Size3) -> Size3:
+    return (start[0] + stop[0]) // 2, (start[1] + stop[1]) // 2, (start[2] + stop[2]) // 2
+
+
+def _shape(start: Size3, stop: Size3) -> Size3:
+    return stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]

@@ -1,0 +1,303 @@
+"""Score the averaged weights on the validation data, with the threshold that suits them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.data.census import BLOCK
+from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.inference.predictor import predict_region
+from napari_surfseg.metrics.score import compute_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_surfseg.data.cache import VolumeCache
+    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.intensity import Intensity
+
+    Size3 = tuple[int, int, int]
+
+__all__ = ["ValidationRegion", "ValidationResult", "Validator", "choose_regions", "choose_threshold"]
+
+#: Voxels scored at most; a slab of a huge volume would otherwise take longer than the epoch.
+MAX_VOXELS = {"cpu": 3 * 2**20, "cuda": 24 * 2**20}
+
+#: Thresholds outside are never chosen: they would say more about a small slab than about the net.
+THRESHOLD_RANGE = (0.2, 0.8)
+
+
+@dataclass(frozen=True)
+class ValidationRegion:
+    """A box of a validation volume.
+
+    Attributes
+    ----------
+    pair : int
+        Which of the validation pairs.
+    start, stop : tuple of int
+        The box, in voxels of the volume.
+    """
+
+    pair: int
+    start: Size3
+    stop: Size3
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """What a validation found.
+
+    Attributes
+    ----------
+    metrics : dict
+        Means over the regions, weighted by their supervised voxels.
+    threshold : float
+        The probability at which they were scored.
+    seconds : float
+        Time it took.
+    probabilities : list of array
+        uint8, one a region.
+    """
+
+    metrics: dict[str, float]
+    threshold: float
+    seconds: float
+    probabilities: list[NDArray[np.uint8]]
+
+
+def choose_regions(
+    pairs: Sequence[CheckedPair], *, max_voxels: int, seed: int
+) -> list[ValidationRegion]:
+    """Choose the boxes that are scored: everything, or as much of it as is allowed.
+
+    A volume that is too large is represented by the box of its share of
+    ``max_voxels``, of the volume's proportions, around its most annotated place
+    among a few drawn ones. The choice depends on the seed alone, so that the
+    scores of a run can be compared with each other.
+    """
+    total = sum(int(np.prod(pair.shape)) for pair in pairs)
+    rng = np.random.default_rng([seed, 7])
+    regions = []
+    for index, pair in enumerate(pairs):
+        start, stop = pair.roi
+        if total > max_voxels:
+            start, stop = _shrink(pair, max_voxels / total, rng)
+        regions.append(ValidationRegion(index, start, stop))
+    return regions
+
+
+def _shrink(pair: CheckedPair, share: float, rng: np.random.Generator) -> tuple[Size3, Size3]:
+    low, high = pair.roi
+    edge = share ** (1 / 3)
+    # A thin slab keeps its thin axis as long as it can: cut the long axes first.
+    size = _cut_longest([b - a for a, b in zip(low, high, strict=True)], edge)
+    candidates = []
+    for _ in range(12):
+        start = [int(rng.integers(a, b - s + 1)) for a, b, s in zip(low, high, size, strict=True)]
+        stop = [a + s for a, s in zip(start, size, strict=True)]
+        candidates.append((_triple(start), _triple(stop)))
+    return max(candidates, key=lambda box: _count_foreground(pair, box))
+
+
+def _count_foreground(pair: CheckedPair, box: tuple[Size3, Size3]) -> int:
+    """Count surface voxels in the census blocks that a box touches."""
+    low = pair.census.box[0]
+    touched = tuple(
+        slice(start // BLOCK - first // BLOCK, -(-stop // BLOCK) - first // BLOCK)
+        for start, stop, first in zip(*box, low, strict=True)
+    )
+    return int(pair.census.blocks[1][touched].sum())
+
+
+def _cut_longest(size: list[int], edge: float) -> list[int]:
+    target = np.prod(size) * edge**3
+    size = list(size)
+    while np.prod(size) > target:
+        longest = int(np.argmax(size))
+        second = sorted(size)[-2]
+        wanted = int(target / (np.prod(size) / size[longest]))
+        size[longest] = max(wanted, min(second, size[longest] - 1), 1)
+    return size
+
+
+def _triple(values: Sequence[int]) -> Size3:
+    return values[0], values[1], values[2]
+
+
+def choose_threshold(histograms: NDArray[np.int64]) -> float:
+    """Find the probability at which the Dice coefficient is greatest.
+
+    Parameters
+    ----------
+    histograms : array, shape (2, 256)
+        Counts of the uint8 probabilities of background (0) and surface (1) voxels.
+
+    Returns
+    -------
+    float
+        Midway between two uint8 levels, within :data:`THRESHOLD_RANGE`; 0.5
+        where nothing is on the surface.
+    """
+    if histograms[1].sum() == 0:
+        return 0.5
+    # At cut c the voxels with level >= c are predicted.
+    true_positive = histograms[1][::-1].cumsum()[::-1]
+    predicted = histograms.sum(axis=0)[::-1].cumsum()[::-1]
+    dice = 2 * true_positive / np.maximum(1, predicted + histograms[1].sum())
+    low, high = (round(value * 255) for value in THRESHOLD_RANGE)
+    cut = low + int(dice[low : high + 1].argmax())
+    return (cut - 0.5) / 255
+
+
+class Validator:
+    """Holds the validation regions and scores networks on them.
+
+    Parameters
+    ----------
+    pairs : sequence of CheckedPair
+        Validation volumes.
+    cache : VolumeCache
+        Shared with the loader.
+    intensity : Intensity
+        Of the training volumes.
+    window : tuple of int
+        Window of the prediction.
+    multiple : int
+        Sizes the network takes are divisible by it.
+    overlap : float
+        Of neighbouring windows.
+    tolerance : float
+        Of ``surface_dice``, in physical units.
+    fixed_threshold : float, optional
+        Score at this threshold instead of choosing one.
+    device : torch.device
+        Where the network is.
+    precision : str
+        ``float32`` or ``bf16``.
+    seed : int
+        For the choice of regions.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[CheckedPair],
+        cache: VolumeCache,
+        intensity: Intensity,
+        *,
+        window: Size3,
+        multiple: int,
+        overlap: float,
+        tolerance: float,
+        fixed_threshold: float | None,
+        device: torch.device,
+        precision: str,
+        seed: int,
+    ) -> None:
+        self._pairs = list(pairs)
+        self._intensity = intensity
+        self._window = window
+        self._multiple = (multiple, multiple, multiple)
+        self._overlap = overlap
+        self._tolerance = tolerance
+        self._fixed_threshold = fixed_threshold
+        self._device = device
+        self._precision = precision
+        self.regions = choose_regions(pairs, max_voxels=MAX_VOXELS[device.type], seed=seed)
+        self._images = [cache.view(pair.open_image(intensity)) for pair in self._pairs]
+        self._targets = [cache.view(pair.open_targets()) for pair in self._pairs]
+
+    def read_labels(self, region: ValidationRegion) -> NDArray[np.uint8]:
+        """Return the labels of a region as 0, 1 and 2."""
+        return self._targets[region.pair].read(region.start, region.stop)
+
+    def read_image(self, region: ValidationRegion) -> NDArray[np.uint8]:
+        """Return the image of a region as uint8."""
+        return self._images[region.pair].read(region.start, region.stop)
+
+    def run(
+        self,
+        network: torch.nn.Module,
+        *,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> ValidationResult:
+        """Predict every region, choose the threshold and score."""
+        begun = time.perf_counter()
+        probabilities = [
+            predict_region(
+                network,
+                self._images[region.pair].read,
+                region.start,
+                region.stop,
+                intensity=self._intensity,
+                window=self._window,
+                overlap=self._overlap,
+                bounds=self._pairs[region.pair].roi,
+                multiple=self._multiple,
+                device=self._device,
+                precision="bf16" if self._precision == "bf16" else "float32",
+                should_stop=should_stop,
+            )
+            for region in self.regions
+        ]
+        labels = [self.read_labels(region) for region in self.regions]
+        threshold = self._fixed_threshold
+        if threshold is None:
+            histograms = np.zeros((2, 256), np.int64)
+            for found, truth in zip(probabilities, labels, strict=True):
+                for value in (0, 1):
+                    histograms[value] += np.bincount(found[truth == value], minlength=256)
+            threshold = choose_threshold(histograms)
+        metrics = self._score(probabilities, labels, threshold)
+        return ValidationResult(metrics, threshold, time.perf_counter() - begun, probabilities)
+
+    def _score(
+        self,
+        probabilities: list[NDArray[np.uint8]],
+        labels: list[NDArray[np.uint8]],
+        threshold: float,
+    ) -> dict[str, float]:
+        rows, weights = [], []
+        for region, found, truth in zip(self.regions, probabilities, labels, strict=True):
+            rows.append(
+                compute_metrics(
+                    found > threshold * 255,
+                    truth,
+                    spacing=self._pairs[region.pair].spacing,
+                    tolerance=self._tolerance,
+                    ignore_index=IGNORE,
+                )
+            )
+            weights.append(max(1, int((truth != IGNORE).sum())))
+        return {
+            name: float(np.average([row[name] for row in rows], weights=weights)) for name in rows[0]
+        }
+
+    def write_samples(self, folder: Path, result: ValidationResult, *, most: int = 3) -> None:
+        """Save pieces of the first regions for the report's pictures."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, region in enumerate(self.regions[:most]):
+            crop = tuple(
+                slice((edge - size) // 2, (edge - size) // 2 + size)
+                for edge, size in (
+                    (edge, min(edge, limit))
+                    for edge, limit in zip(
+                        result.probabilities[index].shape, (64, 256, 256), strict=True
+                    )
+                )
+            )
+            arrays: dict[str, NDArray[Any]] = {
+                "image": self.read_image(region),
+                "labels": self.read_labels(region),
+                "probabilities": result.probabilities[index],
+            }
+            for name, array in arrays.items():
+                np.save(folder / f"validation_{index}_{name}.npy", np.ascontiguousarray(array[crop]))
