@@ -70,7 +70,7 @@ def soft_skeleton(probs: Tensor, iterations: int) -> Tensor:
     if torch.is_grad_enabled() and probs.requires_grad:
         skeleton: Tensor = _SoftSkeleton.apply(probs, iterations)  # type: ignore[no-untyped-call]
         return skeleton
-    return 1 - _compute_levels(probs, iterations + 1)[1][-1]
+    return _compute_skeleton(probs.detach(), iterations)
 
 
 def soft_skeleton_reference(probs: Tensor, iterations: int) -> Tensor:
@@ -117,6 +117,20 @@ class _SoftSkeleton(torch.autograd.Function):
         return inner, None
 
 
+def _compute_skeleton(probs: Tensor, iterations: int) -> Tensor:
+    """Compute the skeleton alone, in four volumes of memory."""
+    eroded = probs.contiguous()
+    smaller, spare, top = (torch.empty_like(eroded) for _ in range(3))
+    kept = torch.ones_like(eroded)
+    for _ in range(iterations + 1):
+        _pool(eroded, _MINIMUM, smaller)
+        _pool(smaller, _MAXIMUM, top)
+        torch.sub(eroded, top, out=top)
+        torch.addcmul(kept, kept, top, value=-1, out=kept)
+        eroded, smaller, spare = smaller, spare, smaller
+    return torch.sub(1, kept, out=kept)
+
+
 def _compute_levels(probs: Tensor, levels: int) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Erosions 0 to ``levels``; what skeletons 0 to i leave over; what each opening takes."""
     eroded = [probs.contiguous()]
@@ -134,11 +148,12 @@ def _has_kernel(values: Tensor) -> bool:
     return values.device.type == "cpu" and values.dtype == torch.float32
 
 
-def _pool(values: Tensor, sign: np.float32) -> Tensor:
+def _pool(values: Tensor, sign: np.float32, out: Tensor | None = None) -> Tensor:
     # numba takes half a second to import, which only the CPU path needs.
     from napari_surfseg.losses import kernels
 
-    out = torch.empty_like(values, memory_format=torch.contiguous_format)
+    if out is None:
+        out = torch.empty_like(values, memory_format=torch.contiguous_format)
     kernels.pool(_as_volumes(values), sign, _as_volumes(out))
     return out
 

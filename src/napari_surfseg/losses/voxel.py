@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
@@ -43,13 +43,37 @@ def weighted_bce(
     """
     prediction = Prediction.of(logits, mask)
     target = y.to(prediction.logits.dtype)
-    weight = torch.full((), pos_weight, dtype=target.dtype, device=target.device)
-    # An ignored voxel (logit -1e4, target 0) adds exactly nothing to the sum.
-    total = functional.binary_cross_entropy_with_logits(
-        prediction.logits, target, pos_weight=weight, reduction="sum"
+    total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
+        prediction.logits, prediction.probs.detach(), target, pos_weight
     )
     count = target.numel() if mask is None else mask.sum().clamp(min=1)
     return total / count
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Sum of the weighted cross entropy; its gradient needs only the probabilities.
+
+    Those exist already for the other terms. Autograd would take a logarithm's
+    derivative instead, at twice the cost of the rest of this term.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, probs: Tensor, y: Tensor, pos_weight: float) -> Tensor:
+        """Sum softplus of the logits, signed so that right is negative."""
+        signed = torch.addcmul(logits, logits, y, value=-2)
+        # An ignored voxel (logit -1e4, target 0) adds exactly nothing.
+        losses = functional.softplus(signed)
+        ctx.save_for_backward(probs, y)
+        ctx.pos_weight = pos_weight
+        return losses.sum() + (pos_weight - 1) * sum_of_products(losses, y).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        """Give ``p - y`` off the surface and ``pos_weight`` times that on it."""
+        probs, y = ctx.saved_tensors
+        slope = torch.addcmul(probs, probs, y, value=ctx.pos_weight - 1)
+        slope.add_(y, alpha=-ctx.pos_weight)
+        return slope.mul_(gradients[0]), None, None, None
 
 
 @in_float32
