@@ -18,7 +18,7 @@ help:
 	@echo "make test-all    the same with the slow tests"
 	@echo "make lint        ruff, mypy and import-linter only"
 	@echo "make format      let ruff mend and format the code"
-	@echo "make docs        redraw the pictures of the documentation"
+	@echo "make docs        make the pictures and tables of the documentation again"
 	@echo "make benchmarks  run every benchmark and record its figures (an hour)"
 	@echo "make clean       remove .venv, caches and build outputs"
 
@@ -48,6 +48,7 @@ demo: $(READY)
 	$(BIN)/surfseg demo
 
 docs: $(READY)
+	$(BIN)/python docs/make_settings.py
 	tools/with_display.sh $(BIN)/python docs/make_screenshots.py
 
 benchmarks: $(READY)

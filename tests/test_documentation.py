@@ -1,0 +1,85 @@
+"""What the documentation says is so: its configurations, names, links and tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from napari_surfseg.config import LOSS_TERMS, Experiment, build_experiment
+from napari_surfseg.events import Command, Event
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def _blocks(language: str) -> list[Any]:
+    return [
+        pytest.param(match.group(2), id=f"{page.name}:{page_text.count(chr(10), 0, match.start())}")
+        for page in PAGES
+        for page_text in [page.read_text(encoding="utf-8")]
+        for match in BLOCK.finditer(page_text)
+        if match.group(1) == language
+    ]
+
+
+@pytest.mark.parametrize("text", _blocks("yaml"))
+def test_configurations_are_valid(text: str) -> None:
+    experiment = build_experiment(yaml.safe_load(text))
+    assert experiment.data.train
+
+
+@pytest.mark.parametrize("text", _blocks("python"))
+def test_python_examples_import_what_exists(text: str) -> None:
+    compile(text, "example", "exec")
+    imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
+    assert imports
+    exec("\n".join(imports), {})
+
+
+def test_readme_shows_the_defaults_of_the_losses() -> None:
+    [text] = [p.values[0] for p in _blocks("yaml") if "weighted_bce" in p.values[0]]
+    shown = build_experiment(yaml.safe_load(text)).loss
+    assert shown == Experiment().loss
+
+
+def test_settings_page_is_what_the_program_says() -> None:
+    path = ROOT / "docs" / "make_settings.py"
+    spec = importlib.util.spec_from_file_location("make_settings", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page == module.make_page(), "run: python docs/make_settings.py"
+
+
+def test_every_event_command_and_loss_term_is_documented() -> None:
+    protocol = (ROOT / "docs" / "run_folder.md").read_text(encoding="utf-8")
+    ours = [
+        name
+        for kinds in (Event.kinds, Command.kinds)
+        for name, kind in kinds.items()
+        if kind.__module__ == "napari_surfseg.events"
+    ]
+    assert [name for name in ours if f"`{name}`" not in protocol] == []
+    losses = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
+    assert [term for term in LOSS_TERMS if losses.count(f"| `{term}` |") != 2] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_index_lists_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = [page.name for page in ROOT.glob("docs/*.md") if page.name != "index.md"]
+    assert [name for name in pages if f"({name})" not in index] == []
