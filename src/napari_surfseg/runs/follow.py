@@ -172,6 +172,8 @@ class RunFollower:
         changes: dict[str, Any] = {}
         match event:
             case events.RunStarted():
+                # A warning about the volumes comes before the start and still holds.
+                message = "" if self._ending is not None else seen.message
                 self._ending, self._paused = None, False
                 changes = {
                     "started": event,
@@ -180,7 +182,7 @@ class RunFollower:
                     "max_epochs": event.max_epochs,
                     "max_minutes": event.max_minutes,
                     "weights": dict(event.loss_weights or {}),
-                    "message": "",
+                    "message": message,
                 }
             case events.StepFinished():
                 changes = {

@@ -198,7 +198,9 @@ def _describe_start(event: events.RunStarted) -> list[str]:
     )
     weights = ", ".join(f"{name} {value:g}" for name, value in event.loss_weights.items() if value)
     return [
-        f"run {event.name!r} {'resumed' if event.resumed else 'started'} at epoch {event.epoch}",
+        f"run {event.name!r} resumed after epoch {event.epoch}"
+        if event.resumed
+        else f"run {event.name!r} started",
         f"    model {event.model} with {event.num_parameters / 1e6:.2f} M parameters on "
         f"{event.device}, {event.precision}",
         f"    patches of {format_size(event.patch_size)}, {event.iterations_per_epoch} steps an "

@@ -76,6 +76,7 @@ def run_training(
     *,
     device: str = "auto",
     resume: bool = False,
+    experiment: Experiment | None = None,
     console: Console | None = None,
     build_trainer: TrainerFactory | None = None,
     with_report: bool = True,
@@ -90,6 +91,8 @@ def run_training(
         ``auto``, ``cpu`` or ``cuda``.
     resume : bool
         Go on from ``last.pt``.
+    experiment : Experiment, optional
+        Replaces ``config.yaml``, once the folder is held.
     console : Console, optional
         Also shown the log's lines and the events.
     build_trainer : callable, optional
@@ -107,13 +110,17 @@ def run_training(
         Anything unexpected becomes one as well, its traceback kept in the log.
     """
     folder = RunFolder(run_dir)
-    experiment = folder.read_experiment()
+    written = folder.read_experiment()
     if resume and not folder.last_checkpoint.exists():
         raise RunError(
             f"The run {folder.path} cannot be resumed: there is no {folder.last_checkpoint}.",
             field="run_dir",
         )
     with WorkerLock(folder.worker_path) as lock:
+        if experiment is None:
+            experiment = written
+        elif experiment != written:
+            folder.write_experiment(experiment)
         session = _Session(folder, experiment, lock, console)
         session.run(device, resume, build_trainer, with_report)
 
@@ -238,9 +245,10 @@ class _Session:
             self._log.write(f"failed: {sentence}")
 
     def _report(self) -> None:
-        from napari_surfseg.runs.report import write_report
-
         try:
+            # Brings in the plotting library, which a run does not need before its end.
+            from napari_surfseg.runs.report import write_report
+
             path = write_report(self._folder.path)
         except Exception as error:  # noqa: BLE001 - the training is done and must not fail by this
             self._log.write(f"the report could not be written: {error}")

@@ -1,0 +1,198 @@
+"""What people see while a command runs: a bar on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+from napari_surfseg import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_surfseg.runs.worker import Console
+
+__all__ = [
+    "PlainConsole",
+    "TerminalConsole",
+    "choose_console",
+    "counting",
+    "is_terminal",
+    "say",
+    "say_error",
+]
+
+#: Between two plain progress lines; a log file need not grow by the second.
+PLAIN_SECONDS = 10.0
+#: A bar counts in thousandths of the whole, since a run may be bounded by time or by epochs.
+BAR_UNITS = 1000
+BAR_FORMAT = "{desc} {percentage:3.0f}% |{bar}| {postfix}"
+
+
+def say(text: str) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def say_error(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person looks at a stream; ``TERM=dumb`` cannot redraw a line."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return False
+
+
+class PlainConsole:
+    """Shows the log's lines as they come.
+
+    The streams are taken when it is made: while a run lasts ``sys.stdout`` leads
+    into its log.
+    """
+
+    def __init__(self) -> None:
+        self._out = sys.stdout
+
+    def show_line(self, text: str) -> None:
+        """Write the line."""
+        with contextlib.suppress(BrokenPipeError):  # training goes on without its reader
+            self._out.write(text + "\n")
+            self._out.flush()
+
+    def show_event(self, event: events.Event) -> None:
+        """Nothing: the log's lines say it."""
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+
+class TerminalConsole:
+    """Shows the log's lines above a progress bar.
+
+    Parameters
+    ----------
+    description : str
+        At the bar's left, until the first epoch.
+    """
+
+    def __init__(self, description: str = "starting") -> None:
+        from tqdm import tqdm
+
+        self._out = sys.stdout
+        self._bar: tqdm[Any] = tqdm(
+            total=BAR_UNITS,
+            desc=description,
+            bar_format=BAR_FORMAT,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            leave=False,
+        )
+        self._max_epochs: int | None = None
+        self._best = ""
+
+    def show_line(self, text: str) -> None:
+        """Write the line above the bar."""
+        self._bar.write(text, file=self._out)
+
+    def show_event(self, event: events.Event) -> None:
+        """Move the bar."""
+        match event:
+            case events.RunStarted():
+                self._max_epochs = event.max_epochs
+            case events.StepFinished():
+                of = f"/{self._max_epochs}" if self._max_epochs else ""
+                self._bar.set_description_str(f"epoch {event.epoch}{of}", refresh=False)
+                self._bar.n = round(BAR_UNITS * min(event.progress or 0, 1))
+                self._bar.set_postfix_str(self._describe(event), refresh=False)
+                self._bar.update(0)
+                self._bar.refresh()
+            case events.ValidationFinished():
+                score = event.metrics.get("surface_dice")
+                if score is not None:
+                    self._best = f", surface dice {score:.3f}"
+            case events.RunPaused():
+                self._bar.set_description_str("paused")
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+    def _describe(self, event: events.StepFinished) -> str:
+        from napari_surfseg.runs.text import format_duration
+
+        left = ""
+        if event.progress and event.elapsed_seconds:
+            seconds = event.elapsed_seconds * max(0.0, 1 - event.progress) / event.progress
+            left = f", {format_duration(seconds)} left"
+        loss = f"loss {event.total:.3f}" if event.total is not None else ""
+        return f"{loss}{self._best}, {event.steps_per_second:.2g} steps/s{left}"
+
+
+@contextlib.contextmanager
+def choose_console(log_path: Path) -> Iterator[Console | None]:
+    """Give the console that fits where standard output goes; None if that is the log itself."""
+    if _leads_to(sys.stdout, log_path):
+        yield None
+        return
+    fits_bar = is_terminal(sys.stdout) and is_terminal(sys.stderr)
+    console = TerminalConsole() if fits_bar else PlainConsole()
+    try:
+        yield console
+    finally:
+        console.close()
+
+
+class _Counter:
+    """Called with (done, total); a bar or now and then a line."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._last = time.monotonic()
+        self._bar: Any = None
+        self._is_terminal = is_terminal(sys.stderr)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._is_terminal:
+            if self._bar is None:
+                from tqdm import tqdm
+
+                self._bar = tqdm(total=total, desc=self._description, dynamic_ncols=True)
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
+        elif done == total or time.monotonic() - self._last > PLAIN_SECONDS:
+            self._last = time.monotonic()
+            share = 100 * done / max(total, 1)
+            say_error(f"{self._description}: {share:.0f} % ({done} of {total})")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+@contextlib.contextmanager
+def counting(description: str) -> Iterator[_Counter]:
+    """Give a ``progress(done, total)`` that shows itself on standard error."""
+    counter = _Counter(description)
+    try:
+        yield counter
+    finally:
+        counter.close()
+
+
+def _leads_to(stream: TextIO, path: Path) -> bool:
+    """Whether a stream writes into this very file, as a launched worker's does."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -1,0 +1,167 @@
+"""``surfseg predict``: a volume and a checkpoint become surfaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_surfseg.cli.console import counting, say, say_error
+from napari_surfseg.cli.options import (
+    add_command,
+    add_device,
+    read_share,
+    read_spacing,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_surfseg.cli.options import Subparsers
+
+__all__ = ["add", "find_checkpoint"]
+
+DESCRIPTION = """\
+Find surfaces in a volume with a trained network.
+
+The result has the image's shape, spacing and place: 0 and 1 as uint8, or with
+--probabilities 0 to 255. It is written aside and appears when it is complete.
+Normalisation, window and threshold come from the checkpoint.
+"""
+
+EXAMPLES = """\
+examples:
+  surfseg predict scan.zarr --checkpoint runs/first --output surfaces.zarr
+  surfseg predict scan.tif --checkpoint best.pt --output probs.tif --probabilities --flips
+  surfseg predict scan.zarr::1 --checkpoint best.pt --output level1.zarr
+"""
+
+
+def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        common,
+        "predict",
+        run,
+        summary="find surfaces in a volume",
+        description=DESCRIPTION,
+    )
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="zarr, OME-Zarr, TIFF, folder of slices, npy or mrc; PATH::KEY names an array inside",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="best.pt or last.pt; a run folder stands for its best.pt",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="OUT", help="OUT.zarr or OUT.tif"
+    )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="write probabilities 0..255 instead of 0/1"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=read_share,
+        metavar="T",
+        help="probability above which a voxel is surface (default: the checkpoint's)",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=float,
+        metavar="SHARE",
+        help="share of a window its neighbour sees again, 0 to 0.9 (default: the checkpoint's)",
+    )
+    parser.add_argument(
+        "--flips",
+        action="store_true",
+        help="average over the eight flips: slower, a little better",
+    )
+    parser.add_argument(
+        "--min-size",
+        type=int,
+        default=0,
+        metavar="VOXELS",
+        help="leave out connected pieces smaller than this (default: 0, keep all)",
+    )
+    parser.add_argument(
+        "--spacing",
+        type=read_spacing,
+        metavar="Z,Y,X",
+        help="voxel size, where the file does not say it",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    add_device(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out."""
+    from napari_surfseg.cli.main import UsageError
+    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.runs.launch import prepare_this_process
+    from napari_surfseg.runs.text import format_duration, format_percent, format_size
+
+    if options.overlap is not None and not 0 <= options.overlap <= 0.9:
+        raise UsageError(f"The --overlap is {options.overlap:g}, but it must be 0 to 0.9.")
+    if options.min_size < 0:
+        raise UsageError(f"The --min-size is {options.min_size}, but it must be at least 0.")
+    spacing = None if options.spacing == "file" else options.spacing
+    volume = open_volume(options.image, spacing=spacing)
+    path = find_checkpoint(options.checkpoint)
+    prepare_this_process()
+
+    # From here on torch is needed, which takes seconds to load.
+    from napari_surfseg.inference.predictor import predict_volume
+    from napari_surfseg.model.checkpoint import load_checkpoint
+    from napari_surfseg.training.hardware import choose_device
+
+    device = choose_device(options.device)
+    checkpoint = load_checkpoint(path)
+    settings = checkpoint.experiment.inference
+    with counting("predicting") as progress:
+        summary = predict_volume(
+            volume,
+            checkpoint,
+            options.output,
+            device=device,
+            threshold=options.threshold,
+            probabilities=options.probabilities,
+            overlap=settings.overlap if options.overlap is None else options.overlap,
+            flips=options.flips or settings.flips,
+            min_component=options.min_size,
+            overwrite=options.overwrite,
+            progress=progress,
+        )
+    for warning in summary.warnings:
+        say_error(f"warning: {warning}")
+    what = "probabilities" if options.probabilities else "surfaces"
+    say(
+        f"{what} of {volume.name}, {format_size(summary.shape)}, in {summary.output}: "
+        f"{format_percent(summary.surface_fraction)} above {summary.threshold:.2f}, "
+        f"{format_duration(summary.seconds)}"
+    )
+    return 0
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the checkpoint file that a path means: itself, or the best one of a run folder."""
+    from napari_surfseg.errors import CheckpointError
+    from napari_surfseg.runs.folder import RunFolder
+
+    if not path.is_dir():
+        if not path.exists():
+            raise CheckpointError(f"There is no checkpoint {path}.")
+        return path
+    for folder in (RunFolder(path), RunFolder(path.parent)):  # RUN or RUN/checkpoints
+        for found in (folder.best_checkpoint, folder.last_checkpoint):
+            if folder.exists() and found.exists():
+                return found
+    raise CheckpointError(
+        f"There is no checkpoint in the folder {path}; name a best.pt or last.pt, or a run "
+        "folder that was trained."
+    )

@@ -1,0 +1,233 @@
+"""``surfseg train``: a configuration, a preset or a run folder becomes a trained run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_surfseg.cli.console import choose_console, say
+from napari_surfseg.cli.options import add_command, add_device
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_surfseg.cli.options import Subparsers
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.runs.folder import RunFolder
+
+__all__ = ["add", "read_config"]
+
+DESCRIPTION = """\
+Train a network on volumes and labels.
+
+CONFIG is an experiment in YAML, the name of a preset, or a run folder. A
+configuration as short as this works; everything else has a default:
+
+  data:
+    train: [{image: scan.tif, labels: scan_labels.tif}]
+
+While it trains, Ctrl-C finishes the step, saves and exits; a second one exits
+at once. Everything lies in the run folder: config.yaml, train.log,
+checkpoints/best.pt, report.md.
+"""
+
+EXAMPLES = """\
+examples:
+  surfseg train my_experiment.yaml
+  surfseg train my_experiment.yaml --run-dir runs/first --set training.max_minutes=10
+  surfseg train runs/first --resume --set training.max_minutes=30
+  surfseg train exp001_3d_unet_topology_full --device cuda
+
+presets, which make a synthetic scroll to train on unless data.train is set:
+"""
+
+
+def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    from napari_surfseg.config import preset_names
+
+    parser = add_command(
+        subparsers,
+        common,
+        "train",
+        run,
+        summary="train a network on volumes and labels",
+        description=DESCRIPTION,
+    )
+    parser.epilog = EXAMPLES + "".join(f"  {name}\n" for name in preset_names())
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, a preset or a run folder")
+    parser.add_argument(
+        "--run-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run (default: a new one, runs/NAME)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="change a setting, for example training.max_epochs=3; may be repeated",
+    )
+    add_device(parser)
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the run's last checkpoint"
+    )
+    parser.add_argument(
+        "--background",
+        action="store_true",
+        help="start a worker that outlives this terminal, and return",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out."""
+    from napari_surfseg.config import apply_overrides, resolve_paths
+    from napari_surfseg.runs.folder import RunFolder, find_new_run_path
+
+    config, run_dir = options.config, options.run_dir
+    experiment, config_path = read_config(config, run_dir)
+    if options.overrides:
+        experiment = apply_overrides(experiment, options.overrides)
+        experiment = resolve_paths(experiment, Path.cwd())
+    if run_dir is None and Path(config).is_dir():
+        run_dir = Path(config)
+    if run_dir is None:
+        run_dir = find_new_run_path(experiment.experiment.name)
+    folder = RunFolder(run_dir)
+    if options.resume:
+        experiment = _keep_data(experiment, folder)
+    require_data(experiment, config)
+    is_prepared = config_path is not None and _is_same(config_path, folder.config_path)
+    if options.resume or is_prepared:
+        if is_prepared and not options.resume:
+            _require_fresh(folder)
+        _train(folder, experiment, options)
+        return 0
+    made = _find_first_missing(folder.path)
+    folder.create(experiment)
+    try:
+        _train(folder, experiment, options)
+    except BaseException as error:
+        if getattr(error, "exit_code", 1) == 2 and not _began(folder):
+            _take_back(folder, made)
+        raise
+    return 0
+
+
+def read_config(config: str, run_dir: Path | None = None) -> tuple[Experiment, Path | None]:
+    """Read what the ``CONFIG`` argument names.
+
+    Returns
+    -------
+    tuple of Experiment, Path or None
+        The experiment, and the file it came from (None for a preset).
+    """
+    from napari_surfseg.config import load_experiment, load_preset, preset_names
+    from napari_surfseg.errors import ConfigError, RunError
+
+    path = Path(config)
+    if path.is_dir():
+        if run_dir is not None and not _is_same(path, run_dir):
+            raise RunError(
+                f"{path} is a folder and --run-dir names another one, {run_dir}; to start a new "
+                f"run with its settings, give {path / 'config.yaml'}."
+            )
+        path /= "config.yaml"
+        if not path.exists():
+            raise RunError(f"{path.parent} is no run folder (it has no config.yaml).")
+    elif not path.exists() and config in preset_names():
+        return load_preset(config), None
+    elif not path.exists() and not path.suffix:
+        raise ConfigError(
+            f"There is no configuration file {config} and no preset of that name; the presets "
+            f"are {', '.join(preset_names())}."
+        )
+    return load_experiment(path), path
+
+
+def require_data(experiment: Experiment, source: str) -> None:
+    """Refuse an experiment that names no volumes and asks for no synthetic ones."""
+    from napari_surfseg.errors import ConfigError
+
+    if not experiment.data.train and experiment.data.phantom is None:
+        raise ConfigError(
+            f"{source} names no volumes: set data.train to a list of pairs such as "
+            "[{image: scan.tif, labels: labels.tif}], or data.phantom to {} for a synthetic "
+            "scroll.",
+            field="data.train",
+        )
+
+
+def _train(folder: RunFolder, experiment: Experiment, options: argparse.Namespace) -> None:
+    from napari_surfseg.runs.launch import launch_worker, prepare_this_process
+    from napari_surfseg.runs.worker import run_training
+
+    if options.background:
+        folder.write_experiment(experiment)
+        pid = launch_worker(folder.path, device=options.device, resume=options.resume)
+        say(f"process {pid} trains {folder.path}; follow it with: surfseg runs {folder.path}")
+        return
+    prepare_this_process()
+    with choose_console(folder.log_path) as console:
+        run_training(
+            folder.path,
+            device=options.device,
+            resume=options.resume,
+            experiment=experiment,
+            console=console,
+        )
+
+
+def _keep_data(experiment: Experiment, folder: RunFolder) -> Experiment:
+    """Resume on the volumes of the run where the configuration leaves them to the run."""
+    if experiment.data.train:
+        return experiment
+    train = folder.read_experiment().data.train
+    return experiment.model_copy(
+        update={"data": experiment.data.model_copy(update={"train": train})}
+    )
+
+
+def _require_fresh(folder: RunFolder) -> None:
+    from napari_surfseg.errors import RunError
+
+    if folder.last_checkpoint.exists():
+        raise RunError(
+            f"The run {folder.path} was trained already; continue it with --resume, or start "
+            "another one with its settings by naming a new --run-dir."
+        )
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
+
+
+def _find_first_missing(path: Path) -> Path | None:
+    """Return the highest folder that has to be made for ``path``; None if it exists."""
+    missing = None
+    for candidate in (path, *path.parents):
+        if candidate.exists():
+            break
+        missing = candidate
+    return missing
+
+
+def _began(folder: RunFolder) -> bool:
+    from napari_surfseg.events import RunStarted, read_events
+
+    return any(isinstance(event, RunStarted) for event in read_events(folder.events_path))
+
+
+def _take_back(folder: RunFolder, made: Path | None) -> None:
+    """Leave no folder behind for a run that was refused before it began."""
+    if made is not None:
+        shutil.rmtree(made, ignore_errors=True)
+        return
+    for path in folder.path.iterdir():  # it was there, and empty
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""Pieces of validation data with their prediction, left in the run folder for the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Sample", "SliceView", "read_samples"]
+
+
+@dataclass(frozen=True)
+class SliceView:
+    """One slice through a sample."""
+
+    name: str
+    image: NDArray[Any]
+    labels: NDArray[Any]
+    probabilities: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A piece of a validation volume.
+
+    Attributes
+    ----------
+    title : str
+        Which volume and where.
+    image, labels, probabilities : array, shape (Z, Y, X)
+        uint8; labels 0 background, 1 surface, 2 ignore; probabilities 0..255.
+    threshold : float, optional
+        That of the prediction.
+    """
+
+    title: str
+    image: NDArray[Any]
+    labels: NDArray[Any]
+    probabilities: NDArray[Any]
+    threshold: float | None = None
+
+    def choose_slices(self) -> list[SliceView]:
+        """Return the slices along Z and along Y that show most labelled surface."""
+        views = []
+        for axis, plane in ((0, "z"), (1, "y")):
+            others = tuple(other for other in range(3) if other != axis)
+            surface = np.count_nonzero(self.labels == 1, axis=others)
+            # Among equals the middle one: the first and last planes have less context.
+            middle = np.abs(np.arange(len(surface)) - len(surface) / 2)
+            place = int(np.lexsort((middle, -surface))[0])
+            views.append(
+                SliceView(
+                    f"{plane} = {place}",
+                    np.take(self.image, place, axis),
+                    np.take(self.labels, place, axis),
+                    np.take(self.probabilities, place, axis),
+                )
+            )
+        return views
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """Read the samples of a run; damaged or incomplete ones are passed over."""
+    samples = []
+    for path in sorted(folder.glob("validation_*_image.npy")):
+        stem = path.name.removesuffix("_image.npy")
+        try:
+            arrays = [
+                np.load(folder / f"{stem}_{part}.npy", allow_pickle=False)
+                for part in ("image", "labels", "probabilities")
+            ]
+        except (OSError, ValueError, EOFError):
+            continue
+        shapes = {array.shape for array in arrays}
+        if len(shapes) != 1 or arrays[0].ndim != 3 or 0 in arrays[0].shape:
+            continue
+        about = _read_about(folder / f"{stem}.json")
+        image, labels, probabilities = arrays
+        samples.append(
+            Sample(
+                _make_title(stem, about, image.shape),
+                image,
+                labels,
+                probabilities,
+                about.get("threshold"),
+            )
+        )
+    return samples
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _make_title(stem: str, about: dict[str, Any], shape: tuple[int, ...]) -> str:
+    where = about.get("image") or stem.replace("_", " ")
+    place = f" from voxel {tuple(about['origin'])}" if about.get("origin") else ""
+    return f"{where}{place}, {' × '.join(map(str, shape))} voxels"
