@@ -254,8 +254,11 @@ class VolumeWriter:
         resolution = None
         if self._spacing is not None:
             resolution = (1 / self._spacing[2], 1 / self._spacing[1])
-        writer = tifffile.TiffWriter(path, bigtiff=big, ome=ome, imagej=not ome)
-        with writer as tiff:
+        # Opened here: tifffile leaves a file of its own open if writing its header fails.
+        with (
+            path.open("wb+") as file,
+            tifffile.TiffWriter(file, bigtiff=big, ome=ome, imagej=not ome) as tiff,
+        ):
             tiff.write(
                 pages,
                 shape=self._shape,

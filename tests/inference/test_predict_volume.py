@@ -1,0 +1,388 @@
+"""Whole volumes to files: same result by every path, and nothing half-written."""
+
+import errno
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import zarr
+
+from napari_surfseg.data.intensity import Intensity
+from napari_surfseg.data.volume import ArrayVolume, open_volume
+from napari_surfseg.errors import CancelledError, OutputError
+from napari_surfseg.inference.predictor import (
+    compare_spacing,
+    predict_region,
+    predict_to_file,
+    predict_volume,
+)
+from napari_surfseg.surfaces.cleaning import remove_small_components
+
+PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
+SHAPE = (40, 50, 60)
+WINDOW = (16, 16, 16)
+
+
+def identity(values):
+    return torch.logit(values.double().clamp(1e-9, 1 - 1e-9)).float()
+
+
+def noise(shape=SHAPE, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def a_volume(image=None, **settings):
+    settings = {"spacing": (2.0, 0.5, 0.25), "units": "micrometer", **settings}
+    return ArrayVolume(noise() if image is None else image, name="scan", **settings)
+
+
+def predict(path, volume=None, model=identity, **settings):
+    settings = {"intensity": PLAIN, "window": WINDOW, **settings}
+    return predict_to_file(model, volume or a_volume(), path, **settings)
+
+
+def read(path):
+    volume = open_volume(path)
+    return volume.read((0, 0, 0), volume.shape)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder in which only what a test names may be left at its end."""
+    yield tmp_path
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif", "out.tiff", "out.ome.tif", "OUT.ome.zarr"])
+@pytest.mark.parametrize("max_slab_bytes", [1, 10**9])
+def test_probabilities_by_every_path(folder, name, max_slab_bytes):
+    image = noise((24, 130, 140))  # more than one block of 128
+    summary = predict(
+        folder / name, a_volume(image), probabilities=True, max_slab_bytes=max_slab_bytes
+    )
+    written = open_volume(folder / name)
+    assert written.dtype == np.uint8
+    np.testing.assert_array_equal(written.read((0, 0, 0), written.shape), image)
+    assert written.spacing == (2.0, 0.5, 0.25)
+    assert written.units == "micrometer"
+    assert summary.output == folder / name
+    assert summary.surface_fraction == pytest.approx((image > 127).mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_the_mask_is_above_the_threshold(folder, name):
+    image = noise()
+    summary = predict(folder / name, threshold=0.7)
+    np.testing.assert_array_equal(read(folder / name), (image > 0.7 * 255).astype(np.uint8))
+    assert summary.threshold == 0.7
+
+
+def test_the_file_equals_the_region(folder):
+    weights = torch.randn(1, 1, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+
+    def model(values):
+        return torch.nn.functional.conv3d(values, weights, padding=1)
+
+    image = noise()
+    settings = {"intensity": Intensity(0, 255, 0.5, 0.3), "window": WINDOW, "overlap": 0.4}
+    predict(folder / "out.zarr", model=model, probabilities=True, flips=True, **settings)
+    region = predict_region(
+        model,
+        lambda a, b: image[tuple(map(slice, a, b))],
+        (0, 0, 0),
+        image.shape,
+        flips=True,
+        **settings,
+    )
+    difference = np.abs(read(folder / "out.zarr").astype(int) - region)
+    assert difference.max() <= 1  # batches may be summed in another order
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3), (3, 50, 7), (16, 16, 16), (17, 40, 5)])
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_volumes_smaller_than_a_window(folder, shape, name):
+    image = noise(shape)
+    predict(folder / name, a_volume(image), probabilities=True, skip_constant=False)
+    np.testing.assert_array_equal(read(folder / name), image)
+
+
+def test_grey_values_go_through_the_intensity(folder):
+    image = np.linspace(-5, 5, 16**3, dtype=np.float32).reshape(16, 16, 16)
+    intensity = Intensity(low=-5, high=5, mean=0.0, std=1.0)
+    predict(folder / "out.tif", a_volume(image), intensity=intensity, probabilities=True)
+    np.testing.assert_array_equal(read(folder / "out.tif"), intensity.to_uint8(image))
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+@pytest.mark.parametrize("max_slab_bytes", [1, 10**9])
+def test_small_components_are_removed(folder, name, max_slab_bytes):
+    image = np.where(np.random.default_rng(4).random((20, 130, 140)) < 0.06, 200, 20)
+    image = image.astype(np.uint8)
+    image[10] = 220
+    expected = remove_small_components(image > 127, 4)
+    summary = predict(
+        folder / name,
+        a_volume(image),
+        min_component=4,
+        window=(20, 32, 32),
+        max_slab_bytes=max_slab_bytes,
+    )
+    np.testing.assert_array_equal(read(folder / name), expected)
+    assert summary.num_removed > 0
+    predict(
+        folder / ("p" + name),
+        a_volume(image),
+        min_component=4,
+        window=(20, 32, 32),
+        probabilities=True,
+        max_slab_bytes=max_slab_bytes,
+    )
+    np.testing.assert_array_equal(
+        read(folder / ("p" + name)), np.where((image > 127) & ~expected, 0, image)
+    )
+
+
+def test_void_is_skipped(folder):
+    image = np.zeros((16, 64, 64), np.uint8)
+    image[:, 48:, 48:] = noise((16, 16, 16))
+    calls = []
+
+    def model(values):
+        calls.append(len(values))
+        return identity(values)
+
+    summary = predict(folder / "out.zarr", a_volume(image), model, overlap=0, probabilities=True)
+    assert sum(calls) == 1
+    assert (summary.num_windows, summary.num_skipped) == (16, 15)
+    np.testing.assert_array_equal(read(folder / "out.zarr"), image)
+
+
+def test_ome_zarr_says_where_and_how_large(folder):
+    volume = a_volume()
+    volume.translate = (10.0, 0.0, -3.5)
+    predict(folder / "out.zarr", volume)
+    (image,) = dict(zarr.open_group(folder / "out.zarr", mode="r").attrs)["multiscales"]
+    assert image["version"] == "0.4"
+    assert [axis["name"] for axis in image["axes"]] == ["z", "y", "x"]
+    assert {axis["unit"] for axis in image["axes"]} == {"micrometer"}
+    assert image["datasets"] == [
+        {
+            "path": "0",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [2.0, 0.5, 0.25]},
+                {"type": "translation", "translation": [10.0, 0.0, -3.5]},
+            ],
+        }
+    ]
+    array = zarr.open_array(folder / "out.zarr" / "0", mode="r")
+    assert array.chunks == SHAPE  # a small volume is one chunk
+
+
+def test_imagej_and_ome_tiff_hold_the_voxel_size(folder):
+    predict(folder / "out.tif")
+    with tifffile.TiffFile(folder / "out.tif") as tiff:
+        assert tiff.is_imagej
+        assert tiff.imagej_metadata["spacing"] == 2.0
+        assert tiff.imagej_metadata["unit"] == "um"
+        assert tiff.series[0].axes == "ZYX"
+        assert len(tiff.pages) == SHAPE[0]
+        numerator, denominator = tiff.pages[0].tags["XResolution"].value
+        assert numerator / denominator == 4.0
+    predict(folder / "out.ome.tif")
+    with tifffile.TiffFile(folder / "out.ome.tif") as tiff:
+        assert tiff.is_ome
+        assert 'PhysicalSizeZ="2.0"' in tiff.ome_metadata
+
+
+def test_an_unknown_spacing_stays_unknown(folder):
+    volume = a_volume(spacing=None, units=None)
+    for name in ("out.tif", "out.ome.tif"):
+        predict(folder / name, volume)
+        assert not open_volume(folder / name).spacing_known
+    predict(folder / "out.zarr", volume)
+    assert open_volume(folder / "out.zarr").spacing == (1.0, 1.0, 1.0)
+
+
+def test_a_tiff_beyond_four_gigabytes_is_big_and_ome(folder, monkeypatch):
+    monkeypatch.setattr("napari_surfseg.inference.output.CLASSIC_TIFF_BYTES", 1000)
+    predict(folder / "out.tif", probabilities=True)
+    with tifffile.TiffFile(folder / "out.tif") as tiff:
+        assert tiff.is_bigtiff
+        assert tiff.is_ome
+    np.testing.assert_array_equal(read(folder / "out.tif"), noise())
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+@pytest.mark.parametrize("min_component", [0, 5])
+def test_cancelling_leaves_nothing(folder, name, min_component):
+    asked = []
+    with pytest.raises(CancelledError, match=r"scan was cancelled; nothing was written\.$"):
+        predict(
+            folder / name,
+            min_component=min_component,
+            should_stop=lambda: asked.append(1) or len(asked) > 20,
+        )
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_cancelling_while_components_are_removed_leaves_nothing(folder, name):
+    progress = []
+    with pytest.raises(CancelledError):
+        predict(
+            folder / name,
+            min_component=5,
+            progress=lambda done, total: progress.append(done == total),
+            should_stop=lambda: progress[-1] and len(progress) and stopped_after_the_last(),
+        )
+    assert progress[-1]
+    assert list(folder.iterdir()) == []
+
+
+def stopped_after_the_last(state=[]):  # noqa: B006  one counter for both runs
+    state.append(1)
+    return len(state) % 2 == 0
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
+def test_a_failing_network_leaves_what_was_there(folder, name, error):
+    predict(folder / name, probabilities=True)
+    before = read(folder / name)
+    calls = []
+
+    def model(values):
+        calls.append(1)
+        if len(calls) > 30:
+            raise error
+        return identity(values)
+
+    with pytest.raises(type(error)):
+        predict(folder / name, model=model, overwrite=True)
+    assert [p.name for p in folder.iterdir()] == [name]
+    np.testing.assert_array_equal(read(folder / name), before)
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_overwriting_replaces_at_the_end(folder, name):
+    predict(folder / name, probabilities=True)
+    predict(folder / name, threshold=0.9, overwrite=True)
+    np.testing.assert_array_equal(read(folder / name), (noise() > 0.9 * 255).astype(np.uint8))
+    assert [p.name for p in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_a_full_disk_is_one_sentence(folder, name, code, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    if name.endswith(".zarr"):
+        monkeypatch.setattr(zarr.Array, "__setitem__", full)
+    else:
+        monkeypatch.setattr(tifffile.FileHandle, "write", full)
+    with pytest.raises(OutputError, match=r"^The disk is full: .*out\..*\.$"):
+        predict(folder / name)
+    assert list(folder.iterdir()) == []
+
+
+def test_other_write_errors_name_the_cause(folder, monkeypatch):
+    def refused(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(zarr.Array, "__setitem__", refused)
+    with pytest.raises(OutputError, match=r"could not be written: Permission denied\.$"):
+        predict(folder / "out.zarr")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("out.png", r"ends in '\.png'; it must end in \.zarr, \.tif or \.tiff\.$"),
+        ("out", r"ends in 'nothing'; it must end in"),
+        ("missing/out.zarr", r"The folder .*missing of the output out\.zarr does not exist\.$"),
+        ("old.zarr", r"old\.zarr exists already; choose another name or allow overwriting\.$"),
+    ],
+)
+def test_outputs_that_cannot_be(folder, name, sentence):
+    zarr.create_array(str(folder / "old.zarr"), shape=(1,), dtype="u1")
+    with pytest.raises(OutputError, match=sentence):
+        predict(folder / name)
+    assert [p.name for p in folder.iterdir()] == ["old.zarr"]
+
+
+def test_what_is_no_prediction_is_never_replaced(folder):
+    (folder / "thesis.zarr").mkdir()
+    (folder / "thesis.zarr" / "thesis.txt").write_text("all my work")
+    (folder / "file.zarr").write_text("a file")
+    (folder / "pages.tif").mkdir()
+    for name in ("thesis.zarr", "file.zarr", "pages.tif"):
+        with pytest.raises(OutputError, match=r"is not overwritten; remove it first\.$"):
+            predict(folder / name, overwrite=True)
+    assert (folder / "thesis.zarr" / "thesis.txt").read_text() == "all my work"
+
+
+@pytest.mark.parametrize("output", ["scan.zarr", "scan.zarr/0.zarr", "scans.zarr"])
+def test_the_image_is_never_overwritten(folder, output):
+    zarr.create_array(str(folder / "scan.zarr"), shape=(4, 4, 4), dtype="u1")
+    (folder / "scans.zarr").mkdir()
+    source = "scans.zarr/scan.tif" if output == "scans.zarr" else "scan.zarr::0"
+    volume = a_volume(noise((4, 4, 4)), source=f"{folder / source}")
+    with pytest.raises(OutputError, match="would overwrite the image"):
+        predict(folder / output, volume, overwrite=True)
+
+
+@dataclass(frozen=True)
+class SomeCheckpoint:
+    intensity: Intensity = PLAIN
+    patch_size: tuple = WINDOW
+    spacing: tuple = (2.0, 0.5, 0.25)
+    threshold: float = 0.6
+
+    def build_model(self, device):
+        assert str(device) == "cpu"
+        return torch.nn.Identity()
+
+
+def test_a_checkpoint_brings_window_normalisation_and_threshold(folder):
+    summary = predict_volume(a_volume(), SomeCheckpoint(), folder / "out.zarr")
+    assert summary.window == WINDOW
+    assert summary.threshold == 0.6
+    assert summary.warnings == ()
+    above = 1 / (1 + np.exp(noise() / -255.0)) > 0.6
+    assert np.mean(read(folder / "out.zarr") == above) > 0.999
+    summary = predict_volume(a_volume(), SomeCheckpoint(), folder / "two.zarr", threshold=0.3)
+    assert summary.surface_fraction == 1
+
+
+def test_a_faulty_output_is_refused_before_the_network_is_built(folder):
+    with pytest.raises(OutputError, match="must end in"):
+        predict_volume(a_volume(), object(), folder / "out.npy")
+
+
+def test_a_spacing_unlike_that_of_training_is_said():
+    volume = a_volume()
+    assert compare_spacing(volume, (2.0, 0.5, 0.25)) is None
+    assert compare_spacing(volume, (1.6, 0.5, 0.25)) is None
+    assert compare_spacing(volume, (1.0, 1.0, 1.0)) is None  # not known
+    assert compare_spacing(a_volume(spacing=None), (2.0, 0.5, 0.25)) is None
+    sentence = compare_spacing(volume, (1.0, 0.5, 0.25))
+    assert sentence.startswith("The voxels of scan are 2 x 0.5 x 0.25, those the network was")
+    assert sentence.endswith(".")
+
+
+def test_a_zarr_on_disk_is_read_by_whole_chunks_once(folder):
+    image = noise((64, 40, 40))
+    store = str(folder / "scan.zarr")
+    array = zarr.create_array(store, shape=image.shape, chunks=(24, 16, 16), dtype="u1")
+    array[:] = image
+    volume = open_volume(folder / "scan.zarr")
+    reads = []
+    original = volume.read
+    volume.read = lambda a, b: reads.append((a, b)) or original(a, b)
+    predict(folder / "out.zarr", volume, probabilities=True)
+    np.testing.assert_array_equal(read(folder / "out.zarr"), image)
+    assert [(a[0], b[0]) for a, b in reads] == [(0, 24), (24, 48), (48, 64)]
