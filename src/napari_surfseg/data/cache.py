@@ -7,14 +7,11 @@ import math
 import threading
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from napari_surfseg.data.volume import Index3, Volume, VoxelArray
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["CacheStats", "VolumeCache"]
 
@@ -82,24 +79,23 @@ class VolumeCache:
 
         Takes and gives what :meth:`Volume.read` does.
         """
+        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
+        out = np.empty(shape, dtype=volume.dtype)
+        self.read_into(out, volume, start, stop)
+        return out
+
+    def read_into(self, out: VoxelArray, volume: Volume, start: Index3, stop: Index3) -> None:
+        """Read a box into an array of its shape; see :meth:`read`."""
         if not all(0 <= a <= b <= n for a, b, n in zip(start, stop, volume.shape, strict=True)):
             raise ValueError(f"box {start} to {stop} does not lie in {volume.shape}")
         if math.prod(volume.chunks) * volume.dtype.itemsize > self._max_bytes:
             with self._lock:
                 self._misses += 1
-            return volume.read(start, stop)  # only what is asked for, not whole chunks
-        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
-        out = np.empty(shape, dtype=volume.dtype)
-        for index in _chunks_under(start, stop, volume.chunks):
-            chunk = self.get_chunk(volume, index)
-            corner = [i * size for i, size in zip(index, volume.chunks, strict=True)]
-            place, piece = [], []
-            for a, b, lo, size in zip(start, stop, corner, chunk.shape, strict=True):
-                first, last = max(a, lo), min(b, lo + size)
-                place.append(slice(first - a, last - a))
-                piece.append(slice(first - lo, last - lo))
-            out[tuple(place)] = chunk[tuple(piece)]
-        return out
+            volume.read_into(out, start, stop)  # only what is asked for, not whole chunks
+            return
+        spans = [_spans(a, b, size) for a, b, size in zip(start, stop, volume.chunks, strict=True)]
+        for (z, in_z, of_z), (y, in_y, of_y), (x, in_x, of_x) in itertools.product(*spans):
+            out[in_z, in_y, in_x] = self.get_chunk(volume, (z, y, x))[of_z, of_y, of_x]
 
     def get_chunk(self, volume: Volume, index: Index3) -> VoxelArray:
         """One chunk, read-only, by its place in the volume's grid of chunks."""
@@ -187,14 +183,18 @@ class _CachedVolume(Volume):
         self._volume = volume
         self._cache = cache
 
+    def read_into(self, out: VoxelArray, start: Index3, stop: Index3) -> None:
+        self._cache.read_into(out, self._volume, start, stop)
+
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         return self._cache.read(self._volume, start, stop)
 
 
-def _chunks_under(start: Index3, stop: Index3, chunks: Index3) -> Iterator[Any]:
-    return itertools.product(
-        *(
-            range(a // size, -(-b // size)) if b > a else range(0)
-            for a, b, size in zip(start, stop, chunks, strict=True)
-        )
-    )
+def _spans(start: int, stop: int, size: int) -> list[tuple[int, slice, slice]]:
+    """Chunks under a span of one axis: which, its place in the span, its part that is needed."""
+    spans = []
+    for index in range(start // size, -(-stop // size) if stop > start else 0):
+        low = index * size
+        first, last = max(start, low), min(stop, low + size)
+        spans.append((index, slice(first - start, last - start), slice(first - low, last - low)))
+    return spans

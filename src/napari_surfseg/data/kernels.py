@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.volume import VoxelArray
 
-__all__ = ["NOISE_LENGTH", "add_noise", "count_classes", "count_meanings", "cut_patch"]
+__all__ = ["NOISE_LENGTH", "add_noise", "count_classes", "count_meanings", "cut_pair"]
 
-#: Edge of the tiles in which turned patches are copied: a tile of the source
-#: stays in the nearest caches while its voxels are visited across its rows.
-TILE = 32
 #: Row after row begins this far on in the noise (odd, so that every place is used).
 GOLDEN = 2654435761
 #: Places in the noise at which a row may begin; a power of two.
@@ -102,35 +99,80 @@ def count_classes(
 
 
 @_compiled
-def cut_patch(source: VoxelArray, walk: VoxelArray, table: VoxelArray, out: VoxelArray) -> None:
-    """Copy a patch turned and mirrored, with other values.
+def cut_pair(
+    image: VoxelArray,
+    labels: VoxelArray,
+    walk: VoxelArray,
+    tile: VoxelArray,
+    table: VoxelArray,
+    out_image: VoxelArray,
+    out_labels: VoxelArray,
+) -> None:
+    """Copy an image patch, with other grey values, and its labels, both turned and mirrored.
 
     Parameters
     ----------
-    source : numpy.ndarray
-        The patch as it was cut, flat, uint8.
+    image, labels : numpy.ndarray
+        The patches as they were cut, flat, uint8.
     walk : numpy.ndarray
-        Shape (4,), int64: where the first voxel lies in ``source``, and the
-        steps along Z, Y and X of the result.
+        Shape (4,), int64: where the first voxel of the result lies in these,
+        and the steps along Z, Y and X of the result.
+    tile : numpy.ndarray
+        Shape (3,), int64: Z, Y, X voxels copied together, so that the lines of
+        memory they come from and go to stay in the nearest caches.
     table : numpy.ndarray
-        Shape (256,), uint8: new values.
-    out : numpy.ndarray
+        Shape (256,), uint8: new grey values.
+    out_image, out_labels : numpy.ndarray
         Shape (Z, Y, X), uint8, C-contiguous.
     """
-    num_z, num_y, num_x = out.shape
-    wide = num_x if abs(walk[3]) == 1 else TILE
-    for z0 in range(0, num_z, TILE):
-        z1 = min(num_z, z0 + TILE)
-        for y0 in range(0, num_y, TILE):
-            y1 = min(num_y, y0 + TILE)
-            for x0 in range(0, num_x, wide):
-                x1 = min(num_x, x0 + wide)
+    num_z, num_y, num_x = out_image.shape
+    # Unsigned places: for signed ones every access would first look for "from the end".
+    one = np.uint64(1)
+    begin, step_z, step_y, step_x = (
+        np.uint64(walk[0]),
+        np.uint64(walk[1]),
+        np.uint64(walk[2]),
+        np.uint64(walk[3]),
+    )
+    if step_x == one:
+        for z in range(num_z):
+            for y in range(num_y):
+                first = begin + np.uint64(z) * step_z + np.uint64(y) * step_y
+                grey = image[first : first + np.uint64(num_x)]
+                row = out_image[z, y]
+                for x in range(num_x):
+                    row[x] = table[grey[x]]
+                out_labels[z, y] = labels[first : first + np.uint64(num_x)]
+        return
+    flat_image = out_image.reshape(-1)
+    flat_labels = out_labels.reshape(-1)
+    for z0 in range(0, num_z, tile[0]):
+        z1 = min(num_z, z0 + tile[0])
+        for y0 in range(0, num_y, tile[1]):
+            y1 = min(num_y, y0 + tile[1])
+            for x0 in range(0, num_x, tile[2]):
+                wide = min(num_x, x0 + tile[2]) - x0
                 for z in range(z0, z1):
                     for y in range(y0, y1):
-                        place = walk[0] + z * walk[1] + y * walk[2] + x0 * walk[3]
-                        for x in range(x0, x1):
-                            out[z, y, x] = table[source[place]]
-                            place += walk[3]
+                        first = (
+                            begin
+                            + np.uint64(z) * step_z
+                            + np.uint64(y) * step_y
+                            + np.uint64(x0) * step_x
+                        )
+                        start = np.uint64((z * num_y + y) * num_x + x0)
+                        source = first
+                        place = start
+                        for _ in range(wide):
+                            flat_image[place] = table[image[source]]
+                            source += step_x
+                            place += one
+                        source = first
+                        place = start
+                        for _ in range(wide):
+                            flat_labels[place] = labels[source]
+                            source += step_x
+                            place += one
 
 
 @_compiled

@@ -20,12 +20,13 @@ import numpy as np
 
 from napari_surfseg.data.augment import (
     SYMMETRIES,
+    PatchBuffer,
     build_noise,
-    cut_image,
-    cut_labels,
+    cut_pair,
     draw_grey_change,
     find_symmetries,
 )
+from napari_surfseg.data.kernels import count_meanings
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.data.sampling import PatchSampler, place_patch
 from napari_surfseg.data.volume import read_padded
@@ -149,6 +150,7 @@ class PatchLoader:
         ]
         self._noise = build_noise(seed, self._patch[2])
         self._tally = _Tally()
+        self._local = threading.local()
 
         self._changed = threading.Condition()
         self._closed = False
@@ -244,9 +246,16 @@ class PatchLoader:
         roi = self._pairs[place.source].roi
         start = place_patch(place.voxel, self._patch, symmetry, roi)
         stop = (start[0] + self._patch[0], start[1] + self._patch[1], start[2] + self._patch[2])
-        grey = read_padded(self._images[place.source], start, stop, bounds=roi)
-        target = read_padded(
-            self._targets[place.source], start, stop, "constant", value=IGNORE, bounds=roi
+        image, labels = self._buffers()
+        read_padded(self._images[place.source], start, stop, bounds=roi, out=image.view)
+        read_padded(
+            self._targets[place.source],
+            start,
+            stop,
+            "constant",
+            value=IGNORE,
+            bounds=roi,
+            out=labels.view,
         )
         change = draw_grey_change(
             rng,
@@ -255,8 +264,9 @@ class PatchLoader:
             mean=self._intensity.mean,
             std=self._intensity.std,
         )
-        cut_image(grey, symmetry, change, self._noise, batch.image[i, 0])
-        cut_labels(target, symmetry, batch.counts, batch.labels[i, 0])
+        out = batch.labels[i, 0]
+        cut_pair(image, labels, symmetry, change, self._noise, batch.image[i, 0], out)
+        count_meanings(out, batch.counts)
         batch.sources.append(place.source)
         batch.centred.append(place.centred)
         batch.starts.append(start)
@@ -264,6 +274,14 @@ class PatchLoader:
     def set_foreground_share(self, share: float) -> None:
         """Centre another share of the patches on the surface, those already prepared excepted."""
         self._sampler.set_foreground_share(share)
+
+    def _buffers(self) -> tuple[PatchBuffer, PatchBuffer]:
+        """Memory of this thread for a patch and its labels."""
+        buffers: tuple[PatchBuffer, PatchBuffer] | None = getattr(self._local, "buffers", None)
+        if buffers is None:
+            buffers = PatchBuffer(self._patch), PatchBuffer(self._patch)
+            self._local.buffers = buffers
+        return buffers
 
     def epoch_stats(self, reset: bool = True) -> dict[str, Any]:
         """Describe the patches delivered since the last reset.

@@ -151,6 +151,10 @@ class Volume(ABC):
             )
         return np.array(raw, dtype=self.dtype, order="C", copy=None if self._gives_copies else True)
 
+    def read_into(self, out: VoxelArray, start: Index3, stop: Index3) -> None:
+        """Read a box inside the volume into an array of its shape; see :meth:`read`."""
+        out[...] = self.read(start, stop)
+
     #: Whether :meth:`_read_box` returns a fresh array rather than a view of shared memory.
     _gives_copies = True
 
@@ -242,6 +246,7 @@ def read_padded(
     *,
     value: float = 0,
     bounds: Box | None = None,
+    out: VoxelArray | None = None,
 ) -> VoxelArray:
     """Read a box that may reach beyond the volume.
 
@@ -258,6 +263,8 @@ def read_padded(
         Filling of ``constant``.
     bounds : (start, stop), optional
         Take this box for the volume: nothing outside it is read.
+    out : numpy.ndarray, optional
+        Written and returned, instead of a new array.
 
     Returns
     -------
@@ -265,18 +272,19 @@ def read_padded(
         Shape ``stop - start``, of the volume's dtype.
     """
     low, high = bounds or volume.box
+    if out is None:
+        shape = tuple(max(0, b - a) for a, b in zip(start, stop, strict=True))
+        out = np.empty(shape, dtype=volume.dtype)
     if all(a >= lo and b <= hi for a, b, lo, hi in zip(start, stop, low, high, strict=True)):
-        return volume.read(start, stop)
+        volume.read_into(out, start, stop)
+        return out
     if mode == "constant":
-        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
-        out = np.full(shape, value, dtype=volume.dtype)
-        inner_start = _index3(np.clip(start, low, high))
-        inner_stop = _index3(np.maximum(np.clip(stop, low, high), inner_start))
-        if all(b > a for a, b in zip(inner_start, inner_stop, strict=True)):
-            place = _slices(
-                _index3(np.subtract(inner_start, start)), _index3(np.subtract(inner_stop, start))
-            )
-            out[place] = volume.read(inner_start, inner_stop)
+        out[...] = value
+        first = _index3(np.clip(start, low, high))
+        last = _index3(np.clip(stop, low, high))
+        if all(b > a for a, b in zip(first, last, strict=True)):
+            place = _slices(_index3(np.subtract(first, start)), _index3(np.subtract(last, start)))
+            volume.read_into(out[place], first, last)
         return out
     index = [
         _folded_index(a, b, lo, hi, mode)
@@ -288,7 +296,8 @@ def read_padded(
     for axis, places in enumerate(index):
         if places.size != inner.shape[axis] or np.any(np.diff(places) != 1):
             inner = inner.take(places - first[axis], axis=axis)
-    return np.ascontiguousarray(inner)
+    out[...] = inner
+    return out
 
 
 def _folded_index(start: int, stop: int, low: int, high: int, mode: str) -> VoxelArray:
