@@ -1,9 +1,13 @@
 """Soft morphology on probabilities: 3x3x3 minimum and maximum, and the skeleton from them.
 
 Lantuejoul's skeleton collects, over ``i``, what opening takes from the volume
-eroded ``i`` times::
+eroded ``i`` times. After ``n`` erosions what is left is taken as it is::
 
-    E0 = p,  E(i+1) = erode(Ei),  S = 1 - product over i of (1 - (Ei - dilate(E(i+1))))
+    E0 = p,  E(i+1) = erode(Ei),  top(i) = Ei - dilate(E(i+1))
+    S = 1 - (1 - top(0)) (1 - top(1)) ... (1 - top(n-1)) (1 - En)
+
+Dropping the rest, as the published loop does, would give a filled volume an empty
+skeleton, and a prediction would be rewarded for filling it.
 
 On a CPU the pools run in compiled loops and the gradient is routed by hand:
 each minimum and maximum passes it to the voxel it was taken from, as autograd
@@ -55,8 +59,8 @@ def soft_skeleton(probs: Tensor, iterations: int) -> Tensor:
     probs : Tensor
         Values in [0, 1], shape ``(B, C, Z, Y, X)``.
     iterations : int
-        Erosions. What is thicker than ``2 * iterations + 1`` voxels has no
-        skeleton in its middle.
+        Erosions. What is thicker than ``2 * iterations + 1`` voxels keeps a
+        middle that much thinner as its skeleton.
 
     Returns
     -------
@@ -77,12 +81,12 @@ def soft_skeleton_reference(probs: Tensor, iterations: int) -> Tensor:
     """Compute :func:`soft_skeleton` with autograd through every pool: exact, slow, any device."""
     kept = torch.ones_like(probs)
     eroded = probs
-    for _ in range(iterations + 1):
+    for _ in range(iterations):
         smaller = -functional.max_pool3d(-eroded, 3, stride=1, padding=1)
         opened = functional.max_pool3d(smaller, 3, stride=1, padding=1)
         kept = kept * (1 - (eroded - opened))
         eroded = smaller
-    return 1 - kept
+    return 1 - kept * (1 - eroded)
 
 
 class _SoftSkeleton(torch.autograd.Function):
@@ -91,43 +95,42 @@ class _SoftSkeleton(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, probs: Tensor, iterations: int) -> Tensor:
         """Compute the skeleton and keep its levels."""
-        levels = iterations + 1
-        eroded, kept, tops = _compute_levels(probs, levels)
-        ctx.save_for_backward(*eroded, *kept[:-1], *tops)
-        ctx.levels = levels
-        return 1 - kept[-1]
+        eroded, kept, tops = _compute_levels(probs, iterations)
+        ctx.save_for_backward(*eroded, *kept, *tops)
+        ctx.iterations = iterations
+        rest = torch.addcmul(kept[-1], kept[-1], eroded[-1], value=-1)
+        return torch.sub(1, rest, out=rest)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """Walk the levels from the deepest: ``S(i) = S(i-1) + (1 - S(i-1)) top(i)``."""
-        levels = ctx.levels
+        levels = ctx.iterations
         saved = ctx.saved_tensors
-        eroded, rest = saved[: levels + 1], saved[levels + 1 :]
-        kept, tops = (None, *rest[: levels - 1]), rest[levels - 1 :]
-        running = gradients[0].contiguous()
-        inner = torch.zeros_like(running)
+        eroded, kept, tops = saved[: levels + 1], saved[levels + 1 : -levels], saved[-levels:]
+        inner = gradients[0] * kept[-1]
+        running = gradients[0] - gradients[0] * eroded[-1]
         for level in range(levels - 1, -1, -1):
-            before = kept[level]
-            outer = running.clone() if before is None else running * before
+            outer = running * kept[level - 1] if level else running.clone()
             _route(eroded[level + 1], _MAXIMUM, outer.neg(), inner)
             _route(eroded[level], _MINIMUM, inner, outer)
             if level:
-                running = torch.addcmul(running, running, tops[level], value=-1)
+                running.addcmul_(running, tops[level], value=-1)
             inner = outer
         return inner, None
 
 
 def _compute_skeleton(probs: Tensor, iterations: int) -> Tensor:
-    """Compute the skeleton alone, in four volumes of memory."""
+    """Compute the skeleton alone, in five volumes of memory."""
     eroded = probs.contiguous()
     smaller, spare, top = (torch.empty_like(eroded) for _ in range(3))
     kept = torch.ones_like(eroded)
-    for _ in range(iterations + 1):
+    for _ in range(iterations):
         _pool(eroded, _MINIMUM, smaller)
         _pool(smaller, _MAXIMUM, top)
         torch.sub(eroded, top, out=top)
-        torch.addcmul(kept, kept, top, value=-1, out=kept)
+        kept.addcmul_(kept, top, value=-1)
         eroded, smaller, spare = smaller, spare, smaller
+    kept.addcmul_(kept, eroded, value=-1)
     return torch.sub(1, kept, out=kept)
 
 

@@ -139,7 +139,7 @@ def _best_within(probs: Tensor, target: DistanceTarget) -> Tensor:
     """
     margins = [margin for margin in reversed(target.reach) for _ in range(2)]
     padded = functional.pad(probs, margins).flatten()
-    if padded.device.type == "cpu":
+    if _has_kernel(padded):
         # numba takes half a second to import, which only the CPU path needs.
         from napari_surfseg.losses import kernels
 
@@ -157,3 +157,7 @@ def _best_within(probs: Tensor, target: DistanceTarget) -> Tensor:
             where = torch.where(values > best, neighbour, where)
             best = torch.maximum(best, values)
     return padded[where]
+
+
+def _has_kernel(values: Tensor) -> bool:
+    return values.device.type == "cpu"
