@@ -54,8 +54,7 @@ class CommandSource:
         self._stop_given = False
         self._emit = emit
         self._reader = events.LineReader(folder.commands_path)
-        created = psutil.Process().create_time() - CLOCK_TOLERANCE_SECONDS
-        self._not_before = created if resume else float("-inf")
+        self._resume = resume
         self._is_first = True
 
     def __call__(self) -> list[events.Command]:
@@ -64,21 +63,20 @@ class CommandSource:
             commands = events.read_commands(self._reader)
         except OSError:  # a network disk that is away for a moment; the next call reads on
             commands = []
-        if self._is_first:
-            self._is_first = False
-            self._refuse([item for item in commands if item.time < self._not_before])
-            commands = [item for item in commands if item.time >= self._not_before]
+        if commands and self._is_first and self._resume:
+            commands = self._leave_out_old(commands)
+        self._is_first = False
         if self._stop_requested.is_set() and not self._stop_given:
             self._stop_given = True
             commands.append(events.Stop())
         return commands
 
-    def _refuse(self, old: list[events.Command]) -> None:
-        if not old:
-            return
+    def _leave_out_old(self, commands: list[events.Command]) -> list[events.Command]:
         answered = _answered_ids(self._folder)
-        for command in old:
-            if command.id not in answered:
+        not_before = psutil.Process().create_time() - CLOCK_TOLERANCE_SECONDS
+        waiting = [command for command in commands if command.id not in answered]
+        for command in waiting:
+            if command.time < not_before:
                 self._emit(
                     events.CommandRefused(
                         command_id=command.id,
@@ -86,6 +84,7 @@ class CommandSource:
                         message="It was sent before this worker started.",
                     )
                 )
+        return [command for command in waiting if command.time >= not_before]
 
 
 def _answered_ids(folder: RunFolder) -> set[str]:

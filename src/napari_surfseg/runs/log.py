@@ -115,7 +115,8 @@ class TrainLog:
         if isinstance(event, events.EpochFinished):
             self._last_step_line = time.monotonic()
         if lines:
-            self.write("\n".join(lines))
+            # Why it failed is shown by whoever started the run, as its last word.
+            self.write("\n".join(lines), show=not isinstance(event, events.RunFailed))
 
     @contextlib.contextmanager
     def captured_output(self) -> Iterator[None]:

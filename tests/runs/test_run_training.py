@@ -1,0 +1,308 @@
+import errno
+import json
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from napari_surfseg import events
+from napari_surfseg.config import Data
+from napari_surfseg.errors import ConfigError, RunBusyError, RunError, TrainingError
+from napari_surfseg.runs.lock import describe_this_worker, is_alive, read_worker, write_worker
+from napari_surfseg.runs.worker import run_training
+
+
+def kinds(folder):
+    return [type(event) for event in events.read_events(folder.events_path)]
+
+
+def terminal(folder):
+    found = [e for e in events.read_events(folder.events_path)
+             if isinstance(e, events.TERMINAL_EVENTS)]
+    assert len(found) == 1
+    assert isinstance(events.read_events(folder.events_path)[-1], events.TERMINAL_EVENTS)
+    return found[0]
+
+
+def log(folder):
+    return folder.log_path.read_text(encoding="utf-8")
+
+
+class Recorder:
+    def __init__(self):
+        self.lines, self.events = [], []
+
+    def show_line(self, text):
+        self.lines.append(text)
+
+    def show_event(self, event):
+        self.events.append(event)
+
+
+def test_a_run_from_start_to_end(folder, fake_trainer):
+    console = Recorder()
+    run_training(folder.path, device="cpu", build_trainer=fake_trainer(), console=console)
+    ending = terminal(folder)
+    assert isinstance(ending, events.RunCompleted)
+    assert ending.step == 12
+    seqs = [event.seq for event in events.read_events(folder.events_path)]
+    assert seqs == list(range(len(seqs)))
+    assert [type(event) for event in console.events] == kinds(folder)
+    assert not folder.worker_path.exists()
+    assert folder.report_path.exists()
+    environment = json.loads(folder.environment_path.read_text())
+    assert environment["packages"]["torch"]
+    assert environment["device_asked"] == "cpu"
+    text = log(folder)
+    for wanted in ("run 'try' started", "epoch 3  total 1.500", "toploss_simple 0.430",
+                   "4 steps/s", "centred on the surface 65.0 %", "10 hits, 2 misses, 0 evictions",
+                   "surface_dice 0.9000", "** best so far **", "completed after 3 epochs"):
+        assert wanted in text
+        assert any(wanted in line for line in console.lines)
+
+
+def test_what_is_printed_goes_into_the_log(folder, fake_trainer):
+    def chatter(trainer, epoch, step):
+        if step == 1:
+            print("a library says hello")
+            sys.stderr.write("and complains\n")
+
+    before = sys.stdout, sys.stderr
+    run_training(folder.path, build_trainer=fake_trainer(script=chatter), with_report=False)
+    assert (sys.stdout, sys.stderr) == before
+    text = log(folder)
+    assert "a library says hello" in text
+    assert "and complains" in text
+    assert all(line[:4].isdigit() for line in text.splitlines())
+
+
+def fail_with(error):
+    def script(trainer, epoch, step):
+        if step == 6:
+            raise error
+
+    return script
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (TrainingError("The loss term cldice became NaN."), 2, "The loss term cldice became NaN."),
+        (MemoryError(), 2, "There is not enough memory for patches of 64 × 64 × 64 in batches of 1"),
+        (OutOfMemoryError("CUDA out of memory. Tried"), 2, "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2,
+         "make data.patch_size or training.train_batch_size smaller"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "is full; free some space"),
+        (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file"), 2, "is full"),
+        (OSError(errno.EIO, "Input/output error", "/data/scan.tif"), 1,
+         "/data/scan.tif could not be read or written: Input/output error."),
+        (KeyError("oops"), 1, "failed unexpectedly with KeyError: 'oops'; the traceback is in"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_a_failure_is_one_sentence_and_one_event(folder, fake_trainer, error, code, words):
+    with pytest.raises(RunError if not isinstance(error, TrainingError) else TrainingError) as caught:
+        run_training(
+            folder.path, build_trainer=fake_trainer(script=fail_with(error)), with_report=False
+        )
+    sentence = str(caught.value)
+    assert words in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert caught.value.exit_code == code
+    ending = terminal(folder)
+    assert isinstance(ending, events.RunFailed)
+    assert ending.message == sentence
+    assert ending.step == 6
+    assert ("Traceback" in log(folder)) == (code == 1)
+    assert f"failed: {sentence}" in log(folder)
+    assert not folder.worker_path.exists()
+
+
+def test_a_failure_before_the_trainer_is_recorded_too(folder, fake_trainer):
+    def build(experiment, **given):
+        raise ConfigError("In config.yaml, data.patch_size does not fit.", field="data.patch_size")
+
+    with pytest.raises(ConfigError):
+        run_training(folder.path, build_trainer=build)
+    assert terminal(folder).message == "In config.yaml, data.patch_size does not fit."
+    assert not folder.report_path.exists()
+
+
+def test_a_trainer_that_forgets_to_end_is_a_failure(folder):
+    class Forgetful:
+        def run(self):
+            pass
+
+    with pytest.raises(RunError, match="without saying how"):
+        run_training(folder.path, build_trainer=lambda experiment, **given: Forgetful())
+    assert isinstance(terminal(folder), events.RunFailed)
+
+
+def test_nothing_follows_the_end(folder, fake_trainer):
+    class Talkative:
+        def __init__(self, emit):
+            self.emit = emit
+
+        def run(self):
+            self.emit(events.RunCompleted(epoch=1, elapsed_seconds=1.0))
+            self.emit(events.WarningIssued(message="too late"))
+            raise ValueError("after the end")
+
+    with pytest.raises(RunError, match="after the end"):
+        run_training(folder.path, build_trainer=lambda e, *, emit, **given: Talkative(emit))
+    assert isinstance(terminal(folder), events.RunCompleted)
+    assert "after the end" in log(folder)
+
+
+def test_an_empty_experiment_is_refused(folder, experiment, fake_trainer):
+    empty = experiment.model_copy(update={"data": Data()})
+    with pytest.raises(ConfigError, match=r"data\.train is empty"):
+        run_training(folder.path, experiment=empty, build_trainer=fake_trainer())
+    assert isinstance(terminal(folder), events.RunFailed)
+
+
+def test_a_busy_run_is_left_untouched(folder, fake_trainer):
+    worker = describe_this_worker(os.getppid())
+    write_worker(folder.worker_path, worker)
+    before = sorted(path.name for path in folder.path.iterdir())
+    with pytest.raises(RunBusyError, match=f"process {os.getppid()} on"):
+        run_training(folder.path, build_trainer=fake_trainer())
+    assert sorted(path.name for path in folder.path.iterdir()) == before
+
+
+def test_the_run_is_held_while_it_trains(folder, fake_trainer):
+    holders = []
+
+    def look(trainer, epoch, step):
+        holders.append(read_worker(folder.worker_path))
+
+    run_training(folder.path, build_trainer=fake_trainer(script=look), with_report=False)
+    assert {holder.pid for holder in holders} == {os.getpid()}
+    assert all(is_alive(holder) for holder in holders)
+
+
+def test_a_run_that_failed_late_is_reported(folder, fake_trainer):
+    script = fail_with(TrainingError("The loss term cldice became NaN."))
+    with pytest.raises(TrainingError):
+        run_training(folder.path, build_trainer=fake_trainer(script=script))
+    assert "**failed** (The loss term cldice became NaN)" in folder.report_path.read_text()
+
+
+def test_resuming_needs_a_checkpoint(folder, fake_trainer):
+    with pytest.raises(RunError, match=r"cannot be resumed: there is no .*last\.pt\.$"):
+        run_training(folder.path, resume=True, build_trainer=fake_trainer())
+    assert [path.name for path in folder.path.iterdir()] == ["config.yaml"]
+
+
+def test_resuming_goes_on_in_the_same_files(folder, fake_trainer):
+    def stop(trainer, epoch, step):
+        if step == 5:
+            events.append_command(folder.commands_path, events.Stop())
+
+    run_training(folder.path, build_trainer=fake_trainer(script=stop), with_report=False)
+    assert isinstance(terminal(folder), events.RunStopped)
+    run_training(folder.path, resume=True, build_trainer=fake_trainer(), with_report=False)
+    found = events.read_events(folder.events_path)
+    assert [event.seq for event in found] == list(range(len(found)))
+    ends = [type(e) for e in found if isinstance(e, events.TERMINAL_EVENTS)]
+    assert ends == [events.RunStopped, events.RunCompleted]
+
+
+def test_commands_of_an_earlier_worker_are_refused(folder, fake_trainer):
+    def stop(trainer, epoch, step):
+        if step == 5:
+            events.append_command(folder.commands_path, events.Stop())
+
+    run_training(folder.path, build_trainer=fake_trainer(script=stop), with_report=False)
+    late = events.Stop(time=time.time() - 10_000)  # sent after it ended, before this process
+    events.append_command(folder.commands_path, late)
+    answered = events.read_commands(folder.commands_path)[0]
+    # Make the answered one old as well: it must not be answered twice.
+    lines = folder.commands_path.read_text().replace(str(answered.time), str(late.time))
+    folder.commands_path.write_text(lines)
+    run_training(folder.path, resume=True, build_trainer=fake_trainer(), with_report=False)
+    found = events.read_events(folder.events_path)
+    refused = [event for event in found if isinstance(event, events.CommandRefused)]
+    assert [event.command_id for event in refused] == [late.id]
+    assert "before this worker started" in refused[0].message
+    assert isinstance(found[-1], events.RunCompleted)
+
+
+def test_a_command_sent_while_a_new_worker_starts_counts(folder, fake_trainer):
+    events.append_command(folder.commands_path, events.Stop(time=time.time() - 10_000))
+    run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
+    assert isinstance(terminal(folder), events.RunStopped)
+    assert terminal(folder).step == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
+def test_a_signal_stops_cleanly(folder, fake_trainer):
+    def interrupt(trainer, epoch, step):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)
+
+    run_training(folder.path, build_trainer=fake_trainer(script=interrupt), with_report=False)
+    ending = terminal(folder)
+    assert isinstance(ending, events.RunStopped)
+    assert ending.step == 5
+    assert folder.last_checkpoint.exists()
+    assert "stopping after this step" in log(folder)
+
+
+def test_a_full_disk_ends_the_run_with_its_sentence(folder, fake_trainer, monkeypatch):
+    write = events.EventWriter.write
+
+    def fill_up(self, event):
+        if event.step >= 6 and not isinstance(event, events.RunFailed):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, event)
+
+    monkeypatch.setattr(events.EventWriter, "write", fill_up)
+    with pytest.raises(RunError, match="is full"):
+        run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
+    assert "is full" in terminal(folder).message
+
+
+def test_a_disk_too_full_for_the_last_word(folder, fake_trainer, monkeypatch):
+    write = events.EventWriter.write
+
+    def fill_up(self, event):
+        if event.step >= 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, event)
+
+    monkeypatch.setattr(events.EventWriter, "write", fill_up)
+    with pytest.raises(RunError, match="is full"):
+        run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
+    assert not folder.worker_path.exists()
+    assert "is full" in log(folder)
+
+
+def test_a_report_that_fails_does_not_fail_the_run(folder, fake_trainer, monkeypatch):
+    from napari_surfseg.runs import report
+
+    def broken(run_dir):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(report, "write_report", broken)
+    run_training(folder.path, build_trainer=fake_trainer())
+    assert isinstance(terminal(folder), events.RunCompleted)
+    assert "the report could not be written: no ink" in log(folder)
+
+
+def test_a_changed_experiment_is_written_once_the_folder_is_held(folder, fake_trainer):
+    experiment = folder.read_experiment()
+    longer = experiment.model_copy(
+        update={"training": experiment.training.model_copy(update={"max_epochs": 4})}
+    )
+    run_training(folder.path, experiment=longer, build_trainer=fake_trainer(), with_report=False)
+    assert folder.read_experiment() == longer
+    assert terminal(folder).epoch == 4
