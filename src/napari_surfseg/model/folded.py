@@ -32,8 +32,14 @@ class FoldedConv3d(nn.Conv3d):
         batch, channels, depth, height, width = input.shape
         if batch != 1 or channels * depth * height > SLOW_PATH_LIMIT or input.device.type != "cpu":
             return super().forward(input)
-        axis = next((axis for axis, edge in ((2, depth), (3, height), (4, width))
-                     if edge % 2 == 0 and edge > 2), None)
+        axis = next(
+            (
+                axis
+                for axis, edge in ((2, depth), (3, height), (4, width))
+                if edge % 2 == 0 and edge > 2
+            ),
+            None,
+        )
         if axis is None:
             return super().forward(input)
         half = input.shape[axis] // 2
@@ -44,8 +50,8 @@ class FoldedConv3d(nn.Conv3d):
         halves = torch.cat([padded.narrow(axis, 0, half + 2), padded.narrow(axis, half, half + 2)])
         padding = [1, 1, 1]
         padding[axis - 2] = 0
-        first, second = functional.conv3d(halves, self.weight, self.bias, padding=padding).split(1)
-        return torch.cat([first, second], dim=axis)
+        result = functional.conv3d(halves, self.weight, self.bias, padding=padding)
+        return torch.cat([result[:1], result[1:]], dim=axis)
 
 
 def fold_small_convolutions(module: ModuleT) -> ModuleT:

@@ -159,8 +159,9 @@ class SurfaceUNet(nn.Module):
             _Down(fine, coarse, stride, architecture.activation) for fine, coarse, stride in steps
         )
         self.up = nn.ModuleList(_Up(coarse, fine, stride) for fine, coarse, stride in steps)
+        joined = 2 if architecture.skip == "concat" else 1
         self.decoder = nn.ModuleList(
-            _blocks(2 * fine, fine, architecture.decoder_blocks, architecture)
+            _blocks(joined * fine, fine, architecture.decoder_blocks, architecture)
             for fine, _, _ in steps
         )
         self.head = _Pointwise(channels[0], stem, bias=True)
@@ -191,7 +192,9 @@ class SurfaceUNet(nn.Module):
         coarse: list[Tensor] = []
         for level in reversed(range(len(self.up))):
             x = self.up[level](x)
-            x = self.decoder[level](torch.cat([x, skips[level]], dim=1))
+            skip = skips[level]
+            x = torch.cat([x, skip], dim=1) if self.architecture.skip == "concat" else x + skip
+            x = self.decoder[level](x)
             if self.training and 0 < level <= len(self.coarse_heads):
                 coarse.insert(0, self.coarse_heads[level - 1](x))
         logits = unfold_voxels(self.head(x).contiguous(), self.architecture.stem_factor)
@@ -211,7 +214,7 @@ def build_unet(model: Model, *, device: str = "cpu") -> SurfaceUNet:
     """
     network = SurfaceUNet(resolve_architecture(model, device=device))
     # A surface is rare: starting from its prior instead of 1/2 saves the first steps.
-    nn.init.constant_(cast("nn.Parameter", network.head.linear.bias), -1.5)
+    nn.init.constant_(network.head.linear.bias, -1.5)
     if device == "cpu":
         fold_small_convolutions(network)
     return network.to(device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_surfseg.errors import ConfigError
 
@@ -21,6 +21,7 @@ __all__ = [
     "check_patch_size",
     "count_parameters",
     "estimate_training_bytes",
+    "fit_patch_size",
     "nearest_patch_sizes",
     "resolve_architecture",
 ]
@@ -43,6 +44,9 @@ class Architecture:
         into channels first and unfolded at the end, so that no feature map
         lives at full resolution. That loses nothing (a fold is a permutation)
         and makes a step about eight times cheaper.
+    skip : str
+        ``concat`` joins the encoder's features to the decoder's, ``add`` adds
+        them, which saves a third of the finest, dearest convolutions.
     activation : str
         ``mish``, ``leakyrelu``, ``relu`` or ``silu``.
     dropout : float
@@ -61,6 +65,7 @@ class Architecture:
     encoder_blocks: int
     decoder_blocks: int
     stem_factor: int
+    skip: Literal["concat", "add"]
     activation: str
     dropout: float
     num_heads: int
@@ -81,36 +86,37 @@ class Architecture:
 
     def head_shapes(self, patch_size: tuple[int, int, int]) -> list[tuple[int, int, int]]:
         """Shapes of the outputs while training, full resolution first."""
-        shapes = [patch_size]
-        for factor in self.stage_factors()[1 : self.num_heads]:
-            shapes.append((patch_size[0] // factor, patch_size[1] // factor, patch_size[2] // factor))
-        return shapes
+        z, y, x = patch_size
+        coarse = self.stage_factors()[1 : self.num_heads]
+        return [patch_size, *((z // factor, y // factor, x // factor) for factor in coarse)]
 
 
 #: What a preset's name stands for; the reasons for the sizes are in ``docs/models.md``.
 ARCHITECTURES: dict[str, Architecture] = {
     "tiny": Architecture(
-        channels=(32, 48, 64, 96),
+        channels=(16, 32, 64, 96),
         strides=(2, 2, 2),
         encoder_blocks=1,
         decoder_blocks=1,
         stem_factor=2,
+        skip="add",
         activation="leakyrelu",
         dropout=0.0,
-        num_heads=2,
-        max_learning_rate=4e-3,
+        num_heads=1,
+        max_learning_rate=2e-3,
         ema_decay=0.995,
     ),
     "small": Architecture(
-        channels=(48, 96, 128, 192),
+        channels=(32, 64, 96, 128),
         strides=(2, 2, 2),
-        encoder_blocks=2,
+        encoder_blocks=1,
         decoder_blocks=1,
         stem_factor=2,
+        skip="add",
         activation="leakyrelu",
         dropout=0.0,
-        num_heads=3,
-        max_learning_rate=3e-3,
+        num_heads=2,
+        max_learning_rate=2e-3,
         ema_decay=0.998,
     ),
     "base": Architecture(
@@ -119,6 +125,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         encoder_blocks=2,
         decoder_blocks=1,
         stem_factor=1,
+        skip="concat",
         activation="leakyrelu",
         dropout=0.0,
         num_heads=4,
@@ -134,6 +141,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         encoder_blocks=3,
         decoder_blocks=3,
         stem_factor=1,
+        skip="concat",
         activation="mish",
         dropout=0.15,
         num_heads=4,
@@ -194,6 +202,12 @@ def check_patch_size(patch_size: tuple[int, int, int], architecture: Architectur
         For ``data.patch_size``.
     """
     divisor = architecture.divisor
+    if max(patch_size) == divisor:
+        raise ConfigError(
+            f"data.patch_size is {list(patch_size)}, which leaves a single voxel at the coarsest "
+            f"stage of this network; make at least one edge {2 * divisor} or more.",
+            field="data.patch_size",
+        )
     if all(edge % divisor == 0 for edge in patch_size):
         return
     choices = [
@@ -209,6 +223,25 @@ def check_patch_size(patch_size: tuple[int, int, int], architecture: Architectur
     )
 
 
+def fit_patch_size(
+    patch_size: tuple[int, int, int], shape: tuple[int, int, int], divisor: int
+) -> tuple[int, int, int]:
+    """Cut a patch down to what a volume holds, in multiples of ``divisor``.
+
+    A patch that is longer than the volume would be filled up with mirrored
+    voxels: work without new data. An axis shorter than ``divisor`` keeps one,
+    and the longest axis two, because instance normalisation needs more than a
+    single voxel at the coarsest stage.
+    """
+    fitting = [
+        min(edge, max(divisor, extent // divisor * divisor))
+        for edge, extent in zip(patch_size, shape, strict=True)
+    ]
+    if max(fitting) == divisor:
+        fitting[patch_size.index(max(patch_size))] = 2 * divisor
+    return fitting[0], fitting[1], fitting[2]
+
+
 def count_parameters(architecture: Architecture) -> int:
     """Trainable parameters of the network, equal to what is built (tested)."""
 
@@ -217,13 +250,14 @@ def count_parameters(architecture: Architecture) -> int:
         return 27 * inputs * outputs + 27 * outputs * outputs + 4 * outputs + shortcut
 
     channels, stem = architecture.channels, architecture.stem_factor**3
+    joined = 2 if architecture.skip == "concat" else 1
     total = 27 * stem * channels[0] + 2 * channels[0]
     for width in channels:
         total += architecture.encoder_blocks * block(width, width)
     for fine, coarse, stride in zip(channels[:-1], channels[1:], architecture.strides, strict=True):
         total += stride**3 * fine * coarse + 2 * coarse  # down
         total += stride**3 * fine * coarse  # up
-        total += block(2 * fine, fine) + (architecture.decoder_blocks - 1) * block(fine, fine)
+        total += block(joined * fine, fine) + (architecture.decoder_blocks - 1) * block(fine, fine)
     total += channels[0] * stem + stem
     total += sum(width + 1 for width in channels[1 : architecture.num_heads])
     return total
@@ -261,7 +295,7 @@ def estimate_training_bytes(
     for index, (factor, width) in enumerate(zip(factors, architecture.channels, strict=True)):
         blocks = architecture.encoder_blocks
         if index < last:
-            blocks += architecture.decoder_blocks + 1  # the concatenated skip counts as one more
+            blocks += architecture.decoder_blocks + 1  # the joined skip counts as one more
         maps += blocks * 6 * width / factor**3
     activations = maps * voxels * bytes_per_value
     losses = 24 * voxels * 4

@@ -34,5 +34,5 @@ class WeightAverage:
         """Move a little towards the trained network."""
         share = 1 - compute_ema_decay(self.num_updates, self.decay)
         current = [*network.parameters(), *network.buffers()]
-        torch._foreach_lerp_(self._averaged, current, share)  # noqa: SLF001 - torch's own optimizers
+        torch._foreach_lerp_(self._averaged, current, share)
         self.num_updates += 1

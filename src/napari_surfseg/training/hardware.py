@@ -24,7 +24,9 @@ def choose_device(wanted: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind = wanted.partition(":")[0]
     if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"The device is {wanted!r}, but it must be auto, cpu or cuda.", field="device")
+        raise ConfigError(
+            f"The device is {wanted!r}, but it must be auto, cpu or cuda.", field="device"
+        )
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "The device cuda was asked for, but PyTorch finds no CUDA GPU here; use --device cpu "
@@ -123,7 +125,9 @@ class ThreadTuner:
     def _begin_round(self) -> None:
         self._rounds += 1
         current = self.num_threads
-        others = [n for n in self._candidates if n != current and self._rounds % self._patience[n] == 0]
+        others = [
+            n for n in self._candidates if n != current and self._rounds % self._patience[n] == 0
+        ]
         self._clock = 0.0
         if others:
             self._times, self._results = {}, {}

@@ -27,7 +27,11 @@ from napari_surfseg.losses.combined import (
 )
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.model.network import build_unet
-from napari_surfseg.model.presets import check_patch_size, resolve_architecture
+from napari_surfseg.model.presets import (
+    check_patch_size,
+    fit_patch_size,
+    resolve_architecture,
+)
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.hardware import (
     ThreadTuner,
@@ -181,7 +185,25 @@ class Trainer:
         for pair in [*train, *validation]:
             for note in pair.notes:
                 self._tell(events.WarningIssued(message=note))
+        self._fit_patch(train)
         return train, validation
+
+    def _fit_patch(self, train: list[CheckedPair]) -> None:
+        """Use no larger patch than the largest extents of the training volumes."""
+        data = self.experiment.data
+        z, y, x = (max(extents) for extents in zip(*(pair.shape for pair in train), strict=True))
+        fitting = fit_patch_size(data.patch_size, (z, y, x), self.architecture.divisor)
+        if fitting == data.patch_size:
+            return
+        self._tell(
+            events.WarningIssued(
+                message=f"The training volumes reach no further than {[z, y, x]} voxels, so "
+                f"patches of {list(fitting)} are used instead of {list(data.patch_size)}."
+            )
+        )
+        self.experiment = self.experiment.model_copy(
+            update={"data": data.model_copy(update={"patch_size": fitting})}
+        )
 
     def _build(self) -> None:
         self.network = build_unet(self.experiment.model, device=self.device.type).to(self.device)
@@ -370,8 +392,8 @@ class Trainer:
         culprit = next((name for name in LOSS_TERMS if name in bad), bad[0])
         raise NonFiniteLossError(
             f"The {culprit.replace('gradient_norm', 'norm of the gradient')} became "
-            f"{values[culprit]} at step {self._counters.step + 1}, before the weights were changed; "
-            "lower training.max_learning_rate or the weight of that term, or use "
+            f"{values[culprit]} at step {self._counters.step + 1}; the weights are as before it. "
+            "Lower training.max_learning_rate or the weight of that term, or use "
             "training.precision=float32, and resume."
         )
 
@@ -443,9 +465,7 @@ class Trainer:
             ),
         )
         self._tell(
-            events.CheckpointSaved(
-                path=f"{self._checkpoints.name}/{name}", epoch=counters.epoch
-            )
+            events.CheckpointSaved(path=f"{self._checkpoints.name}/{name}", epoch=counters.epoch)
         )
 
     def _training_state(self) -> dict[str, Any]:
@@ -538,9 +558,7 @@ class Trainer:
                 for key, value in vars(command).items()
                 if key not in ("id", "time") and value is not None
             }
-            self._tell(
-                events.CommandApplied(command_id=command.id, command=name, details=details)
-            )
+            self._tell(events.CommandApplied(command_id=command.id, command=name, details=details))
         if self._save_wanted and not self._paused:
             self._save_last()
 
@@ -608,7 +626,7 @@ class Trainer:
         return self._peak_rate / 10 if wanted == "auto" else wanted
 
     def _elapsed(self) -> float:
-        """Running time over all resumptions, pauses left out."""
+        """Sum up the running time over all resumptions, pauses left out."""
         if self._paused:
             return self._counters.elapsed
         return self._counters.elapsed + time.perf_counter() - self._clock

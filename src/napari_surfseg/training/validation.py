@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
     Size3 = tuple[int, int, int]
 
-__all__ = ["ValidationRegion", "ValidationResult", "Validator", "choose_regions", "choose_threshold"]
+__all__ = [
+    "ValidationRegion",
+    "ValidationResult",
+    "Validator",
+    "choose_regions",
+    "choose_threshold",
+]
 
 #: Voxels scored at most; a slab of a huge volume would otherwise take longer than the epoch.
 MAX_VOXELS = {"cpu": 3 * 2**20, "cuda": 24 * 2**20}
@@ -278,7 +284,8 @@ class Validator:
             )
             weights.append(max(1, int((truth != IGNORE).sum())))
         return {
-            name: float(np.average([row[name] for row in rows], weights=weights)) for name in rows[0]
+            name: float(np.average([row[name] for row in rows], weights=weights))
+            for name in rows[0]
         }
 
     def write_samples(self, folder: Path, result: ValidationResult, *, most: int = 3) -> None:
@@ -300,4 +307,6 @@ class Validator:
                 "probabilities": result.probabilities[index],
             }
             for name, array in arrays.items():
-                np.save(folder / f"validation_{index}_{name}.npy", np.ascontiguousarray(array[crop]))
+                np.save(
+                    folder / f"validation_{index}_{name}.npy", np.ascontiguousarray(array[crop])
+                )
