@@ -330,7 +330,8 @@ def build_ribbon(
     start, stop = start - along, stop + along
     corners = np.stack([start - across, start + across, stop - across, stop + across], axis=1)
     base = 4 * np.arange(len(start), dtype=np.int32)[:, None]
-    faces = np.concatenate([[*base, 0, 1, 2], [*base, 1, 3, 2]], axis=0)
+    corner = np.asarray([[[0, 1, 2]], [[1, 3, 2]]], np.int32)
+    faces = (base + corner).reshape(-1, 3)
     return corners.reshape(-1, 2).astype(np.float32), faces.astype(np.int32)
 
 

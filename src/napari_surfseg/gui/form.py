@@ -103,6 +103,7 @@ def build_form_experiment(
     validation: list[dict[str, Any]],
     *,
     spacing: tuple[float, float, float] | None = None,
+    voxel_size: tuple[float, float, float] | None = None,
 ) -> Experiment:
     """Turn a form and its resolved pairs into an experiment.
 
@@ -113,7 +114,9 @@ def build_form_experiment(
     train, validation : list of dict
         ``image``, ``labels`` and optionally ``roi`` of each pair, as paths.
     spacing : tuple of float, optional
-        Z, Y, X voxel size from the layers.
+        Z, Y, X voxel size from the layers, written into the configuration.
+    voxel_size : tuple of float, optional
+        Z, Y, X voxel size that the files themselves give, where ``spacing`` is None.
 
     Raises
     ------
@@ -140,6 +143,10 @@ def build_form_experiment(
             head, _, name = name.partition(".")
             node = node.setdefault(head, {})
         node[name] = value
+    # The form counts the tolerance in voxels, the configuration in units of the spacing: with
+    # voxels of 8 nm, a tolerance of 2 would be a quarter of one.
+    finest = min(spacing or voxel_size or (1.0,))
+    values["loss"]["tolerance"] = float(form.settings.get("loss.tolerance", 2.0)) * finest
     return build_experiment(values, source="the form")
 
 

@@ -95,8 +95,9 @@ ADVANCED_SETTINGS: dict[str, tuple[Setting, ...]] = {
                 "background voxel in weighted BCE (no unit).", "float", 0.1, 100, 0.1),
         Setting("loss.skeleton_iterations", "Skeleton depth", "Erosions of the soft skeleton: half "
                 "the greatest sheet thickness (voxels).", "int", 1, 32),
-        Setting("loss.tolerance", "Tolerance", "Distance beyond which the surface distance loss "
-                "stops growing (units of the voxel size).", "float", 0.01, 1e6, 0.5),
+        Setting("loss.tolerance", "Tolerance", "Distance within which a surface counts as found, "
+                "in the surface distance loss and the scores (voxels of the finest axis).",
+                "float", 0.5, 100, 0.5, 1, " voxels"),
         Setting("loss.euler_window", "Topology window", "Edge of the windows in which the topology "
                 "loss counts (voxels).", "int", 2, 128),
         Setting("loss.interval", "Evaluate every", "Evaluate the terms other than BCE and Dice "
@@ -117,8 +118,14 @@ ADVANCED_SETTINGS: dict[str, tuple[Setting, ...]] = {
 }  # fmt: skip
 
 
+#: Where the window differs from a run without one: somebody is looking.
+WINDOW_DEFAULTS: dict[str, Any] = {"preview.seconds": 5.0}
+
+
 def default_of(key: str) -> Any:
-    """Value of a setting in an experiment that says nothing."""
+    """Value of a setting in a form that was not touched."""
+    if key in WINDOW_DEFAULTS:
+        return WINDOW_DEFAULTS[key]
     node: Any = Experiment()
     for part in key.split("."):
         node = getattr(node, part)

@@ -180,7 +180,13 @@ def execute_plan(
         validation = [{**train[0], "roi": plan.box}]
         train[0] = {**train[0], "roi": beside}
     experiment = _with_preview(
-        build_form_experiment(plan.form, train, validation, spacing=_common_spacing(pairs))
+        build_form_experiment(
+            plan.form,
+            train,
+            validation,
+            spacing=_common_spacing(pairs),
+            voxel_size=pairs[0][0].spacing,
+        )
     )
     folder = RunFolder(plan.run_dir).create(experiment)
     try:

@@ -154,6 +154,7 @@ class Previewer:
             precision="bf16" if self._precision == "bf16" else "float32",
         )
         skeleton = compute_medial_surface(probabilities > threshold * 255, pair.spacing)
+        self._folder.mkdir(parents=True, exist_ok=True)
         index = self._index
         self._index += 1
         names = (f"{index:06d}_probabilities.npy", f"{index:06d}_skeleton.npy")

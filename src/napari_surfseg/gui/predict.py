@@ -1,0 +1,491 @@
+"""What the "Predict surfaces" widget does: a process, its progress, and its layers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer, Surface
+from napari.utils import progress
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from napari_surfseg.errors import CheckpointError, DataError, RunError, SurfsegError
+from napari_surfseg.gui.curve_data import format_value
+from napari_surfseg.gui.form import SourceChoice
+from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.live import (
+    build_probability_colormap,
+    build_skeleton_colormap,
+    compute_placement,
+)
+from napari_surfseg.gui.predict_view import PredictForm, PredictView
+from napari_surfseg.gui.session import get_session
+from napari_surfseg.gui.sources import LayerVolume, find_file, take_file, take_layer, write_layer
+from napari_surfseg.inference.job import PredictionJob, write_job
+from napari_surfseg.runs.folder import RunFolder, find_new_run_path
+from napari_surfseg.runs.launch import build_environment
+from napari_surfseg.runs.text import format_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+
+    from napari_surfseg.gui.jobs import Job
+    from napari_surfseg.gui.session import Session
+
+__all__ = [
+    "PredictController",
+    "PredictWidget",
+    "Prediction",
+    "build_layers",
+    "describe_checkpoint",
+    "find_checkpoint",
+]
+
+#: Above this, results stay on disk and are read as they are looked at.
+IN_MEMORY_BYTES = 512_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a finished prediction left.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds the files.
+    result : dict
+        As the process told it.
+    name : str
+        Of the volume.
+    source : str or None
+        Name of the layer it was made from.
+    arrays : dict
+        ``probabilities``, ``surface``, ``skeleton``, ``vertices`` and ``faces``.
+    """
+
+    folder: Path
+    result: dict[str, Any]
+    name: str
+    source: str | None
+    arrays: dict[str, Any]
+
+
+def find_checkpoint(text: str) -> Path:
+    """Find the checkpoint a path means: itself, or the best one of a run folder.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    if not text:
+        raise CheckpointError("Choose a checkpoint or a run folder.")
+    path = Path(text).expanduser()
+    if path.is_file():
+        return path.resolve()
+    folder = RunFolder(path)
+    for found in (folder.best_checkpoint, folder.last_checkpoint):
+        if found.is_file():
+            return found.resolve()
+    raise CheckpointError(f"There is no checkpoint at {path}; choose a best.pt or a run folder.")
+
+
+def describe_checkpoint(path: Path) -> str:
+    """Say what a checkpoint is, from the summary beside it; no torch is needed."""
+    try:
+        summary = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return path.name
+    score = summary.get("metrics", {}).get("surface_dice")
+    said = [
+        f"{path.name} of {summary.get('name', '?')}",
+        f"network {summary.get('model', '?')}",
+        f"epoch {summary.get('epoch', '?')}",
+    ]
+    if isinstance(score, int | float):
+        said.append(f"surface Dice {format_value(float(score))}")
+    if isinstance(summary.get("threshold"), int | float):
+        said.append(f"threshold {summary['threshold']:.2f}")
+    return ", ".join(said) + "."
+
+
+class PredictionProcess:
+    """Runs the process from a thread and hears its lines."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            self._cancelled = True
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+
+    def run(self, job_file: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+        """Run a job to its end and return its result.
+
+        Raises
+        ------
+        SurfsegError
+            With the process's sentence, or saying that it died.
+        """
+        log_path = job_file.with_name("predict.log")
+        with log_path.open("wb") as log:
+            with self._lock:
+                if self._cancelled:
+                    raise RunError("The prediction was cancelled.")
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "napari_surfseg.inference.job", str(job_file)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                    env=build_environment(),
+                )
+            return self._listen(self._process, log_path, tell)
+
+    def _listen(
+        self, process: subprocess.Popen[str], log_path: Path, tell: Callable[[str, float], None]
+    ) -> dict[str, Any]:
+        result: dict[str, Any] | None = None
+        error = ""
+        if process.stdout is None:
+            raise RunError("The prediction gives no answer.")
+        with process.stdout as lines:
+            for line in lines:
+                try:
+                    said = json.loads(line)
+                except ValueError:
+                    continue  # a library printed something
+                if "stage" in said:
+                    tell(str(said["stage"]), float(said.get("share", 0)))
+                error = str(said.get("error", error))
+                result = said.get("result", result)
+        code = process.wait()
+        if self._cancelled:
+            raise RunError("The prediction was cancelled.")
+        if error:
+            raise SurfsegError(error)
+        if result is None:
+            raise RunError(
+                f"The prediction ended without a result (exit code {code}); {log_path} says more."
+            )
+        return result
+
+
+def build_layers(prediction: Prediction, source: Layer | None) -> list[Layer]:
+    """Turn a prediction into layers: probability, labels, skeleton and mesh.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Loaded.
+    source : Layer or None
+        The layer it was made from; the new ones lie exactly over it.
+    """
+    place = compute_placement(source, (0, 0, 0))
+    if source is None:
+        place = {"scale": prediction.result.get("spacing", (1, 1, 1))}
+    name = prediction.name
+    meta = {"surfseg": "prediction", "folder": str(prediction.folder)}
+    arrays = prediction.arrays
+    layers: list[Layer] = [
+        Image(
+            arrays["probabilities"],
+            name=f"{name} probability",
+            contrast_limits=(0, 255),
+            colormap=build_probability_colormap(),
+            blending="translucent",
+            rendering="mip",
+            metadata=dict(meta),
+            **place,
+        ),
+        Labels(arrays["surface"], name=f"{name} surface", metadata=dict(meta), **place),
+    ]
+    if "skeleton" in arrays:
+        layers.append(
+            Labels(
+                arrays["skeleton"],
+                name=f"{name} skeleton",
+                colormap=build_skeleton_colormap(),
+                visible=False,
+                metadata=dict(meta),
+                **place,
+            )
+        )
+    if "vertices" in arrays:
+        layers.append(
+            Surface(
+                (arrays["vertices"], arrays["faces"]),
+                name=f"{name} mesh",
+                shading="smooth",
+                opacity=0.85,
+                colormap="copper",
+                visible=False,
+                metadata=dict(meta),
+                **place,
+            )
+        )
+    return layers
+
+
+def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Load the arrays of a result; large ones stay on disk."""
+    import zarr
+
+    array = zarr.open_group(str(folder / result["probabilities"]), mode="r")["0"]
+    small = array.nbytes <= IN_MEMORY_BYTES
+    arrays: dict[str, Any] = {"probabilities": array[:] if small else array}
+    for key in ("surface", "skeleton"):
+        if key in result:
+            mode: Any = None if small else "r"
+            arrays[key] = np.load(folder / result[key], mmap_mode=mode, allow_pickle=False)
+    if "mesh" in result:
+        with np.load(folder / result["mesh"], allow_pickle=False) as mesh:
+            arrays["vertices"], arrays["faces"] = mesh["vertices"], mesh["faces"]
+    return arrays
+
+
+class PredictController(QObject):
+    """Joins the view, the viewer and the process.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Takes the results.
+    view : PredictView
+        Passive.
+    session : Session
+        Knows the current run.
+    """
+
+    finished = Signal(object)
+    told = Signal(str, float)
+
+    def __init__(
+        self, viewer: ViewerModel, view: PredictView, session: Session, *, jobs: Jobs | None = None
+    ) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._view = view
+        self._session = session
+        self._jobs = jobs or Jobs()
+        self._process: PredictionProcess | None = None
+        self._bar: Any = None
+        view.set_folder(Path.home() / "surfseg_runs" / "predictions")
+        view.predict_clicked.connect(self.predict)
+        view.cancel_clicked.connect(self.cancel)
+        view.checkpoint_changed.connect(self._on_checkpoint)
+        view.use_current_clicked.connect(self.use_current)
+        session.attached.connect(self._on_attached)
+        self.told.connect(self._on_told)
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_layers)
+        self._on_layers()
+        if session.run_dir is not None:
+            self.use_current()
+
+    def close(self) -> None:
+        """Let go of the viewer; a prediction under way ends."""
+        self.cancel()
+        self._viewer.layers.events.inserted.disconnect(self._on_layers)
+        self._viewer.layers.events.removed.disconnect(self._on_layers)
+
+    def use_current(self) -> None:
+        """Take the run that the session shows."""
+        if self._session.run_dir is None:
+            self._view.set_error("There is no current run; start or attach one, or choose a file.")
+            return
+        self._view.set_error("")
+        self._view.set_checkpoint(str(self._session.run_dir))
+        self._on_checkpoint(str(self._session.run_dir))
+
+    def _on_attached(self, run_dir: Path) -> None:
+        if not self._view.form().checkpoint:
+            self._view.set_checkpoint(str(run_dir))
+
+    def _on_checkpoint(self, text: str) -> None:
+        self._view.set_error("")
+
+        def work(_job: Job) -> str:
+            return describe_checkpoint(find_checkpoint(text))
+
+        self._jobs.start(
+            "checkpoint",
+            work,
+            done=self._view.set_summary,
+            failed=lambda error: self._view.set_summary(str(error)),
+        )
+
+    def _on_layers(self, _event: object = None) -> None:
+        names = [
+            layer.name
+            for layer in self._viewer.layers
+            if isinstance(layer, Image) and layer.ndim == 3 and "surfseg" not in layer.metadata
+        ]
+        self._view.source.set_layers(names)
+        if self._view.source.choice() is None and not self._view.source.is_manual and names:
+            self._view.source.set_choice(SourceChoice("layer", names[0]))
+
+    # -- predicting ----------------------------------------------------------------
+
+    def predict(self) -> None:
+        """Write the job and run it, in a thread and a process."""
+        form = self._view.form()
+        self._view.set_error("")
+        try:
+            volume = self._take(form)
+        except SurfsegError as error:
+            self._view.set_error(str(error))
+            return
+        process = PredictionProcess()
+        self._process = process
+        self._view.set_busy(True)
+        self._on_told("Preparing", 0.0)
+
+        def work(_job: Job) -> Prediction:
+            return run_prediction(form, volume, process, self._tell)
+
+        self._jobs.start("predict", work, done=self._on_done, failed=self._on_failed)
+
+    def _take(self, form: PredictForm) -> LayerVolume | str:
+        if form.source is None:
+            raise DataError("Choose a volume.")
+        if form.source.kind == "file":
+            return form.source.name
+        return take_layer(self._viewer.layers[form.source.name])
+
+    def cancel(self) -> None:
+        """End the prediction."""
+        if self._process is not None:
+            self._process.cancel()
+
+    def _tell(self, stage: str, share: float) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.told.emit(stage, share)
+
+    def _on_told(self, stage: str, share: float) -> None:
+        if self._process is None:
+            return
+        self._view.set_state(f"{stage[:1].upper()}{stage[1:]}…", share)
+        if self._bar is None:
+            self._bar = progress(total=1000, desc="Predicting surfaces")
+        self._bar.set_description(stage)
+        self._bar.reset(total=1000)
+        self._bar.update(round(1000 * share))
+
+    def _end(self) -> None:
+        self._process = None
+        self._view.set_busy(False)
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _on_done(self, prediction: Prediction) -> None:
+        self._end()
+        source = None
+        if prediction.source is not None and prediction.source in self._viewer.layers:
+            source = self._viewer.layers[prediction.source]
+        for layer in build_layers(prediction, source):
+            self._viewer.add_layer(layer)
+        result = prediction.result
+        said = (
+            f"{format_percent(result['surface_fraction'])} surface above {result['threshold']:.2f}, "
+            f"{result['num_sheets']} connected {'sheet' if result['num_sheets'] == 1 else 'sheets'}. "
+            f"The files are in {prediction.folder}."
+        )
+        self._view.set_state(" ".join([said, *result.get("warnings", [])]))
+        self.finished.emit(prediction)
+
+    def _on_failed(self, error: SurfsegError) -> None:
+        self._end()
+        self._view.set_state("No prediction was made.")
+        self._view.set_error(str(error))
+
+
+def run_prediction(
+    form: PredictForm,
+    volume: LayerVolume | str,
+    process: PredictionProcess,
+    tell: Callable[[str, float], None],
+) -> Prediction:
+    """Run a whole prediction and load its result; waits for disk and process.
+
+    Raises
+    ------
+    SurfsegError
+        The prediction's folder is then gone again.
+    """
+    checkpoint = find_checkpoint(form.checkpoint)
+    taken = take_file(volume) if isinstance(volume, str) else volume
+    stem = Path(taken.name.rstrip("/")).stem if isinstance(volume, str) else taken.name
+    parent = Path(form.folder or ".").expanduser().resolve()
+    folder = find_new_run_path(stem, parent)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise RunError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
+    try:
+        path = find_file(taken)
+        if path is None:
+            target = folder / "input.zarr"
+            write_layer(taken, target, lambda share: tell("copying the layer", share))
+            path = str(target)
+        job = PredictionJob(
+            image=path,
+            checkpoint=str(checkpoint),
+            threshold=form.threshold,
+            min_voxels=form.min_voxels,
+            overlap=form.overlap,
+            flips=form.flips,
+            device=form.device,
+            spacing=taken.spacing if taken.spacing != (1.0, 1.0, 1.0) else None,
+            sheets=form.sheets,
+            skeleton=form.skeleton,
+            mesh=form.mesh,
+        )
+        result = process.run(write_job(folder, job), tell)
+        arrays = _load(folder, result)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    source = None if isinstance(volume, str) else taken.name
+    return Prediction(folder, result, stem, source, arrays)
+
+
+class PredictWidget(QWidget):
+    """The dock widget, as napari makes it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where volumes come from and results go.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.setObjectName("predict_surfaces_widget")
+        self.session = get_session(napari_viewer)
+        self.view = PredictView()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.controller = PredictController(napari_viewer, self.view, self.session)
+        self.session.closed.connect(self.controller.close)

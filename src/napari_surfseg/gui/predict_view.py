@@ -1,0 +1,267 @@
+"""The "Predict surfaces" widget: what to predict with, on what, and what to make of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_surfseg.gui.data_panel import SourceCombo
+from napari_surfseg.gui.form import SourceChoice
+from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note, scrolled
+
+__all__ = ["PredictForm", "PredictView"]
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PredictForm:
+    """Everything the widget says."""
+
+    checkpoint: str
+    source: SourceChoice | None
+    threshold: float | None
+    min_voxels: int
+    overlap: float
+    flips: bool
+    device: str
+    sheets: bool
+    skeleton: bool
+    mesh: bool
+    folder: str
+
+
+class PredictView(QWidget):
+    """Passive: ``set_*`` fills it, :meth:`form` reads it."""
+
+    predict_clicked = Signal()
+    cancel_clicked = Signal()
+    checkpoint_changed = Signal(str)
+    use_current_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("predict_surfaces")
+        body = QWidget()
+        form = QFormLayout()
+        form.setVerticalSpacing(6)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._build_inputs(form)
+        self._build_options(form)
+        inside = QVBoxLayout(body)
+        inside.setContentsMargins(4, 4, 8, 4)
+        inside.addLayout(form)
+        inside.addStretch(1)
+        self.error = FieldError("predict")
+        self.state = QLabel("Choose a checkpoint and a volume, then press Predict.")
+        self.state.setObjectName("predict_state")
+        self.state.setWordWrap(True)
+        self.progress = QProgressBar()
+        self.progress.setObjectName("predict_progress")
+        self.progress.setRange(0, 1000)
+        self.progress.setFixedHeight(16)
+        hint(self.progress, "Share of the present stage that is done (per cent).")
+        self.predict = QPushButton("Predict")
+        self.predict.setObjectName("predict")
+        hint(self.predict, "Find the surfaces, in a process of its own, and add them as layers.")
+        self.predict.clicked.connect(self.predict_clicked)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setObjectName("cancel_prediction")
+        hint(self.cancel, "End the prediction; nothing of it is left.")
+        self.cancel.clicked.connect(self.cancel_clicked)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.predict)
+        buttons.addWidget(self.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(4)
+        layout.addWidget(scrolled(body, "predict_page"), 1)
+        for item in (self.error, self.state, self.progress):
+            layout.addWidget(item)
+        layout.addLayout(buttons)
+        self.setMinimumWidth(340)
+        self._wheel = NoWheelFilter(self)
+        self._wheel.guard(self)
+        self.set_busy(False)
+
+    def _build_inputs(self, form: QFormLayout) -> None:
+        self.checkpoint = QLineEdit()
+        self.checkpoint.setObjectName("checkpoint")
+        self.checkpoint.setPlaceholderText("best.pt, last.pt or a run folder")
+        hint(
+            self.checkpoint,
+            "A checkpoint (best.pt, last.pt) or a run folder, which stands for its best.pt (path).",
+        )
+        self.checkpoint.editingFinished.connect(
+            lambda: self.checkpoint_changed.emit(self.checkpoint.text().strip())
+        )
+        self.browse = QToolButton()
+        self.browse.setObjectName("choose_checkpoint")
+        self.browse.setText("…")
+        hint(self.browse, "Choose a checkpoint file.")
+        self.browse.clicked.connect(self._on_browse)
+        self.use_current = QToolButton()
+        self.use_current.setObjectName("use_current_run")
+        self.use_current.setText("current run")
+        hint(
+            self.use_current,
+            "Take the best checkpoint of the run that is shown in Surface training.",
+        )
+        self.use_current.clicked.connect(self.use_current_clicked)
+        self.summary = note("")
+        self.summary.setObjectName("checkpoint_summary")
+        line = QHBoxLayout()
+        line.addWidget(self.checkpoint, 1)
+        line.addWidget(self.browse)
+        line.addWidget(self.use_current)
+        self.source = SourceCombo("predict_volume", "volume")
+        hint(
+            self.source,
+            "The volume to find surfaces in: an image layer with three axes (Z, Y, X) or a file.",
+        )
+        form.addRow("Network", line)
+        form.addRow("", self.summary)
+        form.addRow("Volume", self.source)
+
+    def _build_options(self, form: QFormLayout) -> None:
+        self.own_threshold = QCheckBox("set")
+        self.own_threshold.setObjectName("own_threshold")
+        hint(
+            self.own_threshold,
+            "Use this threshold instead of the one tuned on the validation "
+            "data, which the checkpoint holds.",
+        )
+        self.threshold = QDoubleSpinBox()
+        self.threshold.setObjectName("threshold")
+        self.threshold.setRange(0.01, 0.99)
+        self.threshold.setSingleStep(0.05)
+        self.threshold.setValue(0.5)
+        self.threshold.setEnabled(False)
+        hint(self.threshold, "Probability above which a voxel is surface (0 to 1).")
+        self.own_threshold.toggled.connect(self.threshold.setEnabled)
+        threshold_line = QHBoxLayout()
+        threshold_line.addWidget(self.threshold, 1)
+        threshold_line.addWidget(self.own_threshold)
+        self.min_voxels = QSpinBox()
+        self.min_voxels.setObjectName("min_component_size")
+        self.min_voxels.setRange(0, 10_000_000)
+        self.min_voxels.setSingleStep(50)
+        self.min_voxels.setValue(100)
+        self.min_voxels.setSuffix(" voxels")
+        hint(self.min_voxels, "Leave out connected pieces smaller than this (voxels); 0 keeps all.")
+        self.overlap = QSpinBox()
+        self.overlap.setObjectName("window_overlap")
+        self.overlap.setRange(0, 90)
+        self.overlap.setSingleStep(5)
+        self.overlap.setValue(25)
+        self.overlap.setSuffix(" %")
+        hint(
+            self.overlap,
+            "Share of a window that its neighbour sees again (per cent). More is "
+            "smoother and slower.",
+        )
+        self.flips = QCheckBox("average over the eight flips")
+        self.flips.setObjectName("flips")
+        hint(self.flips, "Test-time augmentation: eight times slower, a little better.")
+        self.device = QComboBox()
+        self.device.setObjectName("predict_device")
+        for title, key in (("automatic", "auto"), ("CPU", "cpu"), ("GPU (CUDA)", "cuda")):
+            self.device.addItem(title, key)
+        hint(self.device, "Where the network runs. Automatic takes a GPU where PyTorch finds one.")
+        self.sheets = QCheckBox("one label a connected sheet")
+        self.sheets.setObjectName("label_sheets")
+        self.sheets.setChecked(True)
+        hint(
+            self.sheets,
+            "Give each connected sheet a label and colour of its own, the largest "
+            "first; otherwise all surface is label 1.",
+        )
+        self.skeleton = QCheckBox("skeleton (middle of the sheets)")
+        self.skeleton.setObjectName("make_skeleton")
+        self.skeleton.setChecked(True)
+        hint(self.skeleton, "Also add the medial surface, about one voxel thick, as labels.")
+        self.mesh = QCheckBox("mesh")
+        self.mesh.setObjectName("make_mesh")
+        self.mesh.setChecked(True)
+        hint(self.mesh, "Also add the surface as triangles; save it as PLY, OBJ or STL.")
+        self.folder = QLineEdit()
+        self.folder.setObjectName("predictions_folder")
+        hint(self.folder, "Folder in which each prediction gets a folder of its own (path).")
+        form.addRow("Threshold", threshold_line)
+        form.addRow("Smallest piece", self.min_voxels)
+        form.addRow("Overlap", self.overlap)
+        form.addRow("Flips", self.flips)
+        form.addRow("Device", self.device)
+        form.addRow("Labels", self.sheets)
+        form.addRow("Also make", self.skeleton)
+        form.addRow("", self.mesh)
+        form.addRow("Results in", self.folder)
+
+    def _on_browse(self) -> None:
+        path = QFileDialog.getOpenFileName(
+            self, "Choose a checkpoint", self.checkpoint.text(), "Checkpoints (*.pt)"
+        )[0]
+        if path:
+            self.set_checkpoint(path)
+            self.checkpoint_changed.emit(path)
+
+    def form(self) -> PredictForm:
+        """Read everything."""
+        return PredictForm(
+            checkpoint=self.checkpoint.text().strip(),
+            source=self.source.choice(),
+            threshold=self.threshold.value() if self.own_threshold.isChecked() else None,
+            min_voxels=self.min_voxels.value(),
+            overlap=self.overlap.value() / 100,
+            flips=self.flips.isChecked(),
+            device=self.device.currentData(),
+            sheets=self.sheets.isChecked(),
+            skeleton=self.skeleton.isChecked(),
+            mesh=self.mesh.isChecked(),
+            folder=self.folder.text().strip(),
+        )
+
+    def set_checkpoint(self, path: str) -> None:
+        """Show which checkpoint is used."""
+        self.checkpoint.setText(path)
+
+    def set_summary(self, text: str) -> None:
+        """Say what the checkpoint is."""
+        self.summary.setText(text)
+
+    def set_folder(self, folder: Path) -> None:
+        """Show where predictions go."""
+        self.folder.setText(str(folder))
+
+    def set_busy(self, busy: bool) -> None:
+        """Switch between asking and waiting."""
+        self.predict.setEnabled(not busy)
+        self.cancel.setEnabled(busy)
+        self.progress.setVisible(busy)
+
+    def set_state(self, text: str, share: float | None = None) -> None:
+        """Say what is going on."""
+        self.state.setText(text)
+        if share is not None:
+            self.progress.setValue(round(1000 * share))
+
+    def set_error(self, message: str) -> None:
+        """Show a sentence, or with an empty one nothing."""
+        self.error.set_message(message)

@@ -1,0 +1,237 @@
+"""A prediction as a process of its own, told and answered in JSON: what a window launches.
+
+``python -m napari_surfseg.inference.job JOB.json`` reads what to do, writes its
+results beside that file and one JSON object a line to standard output::
+
+    {"stage": "predicting", "share": 0.42}
+    {"result": {"probabilities": "probabilities.zarr", "threshold": 0.45, ...}}
+    {"error": "one sentence"}
+
+A process that is ended early leaves nothing but its folder, which is the
+caller's to remove.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.errors import CheckpointError, SurfsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["JOB_NAME", "PredictionJob", "main", "read_job", "run_job", "write_job"]
+
+JOB_NAME = "job.json"
+
+#: Progress lines no more often than this.
+TELL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """What to predict and what to make of it.
+
+    Attributes
+    ----------
+    image : str
+        Anything ``open_volume`` opens.
+    checkpoint : str
+        ``best.pt`` or ``last.pt``.
+    threshold : float, optional
+        Probability above which a voxel is surface; None takes the checkpoint's.
+    min_voxels : int
+        Smaller connected pieces are left out of everything but the probabilities.
+    overlap : float
+        Share of a window that its neighbour sees again.
+    flips : bool
+        Average over the eight flips.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    spacing : tuple of float, optional
+        Z, Y, X voxel size where the file does not say.
+    sheets : bool
+        Give each connected sheet a label of its own instead of 1 to all.
+    skeleton, mesh : bool
+        Also make the medial surface, the triangles.
+    """
+
+    image: str
+    checkpoint: str
+    threshold: float | None = None
+    min_voxels: int = 0
+    overlap: float = 0.25
+    flips: bool = False
+    device: str = "auto"
+    spacing: tuple[float, float, float] | None = None
+    sheets: bool = True
+    skeleton: bool = True
+    mesh: bool = True
+
+
+def write_job(folder: Path, job: PredictionJob) -> Path:
+    """Write a job into its folder and return the file."""
+    path = folder / JOB_NAME
+    path.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def read_job(path: Path) -> PredictionJob:
+    """Read what :func:`write_job` wrote.
+
+    Raises
+    ------
+    SurfsegError
+        If it is damaged.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {item.name for item in fields(PredictionJob)}
+        if values.get("spacing") is not None:
+            values["spacing"] = tuple(values["spacing"])
+        return PredictionJob(**{key: value for key, value in values.items() if key in known})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise SurfsegError(f"The job {path} cannot be read: {error}.") from None
+
+
+def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+    """Carry a job out.
+
+    Parameters
+    ----------
+    job : PredictionJob
+        What to do.
+    folder : Path
+        Where the results go: ``probabilities.zarr``, ``surface.npy`` (int32 or
+        uint8), ``skeleton.npy`` (uint8), ``mesh.npz`` (``vertices`` in voxels ZYX,
+        ``faces``).
+    tell : callable
+        Told the stage and its share, 0 to 1.
+
+    Returns
+    -------
+    dict
+        File names of the results, threshold, shares and warnings.
+    """
+    import torch
+
+    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.inference.predictor import predict_volume
+    from napari_surfseg.model.checkpoint import load_checkpoint
+
+    tell("loading the network", 0.0)
+    device = job.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    volume = open_volume(job.image, spacing=job.spacing)
+    checkpoint = load_checkpoint(job.checkpoint)
+    output = folder / "probabilities.zarr"
+    summary = predict_volume(
+        volume,
+        checkpoint,
+        output,
+        device=device,
+        threshold=job.threshold,
+        probabilities=True,
+        overlap=job.overlap,
+        flips=job.flips,
+        overwrite=True,
+        progress=lambda done, total: tell("predicting", done / max(total, 1)),
+    )
+    result: dict[str, Any] = {
+        "probabilities": output.name,
+        "threshold": summary.threshold,
+        "spacing": list(volume.spacing),
+        "warnings": list(summary.warnings),
+    }
+    tell("finding connected sheets", 0.0)
+    probabilities = open_volume(output)
+    mask = probabilities.read((0, 0, 0), volume.shape) > summary.threshold * 255
+    result |= _make_surface(mask, job, folder)
+    if job.min_voxels > 1:
+        mask = np.load(folder / result["surface"], allow_pickle=False) > 0
+    if job.skeleton:
+        from napari_surfseg.surfaces.medial import compute_medial_surface
+
+        tell("reducing sheets to their middle", 0.0)
+        skeleton = compute_medial_surface(mask, volume.spacing)
+        np.save(folder / "skeleton.npy", skeleton.astype(np.uint8))
+        result["skeleton"] = "skeleton.npy"
+    if job.mesh and mask.any():
+        from napari_surfseg.surfaces.mesh import build_mesh
+
+        tell("building the mesh", 0.0)
+        made = build_mesh(mask, level=0.5, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0))
+        np.savez(folder / "mesh.npz", vertices=made.vertices, faces=made.faces)
+        result["mesh"] = "mesh.npz"
+    return result
+
+
+def _make_surface(mask: NDArray[np.bool_], job: PredictionJob, folder: Path) -> dict[str, Any]:
+    from napari_surfseg.surfaces.cleaning import label_sheets, remove_small_components
+
+    labels: NDArray[Any]
+    if job.sheets:
+        labels = label_sheets(mask, min_voxels=job.min_voxels)
+        count = int(labels.max(initial=0))
+    else:
+        labels = remove_small_components(mask, job.min_voxels).astype(np.uint8)
+        count = int(labels.any())
+    np.save(folder / "surface.npy", labels)
+    share = float(np.count_nonzero(labels) / labels.size)
+    return {"surface": "surface.npy", "num_sheets": count, "surface_fraction": share}
+
+
+class _Teller:
+    """Writes progress lines, no more often than a person can see."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._stage = ""
+
+    def __call__(self, stage: str, share: float) -> None:
+        now = time.monotonic()
+        if stage != self._stage or share >= 1 or now - self._last >= TELL_SECONDS:
+            self._stage, self._last = stage, now
+            say({"stage": stage, "share": round(share, 4)})
+
+
+def say(values: dict[str, Any]) -> None:
+    """Write one line to whoever launched this."""
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job named on the command line; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if len(given) != 1:
+        say({"error": "One job file must be named."})
+        return 2
+    path = Path(given[0])
+    try:
+        job = read_job(path)
+        if not Path(job.checkpoint).is_file():
+            raise CheckpointError(f"There is no checkpoint {job.checkpoint}.")
+        result = run_job(job, path.parent, _Teller())
+    except SurfsegError as error:
+        say({"error": str(error)})
+        return error.exit_code
+    except MemoryError:
+        say({"error": f"There is not enough memory to predict {job.image} in one piece."})
+        return 2
+    say({"result": result})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
