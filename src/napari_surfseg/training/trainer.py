@@ -449,6 +449,7 @@ class Trainer:
     def _save(self, name: str, *, with_training: bool) -> None:
         counters = self._counters
         scored = counters.best if not with_training else {}
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
         save_checkpoint(
             self._checkpoints / name,
             Checkpoint(
