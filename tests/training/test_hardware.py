@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from napari_surfseg.errors import ConfigError
+from napari_surfseg.training.hardware import (
+    ThreadTuner,
+    choose_device,
+    choose_precision,
+    choose_workers,
+)
+
+
+def _drive(tuner, seconds_of, total):
+    """Run steps that take ``seconds_of(threads)`` for ``total`` seconds; give the time spent."""
+    spent = dict.fromkeys((1, 2, 4), 0.0)
+    clock = 0.0
+    while clock < total:
+        seconds = seconds_of(tuner.num_threads, clock)
+        spent[tuner.num_threads] += seconds
+        clock += seconds
+        tuner.record(seconds)
+    return spent
+
+
+def test_the_quickest_number_is_kept():
+    tuner = ThreadTuner((1, 2))
+    spent = _drive(tuner, lambda n, _: {1: 1.0, 2: 0.6}[n], 200)
+    assert tuner.num_threads == 2
+    assert spent[1] < 0.1 * 200
+
+
+def test_a_hopeless_number_is_tried_once_and_then_rarely():
+    tuner = ThreadTuner((1, 2))
+    spent = _drive(tuner, lambda n, _: {1: 0.2, 2: 3.0}[n], 400)
+    assert tuner.num_threads == 1
+    assert spent[2] < 0.1 * 400
+
+
+def test_it_notices_when_the_other_core_becomes_free():
+    tuner = ThreadTuner((1, 2))
+    _drive(tuner, lambda n, t: 0.2 if n == 1 else (2.0 if t < 100 else 0.12), 600)
+    assert tuner.num_threads == 2
+
+
+def test_a_single_candidate_is_never_changed():
+    tuner = ThreadTuner((1,))
+    assert {tuner.record(0.5) for _ in range(200)} == {1}
+
+
+def test_device_and_precision():
+    assert choose_device("cpu").type == "cpu"
+    assert choose_precision("auto", torch.device("cpu")) == "float32"
+    assert choose_precision("bf16", torch.device("cpu")) == "bf16"
+    assert choose_workers("auto", torch.device("cpu")) == 1
+    assert choose_workers(3, torch.device("cpu")) == 3
+    with pytest.raises(ConfigError, match="auto, cpu or cuda"):
+        choose_device("tpu")
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(ConfigError, match="no CUDA GPU"):
+        choose_device("cuda")
