@@ -44,10 +44,12 @@ def open_any(source: str) -> Volume:
         return open_remote(source)
     location, key = split_source(source)
     path = Path(location).expanduser()
-    if is_inside_zarr(path):
+    group = _find_zarr(path)
+    if group is not None:
         from napari_surfseg.data.formats.zarr_format import open_zarr
 
-        return open_zarr(str(path), key, source=source)
+        inside = "" if group == path else path.relative_to(group).as_posix()
+        return open_zarr(str(group), "/".join(filter(None, (inside, key))), source=source)
     if not path.exists():
         raise DataError(f"There is no file or folder {location}.")
     if key:
@@ -80,11 +82,14 @@ def open_file(path: Path, *, source: str) -> Volume:
     raise DataError(f"{source} is of no known format; {KNOWN_FORMATS} can be opened.")
 
 
-def is_inside_zarr(path: Path) -> bool:
-    """Whether a path is a zarr array or group, or lies below one."""
-    if path.is_dir():
-        return any((path / name).is_file() for name in ZARR_FILES)
+def _find_zarr(path: Path) -> Path | None:
+    """Find the zarr array or group that a path is, or leads into without being there."""
+    if path.exists():
+        return path if path.is_dir() and _is_zarr(path) else None
     # scroll.zarr/7 with no level 7: the zarr reader knows what there is instead.
-    return not path.exists() and any(
-        (parent / name).is_file() for parent in path.parents for name in ZARR_FILES
-    )
+    parent = next((parent for parent in path.parents if parent.exists()), None)
+    return parent if parent is not None and _is_zarr(parent) else None
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ZARR_FILES)

@@ -27,6 +27,17 @@ class Level:
     scale: tuple[float, ...] | None
     units: str | None
 
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Size along the last three axes; None where it is not given, or given as ones of nothing.
+
+        Writers that know no voxel size must write a scale all the same, and write ones.
+        """
+        if self.scale is None or len(self.scale) < 3:
+            return None
+        last = self.scale[-3:]
+        return None if self.units is None and set(last) == {1.0} else last
+
 
 def read_levels(attributes: dict[str, Any]) -> list[Level]:
     """Levels named in a group's attributes, finest first; empty if it is no OME-Zarr.

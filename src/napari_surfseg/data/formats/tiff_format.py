@@ -9,16 +9,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import tifffile
 
-from napari_surfseg.data.formats.tiff_metadata import read_tiff_spacing
+from napari_surfseg.data.formats.tiff_metadata import is_chain_cut, read_tiff_spacing
 from napari_surfseg.data.volume import ArrayVolume, Index3, Volume, VoxelArray, require_volume_shape
 from napari_surfseg.errors import DataError, SurfsegError
 
@@ -43,25 +41,18 @@ def open_tiff(path: Path, *, source: str) -> Volume:
     DataError
         If the file is damaged or does not hold one Z, Y, X volume.
     """
-    tiff = None
     try:
-        tiff = tifffile.TiffFile(path)
-        return _open_series(tiff, path, source)
+        with tifffile.TiffFile(path) as tiff:
+            if is_chain_cut(path):
+                raise DataError(f"{source} is cut short: its list of slices ends in the middle.")
+            return _open_series(tiff, path, source)
     except SurfsegError:
-        _close(tiff)
         raise
     except Exception as error:
         # tifffile meets damaged files with many kinds of exceptions.
-        _close(tiff)
         raise DataError(
             f"{source} is not a readable TIFF file; it seems to be damaged or incomplete."
         ) from error
-
-
-def _close(tiff: Any) -> None:
-    if tiff is not None:
-        with contextlib.suppress(OSError):
-            tiff.close()
 
 
 def _open_series(tiff: Any, path: Path, source: str) -> Volume:
@@ -80,7 +71,6 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
     offset = series.dataoffset
     if offset is not None and keyframe.is_memmappable:
         dtype = np.dtype(tiff.byteorder + series.dtype.char)
-        tiff.close()
         if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
             raise DataError(f"{source} is cut short: it ends before the last slice.")
         array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
@@ -97,7 +87,7 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
             f"volume of shape {shape}; one page a slice is needed."
         )
     return _TiffVolume(
-        tiff, pages, shape, name=path.name, source=source, spacing=spacing, units=units
+        path, pages, shape, name=path.name, source=source, spacing=spacing, units=units
     )
 
 
@@ -112,10 +102,10 @@ class _TiffVolume(Volume):
     """A stack of pages of which only the strips or tiles under a box are decoded."""
 
     def __init__(
-        self, tiff: Any, pages: list[Any], shape: Index3, *, source: str, **about: Any
+        self, path: Path, pages: list[Any], shape: Index3, *, source: str, **about: Any
     ) -> None:
         keyframe = pages[0].keyframe
-        self._tiff = tiff
+        self._path = path
         self._keyframe = keyframe
         self._segment = (
             (int(keyframe.tilelength), int(keyframe.tilewidth))
@@ -126,7 +116,6 @@ class _TiffVolume(Volume):
         # Copied out of the pages: a page is a large object, and its tags are not needed any more.
         self._offsets = [tuple(page.dataoffsets) for page in pages]
         self._counts = [tuple(page.databytecounts) for page in pages]
-        self._lock = threading.Lock()
         super().__init__(
             source=source,
             shape=shape,
@@ -143,23 +132,22 @@ class _TiffVolume(Volume):
         high, wide = self._segment
         rows = range(start[1] // high, math.ceil(stop[1] / high))
         columns = range(start[2] // wide, math.ceil(stop[2] / wide))
-        for z in range(start[0], stop[0]):
-            for row in rows:
-                for column in columns:
-                    piece = self._decode(z, row * self._segments_across + column)
-                    if piece is None:
-                        continue  # a sparse file: nothing stored means zero
-                    _paste(piece, out[z - start[0]], (row * high, column * wide), start[1:])
+        with self._path.open("rb") as file:  # opened anew, so that threads share no position
+            for z in range(start[0], stop[0]):
+                for row in rows:
+                    for column in columns:
+                        piece = self._decode(file, z, row * self._segments_across + column)
+                        if piece is None:
+                            continue  # a sparse file: nothing stored means zero
+                        _paste(piece, out[z - start[0]], (row * high, column * wide), start[1:])
         return out
 
-    def _decode(self, z: int, index: int) -> VoxelArray | None:
+    def _decode(self, file: BinaryIO, z: int, index: int) -> VoxelArray | None:
         offset, count = self._offsets[z][index], self._counts[z][index]
         if count == 0:
             return None
-        handle = self._tiff.filehandle
-        with self._lock:
-            handle.seek(offset)
-            data = handle.read(count)
+        file.seek(offset)
+        data = file.read(count)
         if len(data) != count:
             raise DataError(f"{self.source} is cut short: it ends within slice {z}.")
         piece, _, shape = self._keyframe.decode(data, index, jpegtables=self._keyframe.jpegtables)

@@ -1,18 +1,22 @@
 """Voxel size of a TIFF stack, from whichever of three places holds it.
 
 ImageJ writes ``spacing`` (Z) and ``unit`` into the description and the pixel
-size into the resolution tags; OME writes XML; napari and tifffile write the
-resolution tags only. A resolution in inches or dots a centimetre without any
-slice distance describes a printed page, not a volume, and is not used.
+size into the resolution tags; OME writes XML; tifffile writes a JSON
+description, which may hold the same. A resolution in inches or centimetres
+without a slice distance describes a printed page, not a volume, and is not used.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import struct
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-__all__ = ["read_tiff_spacing"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["is_chain_cut", "read_tiff_spacing"]
 
 Spacing3 = tuple[float, float, float]
 
@@ -22,8 +26,37 @@ def read_tiff_spacing(tiff: Any) -> tuple[Spacing3 | None, str | None]:
     if tiff.is_ome:
         return _from_ome(tiff.ome_metadata or "")
     if tiff.is_imagej:
-        return _from_imagej(tiff)
+        return _from_imagej(tiff.imagej_metadata or {}, tiff.pages[0].tags)
+    if tiff.is_shaped:
+        return _from_shaped((tiff.shaped_metadata or ({},))[0], tiff.pages[0].tags)
     return None, None
+
+
+def is_chain_cut(path: Path) -> bool:
+    """Whether the chain of pages leads beyond the file's end.
+
+    tifffile passes over this and takes the pages before it for the whole.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order = "<" if file.read(2) == b"II" else ">"
+        is_big = struct.unpack(f"{order}H", file.read(2))[0] == 43
+        count, entry, place = ("Q", 20, "Q") if is_big else ("H", 12, "I")
+        file.seek(8 if is_big else 4)
+        seen: set[int] = set()
+        while True:
+            link = file.read(struct.calcsize(place))
+            if len(link) < struct.calcsize(place):
+                return True
+            offset = struct.unpack(order + place, link)[0]
+            if offset == 0 or offset in seen:
+                return False
+            seen.add(offset)
+            file.seek(offset)
+            head = file.read(struct.calcsize(count))
+            if offset >= size or len(head) < struct.calcsize(count):
+                return True
+            file.seek(struct.unpack(order + count, head)[0] * entry, 1)
 
 
 def _from_ome(xml: str) -> tuple[Spacing3 | None, str | None]:
@@ -49,10 +82,24 @@ def _from_ome(xml: str) -> tuple[Spacing3 | None, str | None]:
     return (z, y, x), _UNIT_NAMES.get(units[2], units[2])
 
 
-def _from_imagej(tiff: Any) -> tuple[Spacing3 | None, str | None]:
-    about = tiff.imagej_metadata or {}
+def _from_shaped(about: dict[str, Any], tags: Any) -> tuple[Spacing3 | None, str | None]:
+    """Tifffile's own description: all three sizes as ``spacing``, or as ImageJ has them."""
+    spacing = about.get("spacing")
+    if isinstance(spacing, list) and len(spacing) == 3:
+        sizes = [_positive(value) for value in spacing]
+        if None in sizes:
+            return None, None
+        unit = str(about.get("unit") or "")
+        z, y, x = (float(size or 0) for size in sizes)
+        return (z, y, x), _UNIT_NAMES.get(unit, unit or None)
+    resolution_unit = tags.get("ResolutionUnit")
+    if resolution_unit is not None and int(resolution_unit.value) != 1:
+        return None, None
+    return _from_imagej(about, tags)
+
+
+def _from_imagej(about: dict[str, Any], tags: Any) -> tuple[Spacing3 | None, str | None]:
     slice_distance = _positive(about.get("spacing"))
-    tags = tiff.pages[0].tags
     pixel = [_pixel_size(tags.get(name)) for name in ("YResolution", "XResolution")]
     if slice_distance is None or None in pixel:
         return None, None

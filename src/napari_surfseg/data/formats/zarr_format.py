@@ -73,14 +73,13 @@ def _build(array: Any, level: Level | None, source: str) -> Volume:
     if not isinstance(dtype, np.dtype):
         raise DataError(f"{source} holds values of type {dtype}; numbers or booleans are needed.")
     shape = require_volume_shape(array.shape, source)
-    known = level is not None and level.scale is not None
     return _ZarrVolume(
         array,
         source=source,
         shape=shape,
         dtype=dtype,
         chunks=tuple(array.chunks)[-3:],
-        spacing=level.scale[-3:] if level is not None and level.scale and known else None,
+        spacing=level.spacing if level is not None else None,
         units=level.units if level is not None else None,
     )
 
