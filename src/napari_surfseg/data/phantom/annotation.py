@@ -105,7 +105,7 @@ class Annotation:
         ]
         grid = np.array(list(itertools.product(*cells)))
         draws = [
-            hash_coordinates(grid.T, self._salt + 2 + i).astype(np.float64) / 2**32
+            hash_coordinates([*grid.T], self._salt + 2 + i).astype(np.float64) / 2**32
             for i in range(5)
         ]
         y, x = np.ogrid[start[1] : stop[1], start[2] : stop[2]]

@@ -33,11 +33,14 @@ __all__ = ["Geometry", "Sheets"]
 NODE_STEP = 4
 
 #: Greatest sum of the unevenness' derivatives, so that windings never cross.
-UNEVENNESS = 0.72
+UNEVENNESS = 0.9
+
+#: Shortest and longest such waves along a sheet, in voxels.
+UNEVEN_LENGTH = (66.0, 330.0)
 
 #: Root mean square gradient of the large dents and of the finer waves.
 WARP_GRADIENT = 0.24
-BUCKLE_GRADIENT = 0.42
+BUCKLE_GRADIENT = 0.6
 
 TURN = 2 * math.pi
 
@@ -86,6 +89,23 @@ class _Waves:
         return total
 
 
+@dataclass(frozen=True)
+class _SpiralWave:
+    """One part of the unevenness: a wave in radius, angle and Z.
+
+    ``gain`` bounds its share of the radial derivative; it lives from
+    ``reach[0]`` to twice ``reach[1]`` voxels from the axis, where ``order``
+    waves around make each a few sheets to many long.
+    """
+
+    gain: float
+    frequency: float
+    order: float
+    along: float
+    phase: float
+    reach: tuple[float, float]
+
+
 class Geometry:
     """The roll's shape; see the module's picture.
 
@@ -109,7 +129,7 @@ class Geometry:
         # A stream of its own: other parts of the phantom must not shift these numbers.
         rng = np.random.default_rng([settings.seed, 1])
         self._chirality = 1.0 if rng.random() < 0.5 else -1.0
-        self._flattening = rng.uniform(1.12, 1.3)
+        self._flattening = rng.uniform(1.15, 1.45)
         self._tilt = rng.uniform(0, math.pi), rng.uniform(-1, 1) / 700
         self._wander = _draw_wander(rng, radius)
         self._warp = [_draw_warp(rng, radius) for _ in "yx"]
@@ -118,8 +138,8 @@ class Geometry:
         self._roughness = _draw_waves(rng, _octaves(13, 26, 5), 26, 0.13)
         self._unevenness = _draw_unevenness(rng, radius, self._pitch)
         self.mask_radius = radius / self._pitch
-        self.first_turn = 1.0 + 0.5 * rng.random()
-        self.last_turn = self.mask_radius - 1.0
+        self.first_turn = 0.5 + 0.4 * rng.random()
+        self.last_turn = self.mask_radius - 0.6
 
     def compute_axis(self, z: Integers) -> tuple[Floats, Floats]:
         """Y and X of the roll's axis at given Z, before the finer warps."""
@@ -157,7 +177,7 @@ class Geometry:
         return Sheets(radius, winding, depth, pitch, angle)
 
     def _evaluate_nodes(self, z: Integers, y: Integers, x: Integers) -> list[Floats]:
-        """``A``, warped coordinates and pitch at nodes, which are ``NODE_STEP`` apart."""
+        """Compute ``A``, warped coordinates and pitch at nodes ``NODE_STEP`` apart."""
         # One node more on every side, for the gradient.
         z, y, x = (_widen(axis) for axis in (z, y, x))
         a, b = self._warp_points(z, y, x)
@@ -184,28 +204,45 @@ class Geometry:
         dy = y - axis_y + self._warp[0].evaluate(z, y, x)
         dx = x - axis_x + self._warp[1].evaluate(z, y, x)
         r = np.sqrt(dy * dy + dx * dx) + 1e-9
+        ny, nx = dy / r, dx / r
         # Folds of the sheets: in and out along the radius, in some places only.
         where = np.clip(self._buckled.evaluate(z, y, x) * 0.9, 0, 1)
-        fold = self._buckle.evaluate(z, y, x) * where * np.minimum(1, r / (2 * self._pitch)) ** 2
-        dy, dx = dy + fold * dy / r, dx + fold * dx / r
+        fold = self._evaluate_folds(z, y, x, ny, nx) * where
+        fold *= np.minimum(1, r / (2 * self._pitch)) ** 2
+        dy, dx = dy + fold * ny, dx + fold * nx
         tilt = self._tilt[0] + self._tilt[1] * z
         squeeze = math.sqrt(self._flattening)
         a = (np.cos(tilt) * dx + np.sin(tilt) * dy) / squeeze
         b = (np.cos(tilt) * dy - np.sin(tilt) * dx) * squeeze
         return a, self._chirality * b
 
+    def _evaluate_folds(
+        self, z: Integers, y: Integers, x: Integers, ny: Floats, nx: Floats
+    ) -> Floats:
+        """Displacement along the radius by waves that run around the roll."""
+        total = np.zeros_like(ny)
+        waves = self._buckle
+        for amplitude, (kz, ky, kx), phase in zip(
+            waves.amplitude, waves.vector, waves.phase, strict=True
+        ):
+            # Only the part across the radius: folded sheets stay parallel instead of crossing.
+            across = (ky * nx - kx * ny) ** 2 / (ky * ky + kx * kx)
+            # Creased rather than round: brittle sheets break where they bend.
+            crease = np.arcsin(0.9 * np.sin(kz * z + ky * y + kx * x + phase))
+            total += amplitude * across * crease
+        return total
+
     def _compute_unevenness(self, r: Floats, theta: Floats, z: Integers) -> Floats:
         """Windings by which the sheets lie further out or in than evenly spaced ones would."""
         total = np.zeros_like(r)
-        for frequency, m, kz, phase, reach, gain in self._unevenness:
-            # Around the axis each wave lives where it is a few to many gaps long.
-            where = _window(r, reach)
-            total += (
-                gain
-                / frequency
-                * where
-                * np.sin(frequency * r / self._pitch + m * theta + kz * z + phase)
-            )
+        low, high = float(r.min()), float(r.max())
+        for wave in self._unevenness:
+            # Skipping what is zero throughout changes no bit and keeps huge rolls affordable.
+            if high <= wave.reach[0] or low >= 2 * wave.reach[1]:
+                continue
+            swing = wave.frequency * r / self._pitch
+            swing += wave.order * theta + wave.along * z + wave.phase
+            total += wave.gain / wave.frequency * _window(r, wave.reach) * np.sin(swing)
         return total
 
 
@@ -216,16 +253,20 @@ def _widen(axis: Integers) -> Integers:
 
 
 def _window(r: Floats, reach: tuple[float, float]) -> Floats:
+    """Rise from 0 to 1 over the octave above ``low``, fall back over the one above ``high``."""
     low, high = reach
-    rise = np.clip(r / low, 0, 1)
+    rise = np.clip(r / low - 1, 0, 1) if low else np.ones_like(r)
     fall = np.clip(2 - r / high, 0, 1)
     return np.asarray(rise * rise * (3 - 2 * rise) * fall * fall * (3 - 2 * fall))
 
 
+def _count(shortest: float, longest: float, per_octave: int) -> int:
+    return max(1, round(per_octave * math.log2(longest / shortest)))
+
+
 def _octaves(shortest: float, longest: float, per_octave: int) -> Floats:
     """Wavelengths spread evenly over the octaves."""
-    count = max(1, round(per_octave * math.log2(longest / shortest)))
-    return np.geomspace(shortest, longest, count)
+    return np.geomspace(shortest, longest, _count(shortest, longest, per_octave))
 
 
 def _draw_waves(
@@ -264,30 +305,24 @@ def _draw_wander(rng: np.random.Generator, radius: float) -> list[list[tuple[flo
     ]
 
 
-def _draw_unevenness(
-    rng: np.random.Generator, radius: float, pitch: float
-) -> list[tuple[float, float, float, float, tuple[float, float], float]]:
-    """Waves in (radius, angle, z): frequency a winding, m, kz, phase, reach and gain."""
-    waves = []
-    # Long around the roll: 90 to 400 voxels, at each radius by other angular orders.
-    orders = range(max(4, round(TURN * radius / 90)) + 1)
-    per_order = 2
-    overlap = 0.0
-    drawn = []
-    for m in orders:
-        reach = (max(1.0, 400 * m / TURN / 3), max(2 * pitch, 90 * m * 4 / TURN))
-        if m == 0:
-            reach = (1.0, 10 * radius)
-        weight = 1.0 if m < 4 else min(1.0, 3 / m)
-        drawn.append((m, reach, weight))
-    for r in np.linspace(pitch, radius, 50):
-        total = sum(weight * float(_window(np.array([r]), reach)[0]) for _, reach, weight in drawn)
-        overlap = max(overlap, per_order * total)
-    for m, reach, weight in drawn:
-        for _ in range(per_order):
-            frequency = TURN * rng.uniform(0.1, 0.55)
-            order = m * (1 if rng.random() < 0.5 else -1)
-            kz = rng.normal(0, TURN / 300)
-            gain = UNEVENNESS * weight / overlap * 1.9
-            waves.append((frequency, order, kz, rng.uniform(0, TURN), reach, gain))
-    return waves
+def _draw_unevenness(rng: np.random.Generator, radius: float, pitch: float) -> list[_SpiralWave]:
+    """Draw waves in radius, angle and Z that together never make windings cross."""
+    greatest = max(4.0, TURN * radius / UNEVEN_LENGTH[0])
+    orders = sorted({0, 1, 2, *np.rint(np.geomspace(2, greatest, _count(2, greatest, 4))).tolist()})
+    reaches = [
+        (m * UNEVEN_LENGTH[0] / TURN, max(2 * pitch, m * UNEVEN_LENGTH[1] / TURN)) for m in orders
+    ]
+    reaches[0] = (0.0, 10 * radius)
+    radii = np.linspace(pitch, max(radius, 2 * pitch), 200)
+    overlap = float(np.sum([_window(radii, reach) for reach in reaches], axis=0).max())
+    return [
+        _SpiralWave(
+            gain=UNEVENNESS / overlap,
+            frequency=TURN * rng.uniform(0.1, 0.55),
+            order=m if rng.random() < 0.5 else -m,
+            along=rng.normal(0, TURN / 300),
+            phase=rng.uniform(0, TURN),
+            reach=reach,
+        )
+        for m, reach in zip(orders, reaches, strict=True)
+    ]

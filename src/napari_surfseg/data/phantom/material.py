@@ -36,8 +36,8 @@ FIBRE_ACROSS, FIBRE_ALONG, FIBRE_DEPTH = 3.6, 46.0, 3.0
 
 #: Parts of the contrast: the fibres' amplitude, the layers' difference, and the
 #: dust and shreds in the gaps.
-FIBRE_SHARE = 0.85
-LAYER_SHARE = 0.16
+FIBRE_SHARE = 1.0
+LAYER_SHARE = 0.13
 DEBRIS_SHARE = 0.22
 
 #: Grains of sand and metal: one cell of this edge holds at most one.
@@ -67,8 +67,10 @@ class Material:
         """Thickness a free sheet has at each voxel of a box; pressed sheets are thinner."""
         least, greatest = self._settings.sheet_thickness
         noise = compute_spline_noise((44, 24, 24), start, stop, self._salt + 1)
-        mean, half = (least + greatest) / 2, (greatest - least) / 2
-        return np.asarray(mean + half * np.clip(noise * 0.42 - 0.12, -1, 1), dtype=np.float32)
+        mean = self._settings.mean_thickness
+        return np.asarray(
+            np.clip(mean + 0.27 * (greatest - least) * noise, least, greatest), dtype=np.float32
+        )
 
     def compute_density(self, sheets: Sheets, start: Index3, stop: Index3) -> F32:
         """Grey of every voxel of a box, 0 being a clean gap.
@@ -103,7 +105,7 @@ class Material:
         inner *= present
         outer *= present
         debris = compute_spline_noise((7, 5, 5), start, stop, self._salt + 4)
-        density = np.clip(debris - 0.4, 0, 2) * np.float32(DEBRIS_SHARE * contrast)
+        density: F32 = np.clip(debris - 0.4, 0, 2) * np.float32(DEBRIS_SHARE * contrast)
         density *= 1 - inner - outer
         fibres = self._compute_fibres(
             sheets, depth < outer_start, inner + outer > 0.02, start, stop
@@ -116,14 +118,14 @@ class Material:
     def _compute_split(self, start: Index3, stop: Index3) -> F32:
         """Width of the crack between the two layers, mostly 0."""
         noise = compute_spline_noise((26, 18, 18), start, stop, self._salt + 2)
-        return np.clip((noise - 1.15) * 4.5, 0, 4)
+        return np.asarray(np.clip((noise - 1.15) * 4.5, 0, 4), dtype=np.float32)
 
     def _compute_presence(self, sheets: Sheets, start: Index3, stop: Index3) -> F32:
         """1 between the sheet's two ragged ends, 0 beyond them."""
         ragged = compute_spline_noise((10, 8, 8), start, stop, self._salt + 3)
         turns = sheets.turns + ragged * np.float32(0.012)
         inside = (turns > self._geometry.first_turn) & (turns < self._geometry.last_turn)
-        return inside.astype(np.float32)
+        return np.asarray(inside, dtype=np.float32)
 
     def _compute_fibres(
         self, sheets: Sheets, is_inner: np.ndarray, wanted: np.ndarray, start: Index3, stop: Index3
@@ -164,12 +166,12 @@ class Material:
         ]
         grid = np.array(list(itertools.product(*cells)))
         draws = [
-            hash_coordinates(grid.T, self._salt + 16 + i).astype(np.float64) / 2**32
+            hash_coordinates([*grid.T], self._salt + 16 + i).astype(np.float64) / 2**32
             for i in range(8)
         ]
         for i in np.flatnonzero(draws[0] < GRAIN_PROBABILITY):
             centre = [(grid[i, k] + draws[1 + k][i]) * GRAIN_CELL for k in range(3)]
-            size = 0.7 + 1.6 * draws[4][i] ** 3
+            size = 0.8 + 1.9 * draws[4][i] ** 3
             radii = [size * (0.7 + 0.6 * draws[5 + k][i]) for k in range(3)]
             low = [max(a, math.floor(c - GRAIN_REACH)) for a, c in zip(start, centre, strict=True)]
             high = [
@@ -189,4 +191,4 @@ class Material:
 
 def _cover(distance: F32) -> F32:
     """Share of a voxel that lies on the positive side of a boundary."""
-    return np.clip(distance + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip(distance + np.float32(0.5), 0, 1), dtype=np.float32)

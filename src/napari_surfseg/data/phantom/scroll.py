@@ -18,10 +18,14 @@ from napari_surfseg.data.phantom.rings import Rings
 if TYPE_CHECKING:
     from napari_surfseg.data.phantom.settings import Index3, PhantomSettings
 
-__all__ = ["PhantomBox", "ScrollPhantom"]
+__all__ = ["PhantomBox", "ScrollPhantom", "cut_box"]
 
 #: Boxes are made in tiles of this size, so that the work's arrays stay in the cache.
 TILE = (32, 96, 96)
+
+#: Part of the noise's deviation that is blurred like the object is; the rest is from voxel to
+#: voxel.
+CORRELATED = 0.8
 
 #: Grey of a clean gap.
 GAP_GREY = 78.0
@@ -67,7 +71,7 @@ class ScrollPhantom:
         self._kernel = _gaussian_kernel(settings.blur)
         # What blurring leaves of white noise's deviation, three axes, uniform in [-1, 1).
         kept = float((self._kernel**2).sum()) ** 1.5
-        self._white_gain = np.float32(settings.noise * 0.9 / (kept * 3**-0.5))
+        self._white_gain = np.float32(settings.noise * CORRELATED / (kept * 3**-0.5))
         self._salt = settings.seed * 64
 
     def compute_box(self, start: Index3, stop: Index3) -> PhantomBox:
@@ -89,12 +93,9 @@ class ScrollPhantom:
         box = PhantomBox(
             np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.int16)
         )
-        for corner in itertools.product(
-            *(range(a, b, edge) for a, b, edge in zip(start, stop, TILE, strict=True))
-        ):
-            end = tuple(min(c + e, b) for c, e, b in zip(corner, TILE, stop, strict=True))
-            place = tuple(slice(c - a, e - a) for c, e, a in zip(corner, end, start, strict=True))
-            tile = self._compute_tile(corner, (end[0], end[1], end[2]))
+        for low, high in cut_box(start, stop, TILE):
+            place = tuple(slice(b - a, c - a) for a, b, c in zip(start, low, high, strict=True))
+            tile = self._compute_tile(low, high)
             box.image[place], box.labels[place] = tile.image, tile.labels
             box.winding[place] = tile.winding
         return box
@@ -127,9 +128,23 @@ class ScrollPhantom:
         fine = compute_white_noise(start, stop, self._salt + 11)
         grey = grey * (1 + np.float32(0.09) * gain)
         grey += np.float32(GAP_GREY) + np.float32(0.22) * noise * offset
-        grey += np.float32(0.43 * 3**0.5) * noise * fine
+        grey += np.float32((1 - CORRELATED**2) ** 0.5 * 3**0.5) * noise * fine
         grey += self._rings.compute(start, stop)
         return grey
+
+
+def cut_box(start: Index3, stop: Index3, edge: Index3) -> list[tuple[Index3, Index3]]:
+    """Cut a box into smaller ones of at most ``edge`` voxels; corners, half open."""
+    corners = itertools.product(
+        *(range(a, b, step) for a, b, step in zip(start, stop, edge, strict=True))
+    )
+    return [
+        (
+            (z, y, x),
+            (min(z + edge[0], stop[0]), min(y + edge[1], stop[1]), min(x + edge[2], stop[2])),
+        )
+        for z, y, x in corners
+    ]
 
 
 def _gaussian_kernel(sigma: float) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -21,7 +21,7 @@ MIN_RADIUS = 80.0
 
 #: Share of the shorter side of the volume that a roll's mean radius takes, so
 #: that dents and bulges stay inside.
-RADIUS_SHARE = 0.43
+RADIUS_SHARE = 0.45
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class PhantomSettings:
     spacing: tuple[float, float, float] = (7.91, 7.91, 7.91)
     radius: float | None = None
     sheet_thickness: tuple[float, float] = (6.0, 14.0)
-    gap: float = 6.0
+    gap: float = 5.0
     contrast: float = 34.0
-    noise: float = 24.0
+    noise: float = 16.0
     blur: float = 0.9
     annotated: Literal["dense", "strokes"] = "dense"
     unannotated: float = 0.08
@@ -119,9 +119,15 @@ class PhantomSettings:
         )
 
     @property
+    def mean_thickness(self) -> float:
+        """Mean thickness of a free sheet, in voxels: most are nearer the least."""
+        least, greatest = self.sheet_thickness
+        return least + 0.36 * (greatest - least)
+
+    @property
     def mean_pitch(self) -> float:
         """Mean distance from one winding to the next, in voxels."""
-        return sum(self.sheet_thickness) / 2 + self.gap
+        return self.mean_thickness + self.gap
 
     @property
     def roll_radius(self) -> float:

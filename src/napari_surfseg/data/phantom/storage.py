@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.data.phantom.scroll import ScrollPhantom
+from napari_surfseg.data.phantom.scroll import ScrollPhantom, cut_box
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.files import explain_write_error, written_aside
 
@@ -76,13 +76,31 @@ def write_phantom(
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; the phantom needs a folder.")
+    paths = PhantomPaths(
+        folder, folder / "image.zarr", folder / "labels.zarr", folder / "winding.zarr"
+    )
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explain_write_error(folder, error) from error
-    paths = PhantomPaths(
-        folder, folder / "image.zarr", folder / "labels.zarr", folder / "winding.zarr"
-    )
+    try:
+        _write_volumes(paths, settings, chunk, progress, should_stop)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+    return paths
+
+
+def _write_volumes(
+    paths: PhantomPaths,
+    settings: PhantomSettings,
+    chunk: Index3,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> None:
     with (
         written_aside(paths.image) as image_path,
         written_aside(paths.labels) as labels_path,
@@ -92,26 +110,17 @@ def write_phantom(
         labels = _create_volume(labels_path, "labels", np.uint8, settings, chunk)
         winding = _create_volume(winding_path, "winding", np.int16, settings, chunk)
         phantom = ScrollPhantom(settings)
-        corners = list(
-            itertools.product(
-                *(range(0, size, edge) for size, edge in zip(settings.shape, chunk, strict=True))
-            )
-        )
-        for done, start in enumerate(corners):
+        boxes = cut_box((0, 0, 0), settings.shape, chunk)
+        for done, (start, stop) in enumerate(boxes):
             if should_stop is not None and should_stop():
-                raise CancelledError(f"Making the phantom {folder} was stopped.")
+                raise CancelledError(f"Making the phantom {paths.folder} was stopped.")
             if progress is not None:
-                progress(done, len(corners))
-            stop = tuple(
-                min(a + edge, size)
-                for a, edge, size in zip(start, chunk, settings.shape, strict=True)
-            )
-            box = phantom.compute_box(start, (stop[0], stop[1], stop[2]))
+                progress(done, len(boxes))
+            box = phantom.compute_box(start, stop)
             place = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
             image[place], labels[place], winding[place] = box.image, box.labels, box.winding
         if progress is not None:
-            progress(len(corners), len(corners))
-    return paths
+            progress(len(boxes), len(boxes))
 
 
 def _create_volume(
