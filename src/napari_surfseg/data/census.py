@@ -20,12 +20,13 @@ import numpy as np
 
 from napari_surfseg.data.kernels import count_classes
 from napari_surfseg.data.labels import UNKNOWN, build_label_table, classify_labels
+from napari_surfseg.data.targets import is_void
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Labels
     from napari_surfseg.data.volume import Box, Index3, Volume, VoxelArray
 
-__all__ = ["BLOCK", "LabelCensus", "is_void", "restrict_census", "take_census", "tile_box"]
+__all__ = ["BLOCK", "LabelCensus", "restrict_census", "take_census", "tile_box"]
 
 #: Edge of a counted block: small enough to be read when a voxel is drawn from it.
 BLOCK = 64
@@ -255,7 +256,7 @@ class _Counter:
         nonfinite, where, num_void = 0, None, 0
         if self._image is not None:
             grey = self._image.read(start, stop)
-            void = is_void(grey, self._void_value)
+            void = None if self._void_value is None else is_void(grey, self._void_value)
             if grey.dtype.kind == "f":
                 bad = ~np.isfinite(grey)
                 if void is not None:
@@ -305,15 +306,6 @@ class _Counter:
             nonfinite_voxel=self._nonfinite_voxel,
             num_void=self._num_void,
         )
-
-
-def is_void(image: VoxelArray, void_value: float | None) -> VoxelArray | None:
-    """Where an image holds its void value, which may be NaN; None where there is no such value."""
-    if void_value is None:
-        return None
-    if math.isnan(void_value):
-        return np.isnan(image) if image.dtype.kind == "f" else np.zeros(image.shape, bool)
-    return np.asarray(image == void_value)
 
 
 def tile_box(box: Box, chunks: Index3, max_voxels: int) -> list[Box]:

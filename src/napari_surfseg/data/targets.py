@@ -6,6 +6,7 @@ chunk costs one byte a voxel and is ready to be cut into patches.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Labels
     from napari_surfseg.data.intensity import Intensity
 
-__all__ = ["TargetVolume", "UInt8Volume"]
+__all__ = ["TargetVolume", "UInt8Volume", "is_void"]
 
 
 class UInt8Volume(Volume):
@@ -80,5 +81,12 @@ class TargetVolume(Volume):
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         targets = map_labels(self._labels.read(start, stop), self._mapping, source=self.source)
         if self._image is not None and self._void_value is not None:
-            targets[self._image.read(start, stop) == self._void_value] = IGNORE
+            targets[is_void(self._image.read(start, stop), self._void_value)] = IGNORE
         return targets
+
+
+def is_void(image: VoxelArray, void_value: float) -> VoxelArray:
+    """Where an image holds its void value, which may be NaN."""
+    if math.isnan(void_value):
+        return np.isnan(image) if image.dtype.kind == "f" else np.zeros(image.shape, bool)
+    return np.asarray(image == void_value)
