@@ -1,0 +1,124 @@
+"""Mesh files: binary PLY, OBJ and binary STL, written aside and renamed.
+
+Files hold X, Y, Z, as every program that reads them expects.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from napari_surfseg.errors import OutputError
+from napari_surfseg.files import written_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_surfseg.surfaces.mesh import Mesh
+
+__all__ = ["MESH_SUFFIXES", "write_mesh"]
+
+MESH_SUFFIXES = (".ply", ".obj", ".stl")
+
+#: Rows converted at once: bounds the memory a large mesh takes beside itself.
+ROWS = 200_000
+
+
+def write_mesh(path: str | Path, mesh: Mesh, *, overwrite: bool = True) -> Path:
+    """Write a mesh as PLY (binary), OBJ or STL (binary), by the path's suffix.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to; its folder must exist.
+    mesh : Mesh
+        ZYX; the file gets XYZ. PLY and OBJ hold the vertices' normals, STL
+        those of its triangles.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    OutputError
+        If the suffix is unknown, the folder is missing, the file exists and is
+        kept, or the disk is full.
+    """
+    path = Path(path)
+    writers = {".ply": _write_ply, ".obj": _write_obj, ".stl": _write_stl}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise OutputError(
+            f"The mesh {path} ends in {path.suffix or 'nothing'!r}; it must end in "
+            f"{', '.join(MESH_SUFFIXES[:-1])} or {MESH_SUFFIXES[-1]}."
+        )
+    if not path.resolve().parent.is_dir():
+        raise OutputError(
+            f"The folder {path.resolve().parent} of the mesh {path.name} does not exist."
+        )
+    with written_aside(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
+        writer(file, mesh)
+    return path
+
+
+def _rows(count: int) -> Iterator[slice]:
+    for start in range(0, count, ROWS):
+        yield slice(start, min(start + ROWS, count))
+
+
+def _write_ply(file: BinaryIO, mesh: Mesh) -> None:
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        "comment napari-surfseg",
+        f"element vertex {len(mesh.vertices)}",
+        *(f"property float {name}" for name in ("x", "y", "z", "nx", "ny", "nz")),
+        f"element face {len(mesh.faces)}",
+        "property list uchar int vertex_indices",
+        "end_header\n",
+    ]
+    file.write("\n".join(header).encode("ascii"))
+    for rows in _rows(len(mesh.vertices)):
+        both = np.hstack([mesh.vertices[rows, ::-1], mesh.normals[rows, ::-1]])
+        file.write(both.astype("<f4").tobytes())
+    record = np.dtype([("count", "u1"), ("vertices", "<i4", 3)])
+    for rows in _rows(len(mesh.faces)):
+        faces = np.empty(rows.stop - rows.start, record)
+        faces["count"] = 3
+        faces["vertices"] = mesh.faces[rows]
+        file.write(faces.tobytes())
+
+
+def _write_obj(file: BinaryIO, mesh: Mesh) -> None:
+    places, normals = mesh.vertices[:, ::-1], mesh.normals[:, ::-1]
+    corners = np.repeat(mesh.faces + 1, 2, axis=1)  # each a vertex and its normal
+    file.write(b"# napari-surfseg\n")
+    for pattern, values in (
+        ("v %.7g %.7g %.7g", places),
+        ("vn %.4f %.4f %.4f", normals),
+        ("f %d//%d %d//%d %d//%d", corners),
+    ):
+        file.writelines(_lines(pattern, values[rows]) for rows in _rows(len(values)))
+
+
+def _lines(pattern: str, values: NDArray[np.generic]) -> bytes:
+    # One long pattern for all rows: ten times as fast as numpy's savetxt.
+    pattern += "\n"
+    return (pattern * len(values) % tuple(values.ravel().tolist())).encode("ascii")
+
+
+def _write_stl(file: BinaryIO, mesh: Mesh) -> None:
+    file.write(b"napari-surfseg".ljust(80))
+    file.write(np.uint32(len(mesh.faces)).astype("<u4").tobytes())
+    record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("colour", "<u2")])
+    for rows in _rows(len(mesh.faces)):
+        corners = mesh.vertices[:, ::-1][mesh.faces[rows]]
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        length = np.linalg.norm(across, axis=1, keepdims=True)
+        triangles = np.zeros(rows.stop - rows.start, record)
+        triangles["normal"] = across / np.where(length > 0, length, 1)
+        triangles["corners"] = corners
+        file.write(triangles.tobytes())

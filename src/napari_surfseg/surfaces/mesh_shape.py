@@ -1,0 +1,171 @@
+"""Change a mesh's shape: smooth it, thin it out, turn its triangles the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from napari_surfseg.surfaces.mesh import Mesh, drop_unused, make_mesh
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["keep_large_pieces", "orient_faces", "smooth_mesh", "thin_out_mesh"]
+
+
+def smooth_mesh(
+    mesh: Mesh, iterations: int = 10, *, inward: float = 0.5, outward: float = 0.53
+) -> Mesh:
+    """Smooth a mesh without shrinking it (Taubin 1995).
+
+    Each iteration moves the vertices towards the mean of their neighbours and
+    then a little further back. The rim of an open mesh stays where it is.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        What to smooth.
+    iterations : int
+        0 changes nothing; 10 removes the steps of a mask.
+    inward, outward : float
+        Shares of the way there and back.
+    """
+    if iterations < 1:
+        return mesh
+    count = len(mesh.vertices)
+    edges, _, uses = _edges(mesh.faces)
+    a, b = edges.T
+    ones = np.ones(len(edges))
+    half = sparse.csr_array((ones, (a, b)), shape=(count, count))
+    neighbours = half + half.T
+    degree = np.maximum(neighbours.sum(axis=1), 1)[:, None]
+    free = np.ones((count, 1))
+    free[edges[uses == 1]] = 0
+    vertices = mesh.vertices.astype(np.float64)
+    for _ in range(iterations):
+        for share in (inward, -outward):
+            vertices += share * free * ((neighbours @ vertices) / degree - vertices)
+    return mesh.with_vertices(vertices)
+
+
+def thin_out_mesh(mesh: Mesh, cell: float) -> Mesh:
+    """Merge the vertices in each cell of a grid into one (vertex clustering).
+
+    Vertices whose normals point into different octants stay apart, so that the
+    two sides of a sheet thinner than the cell are not welded together.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        What to thin out.
+    cell : float
+        Edge of the grid's cells, in the mesh's units: roughly the length of the
+        edges afterwards.
+    """
+    if cell <= 0:
+        return mesh
+    place = np.floor((mesh.vertices - mesh.vertices.min(axis=0)) / cell).astype(np.int64)
+    size = place.max(axis=0) + 1
+    octant = (mesh.normals > 0) @ np.array([4, 2, 1])
+    key = ((place[:, 0] * size[1] + place[:, 1]) * size[2] + place[:, 2]) * 8 + octant
+    _, target = np.unique(key, return_inverse=True)
+    number = np.bincount(target)
+    merged = np.stack(
+        [np.bincount(target, mesh.vertices[:, axis]) / number for axis in range(3)], axis=1
+    )
+    vertices, faces = drop_unused(merged, target[mesh.faces])
+    return make_mesh(*drop_unused(vertices, _cancel_folds(faces)))
+
+
+def _cancel_folds(faces: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave one of equal triangles and none of two that lie back to back."""
+    a, b, c = faces.T
+    # Whether the corners in rising order run the other way round.
+    odd = (a < b).astype(np.int8) + (b < c) + (c < a) == 1
+    rising, first, inverse = np.unique(
+        np.sort(faces, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    surplus = np.bincount(inverse.ravel(), np.where(odd, -1, 1), minlength=len(rising))
+    kept = np.where(surplus[:, None] < 0, rising[:, ::-1], rising)[surplus != 0]
+    # In the order in which they came, which keeps neighbours near each other in the file.
+    ordered: NDArray[np.int64] = kept[np.argsort(first[surplus != 0])]
+    return ordered
+
+
+def orient_faces(mesh: Mesh) -> Mesh:
+    """Turn the triangles of each connected piece the same way, outwards on the whole.
+
+    Pieces that cannot be turned consistently (a Möbius strip) keep their
+    triangles as they are. Outwards is away from the middle of the mesh.
+    """
+    count = len(mesh.faces)
+    pairs, same = _neighbour_faces(mesh.faces)
+    # Node f is triangle f as it is, node f + count turned over; orientations that
+    # agree are linked, so each piece falls into two halves that mirror each other.
+    a, b = pairs.T
+    flipped = np.where(same, count, 0)
+    graph = sparse.coo_array(
+        (
+            np.ones(2 * len(pairs), np.int8),
+            (
+                np.concatenate([a, a + count]),
+                np.concatenate([b + flipped, b + count - flipped]),
+            ),
+        ),
+        shape=(2 * count, 2 * count),
+    )
+    _, half = csgraph.connected_components(graph, directed=False)
+    turned = half[:count] > half[count:]
+    faces = np.where(turned[:, None], mesh.faces[:, ::-1], mesh.faces)
+    corners = mesh.vertices[:, ::-1].astype(np.float64)[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    middle = (corners.min(axis=(0, 1)) + corners.max(axis=(0, 1))) / 2
+    outwards = ((corners.mean(axis=1) - middle) * across).sum(axis=1)
+    piece = np.minimum(half[:count], half[count:])
+    inward = np.bincount(piece, outwards)[piece] < 0
+    faces = np.where(inward[:, None], faces[:, ::-1], faces)
+    return make_mesh(mesh.vertices, faces)
+
+
+def keep_large_pieces(mesh: Mesh, min_area: float) -> Mesh:
+    """Drop connected pieces whose area is below a bound, in the mesh's units squared."""
+    if min_area <= 0 or not len(mesh.faces):
+        return mesh
+    count = len(mesh.vertices)
+    a, b, c = mesh.faces.T
+    graph = sparse.coo_array(
+        (np.ones(2 * len(a), np.int8), (np.concatenate([a, b]), np.concatenate([b, c]))),
+        shape=(count, count),
+    )
+    _, piece = csgraph.connected_components(graph, directed=False)
+    corners = mesh.vertices.astype(np.float64)[mesh.faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.bincount(piece[a], np.linalg.norm(across, axis=1) / 2, minlength=piece.max() + 1)
+    vertices, faces = drop_unused(
+        mesh.vertices, mesh.faces[area[piece[a]] >= min_area].astype(np.int64)
+    )
+    return make_mesh(vertices, faces)
+
+
+def _edges(
+    faces: NDArray[Any],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Undirected edges, the edge of every side of every triangle, and sides an edge has."""
+    sides = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).astype(np.int64)
+    low, high = sides.min(axis=1), sides.max(axis=1)
+    size = int(high.max(initial=0)) + 1
+    keys, inverse, uses = np.unique(low * size + high, return_inverse=True, return_counts=True)
+    return np.stack([keys // size, keys % size], axis=1), inverse, uses
+
+
+def _neighbour_faces(faces: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Pairs of triangles that share an edge alone, and whether both run along it the same way."""
+    _, edge, uses = _edges(faces)
+    forward = (faces[:, [0, 1, 2]] < faces[:, [1, 2, 0]]).ravel()
+    order = np.argsort(edge, kind="stable")
+    order = order[uses[edge[order]] == 2].reshape(-1, 2)
+    same = forward[order[:, 0]] == forward[order[:, 1]]
+    return order // 3, same
