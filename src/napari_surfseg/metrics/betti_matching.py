@@ -31,12 +31,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.metrics.compiling import compiled
-from napari_surfseg.metrics.loops import find_loops
+from napari_surfseg.metrics.loops import find_loops, padded_strides
 from napari_surfseg.metrics.run_lengths import (
     Components,
     count_enclosed,
     enclosed_labels,
     label_components,
+    paint_labels,
 )
 from napari_surfseg.metrics.topology import BettiNumbers, euler_characteristic
 from napari_surfseg.metrics.tunnels import build_dual_forest, find_filling_squares
@@ -53,96 +54,62 @@ WEIGHTS = (0.34, 0.33, 0.33)
 
 
 @compiled
-def _paint_members(
-    row_start: NDArray[np.int64],
-    start: NDArray[np.int32],
-    stop: NDArray[np.int32],
-    label: NDArray[np.int32],
-    num: int,
-    width: int,
-    pred: NDArray[np.uint8],
-    target: NDArray[np.uint8],
-) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Start a union-find over voxels: one set a component, flagged by the masks in it."""
-    size = pred.size
-    parent = np.arange(size).astype(np.int32)
-    flags = np.zeros(size, np.uint8)
-    root = np.full(num, -1, np.int32)
-    for r in range(row_start.size - 1):
-        for i in range(row_start[r], row_start[r + 1]):
-            c = label[i]
-            base = r * width
-            if root[c] < 0:
-                root[c] = base + start[i]
-            found = 0
-            for v in range(base + start[i], base + stop[i]):
-                parent[v] = root[c]
-                found |= pred[v] | (target[v] << 1)
-            flags[root[c]] |= found
-    return parent, flags
-
-
-@compiled
 def _count_joins(
-    parent: NDArray[np.int32], flags: NDArray[np.uint8], union: NDArray[np.uint8]
+    parent: NDArray[np.int32],
+    flags: NDArray[np.uint8],
+    union: NDArray[np.uint8],
+    strides: tuple[int, int, int],
 ) -> int:
-    """Join over the edges outside the union, in order; count joins of two full sets."""
-    n0, n1, n2 = union.shape
-    strides = (n1 * n2, n2, 1)
+    """Join over the edges outside the union, in order; count joins of two full sets.
+
+    `flags` says of each set which masks have voxels in it (1, 2 or 3 for both);
+    `union` is 2 in the padding.
+    """
     matched = 0
-    for i in range(n0):
-        for j in range(n1):
-            for k in range(n2):
-                inside = union[i, j, k]
-                v = (i * n1 + j) * n2 + k
-                for axis in range(3):
-                    if axis == 0:
-                        if i == n0 - 1 or (inside and union[i + 1, j, k]):
-                            continue
-                    elif axis == 1:
-                        if j == n1 - 1 or (inside and union[i, j + 1, k]):
-                            continue
-                    elif k == n2 - 1 or (inside and union[i, j, k + 1]):
-                        continue
-                    a = v
-                    while parent[a] != a:
-                        parent[a] = parent[parent[a]]
-                        a = parent[a]
-                    b = v + strides[axis]
-                    while parent[b] != b:
-                        parent[b] = parent[parent[b]]
-                        b = parent[b]
-                    if a == b:
-                        continue
-                    if flags[a] == 3 and flags[b] == 3:
-                        matched += 1
-                    flags[a] |= flags[b]
-                    flags[b] = flags[a]
-                    if a < b:
-                        parent[b] = a
-                    else:
-                        parent[a] = b
+    for v in range(union.size):
+        if union[v] == 2:
+            continue
+        for axis in range(3):
+            w = v + strides[axis]
+            if union[w] == 2 or union[v] & union[w]:
+                continue
+            a = np.int64(v)
+            while parent[a] != a:
+                parent[a] = parent[parent[a]]
+                a = np.int64(parent[a])
+            b = np.int64(w)
+            while parent[b] != b:
+                parent[b] = parent[parent[b]]
+                b = np.int64(parent[b])
+            if a != b:
+                if flags[a] & flags[b] == 3:
+                    matched += 1
+                parent[max(a, b)] = min(a, b)
+                flags[min(a, b)] = flags[a] | flags[b]
     return matched
 
 
 def _match_components(
-    union_parts: Components,
-    pred: NDArray[np.uint8],
-    label: NDArray[np.uint8],
-    union: NDArray[np.uint8],
+    pred: NDArray[np.uint8], label: NDArray[np.uint8], union: NDArray[np.uint8]
 ) -> int:
-    c = union_parts
-    parent, flags = _paint_members(
-        c.row_start,
-        c.start,
-        c.stop,
-        c.label,
-        c.num,
-        union.shape[2],
-        pred.reshape(-1),
-        label.reshape(-1),
-    )
-    return int(_count_joins(parent, flags, union))
+    depth, height, width = union.shape
+    padded = np.pad(union, 1, constant_values=2)
+    parts = label_components(union, connectivity=6)
+    # One set a component, named by its first voxel, and one a background voxel.
+    index = np.arange(padded.size, dtype=np.int32).reshape(padded.shape)
+    inner = (slice(1, -1), slice(1, -1), slice(1, -1))
+    members = paint_labels(parts)
+    where = index[inner]
+    first_run = np.zeros(parts.num, np.int64)
+    first_run[parts.label[::-1]] = np.arange(parts.label.size)[::-1]
+    row = np.searchsorted(parts.row_start, first_run, side="right") - 1
+    root = where[row // height, row % height, parts.start[first_run]]
+    where[...] = np.where(members > 0, np.append(np.int32(0), root)[members], where)
+    flags = np.zeros(padded.size, np.uint8)
+    flags[where[pred > 0]] = 1
+    flags[where[label > 0]] |= 2
+    strides = padded_strides((depth, height, width))
+    return int(_count_joins(index.reshape(-1), flags, padded.reshape(-1), strides))
 
 
 def _last_runs(components: Components) -> NDArray[np.int64]:
@@ -221,8 +188,7 @@ def match_features(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray
         return counts
     union = pred | label
     if both[0]:
-        union_parts = label_components(union, connectivity=6)
-        counts[0, 0] = _match_components(union_parts, pred, label, union)
+        counts[0, 0] = _match_components(pred, label, union)
     if both[1]:
         forest = build_dual_forest(union)
         # The labels first: they have fewer tunnels, and none that survives ends the search.

@@ -28,10 +28,10 @@ def compiled(function: F) -> F:
         The function; machine code is made at the first call of each signature.
     """
     try:
-        made = numba.njit(cache=True, nogil=True)(function)
+        made = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:
         # numba raises when neither the package's folder nor a user cache folder can be written
         # (a read-only container); compiling anew in every process is slow but right.
-        made = numba.njit(nogil=True)(function)
+        made = numba.njit(nogil=True, error_model="numpy")(function)
     result: F = made
     return result

@@ -94,13 +94,12 @@ def _encode_neighbourhoods(mask: NDArray[np.uint8], out: NDArray[np.uint8]) -> N
 
 
 @compiled
-def _area_within(
+def _count_within(
     codes: NDArray[np.uint8],
     others: NDArray[np.uint8],
-    areas: NDArray[np.float64],
     offsets: NDArray[np.int32],
-) -> tuple[float, float]:
-    """Sum the area of one surface, and of its part that has the other within the offsets."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the elements of one surface by code, and those with the other within the offsets."""
     depth, height, width = codes.shape
     total = np.zeros(256, np.int64)
     within = np.zeros(256, np.int64)
@@ -120,7 +119,7 @@ def _area_within(
                         if other != 0 and other != 255:
                             within[code] += 1
                             break
-    return (total * areas).sum(), (within * areas).sum()
+    return total, within
 
 
 def _area_within_far(
@@ -216,12 +215,12 @@ def compute_surface_agreement(
         pred_area, pred_near = _area_within_far(codes[0], codes[1], areas, tolerance, spacing)
         label_area, label_near = _area_within_far(codes[1], codes[0], areas, tolerance, spacing)
     else:
-        pred_area, pred_near = _area_within(codes[0], codes[1], areas, ball)
-        label_area, label_near = _area_within(codes[1], codes[0], areas, ball)
+        pred_area, pred_near = (float(n @ areas) for n in _count_within(codes[0], codes[1], ball))
+        label_area, label_near = (float(n @ areas) for n in _count_within(codes[1], codes[0], ball))
     return SurfaceAgreement(
-        float((pred_near + label_near) / (pred_area + label_area)),
-        float(pred_near / pred_area),
-        float(label_near / label_area),
+        (pred_near + label_near) / (pred_area + label_area),
+        pred_near / pred_area,
+        label_near / label_area,
     )
 
 

@@ -15,11 +15,15 @@ does linear algebra over the tunnels alone, because of this duality:
   squares after c.
 
 The linking numbers come from a surface hung below each loop (swept towards
-lower Z, closed in the plane Z = 0): a potential over the forest sums, for each
-node, the surfaces that its path crosses. Sets of loops are first carried as XOR
-of random 64-bit words, one a loop, which shows where linking is zero or has been
-seen before; only for the few squares left is the exact set written down. Two
-different sets share a word with a chance of 2^-64.
+lower Z, closed in the plane of lowest Z): a potential over the forest sums, for
+each node, the surfaces that its path crosses. Sets of loops are first carried
+as XOR of random 64-bit words, one a loop, which shows where linking is zero or
+has been seen before; only for the few squares left is the exact set written
+down. Two different sets share a word with a chance of 2^-64.
+
+Volumes are padded by one voxel. The square at a voxel that is normal to axis
+``a`` joins the cube before it along ``a`` and the cube at its own index; cubes
+that are not between eight voxels of the volume are the outside.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.metrics.loops import padded_strides
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,155 +46,106 @@ __all__ = ["DualForest", "build_dual_forest", "find_filling_squares"]
 class DualForest(NamedTuple):
     """The maximum spanning forest of the graph of squares outside a mask.
 
-    Cube and square indices are those of their lowest voxel; bit ``a`` of the
-    entries below speaks of the square normal to axis ``a`` there, which joins
-    the cube before it along ``a`` and the cube at its own index.
+    Bit ``a`` of an entry speaks of the square normal to axis ``a`` there.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int]  #: without the padding
     open_squares: NDArray[np.uint8]  #: squares outside the mask
     tree_squares: NDArray[np.uint8]  #: those in the forest
-    order: NDArray[np.int32]  #: nodes, every parent before its children; roots left out
+    order: NDArray[np.int32]  #: cubes, every parent before its children
     toward: NDArray[np.uint8]  #: way to the parent: 2a over the own square, 2a + 1 the next
-    depth: NDArray[np.int32]  #: edges to the root; the last entry is the outside
+    depth: NDArray[np.int32]  #: edges to the root, 0 outside
 
 
 @compiled
-def _find_open_squares(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    n0, n1, n2 = mask.shape
-    out = np.zeros((n0, n1, n2), np.uint8)
-    for i in range(n0):
-        for j in range(n1):
-            has_i = i + 1 < n0
-            has_j = j + 1 < n1
-            for k in range(n2):
-                has_k = k + 1 < n2
-                bits = 0
-                m = mask[i, j, k]
-                mi = mask[i + 1, j, k] if has_i else 0
-                mj = mask[i, j + 1, k] if has_j else 0
-                mk = mask[i, j, k + 1] if has_k else 0
-                if has_j and has_k and not (m & mj & mk & mask[i, j + 1, k + 1]):
-                    bits |= 1
-                if has_i and has_k and not (m & mi & mk & mask[i + 1, j, k + 1]):
-                    bits |= 2
-                if has_i and has_j and not (m & mi & mj & mask[i + 1, j + 1, k]):
-                    bits |= 4
-                out[i, j, k] = bits
+def _find_open_squares(mask: NDArray[np.uint8], strides: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Flag the squares with a background voxel; `mask` is 2 in the padding."""
+    size = mask.size
+    out = np.empty(size, np.uint8)
+    for v in range(size):
+        out[v] = 0
+        if mask[v] == 2:
+            continue
+        for axis in range(3):
+            b = strides[(axis + 1) % 3]
+            c = strides[(axis + 2) % 3]
+            m0, m1, m2, m3 = mask[v], mask[v + b], mask[v + c], mask[v + b + c]
+            if (m0 | m1 | m2 | m3) < 2 and (m0 & m1 & m2 & m3) == 0:
+                out[v] |= 1 << axis
     return out
 
 
 @compiled
-def _join_cubes(squares: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _join_cubes(
+    squares: NDArray[np.uint8], parent: NDArray[np.int32], strides: tuple[int, int, int]
+) -> NDArray[np.uint8]:
     """Kruskal over the squares, highest index first; returns the squares that joined."""
-    n0, n1, n2 = squares.shape
-    size = n0 * n1 * n2
-    strides = (n1 * n2, n2, 1)
-    flat = squares.reshape(size)
-    tree = np.zeros(size, np.uint8)
-    parent = np.arange(size + 1).astype(np.int32)
-    for i in range(n0 - 1, -1, -1):
-        for j in range(n1 - 1, -1, -1):
-            for k in range(n2 - 1, -1, -1):
-                v = i * strides[0] + j * n2 + k
-                bits = flat[v]
-                if bits == 0:
-                    continue
-                for axis in (2, 1, 0):
-                    if not bits & (1 << axis):
-                        continue
-                    c = i if axis == 0 else (j if axis == 1 else k)
-                    n = n0 if axis == 0 else (n1 if axis == 1 else n2)
-                    a = v if c < n - 1 else size
-                    b = v - strides[axis] if c > 0 else size
-                    while parent[a] != a:
-                        parent[a] = parent[parent[a]]
-                        a = parent[a]
-                    while parent[b] != b:
-                        parent[b] = parent[parent[b]]
-                        b = parent[b]
-                    if a == b:
-                        continue
-                    tree[v] |= np.uint8(1 << axis)
-                    # The later root stays: it is the one that later edges meet first.
-                    if a > b:
-                        parent[b] = a
-                    else:
-                        parent[a] = b
+    size = squares.size
+    tree = np.empty(size, np.uint8)
+    for v in range(size - 1, -1, -1):
+        tree[v] = 0
+        if squares[v] == 0:
+            continue
+        for back in range(3):
+            axis = 2 - back
+            if not (squares[v] >> axis) & 1:
+                continue
+            a = np.int64(v)
+            while parent[a] != a:
+                parent[a] = parent[parent[a]]
+                a = np.int64(parent[a])
+            b = np.int64(v - strides[axis])
+            while parent[b] != b:
+                parent[b] = parent[parent[b]]
+                b = np.int64(parent[b])
+            if a != b:
+                tree[v] |= 1 << axis
+                # The later root stays: it is the one that squares to come meet first.
+                parent[min(a, b)] = max(a, b)
     return tree
 
 
 @compiled
 def _root_forest(
-    tree: NDArray[np.uint8], shape: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
-    n0, n1, n2 = shape[0], shape[1], shape[2]
+    tree: NDArray[np.uint8], toward: NDArray[np.uint8], strides: tuple[int, int, int]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Turn the edges of the forest into ways to parents, breadth first from the outside."""
     size = tree.size
-    strides = (n1 * n2, n2, np.int64(1))
-    toward = np.full(size, 7, np.uint8)
-    depth = np.zeros(size + 1, np.int32)
+    depth = np.empty(size, np.int32)
     order = np.empty(size, np.int32)
-    tail = 0
-    # The outside is the first root: its children lie behind squares on the volume's faces.
     for v in range(size):
-        bits = tree[v]
-        if bits == 0:
-            continue
+        depth[v] = 0
+    tail = 0
+    for v in range(size):
         for axis in range(3):
-            if not bits & (1 << axis):
-                continue
-            c = v // strides[0] if axis == 0 else (v // n2 % n1 if axis == 1 else v % n2)
-            n = shape[axis]
-            if c == 0:
-                toward[v] = 2 * axis
-                depth[v] = 1
-                order[tail] = v
-                tail += 1
-            elif c == n - 1:
+            if (tree[v] >> axis) & 1:
                 w = v - strides[axis]
-                toward[w] = 2 * axis + 1
-                depth[w] = 1
-                order[tail] = w
-                tail += 1
+                child = v if toward[w] == 6 else w
+                if toward[child] == 7 and toward[v + w - child] == 6:
+                    toward[child] = 2 * axis if child == v else 2 * axis + 1
+                    depth[child] = 1
+                    order[tail] = child
+                    tail += 1
     head = 0
-    seed = 0
-    while True:
+    for seed in range(size):
+        if tree[seed] and toward[seed] == 7 and head == tail:
+            # A tree that does not reach the outside (the inside of a cavity) starts anywhere.
+            toward[seed] = 6
+            order[tail] = seed
+            tail += 1
         while head < tail:
             v = order[head]
             head += 1
-            for axis in range(3):
-                c = v // strides[0] if axis == 0 else (v // n2 % n1 if axis == 1 else v % n2)
-                n = shape[axis]
-                bit = np.uint8(1 << axis)
-                if c > 0 and tree[v] & bit:
-                    w = v - strides[axis]
-                    if toward[w] == 7:
-                        toward[w] = 2 * axis + 1
-                        depth[w] = depth[v] + 1
-                        order[tail] = w
-                        tail += 1
-                if c + 1 < n - 1 and tree[v + strides[axis]] & bit:
-                    w = v + strides[axis]
-                    if toward[w] == 7:
-                        toward[w] = 2 * axis
-                        depth[w] = depth[v] + 1
-                        order[tail] = w
-                        tail += 1
-        # Cavities: trees that do not reach the outside start anywhere.
-        while seed < size and (toward[seed] != 7 or tree[seed] == 0):
-            seed += 1
-        if seed == size:
-            break
-        toward[seed] = 6
-        # A root is its own queue entry for one round; it is taken out of `order` below.
-        order[tail] = seed
-        tail += 1
-    num = 0
-    for i in range(tail):
-        if toward[order[i]] != 6:
-            order[num] = order[i]
-            num += 1
-    return order[:num], toward, depth
+            for way in range(6):
+                axis = way // 2
+                w = v + strides[axis] if way % 2 else v - strides[axis]
+                square = w if way % 2 else v
+                if (tree[square] >> axis) & 1 and toward[w] == 7:
+                    toward[w] = way ^ 1
+                    depth[w] = depth[v] + 1
+                    order[tail] = w
+                    tail += 1
+    return order[:tail], depth
 
 
 @compiled
@@ -198,15 +154,15 @@ def _hang_surfaces(
     voxel: NDArray[np.int32],
     axis: NDArray[np.uint8],
     loop: NDArray[np.int32],
-    shape: NDArray[np.int64],
+    size: int,
+    strides: tuple[int, int, int],
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
     """Hash, for each square, the set of loops whose surface holds it.
 
-    Returns the words of the squares normal to axis 2, normal to axis 1, and
-    (in the plane of index 0 only) normal to axis 0.
+    Returns the words of the squares normal to axis 2, of those normal to axis
+    1, and of those normal to axis 0 in the lowest plane (elsewhere there are none).
     """
-    n0, plane = shape[0], shape[1] * shape[2]
-    n2 = shape[2]
+    plane, row = strides[0], strides[1]
     words = np.empty(num, np.uint64)
     state = np.uint64(0x9E3779B97F4A7C15)
     for i in range(num):  # splitmix64, so that every run draws the same words
@@ -215,110 +171,139 @@ def _hang_surfaces(
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         words[i] = z ^ (z >> np.uint64(31))
-    across2 = np.zeros(n0 * plane, np.uint64)
-    across1 = np.zeros(n0 * plane, np.uint64)
+    across2 = np.zeros(size, np.uint64)
+    across1 = np.zeros(size, np.uint64)
     for i in range(voxel.size):
         if axis[i] == 1:
             across2[voxel[i]] ^= words[loop[i]]
         elif axis[i] == 2:
             across1[voxel[i]] ^= words[loop[i]]
-    # A surface hangs from each edge towards index 0: sum what lies strictly above.
-    floor = np.zeros(plane, np.uint64)
-    for p in range(plane):
-        above2 = np.uint64(0)
-        above1 = np.uint64(0)
-        for i in range(n0 - 1, -1, -1):
-            v = i * plane + p
-            here2, here1 = across2[v], across1[v]
-            across2[v] = above2
-            across1[v] = above1
-            above2 ^= here2
-            above1 ^= here1
-        floor[p] = above1
-    # What is left lies in the plane of index 0; there it hangs along axis 1.
-    for k in range(n2):
-        above = np.uint64(0)
-        for j in range(shape[1] - 1, -1, -1):
-            p = j * n2 + k
-            here = floor[p]
-            floor[p] = above
-            above ^= here
-    return across2, across1, floor
+    # A surface hangs from each edge towards lower Z: add up what lies strictly above.
+    above2 = np.zeros(plane, np.uint64)
+    above1 = np.zeros(plane, np.uint64)
+    for v in range(size - 1, -1, -1):
+        p = v % plane
+        here2, here1 = across2[v], across1[v]
+        across2[v] = above2[p]
+        across1[v] = above1[p]
+        above2[p] ^= here2
+        above1[p] ^= here1
+    # The shadow left in the lowest plane hangs from there towards lower Y.
+    above = np.zeros(row, np.uint64)
+    for p in range(plane - 1, -1, -1):
+        here = above1[p]
+        above1[p] = above[p % row]
+        above[p % row] ^= here
+    return across2, across1, above1
+
+
+@compiled
+def _fill_potential(
+    order: NDArray[np.int32],
+    toward: NDArray[np.uint8],
+    across2: NDArray[np.uint64],
+    across1: NDArray[np.uint64],
+    floor: NDArray[np.uint64],
+    strides: tuple[int, int, int],
+) -> NDArray[np.uint64]:
+    """Add up, for each cube, the words of the squares on its way to the root."""
+    s0, s1, s2 = strides
+    potential = np.zeros(toward.size, np.uint64)
+    for i in range(order.size):
+        v = order[i]
+        way = toward[v]
+        if way == 4:
+            potential[v] = potential[v - s2] ^ across2[v]
+        elif way == 5:
+            potential[v] = potential[v + s2] ^ across2[v + s2]
+        elif way == 2:
+            potential[v] = potential[v - s1] ^ across1[v]
+        elif way == 3:
+            potential[v] = potential[v + s1] ^ across1[v + s1]
+        elif way == 1:
+            potential[v] = potential[v + s0]
+        elif way == 0:
+            potential[v] = potential[v - s0]
+            if v < 2 * s0:  # a square of the lowest plane; the plane before is padding
+                potential[v] ^= floor[v - s0]
+    return potential
 
 
 @compiled
 def _linked_squares(
     squares: NDArray[np.uint8],
     tree: NDArray[np.uint8],
-    order: NDArray[np.int32],
-    toward: NDArray[np.uint8],
+    potential: NDArray[np.uint64],
     across2: NDArray[np.uint64],
     across1: NDArray[np.uint64],
     floor: NDArray[np.uint64],
-    shape: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """List squares outside the forest, last first, whose cycle links some loop."""
-    n0, n1, n2 = shape[0], shape[1], shape[2]
-    plane = n1 * n2
-    size = n0 * plane
-    strides = (plane, n2, np.int64(1))
-    potential = np.zeros(size + 1, np.uint64)
-    for i in range(order.size):
-        v = np.int64(order[i])
-        step = toward[v]
-        axis = step // 2
-        if step % 2 == 0:
-            square = v
-            c = v // plane if axis == 0 else (v // n2 % n1 if axis == 1 else v % n2)
-            up = v - strides[axis] if c > 0 else size
-        else:
-            square = v + strides[axis]
-            c = square // plane if axis == 0 else (square // n2 % n1 if axis == 1 else square % n2)
-            up = square if c < shape[axis] - 1 else size
-        if axis == 2:
-            word = across2[square]
-        elif axis == 1:
-            word = across1[square]
-        else:
-            word = floor[square] if square < plane else np.uint64(0)
-        potential[v] = potential[up] ^ word
-    found = np.empty(1024, np.int64)
-    words = np.empty(1024, np.uint64)
-    num = 0
+    strides: tuple[int, int, int],
+    found: NDArray[np.int64],
+    words: NDArray[np.uint64],
+) -> int:
+    """List squares outside the forest, last first, whose cycle links some loop.
+
+    Writes as many as there is room for, and returns how many there are.
+    """
+    s0, s1, s2 = strides
     zero = np.uint64(0)
-    for i in range(n0 - 1, -1, -1):
-        for j in range(n1 - 1, -1, -1):
-            for k in range(n2 - 1, -1, -1):
-                v = i * plane + j * n2 + k
-                bits = squares[v] & ~tree[v]
-                if bits == 0:
-                    continue
-                for axis in (2, 1, 0):
-                    if not bits & (1 << axis):
-                        continue
-                    c = i if axis == 0 else (j if axis == 1 else k)
-                    a = v if c < shape[axis] - 1 else size
-                    b = v - strides[axis] if c > 0 else size
-                    word = potential[a] ^ potential[b]
-                    if axis == 2:
-                        word ^= across2[v]
-                    elif axis == 1:
-                        word ^= across1[v]
-                    elif i == 0:
-                        word ^= floor[v]
-                    if word == zero:
-                        continue
-                    if num == found.size:
-                        more = np.empty(2 * num, np.int64)
-                        more[:num] = found
-                        found = more
-                        wider = np.empty(2 * num, np.uint64)
-                        wider[:num] = words
-                        words = wider
-                    found[num] = v * 3 + axis
+    # Neighbouring squares mostly repeat a word; a small table of words seen drops nearly all.
+    seen = np.zeros(4096, np.uint64)
+    num = 0
+    for v in range(squares.size - 1, -1, -1):
+        bits = squares[v] & ~tree[v]
+        if bits == 0:
+            continue
+        here = potential[v]
+        word2 = here ^ potential[v - s2] ^ across2[v] if bits & 4 else zero
+        word1 = here ^ potential[v - s1] ^ across1[v] if bits & 2 else zero
+        word0 = here ^ potential[v - s0] if bits & 1 else zero
+        if bits & 1 and v < 2 * s0:
+            word0 ^= floor[v - s0]
+        if (word2 | word1 | word0) == zero:
+            continue
+        for back in range(3):
+            word = word2 if back == 0 else (word1 if back == 1 else word0)
+            slot = word & np.uint64(4095)
+            if word != zero and seen[slot] != word:
+                seen[slot] = word
+                if num < found.size:
+                    found[num] = v * 3 + 2 - back
                     words[num] = word
-                    num += 1
-    return found[:num], words[:num]
+                num += 1
+    return num
+
+
+@compiled
+def _cross(
+    vector: NDArray[np.uint64],
+    square: int,
+    axis: int,
+    plane: int,
+    row: int,
+    first: NDArray[np.int64],
+    height: NDArray[np.int32],
+    loop: NDArray[np.int32],
+) -> None:
+    """Flip, in a set of loops, those whose surface holds a square."""
+    level = square // plane
+    p = square % plane
+    if axis == 0:
+        if level != 1:
+            return
+        column = plane + p + row
+        step = row
+        end = 2 * plane
+        level = 0
+    else:
+        column = p if axis == 2 else plane + p
+        step = 2 * plane
+        end = 2 * plane
+    while column < end:
+        for e in range(first[column], first[column + 1]):
+            if height[e] > level:
+                vector[loop[e] // 64] ^= np.uint64(1) << np.uint64(loop[e] % 64)
+        column += step
 
 
 @compiled
@@ -328,96 +313,76 @@ def _independent_squares(
     max_rank: int,
     toward: NDArray[np.uint8],
     depth: NDArray[np.int32],
-    first1: NDArray[np.int64],
-    index1: NDArray[np.int32],
-    loop1: NDArray[np.int32],
-    first2: NDArray[np.int64],
-    index2: NDArray[np.int32],
-    loop2: NDArray[np.int32],
-    shape: NDArray[np.int64],
+    first: NDArray[np.int64],
+    height: NDArray[np.int32],
+    loop: NDArray[np.int32],
+    strides: tuple[int, int, int],
 ) -> NDArray[np.int64]:
     """Keep candidates whose linking numbers are independent of those before them.
 
-    ``first1[p]:first1[p + 1]`` are the loop edges along axis 1 over the point
-    ``p`` of the plane, ``index1`` their index along axis 0; likewise axis 2.
+    ``first[p]:first[p + 1]`` are the loop edges along axis 1 over the point
+    ``p`` of the plane, ``first[plane + p]`` on those along axis 2.
     """
-    n1, n2 = shape[1], shape[2]
-    plane = n1 * n2
-    size = shape[0] * plane
-    strides = (plane, n2, np.int64(1))
+    plane, row = strides[0], strides[1]
     num_words = (num_loops + 63) // 64
-    basis = np.zeros((max_rank, num_words), np.uint64)
-    row_of = np.full(num_loops, -1, np.int32)  # basis row whose lowest loop is this one
+    # Loops are numbered along Z, so a set of them fills a short stretch of words: each basis
+    # row is kept from its first to its last word, all rows one after the other.
+    pool = np.empty(1024, np.uint64)
+    begin = np.zeros(max_rank + 1, np.int64)
+    row_of = np.full(num_words * 64, -1, np.int32)  # the basis row whose lowest loop this is
     kept = np.empty(max_rank, np.int64)
     rank = 0
     vector = np.zeros(num_words, np.uint64)
-    one = np.uint64(1)
     for i in range(candidates.size):
         if rank == max_rank:
             break
-        vector[:] = 0
+        for w in range(num_words):
+            vector[w] = 0
         square = candidates[i] // 3
         axis = candidates[i] % 3
-        c = square // plane if axis == 0 else (square // n2 % n1 if axis == 1 else square % n2)
-        a = square if c < shape[axis] - 1 else size
-        b = square - strides[axis] if c > 0 else size
-        while True:
-            # Add the loops whose surface holds `square`, then walk one edge of the forest.
-            level = square // plane
-            p = square % plane
-            if axis == 2:
-                for e in range(first1[p], first1[p + 1]):
-                    if index1[e] > level:
-                        vector[loop1[e] // 64] ^= one << np.uint64(loop1[e] % 64)
-            elif axis == 1:
-                for e in range(first2[p], first2[p + 1]):
-                    if index2[e] > level:
-                        vector[loop2[e] // 64] ^= one << np.uint64(loop2[e] % 64)
-            elif level == 0:
-                q = p + n2
-                while q < plane:
-                    for e in range(first2[q], first2[q + 1]):
-                        vector[loop2[e] // 64] ^= one << np.uint64(loop2[e] % 64)
-                    q += n2
-            if a == b:
-                break
-            v = a if depth[a] >= depth[b] else b
-            step = toward[v]
-            axis = np.int64(step // 2)
-            if step % 2 == 0:
-                square = np.int64(v)
-                c = v // plane if axis == 0 else (v // n2 % n1 if axis == 1 else v % n2)
-                up = v - strides[axis] if c > 0 else size
-            else:
-                square = v + strides[axis]
-                c = (
-                    square // plane
-                    if axis == 0
-                    else (square // n2 % n1 if axis == 1 else square % n2)
-                )
-                up = square if c < shape[axis] - 1 else size
-            if v == a:
+        a = square
+        b = square - strides[axis]
+        _cross(vector, square, axis, plane, row, first, height, loop)
+        # Close the cycle over the forest; roots of one tree are one node.
+        while a != b and depth[a] + depth[b] > 0:
+            deeper = depth[a] >= depth[b]
+            v = a if deeper else b
+            way = int(toward[v])
+            axis = way // 2
+            up = v + strides[axis] if way % 2 else v - strides[axis]
+            _cross(vector, up if way % 2 else v, axis, plane, row, first, height, loop)
+            if deeper:
                 a = up
             else:
                 b = up
         word = 0
         while word < num_words:
-            bits = vector[word]
-            if bits == 0:
+            if vector[word] == 0:
                 word += 1
                 continue
             low = 0
-            while not (bits >> np.uint64(low)) & one:
+            while not (vector[word] >> np.uint64(low)) & np.uint64(1):
                 low += 1
-            row = row_of[word * 64 + low]
-            if row < 0:
+            held = row_of[word * 64 + low]
+            if held < 0:
                 row_of[word * 64 + low] = rank
-                basis[rank, word:] = vector[word:]
+                last = num_words
+                while vector[last - 1] == 0:
+                    last -= 1
+                end = begin[rank] + last - word
+                if end > pool.size:
+                    larger = np.empty(2 * end, np.uint64)
+                    for w in range(begin[rank]):
+                        larger[w] = pool[w]
+                    pool = larger
+                for w in range(word, last):
+                    pool[begin[rank] + w - word] = vector[w]
                 kept[rank] = candidates[i]
                 rank += 1
+                begin[rank] = end
                 break
-            for w in range(word, num_words):
-                vector[w] ^= basis[row, w]
+            for w in range(begin[held], begin[held + 1]):
+                vector[word + w - begin[held]] ^= pool[w]
     return kept[:rank]
 
 
@@ -430,22 +395,30 @@ def build_dual_forest(union: NDArray[np.uint8]) -> DualForest:
         0 and 1. Squares are ordered by their lowest voxel, then by the axis
         they are normal to (Z, Y, X), which is the order of the public library.
     """
-    shape = np.array(union.shape, np.int64)
-    squares = _find_open_squares(union)
-    tree = _join_cubes(squares)
-    order, toward, depth = _root_forest(tree, shape)
     depth_, height, width = union.shape
-    return DualForest((depth_, height, width), squares.reshape(-1), tree, order, toward, depth)
+    shape = (depth_, height, width)
+    strides = padded_strides(shape)
+    squares = _find_open_squares(np.pad(union, 1, constant_values=2).reshape(-1), strides)
+    inside = (slice(1, depth_), slice(1, height), slice(1, width))
+    padded = (depth_ + 2, height + 2, width + 2)
+    parent = np.zeros(padded, np.int32)  # everything outside hangs from cube 0
+    parent[inside] = np.arange(parent.size, dtype=np.int32).reshape(padded)[inside]
+    tree = _join_cubes(squares, parent.reshape(-1), strides)
+    toward = np.full(padded, 6, np.uint8)
+    toward[inside] = 7
+    order, depth = _root_forest(tree, toward.reshape(-1), strides)
+    return DualForest(shape, squares, tree, order, toward.reshape(-1), depth)
 
 
 def _edges_by_column(
-    loops: Loops, axis: int, plane: int
+    loops: Loops, plane: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    chosen = np.flatnonzero(loops.axis == axis)
-    column = loops.voxel[chosen] % plane
+    """Sort the loop edges along axes 1 and 2 by axis and point of the plane."""
+    chosen = np.flatnonzero(loops.axis > 0)
+    column = loops.voxel[chosen] % plane + np.where(loops.axis[chosen] == 2, plane, 0)
     chosen = chosen[np.argsort(column, kind="stable")]
-    first = np.zeros(plane + 1, np.int64)
-    np.cumsum(np.bincount(column, minlength=plane), out=first[1:])
+    first = np.zeros(2 * plane + 1, np.int64)
+    np.cumsum(np.bincount(column, minlength=2 * plane), out=first[1:])
     return first, (loops.voxel[chosen] // plane).astype(np.int32), loops.loop[chosen]
 
 
@@ -464,37 +437,42 @@ def find_filling_squares(forest: DualForest, loops: Loops, max_rank: int) -> NDA
     Returns
     -------
     int64 array
-        Squares as ``voxel * 3 + axis``, descending, one for each tunnel of the
-        smaller mask that is still there in the larger one.
+        Squares as ``padded voxel * 3 + axis``, descending, one for each tunnel
+        of the smaller mask that is still there in the larger one.
     """
     none = np.empty(0, np.int64)
     if loops.num == 0 or max_rank == 0:
         return none
-    shape = np.array(forest.shape, np.int64)
-    plane = forest.shape[1] * forest.shape[2]
-    across2, across1, floor = _hang_surfaces(loops.num, loops.voxel, loops.axis, loops.loop, shape)
-    squares, words = _linked_squares(
-        forest.open_squares,
-        forest.tree_squares,
-        forest.order,
-        forest.toward,
-        across2,
-        across1,
-        floor,
-        shape,
-    )
-    if squares.size == 0:
+    strides = padded_strides(forest.shape)
+    size = forest.open_squares.size
+    surfaces = _hang_surfaces(loops.num, loops.voxel, loops.axis, loops.loop, size, strides)
+    potential = _fill_potential(forest.order, forest.toward, *surfaces, strides)
+    squares, words = np.empty(4096, np.int64), np.empty(4096, np.uint64)
+    while True:
+        num = _linked_squares(
+            forest.open_squares,
+            forest.tree_squares,
+            potential,
+            *surfaces,
+            strides,
+            squares,
+            words,
+        )
+        if num <= squares.size:
+            break
+        squares, words = np.empty(num, np.int64), np.empty(num, np.uint64)
+    if num == 0:
         return none
     # Of squares with the same linking numbers only the first can be independent.
-    _, first = np.unique(words, return_index=True)
+    _, first = np.unique(words[:num], return_index=True)
     candidates = squares[np.sort(first)]
-    return _independent_squares(
+    kept: NDArray[np.int64] = _independent_squares(
         candidates,
         loops.num,
         min(max_rank, loops.num, candidates.size),
         forest.toward,
         forest.depth,
-        *_edges_by_column(loops, 1, plane),
-        *_edges_by_column(loops, 2, plane),
-        shape,
+        *_edges_by_column(loops, strides[0]),
+        strides,
     )
+    return kept
