@@ -12,7 +12,10 @@ from napari_surfseg.runs.text import align_columns, format_duration, format_numb
 
 __all__ = ["ListedRun", "find_runs", "list_runs", "tabulate_runs"]
 
-HEADER = ("run", "state", "epoch", "done", "steps/s", "trained", "left", "best", "newest")
+HEADER = (
+    *("run", "state", "epoch", "done", "steps/s", "trained", "left"),
+    *("surface dice", "newest", "score"),
+)
 NUMBER_COLUMNS = frozenset(range(2, len(HEADER)))
 
 
@@ -62,7 +65,6 @@ def _row(run: ListedRun) -> tuple[str, ...]:
     seen = run.snapshot
     epoch = f"{seen.epoch}/{seen.max_epochs}" if seen.max_epochs else str(seen.epoch)
     running = seen.state in {RunState.RUNNING, RunState.PAUSED}
-    score = "score" if "score" in seen.best_metrics else "surface_dice"
     return (
         run.path.name,
         seen.state.value,
@@ -71,8 +73,9 @@ def _row(run: ListedRun) -> tuple[str, ...]:
         f"{seen.steps_per_second:.3g}" if seen.steps_per_second else "–",
         format_duration(seen.elapsed_seconds) if seen.elapsed_seconds else "–",
         format_duration(seen.seconds_left) if running and seen.seconds_left else "–",
-        format_number(seen.best_metrics.get(score), 4),
-        format_number(seen.metrics.get(score), 4),
+        format_number(seen.best_metrics.get("surface_dice"), 4),
+        format_number(seen.metrics.get("surface_dice"), 4),
+        format_number(seen.best_metrics.get("score"), 4),
     )
 
 

@@ -229,7 +229,7 @@ def _describe_losses(losses: dict[str, float]) -> str:
 def _describe_epoch(event: events.EpochFinished) -> list[str]:
     left = (
         f", about {format_duration(event.seconds_left)} left"
-        if event.seconds_left is not None
+        if event.seconds_left
         else ""
     )
     lines = [

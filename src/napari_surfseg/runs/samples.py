@@ -53,7 +53,7 @@ class Sample:
             others = tuple(other for other in range(3) if other != axis)
             surface = np.count_nonzero(self.labels == 1, axis=others)
             # Among equals the middle one: the first and last planes have less context.
-            middle = np.abs(np.arange(len(surface)) - len(surface) / 2)
+            middle = np.abs(np.arange(len(surface)) - (len(surface) - 1) / 2)
             place = int(np.lexsort((middle, -surface))[0])
             views.append(
                 SliceView(

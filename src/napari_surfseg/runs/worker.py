@@ -214,6 +214,8 @@ class _Session:
         build_trainer: TrainerFactory | None,
         commands: CommandSource,
     ) -> None:
+        for place in (self._folder.checkpoints, self._folder.previews):
+            place.mkdir(exist_ok=True)
         write_environment(self._folder.environment_path, self._experiment, device=device)
         if build_trainer is None:
             # Fetched only here: importing torch takes seconds and everything else does without.
