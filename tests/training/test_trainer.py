@@ -11,6 +11,7 @@ from napari_surfseg import events
 from napari_surfseg.config import LOSS_TERMS, Experiment, apply_overrides
 from napari_surfseg.errors import CheckpointError, ConfigError, NonFiniteLossError
 from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.training import learner as learner_module
 from napari_surfseg.training import trainer as trainer_module
 from napari_surfseg.training.trainer import Trainer
 
@@ -224,21 +225,21 @@ def test_previews_lie_where_their_events_say(tmp_path, experiment, monkeypatch):
 
 
 def test_a_nonfinite_loss_stops_before_the_weights_change(tmp_path, experiment, monkeypatch):
-    real = trainer_module.compute_combined_loss
+    real = learner_module.compute_combined_loss
     run = Run(tmp_path / "run", experiment)
 
     def poisoned(*args, **kwargs):
         result = real(*args, **kwargs)
         if run.trainer._counters.step == 2:
-            run.before = [p.detach().clone() for p in run.trainer.network.parameters()]
+            run.before = [p.detach().clone() for p in run.trainer.learner.network.parameters()]
             terms = {**result.terms, "cldice": result.terms["cldice"] * float("nan")}
             return replace(result, terms=terms, total=result.total * float("nan"))
         return result
 
-    monkeypatch.setattr(trainer_module, "compute_combined_loss", poisoned)
+    monkeypatch.setattr(learner_module, "compute_combined_loss", poisoned)
     with pytest.raises(NonFiniteLossError, match=r"cldice became nan at step 3"):
         run.run()
-    for before, now in zip(run.before, run.trainer.network.parameters(), strict=True):
+    for before, now in zip(run.before, run.trainer.learner.network.parameters(), strict=True):
         assert torch.equal(before, now)
 
 

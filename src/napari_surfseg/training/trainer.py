@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,41 +18,31 @@ from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import open_pairs
 from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.loader import PatchLoader
-from napari_surfseg.data.warp import warp_batch
-from napari_surfseg.errors import CheckpointError, NonFiniteLossError
-from napari_surfseg.losses.combined import (
-    compute_combined_loss,
-    compute_loss_targets,
-    weights_at_step,
-)
+from napari_surfseg.errors import CheckpointError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from napari_surfseg.model.network import build_unet
 from napari_surfseg.model.presets import (
     check_patch_size,
     fit_patch_size,
     resolve_architecture,
 )
-from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.hardware import (
     ThreadTuner,
     choose_device,
     choose_precision,
     choose_workers,
 )
+from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
-from napari_surfseg.training.schedule import compute_learning_rate, compute_progress
+from napari_surfseg.training.schedule import compute_progress
+from napari_surfseg.training.steering import Steering
 from napari_surfseg.training.validation import Validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from torch import Tensor
-
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.loader import Batch
-    from napari_surfseg.losses.combined import LossResult
     from napari_surfseg.training.validation import ValidationResult
 
 __all__ = ["Trainer"]
@@ -68,7 +58,7 @@ PAUSE_SECONDS = 0.1
 
 @dataclass
 class _Counters:
-    """Where the training is; what ``last.pt`` needs besides tensors."""
+    """Where the training is: what ``last.pt`` needs besides tensors."""
 
     step: int = 0
     epoch: int = 0
@@ -88,18 +78,21 @@ class _EpochMeans:
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
         self.num_steps = 0
+        self.step_seconds = 0.0
 
-    def add(self, values: dict[str, float]) -> None:
+    def add(self, values: dict[str, float], seconds: float) -> None:
         self.num_steps += 1
+        self.step_seconds += seconds
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def mean(self, name: str) -> float:
-        return self._sums[name] / self._counts[name]
+    @property
+    def steps_per_second(self) -> float:
+        return self.num_steps / max(1e-9, self.step_seconds)
 
-    def means(self, names: tuple[str, ...]) -> dict[str, float]:
-        return {name: self.mean(name) for name in names if name in self._sums}
+    def means(self) -> dict[str, float]:
+        return {name: total / self._counts[name] for name, total in self._sums.items()}
 
 
 class Trainer:
@@ -145,28 +138,31 @@ class Trainer:
         self._samples = samples
         self._resume = resume
         self._counters = _Counters()
-        self._loss_weights = self.experiment.loss.weights
-        training = self.experiment.training
-        self._max_epochs = training.max_epochs
-        self._max_minutes = training.max_minutes
-        self._rate_scale = 1.0
-        self._stopping = False
-        self._paused = False
-        self._save_wanted = False
+        self._newest: ValidationResult | None = None
         self._clock = time.perf_counter()
+        self._steering: Steering
+        for folder in (checkpoints, previews):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
         """Train; ends in ``RunCompleted`` or ``RunStopped``, or raises."""
         torch.manual_seed(self.experiment.experiment.seed)
         train, validation = self._open_data()
-        self._build()
-        if self._resume:
-            self._restore()
+        self.learner = Learner(
+            self.experiment,
+            self.architecture,
+            self.intensity,
+            self.spacing,
+            device=self.device,
+            precision=self.precision,
+        )
+        weights = self._restore() if self._resume else self.experiment.loss.weights
+        self._threads = ThreadTuner.for_this_machine() if self.device.type == "cpu" else None
         self._open_loader(train)
-        self._open_watchers(train, validation)
-        self._announce()
-        self._clock = time.perf_counter()
         try:
+            self._open_watchers(train, validation, weights)
+            self._announce()
+            self._clock = time.perf_counter()
             while not self._is_over():
                 self._run_epoch()
             self._finish()
@@ -205,23 +201,6 @@ class Trainer:
             update={"data": data.model_copy(update={"patch_size": fitting})}
         )
 
-    def _build(self) -> None:
-        self.network = build_unet(self.experiment.model, device=self.device.type).to(self.device)
-        if self.device.type == "cuda":
-            self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        training = self.experiment.training
-        decay = training.ema_decay
-        self.average = WeightAverage(
-            self.network, self.architecture.ema_decay if decay == "auto" else decay
-        )
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self._peak_rate,
-            weight_decay=training.weight_decay,
-            fused=self.device.type == "cuda",
-        )
-        self._threads = ThreadTuner.for_this_machine() if self.device.type == "cpu" else None
-
     def _open_loader(self, train: list[CheckedPair]) -> None:
         training = self.experiment.training
         self._loader = PatchLoader(
@@ -235,7 +214,9 @@ class Trainer:
             start_step=self._counters.step * training.accumulate,
         )
 
-    def _open_watchers(self, train: list[CheckedPair], validation: list[CheckedPair]) -> None:
+    def _open_watchers(
+        self, train: list[CheckedPair], validation: list[CheckedPair], weights: dict[str, float]
+    ) -> None:
         experiment = self.experiment
         self._validator = Validator(
             validation,
@@ -264,6 +245,13 @@ class Trainer:
             precision=self.precision,
             first_index=self._counters.num_previews,
         )
+        self._steering = Steering(
+            loss_weights=weights,
+            max_epochs=experiment.training.max_epochs,
+            max_minutes=experiment.training.max_minutes,
+            look=self._previewer.look,
+            set_foreground_share=self._loader.set_foreground_share,
+        )
 
     def _announce(self) -> None:
         experiment = self.experiment
@@ -276,13 +264,13 @@ class Trainer:
                 device=name,
                 precision=self.precision,
                 model=experiment.model.preset,
-                num_parameters=sum(p.numel() for p in self.network.parameters()),
+                num_parameters=self.learner.num_parameters,
                 patch_size=experiment.data.patch_size,
                 epoch=self._counters.epoch,
-                max_epochs=self._max_epochs,
-                max_minutes=self._max_minutes,
+                max_epochs=self._steering.max_epochs,
+                max_minutes=self._steering.max_minutes,
                 iterations_per_epoch=experiment.training.train_iterations_per_epoch,
-                loss_weights=self._loss_weights,
+                loss_weights=self._steering.loss_weights,
                 resumed=self._resume,
             )
         )
@@ -290,112 +278,36 @@ class Trainer:
     # -- the loop ----------------------------------------------------------------------
 
     def _run_epoch(self) -> None:
-        counters = self._counters
         means = _EpochMeans()
         elapsed_before = self._elapsed()
-        rate = self._start_rate
-        step_seconds = 0.0
-        told = 0.0
-        for _ in range(self.experiment.training.train_iterations_per_epoch):
+        iterations = self.experiment.training.train_iterations_per_epoch
+        rate = told = 0.0
+        for _ in range(iterations):
             self._listen()
             if self._is_over():
                 break
-            step_begun = time.perf_counter()
-            values, rate = self._take_step()
-            seconds = time.perf_counter() - step_begun
-            step_seconds += seconds
-            self._tune_threads(seconds)
-            means.add(values)
-            if time.perf_counter() - told >= TELL_SECONDS:
-                told = time.perf_counter()
-                self._tell_step(values, rate, means.num_steps / step_seconds)
+            begun = time.perf_counter()
+            rate = self.learner.compute_rate(self._progress(), self._steering.rate_scale)
+            values = self.learner.take_step(
+                self._loader, self._steering.loss_weights, rate, self._counters.step
+            )
+            self._counters.step += 1
+            now = time.perf_counter()
+            means.add(values, now - begun)
+            self._tune_threads(now - begun)
+            if now - told >= TELL_SECONDS:
+                told = now
+                self._tell_step(values, rate, means.steps_per_second)
             if self._previewer.is_due():
                 self._preview()
         if means.num_steps == 0:
             return
-        counters.epoch += 1
-        is_whole = means.num_steps == self.experiment.training.train_iterations_per_epoch
-        self._tell_epoch(means, rate, elapsed_before, step_seconds)
-        if not self._stopping and (self._is_over() or (is_whole and self._may_validate())):
+        self._counters.epoch += 1
+        self._tell_epoch(means, rate, elapsed_before)
+        is_due = self._is_over() or (means.num_steps == iterations and self._may_validate())
+        if is_due and not self._steering.is_stopping:
             self._validate()
         self._save_last()
-
-    def _take_step(self) -> tuple[dict[str, float], float]:
-        """Take one optimizer step and return what is logged of it."""
-        experiment, counters = self.experiment, self._counters
-        training = experiment.training
-        progress = self._progress()
-        rate = self._rate_scale * compute_learning_rate(
-            progress, start=self._start_rate, peak=self._peak_rate
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        weights = weights_at_step(self._loss_weights, counters.step, experiment.loss.interval)
-        if self.architecture.dropout:
-            # Tied to the step, so that a resumed run repeats what an unbroken one does.
-            torch.manual_seed(experiment.experiment.seed + counters.step)
-        self.network.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        rows: list[Tensor] = []
-        names: list[str] = []
-        for part in range(training.accumulate):
-            result = self._score_batch(next(self._loader), weights, part)
-            (result.total / training.accumulate).backward()  # type: ignore[no-untyped-call]
-            names = ["total", "head_total", *result.terms]
-            rows.append(torch.stack([result.total, result.head_total, *result.terms.values()]))
-        clip = training.gradient_clip
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.network.parameters(), float("inf") if clip is None else clip
-        )
-        # One transfer a step: the values are wanted for the log and for the check below.
-        found = torch.cat([torch.stack(rows).detach().mean(0), norm.detach()[None]]).tolist()
-        values = dict(zip([*names, "gradient_norm"], found, strict=True))
-        self._refuse_nonfinite(values)
-        self.optimizer.step()
-        self.average.update(self.network)
-        counters.step += 1
-        return values, rate
-
-    def _score_batch(self, batch: Batch, weights: dict[str, float], part: int) -> LossResult:
-        loss = self.experiment.loss
-        augmentation = self.experiment.data.augmentation
-        labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
-        image = torch.from_numpy(batch.image).to(self.device, non_blocking=True).float()
-        image = (image / 255 - self.intensity.mean) / self.intensity.std
-        if augmentation.affine or augmentation.elastic:
-            seed = self.experiment.experiment.seed * 1_000_003 + self._counters.step * 64 + part
-            image, labels = warp_batch(
-                image,
-                labels,
-                affine=augmentation.affine,
-                elastic=augmentation.elastic,
-                generator=torch.Generator().manual_seed(seed),
-                spacing=self.spacing,
-            )
-        targets = compute_loss_targets(
-            labels,
-            weights=weights,
-            skeleton_iterations=loss.skeleton_iterations,
-            tolerance=loss.tolerance,
-            spacing=self.spacing,
-            euler_window=loss.euler_window,
-            head_shapes=self.architecture.head_shapes(self.experiment.data.patch_size),
-        )
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            heads = self.network(image)
-        return compute_combined_loss(heads, targets, weights, pos_weight=loss.pos_weight)
-
-    def _refuse_nonfinite(self, values: dict[str, float]) -> None:
-        bad = [name for name, value in values.items() if not _is_finite(value)]
-        if not bad:
-            return
-        culprit = next((name for name in LOSS_TERMS if name in bad), bad[0])
-        raise NonFiniteLossError(
-            f"The {culprit.replace('gradient_norm', 'norm of the gradient')} became "
-            f"{values[culprit]} at step {self._counters.step + 1}; the weights are as before it. "
-            "Lower training.max_learning_rate or the weight of that term, or use "
-            "training.precision=float32, and resume."
-        )
 
     def _tune_threads(self, step_seconds: float) -> None:
         if self._threads is None:
@@ -407,18 +319,14 @@ class Trainer:
     # -- scoring, saving, showing --------------------------------------------------------
 
     def _may_validate(self) -> bool:
-        """Whether another validation keeps within its share of the time."""
-        counters = self._counters
-        if not counters.best:
-            return True
-        num_done = max(1.0, counters.validation_seconds / max(1e-9, self._last_validation_seconds))
-        estimate = counters.validation_seconds * (num_done + 1) / num_done
-        return estimate <= self.experiment.training.validation_share * self._elapsed()
+        """Whether another validation, as long as the last, keeps within its share of the time."""
+        spent = self._counters.validation_seconds + (self._newest.seconds if self._newest else 0.0)
+        return spent <= self.experiment.training.validation_share * self._elapsed()
 
     def _validate(self) -> None:
         counters = self._counters
-        result = self._validator.run(self.average.network)
-        self._last_validation_seconds = result.seconds
+        result = self._validator.run(self.learner.average.network)
+        self._newest = result
         counters.validation_seconds += result.seconds
         counters.threshold = result.threshold
         value = result.metrics[self.experiment.training.best_by]
@@ -438,61 +346,56 @@ class Trainer:
                 seconds=result.seconds,
             )
         )
-        self._newest = result
         if is_best:
-            self._save("best.pt", with_training=False)
+            self._save("best.pt", self._checkpoint(metrics=result.metrics))
 
     def _save_last(self) -> None:
-        self._save_wanted = False
-        self._save("last.pt", with_training=True)
-
-    def _save(self, name: str, *, with_training: bool) -> None:
-        counters = self._counters
-        scored = counters.best if not with_training else {}
-        self._checkpoints.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(
-            self._checkpoints / name,
-            Checkpoint(
-                experiment=self.experiment,
-                weights=self.average.network.state_dict(),
-                intensity_values=self.intensity.as_dict(),
-                patch_size=self.experiment.data.patch_size,
-                spacing=self.spacing,
-                threshold=counters.threshold,
-                epoch=counters.epoch,
-                step=counters.step,
-                metrics=scored,
-                training=self._training_state() if with_training else None,
-            ),
-        )
-        self._tell(
-            events.CheckpointSaved(path=f"{self._checkpoints.name}/{name}", epoch=counters.epoch)
-        )
-
-    def _training_state(self) -> dict[str, Any]:
+        self._steering.is_saving = False
         self._counters.elapsed = self._elapsed()
         self._clock = time.perf_counter()
-        return {
-            "weights": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "num_updates": self.average.num_updates,
-            "counters": vars(self._counters),
-            "loss_weights": self._loss_weights,
+        training = {
+            **self.learner.state(),
+            "counters": vars(self._counters).copy(),
+            "loss_weights": self._steering.loss_weights,
         }
+        self._save("last.pt", self._checkpoint(training=training))
 
-    def _restore(self) -> None:
+    def _checkpoint(
+        self,
+        *,
+        metrics: dict[str, float] | None = None,
+        training: dict[str, object] | None = None,
+    ) -> Checkpoint:
+        counters = self._counters
+        return Checkpoint(
+            experiment=self.experiment,
+            weights=self.learner.average.network.state_dict(),
+            intensity_values=self.intensity.as_dict(),
+            patch_size=self.experiment.data.patch_size,
+            spacing=self.spacing,
+            threshold=counters.threshold,
+            epoch=counters.epoch,
+            step=counters.step,
+            metrics=metrics or {},
+            training=training,
+        )
+
+    def _save(self, name: str, checkpoint: Checkpoint) -> None:
+        save_checkpoint(self._checkpoints / name, checkpoint)
+        path = f"{self._checkpoints.name}/{name}"
+        self._tell(events.CheckpointSaved(path=path, epoch=checkpoint.epoch))
+
+    def _restore(self) -> dict[str, float]:
+        """Go on from ``last.pt``; return the loss weights it was using."""
         path = self._checkpoints / "last.pt"
         checkpoint = load_checkpoint(path)
         state = checkpoint.training
         try:
             if state is None:
                 raise KeyError("training")
-            self.network.load_state_dict(state["weights"])
-            self.average.network.load_state_dict(checkpoint.weights)
-            self.average.num_updates = int(state["num_updates"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.learner.restore(state, checkpoint.weights)
             self._counters = _Counters(**state["counters"])
-            self._loss_weights = {term: float(state["loss_weights"][term]) for term in LOSS_TERMS}
+            return {term: float(state["loss_weights"][term]) for term in LOSS_TERMS}
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).split("\n", 1)[0].rstrip(".:")
             raise CheckpointError(
@@ -502,25 +405,26 @@ class Trainer:
 
     def _preview(self) -> None:
         event = self._previewer.write(
-            self.average.network, threshold=self._counters.threshold, epoch=self._counters.epoch
+            self.learner.average.network,
+            threshold=self._counters.threshold,
+            epoch=self._counters.epoch,
         )
         self._counters.num_previews = event.index + 1
         self._tell(event)
 
     def _finish(self) -> None:
-        counters = self._counters
-        if not self._stopping and self._previewer.is_on:
+        is_stopping = self._steering.is_stopping
+        if not is_stopping and self._previewer.is_on:
             self._preview()
         if self._newest is not None:
             self._validator.write_samples(self._samples, self._newest)
-        kind = events.RunStopped if self._stopping else events.RunCompleted
-        if self._stopping or self._save_wanted:
+        if is_stopping:
             self._save_last()
         self._tell(
-            kind(
-                epoch=counters.epoch,
+            (events.RunStopped if is_stopping else events.RunCompleted)(
+                epoch=self._counters.epoch,
                 elapsed_seconds=self._elapsed(),
-                best=counters.best or None,
+                best=self._counters.best or None,
             )
         )
 
@@ -528,128 +432,51 @@ class Trainer:
 
     def _listen(self) -> None:
         """Carry out what watchers asked for; while paused, wait here."""
+        self._counters.elapsed, self._clock = self._elapsed(), time.perf_counter()
         self._obey_all()
-        if not self._paused:
+        if not self._is_waiting():
             return
-        self._counters.elapsed = self._elapsed()
         self._tell(events.RunPaused())
-        while self._paused and not self._stopping:
-            if self._save_wanted:
-                self._clock = time.perf_counter()  # the pause does not count
-                self._save_last()
+        while self._is_waiting():
             if self._previewer.is_due():
                 self._preview()
             time.sleep(PAUSE_SECONDS)
+            self._clock = time.perf_counter()  # a pause is no running time
             self._obey_all()
         self._clock = time.perf_counter()
-        if not self._stopping:
+        if not self._steering.is_stopping:
             self._tell(events.RunResumed())
+
+    def _is_waiting(self) -> bool:
+        return self._steering.is_paused and not self._steering.is_stopping
 
     def _obey_all(self) -> None:
         for command in self._poll_commands():
-            refusal = self._obey(command)
-            name = type(command).__name__
-            if refusal is not None:
-                self._tell(
-                    events.CommandRefused(command_id=command.id, command=name, message=refusal)
-                )
-                continue
-            details = {
-                key: value
-                for key, value in vars(command).items()
-                if key not in ("id", "time") and value is not None
-            }
-            self._tell(events.CommandApplied(command_id=command.id, command=name, details=details))
-        if self._save_wanted and not self._paused:
+            self._tell(self._steering.obey(command))
+        if self._steering.is_saving:
             self._save_last()
 
-    def _obey(self, command: events.Command) -> str | None:
-        """Carry out one command; return why not, if not."""
-        match command:
-            case events.Stop():
-                self._stopping = True
-            case events.Pause():
-                self._paused = True
-            case events.Resume():
-                self._paused = False
-            case events.SaveNow():
-                self._save_wanted = True
-            case events.SetLossWeights():
-                return self._set_loss_weights(command.weights)
-            case events.SetPreview():
-                return self._previewer.look(command)
-            case events.SetTraining():
-                return self._set_training(command)
-            case _:
-                return f"This worker does not know the command {type(command).__name__}."
-        return None
-
-    def _set_loss_weights(self, weights: dict[str, float]) -> str | None:
-        for name, value in weights.items():
-            if name not in LOSS_TERMS:
-                return f"There is no loss term {name!r}; there are {', '.join(LOSS_TERMS)}."
-            if not (isinstance(value, int | float) and _is_finite(value) and value >= 0):
-                return f"The weight of {name} is {value}, but it must be a number from 0 up."
-        changed = {**self._loss_weights, **weights}
-        if not any(changed.values()):
-            return "All loss weights would be 0; at least one must be above 0."
-        self._loss_weights = changed
-        return None
-
-    def _set_training(self, command: events.SetTraining) -> str | None:
-        for name in ("max_epochs", "max_minutes", "learning_rate_scale"):
-            value = getattr(command, name)
-            if value is not None and not value > 0:
-                return f"The setting {name} is {value}, but it must be above 0."
-        share = command.foreground_share
-        if share is not None and not 0 <= share <= 1:
-            return f"The setting foreground_share is {share}, but it must be from 0 to 1."
-        self._max_epochs = command.max_epochs or self._max_epochs
-        self._max_minutes = command.max_minutes or self._max_minutes
-        self._rate_scale = command.learning_rate_scale or self._rate_scale
-        if share is not None:
-            self._loader.set_foreground_share(share)
-        return None
-
-    # -- small things ---------------------------------------------------------------------
-
-    _newest: ValidationResult | None = None
-    _last_validation_seconds = 0.0
-
-    @property
-    def _peak_rate(self) -> float:
-        wanted = self.experiment.training.max_learning_rate
-        return self.architecture.max_learning_rate if wanted == "auto" else wanted
-
-    @property
-    def _start_rate(self) -> float:
-        wanted = self.experiment.training.learning_rate
-        return self._peak_rate / 10 if wanted == "auto" else wanted
+    # -- time and telling ------------------------------------------------------------------
 
     def _elapsed(self) -> float:
         """Sum up the running time over all resumptions, pauses left out."""
-        if self._paused:
-            return self._counters.elapsed
         return self._counters.elapsed + time.perf_counter() - self._clock
 
     def _progress(self) -> float:
+        epochs, minutes = self._steering.max_epochs, self._steering.max_minutes
         iterations = self.experiment.training.train_iterations_per_epoch
         return compute_progress(
             self._counters.step,
             self._elapsed(),
-            max_steps=None if self._max_epochs is None else self._max_epochs * iterations,
-            max_seconds=None if self._max_minutes is None else self._max_minutes * 60,
+            max_steps=None if epochs is None else epochs * iterations,
+            max_seconds=None if minutes is None else minutes * 60,
         )
 
     def _is_over(self) -> bool:
-        if self._stopping or self._progress() >= 1:
+        if self._steering.is_stopping or self._progress() >= 1:
             return True
         patience = self.experiment.training.early_stopping
         return patience is not None and self._counters.stale_validations >= patience
-
-    def _seconds_left(self) -> float | None:
-        progress, elapsed = self._progress(), self._elapsed()
-        return elapsed * (1 - progress) / progress if progress > 0 else None
 
     def _tell(self, event: events.Event) -> None:
         self._emit(type(event)(**{**vars(event), "step": self._counters.step}))
@@ -658,7 +485,7 @@ class Trainer:
         self._tell(
             events.StepFinished(
                 epoch=self._counters.epoch + 1,
-                losses={term: values[term] for term in LOSS_TERMS if term in values},
+                losses=_terms(values),
                 head_total=values["head_total"],
                 total=values["total"],
                 learning_rate=rate,
@@ -669,29 +496,28 @@ class Trainer:
             )
         )
 
-    def _tell_epoch(
-        self,
-        means: _EpochMeans,
-        rate: float,
-        elapsed_before: float,
-        step_seconds: float,
-    ) -> None:
-        elapsed = self._elapsed()
+    def _tell_epoch(self, means: _EpochMeans, rate: float, elapsed_before: float) -> None:
+        values = means.means()
+        elapsed, progress = self._elapsed(), self._progress()
         self._tell(
             events.EpochFinished(
                 epoch=self._counters.epoch,
-                losses=means.means(LOSS_TERMS),
-                head_total=means.mean("head_total"),
-                total=means.mean("total"),
+                losses=_terms(values),
+                head_total=values["head_total"],
+                total=values["total"],
                 learning_rate=rate,
                 epoch_seconds=elapsed - elapsed_before,
-                steps_per_second=means.num_steps / step_seconds,
+                steps_per_second=means.steps_per_second,
                 elapsed_seconds=elapsed,
                 patches=self._loader.epoch_stats(),
                 cache=self._cache.stats().as_dict(),
-                seconds_left=self._seconds_left(),
+                seconds_left=elapsed * (1 - progress) / progress if progress > 0 else None,
             )
         )
+
+
+def _terms(values: dict[str, float]) -> dict[str, float]:
+    return {term: values[term] for term in LOSS_TERMS if term in values}
 
 
 def _resolve(experiment: Experiment, device: torch.device) -> Experiment:
@@ -703,7 +529,3 @@ def _resolve(experiment: Experiment, device: torch.device) -> Experiment:
     if training.max_epochs is None and training.max_minutes is None:
         training = training.model_copy(update={"max_epochs": DEFAULT_EPOCHS})
     return experiment.model_copy(update={"model": model, "training": training})
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

@@ -1,0 +1,220 @@
+"""The network while it learns: weights, optimizer, average, and one step at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_surfseg.config import LOSS_TERMS
+from napari_surfseg.data.warp import warp_batch
+from napari_surfseg.errors import NonFiniteLossError
+from napari_surfseg.losses.combined import (
+    compute_combined_loss,
+    compute_loss_targets,
+    weights_at_step,
+)
+from napari_surfseg.model.network import build_unet
+from napari_surfseg.training.average import WeightAverage
+from napari_surfseg.training.schedule import compute_learning_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
+
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.data.loader import Batch
+    from napari_surfseg.losses.combined import LossResult
+    from napari_surfseg.model.presets import Architecture
+
+__all__ = ["Learner"]
+
+
+class Learner:
+    """Holds what a step changes, and takes steps.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Loss, training and augmentation settings.
+    architecture : Architecture
+        The network in numbers.
+    intensity : Intensity
+        Its ``mean`` and ``std`` normalise the network's input.
+    spacing : tuple of float
+        Z, Y, X voxel size.
+    device : torch.device
+        Where to learn.
+    precision : str
+        ``float32`` or ``bf16``.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        architecture: Architecture,
+        intensity: Intensity,
+        spacing: tuple[float, float, float],
+        *,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self._experiment = experiment
+        self._architecture = architecture
+        self._intensity = intensity
+        self._spacing = spacing
+        self._device = device
+        self._precision = precision
+        training = experiment.training
+        self._peak_rate = (
+            architecture.max_learning_rate
+            if training.max_learning_rate == "auto"
+            else training.max_learning_rate
+        )
+        self._start_rate = (
+            self._peak_rate / 10 if training.learning_rate == "auto" else training.learning_rate
+        )
+        self.network = build_unet(experiment.model, device=device.type).to(device)
+        if device.type == "cuda":
+            self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        decay = training.ema_decay
+        self.average = WeightAverage(
+            self.network, architecture.ema_decay if decay == "auto" else decay
+        )
+        self._optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self._start_rate,
+            weight_decay=training.weight_decay,
+            fused=device.type == "cuda",
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers in the network."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def compute_rate(self, progress: float, scale: float = 1.0) -> float:
+        """Learning rate at a share of the training, times what a watcher asked for."""
+        return scale * compute_learning_rate(progress, start=self._start_rate, peak=self._peak_rate)
+
+    def take_step(
+        self, batches: Iterator[Batch], loss_weights: Mapping[str, float], rate: float, step: int
+    ) -> dict[str, float]:
+        """Take one optimizer step.
+
+        Parameters
+        ----------
+        batches : iterator of Batch
+            ``training.accumulate`` of them are taken.
+        loss_weights : mapping
+            Weight of each term.
+        rate : float
+            Learning rate.
+        step : int
+            Number of this step, from 0.
+
+        Returns
+        -------
+        dict
+            ``total``, ``head_total``, ``gradient_norm`` (before clipping) and
+            every term that was evaluated, raw.
+
+        Raises
+        ------
+        NonFiniteLossError
+            Before any weight was changed.
+        """
+        training = self._experiment.training
+        weights = weights_at_step(loss_weights, step, self._experiment.loss.interval)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        if self._architecture.dropout:
+            # Tied to the step, so that a resumed run repeats what an unbroken one does.
+            torch.manual_seed(self._experiment.experiment.seed + step)
+        self.network.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        rows: list[Tensor] = []
+        names: list[str] = []
+        for part in range(training.accumulate):
+            result = self._score_batch(next(batches), weights, step * training.accumulate + part)
+            (result.total / training.accumulate).backward()  # type: ignore[no-untyped-call]
+            names = ["total", "head_total", *result.terms]
+            rows.append(torch.stack([result.total, result.head_total, *result.terms.values()]))
+        clip = training.gradient_clip
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.network.parameters(), math.inf if clip is None else clip
+        )
+        # One transfer a step: the values are wanted for the log and for the check below.
+        found = torch.cat([torch.stack(rows).detach().mean(0), norm.detach()[None]]).tolist()
+        values = dict(zip([*names, "gradient_norm"], found, strict=True))
+        _refuse_nonfinite(values, step)
+        self._optimizer.step()
+        self.average.update(self.network)
+        return values
+
+    def _score_batch(
+        self, batch: Batch, weights: Mapping[str, float], batch_index: int
+    ) -> LossResult:
+        loss = self._experiment.loss
+        image, labels = self._move(batch, batch_index)
+        targets = compute_loss_targets(
+            labels,
+            weights=weights,
+            skeleton_iterations=loss.skeleton_iterations,
+            tolerance=loss.tolerance,
+            spacing=self._spacing,
+            euler_window=loss.euler_window,
+            head_shapes=self._architecture.head_shapes(self._experiment.data.patch_size),
+        )
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+            heads = self.network(image)
+        return compute_combined_loss(heads, targets, weights, pos_weight=loss.pos_weight)
+
+    def _move(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
+        """Bring a batch to the device, normalise it and warp some of it."""
+        labels = torch.from_numpy(batch.labels).to(self._device, non_blocking=True)
+        image = torch.from_numpy(batch.image).to(self._device, non_blocking=True).float()
+        image = (image / 255 - self._intensity.mean) / self._intensity.std
+        augmentation = self._experiment.data.augmentation
+        if not (augmentation.affine or augmentation.elastic):
+            return image, labels
+        seed = self._experiment.experiment.seed * 1_000_003 + batch_index
+        return warp_batch(
+            image,
+            labels,
+            affine=augmentation.affine,
+            elastic=augmentation.elastic,
+            generator=torch.Generator().manual_seed(seed),
+            spacing=self._spacing,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what resuming needs besides the averaged weights: tensors and plain values."""
+        return {
+            "weights": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "num_updates": self.average.num_updates,
+        }
+
+    def restore(self, state: Mapping[str, Any], averaged: Mapping[str, Tensor]) -> None:
+        """Go on from :meth:`state`; what does not fit raises as torch does."""
+        self.network.load_state_dict(state["weights"])
+        self.average.network.load_state_dict(averaged)
+        self.average.num_updates = int(state["num_updates"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+
+def _refuse_nonfinite(values: Mapping[str, float], step: int) -> None:
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
+    if not bad:
+        return
+    culprit = next((name for name in LOSS_TERMS if name in bad), bad[0])
+    raise NonFiniteLossError(
+        f"The {culprit.replace('gradient_norm', 'norm of the gradient')} became "
+        f"{values[culprit]} at step {step + 1}, before the weights were changed; lower "
+        "training.max_learning_rate or the weight of that term, or use "
+        "training.precision=float32, and resume."
+    )
