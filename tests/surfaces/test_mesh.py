@@ -196,9 +196,13 @@ def test_two_near_sheets_are_two_discs_in_any_orientation(tilt):
     mesh = build_sheet_mesh(mask)
     inner = np.abs(mesh.vertices - 19.5).max(axis=1) < 12  # away from the rims
     assert np.abs(np.abs((mesh.vertices[inner] - 19.5) @ normal) - 3.5).max() < 0.5
-    assert_turned_alike(mesh)
     middle = mesh.vertices[mesh.faces].mean(axis=1) - 19.5
     near = mesh.faces[np.abs(middle).max(axis=1) < 10]
+    corners = mesh.vertices[near][..., ::-1].astype(float)
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, ::-1]
+    outside = np.sign(mesh.vertices[near].mean(axis=1) @ normal - 19.5 * normal.sum())
+    ways = np.sign(across @ normal) * outside
+    assert all(len(np.unique(ways[outside == side])) == 1 for side in (-1, 1))
     assert len(np.unique(near)) > 300
     # Both sheets, each a single layer: the area is that of two planes cut by a cube.
     points = np.random.default_rng(0).uniform(-10, 10, (200_000, 3))

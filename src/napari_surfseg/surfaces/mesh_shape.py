@@ -98,36 +98,66 @@ def _cancel_folds(faces: NDArray[np.int64]) -> NDArray[np.int64]:
 def orient_faces(mesh: Mesh) -> Mesh:
     """Turn the triangles of each connected piece the same way, outwards on the whole.
 
-    Pieces that cannot be turned consistently (a Möbius strip) keep their
-    triangles as they are. Outwards is away from the middle of the mesh.
+    Orientation spreads along the flattest edges first, so that where a piece
+    cannot be turned consistently (a Möbius strip, two sheets joined at a rim) the
+    break lies in a crease. Outwards is away from the middle of the mesh.
     """
     count = len(mesh.faces)
-    pairs, same = _neighbour_faces(mesh.faces)
-    # Node f is triangle f as it is, node f + count turned over; orientations that
-    # agree are linked, so each piece falls into two halves that mirror each other.
-    a, b = pairs.T
-    flipped = np.where(same, count, 0)
-    graph = sparse.coo_array(
-        (
-            np.ones(2 * len(pairs), np.int8),
-            (
-                np.concatenate([a, a + count]),
-                np.concatenate([b + flipped, b + count - flipped]),
-            ),
-        ),
-        shape=(2 * count, 2 * count),
-    )
-    _, half = csgraph.connected_components(graph, directed=False)
-    turned = half[:count] > half[count:]
-    faces = np.where(turned[:, None], mesh.faces[:, ::-1], mesh.faces)
-    corners = mesh.vertices[:, ::-1].astype(np.float64)[faces]
+    corners = mesh.vertices[:, ::-1].astype(np.float64)[mesh.faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    pairs, same = _neighbour_faces(mesh.faces)
+    turned, piece = _spread(count, pairs, same, _bends(across, pairs))
     middle = (corners.min(axis=(0, 1)) + corners.max(axis=(0, 1))) / 2
     outwards = ((corners.mean(axis=1) - middle) * across).sum(axis=1)
-    piece = np.minimum(half[:count], half[count:])
-    inward = np.bincount(piece, outwards)[piece] < 0
-    faces = np.where(inward[:, None], faces[:, ::-1], faces)
+    inward = np.bincount(piece, np.where(turned, -outwards, outwards))[piece] < 0
+    faces = np.where((turned ^ inward)[:, None], mesh.faces[:, ::-1], mesh.faces)
     return make_mesh(mesh.vertices, faces)
+
+
+def _bends(across: NDArray[np.float64], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Bend between neighbours whichever way they are turned: 0 flat, 1 a right angle."""
+    unit = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-30)
+    cosine: NDArray[np.float64] = np.abs((unit[pairs[:, 0]] * unit[pairs[:, 1]]).sum(axis=1))
+    return 1 - cosine
+
+
+def _spread(
+    count: int, pairs: NDArray[np.int64], same: NDArray[np.bool_], bends: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which triangles to turn over so that neighbours agree, and the piece of each."""
+    weights = sparse.csr_array(
+        (bends + 1e-6, (pairs[:, 0], pairs[:, 1])), shape=(count + 1, count + 1)
+    )
+    tree = sparse.coo_array(csgraph.minimum_spanning_tree(weights))
+    number, piece = csgraph.connected_components(tree, directed=False)
+    # One more node is joined to a triangle of each piece: a single root for all.
+    root = count
+    seeds = np.unique(piece, return_index=True)[1][:number]
+    seeds = seeds[seeds != root]
+    joined = sparse.csr_array(
+        (
+            np.ones(tree.nnz + len(seeds)),
+            (
+                np.concatenate([tree.row, np.full(len(seeds), root)]),
+                np.concatenate([tree.col, seeds]),
+            ),
+        ),
+        shape=(count + 1, count + 1),
+    )
+    _, parent = csgraph.breadth_first_order(joined, root, directed=False)
+    parent = parent.astype(np.int64)
+    parent[root] = root
+    against = sparse.csr_array(
+        (same.astype(np.int8) + 1, (pairs[:, 0], pairs[:, 1])), shape=(count + 1, count + 1)
+    )
+    nodes = np.arange(count + 1)
+    relation = against[nodes, parent] + against[parent, nodes]
+    turned = np.asarray(relation).ravel() == 2
+    # Add up the turns on the way to the root, twice as far with each round.
+    while (parent != parent[parent]).any():
+        turned ^= turned[parent]
+        parent = parent[parent]
+    return turned[:count], piece[:count].astype(np.int64)
 
 
 def keep_large_pieces(mesh: Mesh, min_area: float) -> Mesh:
