@@ -185,7 +185,7 @@ def measure(
 
 
 def _row(result: Result) -> str:
-    cells = [f"{result.minutes:g}", result.method, f"{result.seconds:.0f}"]
+    cells = [f"{result.minutes:.2g}", result.method, f"{result.seconds:.0f}"]
     cells += [f"{result.scores[column]:.4f}" for column in COLUMNS]
     return "| " + " | ".join(cells) + " |"
 
@@ -210,7 +210,7 @@ def summarise(results: list[Result]) -> list[str]:
             lead = ours[0].scores[score] - best.scores[score]
             word = "ahead of" if lead >= 0 else "behind"
             parts.append(f"{score} {abs(lead):.4f} {word} {best.method}")
-        lines.append(f"- {minutes:g} min: ours is in {' and in '.join(parts)}.")
+        lines.append(f"- {minutes:.2g} min: ours is in {' and in '.join(parts)}.")
     return lines
 
 
