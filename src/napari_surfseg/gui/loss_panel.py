@@ -183,7 +183,7 @@ class LossPanel(QWidget):
     def set_running(self, running: bool) -> None:
         """Say whether changes take effect at once."""
         self.live_note.setText(
-            "Changes take effect with the next step of the running training."
+            "Changes take effect with the next step."
             if running
             else "The total loss is the sum of weight × term."
         )

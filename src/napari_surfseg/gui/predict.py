@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels, Layer, Surface
 from napari.utils import progress
-from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
+    from napari.viewer import Viewer
 
     from napari_surfseg.gui.jobs import Job
     from napari_surfseg.gui.session import Session
@@ -249,7 +249,7 @@ def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Load the arrays of a result; large ones stay on disk."""
     import zarr
 
-    array = zarr.open_group(str(folder / result["probabilities"]), mode="r")["0"]
+    array: Any = zarr.open_group(str(folder / result["probabilities"]), mode="r")["0"]
     small = array.nbytes <= IN_MEMORY_BYTES
     arrays: dict[str, Any] = {"probabilities": array[:] if small else array}
     for key in ("surface", "skeleton"):
@@ -405,9 +405,10 @@ class PredictController(QObject):
         for layer in build_layers(prediction, source):
             self._viewer.add_layer(layer)
         result = prediction.result
+        count = result["num_sheets"]
         said = (
-            f"{format_percent(result['surface_fraction'])} surface above {result['threshold']:.2f}, "
-            f"{result['num_sheets']} connected {'sheet' if result['num_sheets'] == 1 else 'sheets'}. "
+            f"{format_percent(result['surface_fraction'])} surface above "
+            f"{result['threshold']:.2f}, {count} connected {'sheet' if count == 1 else 'sheets'}. "
             f"The files are in {prediction.folder}."
         )
         self._view.set_state(" ".join([said, *result.get("warnings", [])]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -23,12 +24,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.data_panel import SourceCombo
-from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note, scrolled
 
-__all__ = ["PredictForm", "PredictView"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
-from dataclasses import dataclass
+    from napari_surfseg.gui.form import SourceChoice
+
+__all__ = ["PredictForm", "PredictView"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ class Session(QObject):
         self.volumes: list[dict[str, Any]] = []
         self.layer_names: dict[str, str] = {}
         self.is_own = False
+        self._waiting: deque[RunSnapshot] = deque()
+        self._is_telling = False
 
     @property
     def is_active(self) -> bool:
@@ -78,6 +81,7 @@ class Session(QObject):
         """
         if self._feed is not None:
             self._feed.stop()
+        self._waiting.clear()
         same = self.run_dir == run_dir
         self.run_dir = run_dir
         self.snapshot = None
@@ -133,6 +137,19 @@ class Session(QObject):
     def _on_polled(self, snapshot: RunSnapshot) -> None:
         if self.sender() is not None and self.sender() is not self._feed:
             return  # a last word of a feed that was let go
+        self._waiting.append(snapshot)
+        if self._is_telling:
+            return
+        # napari's progress bar lets the event loop turn in the middle of a slot, and the next
+        # snapshot would overtake this one on its way to the slots that come after.
+        self._is_telling = True
+        try:
+            while self._waiting:
+                self._tell(self._waiting.popleft())
+        finally:
+            self._is_telling = False
+
+    def _tell(self, snapshot: RunSnapshot) -> None:
         self.snapshot = snapshot
         self.history += snapshot.new_events
         for event in snapshot.new_events:

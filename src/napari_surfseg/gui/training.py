@@ -1,15 +1,16 @@
-"""The dock widgets "Surface training" and "Loss curves", as napari makes them."""
+"""The dock widget "Surface training", as napari makes it."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QDockWidget, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from napari_surfseg.gui.close_guard import CloseGuard, find_main_window
-from napari_surfseg.gui.curves import CurvesPanel
+from napari_surfseg.gui.close_guard import CloseGuard
+from napari_surfseg.gui.docks import show_curves
 from napari_surfseg.gui.live_controller import LiveController
 from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.live import LivePreview
     from napari_surfseg.runs.follow import RunSnapshot
 
-__all__ = ["LossCurvesWidget", "SurfaceTrainingWidget"]
+__all__ = ["SurfaceTrainingWidget"]
 
 
 class ActivityProgress(QObject):
@@ -100,82 +101,16 @@ class SurfaceTrainingWidget(QWidget):
         self.view.run.set_shown_preview(f"step {preview.step}")
 
     def show_curves(self) -> None:
-        """Open the dock with the loss curves below the canvas, or bring it to the front."""
-        window = find_main_window(self)
-        shown = window.findChild(LossCurvesWidget) if window is not None else None
-        if shown is None:
-            self._viewer.window.add_dock_widget(
-                LossCurvesWidget(self._viewer), name="Loss curves", area="bottom"
-            )
-            return
-        dock = shown.parentWidget()
-        while dock is not None and not isinstance(dock, QDockWidget):
-            dock = dock.parentWidget()
-        if dock is not None:
-            dock.show()
-            dock.raise_()
+        """Open the dock with the loss curves, or bring it to the front."""
+        show_curves(self._viewer, self)
 
     def _on_session_closed(self) -> None:
-        self.live.close()
-        self.controller.close()
+        # Qt may have deleted the widget's timers before the window said that it is gone.
+        for part in (self.live, self.controller):
+            with contextlib.suppress(RuntimeError):
+                part.close()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Watch for the window's closing from the first time it is shown."""
         super().showEvent(event)
         CloseGuard.install(self, self.session)
-
-
-class LossCurvesWidget(QWidget):
-    """The curves of the session's run.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        Takes the curves as layers on demand.
-    """
-
-    def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.setObjectName("loss_curves_widget")
-        self._viewer = napari_viewer
-        self.session = get_session(napari_viewer)
-        self.panel = CurvesPanel()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
-        self._closed = False
-        self.session.attached.connect(self._on_attached)
-        self.session.polled.connect(self._on_polled)
-        self.session.closed.connect(self.release)
-        self.panel.add_to_viewer_requested.connect(self._on_add)
-        if self.session.run_dir is not None:
-            self.panel.set_run(self.session.run_dir.name)
-            self.panel.add_events(self.session.history)
-
-    def _on_attached(self, run_dir: Path) -> None:
-        self.panel.set_run(run_dir.name)
-
-    def _on_polled(self, snapshot: RunSnapshot) -> None:
-        self.panel.add_events(snapshot.new_events)
-
-    def _on_add(self, layers: list[Any]) -> None:
-        extent = self._viewer.layers.extent.world if len(self._viewer.layers) else None
-        for layer in layers:
-            if extent is not None and extent.shape[1] >= 2:
-                # Beside what is there, as wide as it: on top they would hide the volume.
-                width = max(float(extent[1, -1] - extent[0, -1]), 1.0)
-                size = width / 200.0
-                layer.scale = (size, size)
-                layer.translate = (float(extent[0, -2]), float(extent[1, -1]) + 0.05 * width)
-            self._viewer.add_layer(layer)
-
-    def release(self) -> None:
-        """Let go of the embedded canvas."""
-        if not self._closed:
-            self._closed = True
-            self.panel.close_canvas()
-
-    def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """Close the canvas with the dock."""
-        self.release()
-        super().closeEvent(event)

@@ -170,7 +170,8 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
         from napari_surfseg.surfaces.mesh import build_mesh
 
         tell("building the mesh", 0.0)
-        made = build_mesh(mask, level=0.5, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0))
+        voxels: Any = mask.view(np.uint8)
+        made = build_mesh(voxels, level=0.5)
         np.savez(folder / "mesh.npz", vertices=made.vertices, faces=made.faces)
         result["mesh"] = "mesh.npz"
     return result

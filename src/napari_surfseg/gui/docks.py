@@ -1,0 +1,114 @@
+"""The dock "Loss curves", and how the other docks bring it up."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QVBoxLayout, QWidget
+
+from napari_surfseg.gui.close_guard import CloseGuard, find_main_window
+from napari_surfseg.gui.curves import CurvesPanel
+from napari_surfseg.gui.session import get_session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.viewer import Viewer
+
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["LossCurvesWidget", "show_curves"]
+
+
+class LossCurvesWidget(QWidget):
+    """The curves of the session's run.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Takes the curves as layers on demand.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.setObjectName("loss_curves_widget")
+        self._viewer = napari_viewer
+        self.session = get_session(napari_viewer)
+        self.panel = CurvesPanel()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self._closed = False
+        self.session.attached.connect(self._on_attached)
+        self.session.polled.connect(self._on_polled)
+        self.session.closed.connect(self.release)
+        self.panel.add_to_viewer_requested.connect(self._on_add)
+        if self.session.run_dir is not None:
+            self.panel.set_run(self.session.run_dir.name)
+            self.panel.add_events(self.session.history)
+
+    def _on_attached(self, run_dir: Path) -> None:
+        self.panel.set_run(run_dir.name)
+
+    def _on_polled(self, snapshot: RunSnapshot) -> None:
+        self.panel.add_events(snapshot.new_events)
+
+    def _on_add(self, layers: list[Any]) -> None:
+        extent = self._viewer.layers.extent.world if len(self._viewer.layers) else None
+        for layer in layers:
+            if extent is not None and extent.shape[1] >= 2:
+                # Beside what is there, as wide as it: on top they would hide the volume.
+                width = max(float(extent[1, -1] - extent[0, -1]), 1.0)
+                size = width / 200.0
+                layer.scale = (size, size)
+                layer.translate = (float(extent[0, -2]), float(extent[1, -1]) + 0.05 * width)
+            self._viewer.add_layer(layer)
+
+    def release(self) -> None:
+        """Let go of the embedded canvas."""
+        if not self._closed:
+            self._closed = True
+            with contextlib.suppress(RuntimeError):
+                self.panel.close_canvas()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Watch for the window's closing from the first time it is shown."""
+        super().showEvent(event)
+        CloseGuard.install(self, self.session)
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802
+        """Close the canvas with the dock."""
+        self.release()
+        super().closeEvent(event)
+
+
+def show_curves(viewer: Viewer, beside: QWidget) -> LossCurvesWidget:
+    """Open the loss curves below the canvas, or bring them to the front.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose session is shown.
+    beside : QWidget
+        A widget of the same window.
+    """
+    window = find_main_window(beside)
+    shown: LossCurvesWidget | None = None
+    if window is not None:
+        shown = window.findChild(LossCurvesWidget)
+    if shown is None:
+        if window is not None:
+            # The settings keep their height; the curves lie below the canvas only.
+            window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        shown = LossCurvesWidget(viewer)
+        viewer.window.add_dock_widget(shown, name="Loss curves", area="bottom")
+        return shown
+    dock = shown.parentWidget()
+    while dock is not None and not isinstance(dock, QDockWidget):
+        dock = dock.parentWidget()
+    if dock is not None:
+        dock.show()
+        dock.raise_()
+    return shown

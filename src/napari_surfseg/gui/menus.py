@@ -1,0 +1,43 @@
+"""What the entries in napari's Layers menu do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_info
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = ["open_curves", "open_predict", "open_training"]
+
+PLUGIN = "napari-surfseg"
+
+
+def open_training() -> None:
+    """Open "Surface training"."""
+    _open("Surface training")
+
+
+def open_predict() -> None:
+    """Open "Predict surfaces"."""
+    _open("Predict surfaces")
+
+
+def open_curves() -> None:
+    """Open "Loss curves"."""
+    _open("Loss curves")
+
+
+def _open(widget: str) -> None:
+    viewer = _find_viewer()
+    if viewer is None:
+        show_info("Open a napari window first.")
+        return
+    viewer.window.add_plugin_dock_widget(PLUGIN, widget)
+
+
+def _find_viewer() -> Viewer | None:
+    from napari import current_viewer
+
+    return current_viewer()
