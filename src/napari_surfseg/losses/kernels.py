@@ -20,7 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["best_within", "compiled", "count_cells", "pool", "route", "spread_cells"]
+__all__ = ["best_within", "compiled", "count_cells", "keep", "pool", "route_level", "spread_cells"]
 
 #: Columns kept free on either side of a row in the scratch slices.
 _EDGE = 2
@@ -83,65 +83,124 @@ def pool(volumes, sign, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def route(volumes, sign, gradient, out):  # type: ignore[no-untyped-def]
-    """Add to ``out`` the gradient of ``pool(volumes, sign)``, given that of its result.
-
-    Each gradient goes to the voxel the extremum was taken from; of equal voxels
-    to the first along X, then Y, then Z.
-    """
-    N, Z, Y, X = volumes.shape
-    along_z, along_y, along_x = _scratch(volumes)
-    after_x = np.empty(X, np.float32)
-    after_y = np.empty((Y, X), np.float32)
-    padded = np.zeros(X + 2 * _EDGE, np.float32)
-    zero = np.float32(0)
+def keep(smaller, eroded, before, after):  # type: ignore[no-untyped-def]
+    """Fill ``after`` with ``before * (1 - (eroded - dilated smaller))``."""
+    N, Z, Y, X = smaller.shape
+    along_z, along_y, along_x = _scratch(smaller)
+    one = np.float32(1)
     for n in range(N):
         for z in range(Z):
-            _pool_slice(volumes[n], z, sign, along_z, along_y, along_x)
-            after_y[:] = zero
+            _pool_slice(smaller[n], z, one, along_z, along_y, along_x)
             for y in range(Y):
-                row, v, p = gradient[n, z, y], along_y[y], along_x[y]
+                e, k, opened, out = eroded[n, z, y], before[n, z, y], along_x[y], after[n, z, y]
                 for i in range(X):
-                    padded[i + _EDGE] = row[i]
-                # Gathered: the next voxel took mine; I took my own, my predecessor not being
-                # equal; my predecessor took mine, neither it nor its predecessor being equal.
-                for i in range(X):
-                    j = i + _EDGE
-                    g0, g1, g2 = padded[j - 1], padded[j], padded[j + 1]
-                    v0, v1, v2 = v[j - 2], v[j - 1], v[j]
-                    p0, p1, p2 = p[j - 1], p[j], p[j + 1]
-                    first = g2 if v2 == p2 else zero
-                    own = g1 if (v2 == p1) & (v1 != p1) else zero
-                    last = g0 if (v1 != p0) & (v0 != p0) else zero
-                    after_x[i] = first + own + last
-                before, after = max(y - 1, 0), min(y + 1, Y - 1)
-                a, b, t = along_z[before], along_z[y], after_y[before]
-                for i in range(X):
-                    g = after_x[i]
-                    t[i] += g if a[i] == v[i + _EDGE] else zero
-                t = after_y[y]
-                for i in range(X):
-                    g = after_x[i]
-                    t[i] += g if (a[i] != v[i + _EDGE]) & (b[i] == v[i + _EDGE]) else zero
-                t = after_y[after]
-                for i in range(X):
-                    g = after_x[i]
-                    t[i] += g if (a[i] != v[i + _EDGE]) & (b[i] != v[i + _EDGE]) else zero
-            below, above = max(z - 1, 0), min(z + 1, Z - 1)
+                    out[i] = k[i] * (one - (e[i] - opened[i + _EDGE]))
+
+
+@compiled
+def _route_slice(volume, z, sign, along_z, along_y, along_x, gradient, after_x, after_y, out):  # type: ignore[no-untyped-def]
+    """Add to ``out`` (Z, Y, X) the gradient of one pooled z-slice.
+
+    ``gradient`` has ``_EDGE`` more columns on either side, which are 0;
+    ``after_x`` (X,) and ``after_y`` (Y, X) are scratch.
+    """
+    Z, Y, X = volume.shape
+    zero = np.float32(0)
+    after_y[:] = zero
+    for y in range(Y):
+        g, v, p = gradient[y], along_y[y], along_x[y]
+        # Gathered: the next voxel took mine; I took my own, my predecessor not being
+        # equal; my predecessor took mine, neither it nor its predecessor being equal.
+        for i in range(X):
+            j = i + _EDGE
+            g0, g1, g2 = g[j - 1], g[j], g[j + 1]
+            v0, v1, v2 = v[j - 2], v[j - 1], v[j]
+            p0, p1, p2 = p[j - 1], p[j], p[j + 1]
+            first = g2 if v2 == p2 else zero
+            own = g1 if (v2 == p1) & (v1 != p1) else zero
+            last = g0 if (v1 != p0) & (v0 != p0) else zero
+            after_x[i] = first + own + last
+        before, after = max(y - 1, 0), min(y + 1, Y - 1)
+        a, b, t = along_z[before], along_z[y], after_y[before]
+        for i in range(X):
+            r = after_x[i]
+            t[i] += r if a[i] == v[i + _EDGE] else zero
+        t = after_y[y]
+        for i in range(X):
+            r = after_x[i]
+            t[i] += r if (a[i] != v[i + _EDGE]) & (b[i] == v[i + _EDGE]) else zero
+        t = after_y[after]
+        for i in range(X):
+            r = after_x[i]
+            t[i] += r if (a[i] != v[i + _EDGE]) & (b[i] != v[i + _EDGE]) else zero
+    below, above = max(z - 1, 0), min(z + 1, Z - 1)
+    for y in range(Y):
+        a, b, v = volume[below, y], volume[z, y], along_z[y]
+        g, t = after_y[y], out[below, y]
+        for i in range(X):
+            r = g[i]
+            t[i] += r if a[i] * sign == v[i] else zero
+        t = out[z, y]
+        for i in range(X):
+            r = g[i]
+            t[i] += r if (a[i] * sign != v[i]) & (b[i] * sign == v[i]) else zero
+        t = out[above, y]
+        for i in range(X):
+            r = g[i]
+            t[i] += r if (a[i] * sign != v[i]) & (b[i] * sign != v[i]) else zero
+
+
+@compiled
+def route_level(eroded, smaller, before, running, outer, inner):  # type: ignore[no-untyped-def]
+    """Take one level of the skeleton's gradient back to ``eroded``.
+
+    Each extremum passes its gradient to the voxel it was taken from; of equal
+    voxels to the first along X, then Y, then Z.
+
+    Parameters
+    ----------
+    eroded, smaller : arrays
+        The level's input and its erosion.
+    before : array
+        What the levels before leave over, as :func:`keep` was given it.
+    running : array
+        Gradient of the skeleton up to this level; becomes that up to the level before.
+    outer : array
+        Filled with the gradient of ``eroded``.
+    inner : array
+        Gradient of ``smaller`` from the levels after; the dilation's is added.
+    """
+    N, Z, Y, X = eroded.shape
+    along_z, along_y, along_x = _scratch(eroded)
+    gradient = np.zeros((Y, X + 2 * _EDGE), np.float32)
+    after_x, after_y = np.empty(X, np.float32), np.empty((Y, X), np.float32)
+    one = np.float32(1)
+    for n in range(N):
+        # The dilation, then the erosion: in one loop, so that its body is compiled once.
+        for step in range(2 * Z):
+            z = step % Z
+            dilating = step < Z
+            sign = one if dilating else -one
+            volume, out = (smaller[n], inner[n]) if dilating else (eroded[n], outer[n])
+            _pool_slice(volume, z, sign, along_z, along_y, along_x)
             for y in range(Y):
-                a, b, v = volumes[n, below, y], volumes[n, z, y], along_z[y]
-                r, t = after_y[y], out[n, below, y]
+                g = gradient[y]
+                if not dilating:
+                    r = inner[n, z, y]
+                    for i in range(X):
+                        g[i + _EDGE] = r[i]
+                    continue
+                e, k, r, o = eroded[n, z, y], before[n, z, y], running[n, z, y], outer[n, z, y]
+                opened = along_x[y]
                 for i in range(X):
-                    g = r[i]
-                    t[i] += g if a[i] * sign == v[i] else zero
-                t = out[n, z, y]
+                    o[i] = r[i] * k[i]
                 for i in range(X):
-                    g = r[i]
-                    t[i] += g if (a[i] * sign != v[i]) & (b[i] * sign == v[i]) else zero
-                t = out[n, above, y]
+                    g[i + _EDGE] = -r[i] * k[i]
                 for i in range(X):
-                    g = r[i]
-                    t[i] += g if (a[i] * sign != v[i]) & (b[i] * sign != v[i]) else zero
+                    r[i] *= one - (e[i] - opened[i + _EDGE])
+            _route_slice(
+                volume, z, sign, along_z, along_y, along_x, gradient, after_x, after_y, out
+            )
 
 
 @compiled

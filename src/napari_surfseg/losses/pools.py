@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["dilate", "erode", "soft_skeleton", "soft_skeleton_reference"]
 
 _MAXIMUM, _MINIMUM = np.float32(1), np.float32(-1)
+_DENSE = torch.contiguous_format
 
 
 def dilate(values: Tensor) -> Tensor:
@@ -95,56 +96,47 @@ class _SoftSkeleton(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, probs: Tensor, iterations: int) -> Tensor:
         """Compute the skeleton and keep its levels."""
-        eroded, kept, tops = _compute_levels(probs, iterations)
-        ctx.save_for_backward(*eroded, *kept, *tops)
-        ctx.iterations = iterations
-        rest = torch.addcmul(kept[-1], kept[-1], eroded[-1], value=-1)
-        return torch.sub(1, rest, out=rest)
+        eroded, kept = [probs.contiguous()], [torch.ones_like(probs, memory_format=_DENSE)]
+        for _ in range(iterations):
+            eroded.append(_pool(eroded[-1], _MINIMUM))
+            kept.append(torch.empty_like(kept[0]))
+            _keep(eroded[-1], eroded[-2], kept[-2], kept[-1])
+        ctx.save_for_backward(*eroded, *kept)
+        return _complement(kept[-1], eroded[-1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """Walk the levels from the deepest: ``S(i) = S(i-1) + (1 - S(i-1)) top(i)``."""
-        levels = ctx.iterations
+        # numba takes half a second to import, which only the CPU path needs.
+        from napari_surfseg.losses import kernels
+
         saved = ctx.saved_tensors
-        eroded, kept, tops = saved[: levels + 1], saved[levels + 1 : -levels], saved[-levels:]
-        inner = gradients[0] * kept[-1]
-        running = gradients[0] - gradients[0] * eroded[-1]
-        for level in range(levels - 1, -1, -1):
-            outer = running * kept[level - 1] if level else running.clone()
-            _route(eroded[level + 1], _MAXIMUM, outer.neg(), inner)
-            _route(eroded[level], _MINIMUM, inner, outer)
-            if level:
-                running.addcmul_(running, tops[level], value=-1)
-            inner = outer
+        eroded, kept = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        inner = (gradients[0] * kept[-1]).contiguous()
+        running = torch.addcmul(gradients[0], gradients[0], eroded[-1], value=-1).contiguous()
+        outer = torch.empty_like(inner)
+        for level in range(len(eroded) - 2, -1, -1):
+            tensors = (eroded[level], eroded[level + 1], kept[level], running, outer, inner)
+            kernels.route_level(*(_as_volumes(tensor) for tensor in tensors))
+            inner, outer = outer, inner
         return inner, None
 
 
 def _compute_skeleton(probs: Tensor, iterations: int) -> Tensor:
-    """Compute the skeleton alone, in five volumes of memory."""
+    """Compute the skeleton alone, in four volumes of memory."""
     eroded = probs.contiguous()
-    smaller, spare, top = (torch.empty_like(eroded) for _ in range(3))
+    smaller, spare = torch.empty_like(eroded), torch.empty_like(eroded)
     kept = torch.ones_like(eroded)
     for _ in range(iterations):
         _pool(eroded, _MINIMUM, smaller)
-        _pool(smaller, _MAXIMUM, top)
-        torch.sub(eroded, top, out=top)
-        kept.addcmul_(kept, top, value=-1)
+        _keep(smaller, eroded, kept, kept)
         eroded, smaller, spare = smaller, spare, smaller
-    kept.addcmul_(kept, eroded, value=-1)
-    return torch.sub(1, kept, out=kept)
+    return _complement(kept, eroded)
 
 
-def _compute_levels(probs: Tensor, levels: int) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Erosions 0 to ``levels``; what skeletons 0 to i leave over; what each opening takes."""
-    eroded = [probs.contiguous()]
-    kept: list[Tensor] = []
-    tops: list[Tensor] = []
-    for level in range(levels):
-        eroded.append(_pool(eroded[-1], _MINIMUM))
-        top = eroded[level] - _pool(eroded[-1], _MAXIMUM)
-        kept.append(torch.addcmul(kept[-1], kept[-1], top, value=-1) if kept else 1 - top)
-        tops.append(top)
-    return eroded, kept, tops
+def _complement(kept: Tensor, rest: Tensor) -> Tensor:
+    skeleton = torch.addcmul(kept, kept, rest, value=-1)
+    return torch.sub(1, skeleton, out=skeleton)
 
 
 def _has_kernel(values: Tensor) -> bool:
@@ -152,19 +144,18 @@ def _has_kernel(values: Tensor) -> bool:
 
 
 def _pool(values: Tensor, sign: np.float32, out: Tensor | None = None) -> Tensor:
-    # numba takes half a second to import, which only the CPU path needs.
     from napari_surfseg.losses import kernels
 
     if out is None:
-        out = torch.empty_like(values, memory_format=torch.contiguous_format)
+        out = torch.empty_like(values, memory_format=_DENSE)
     kernels.pool(_as_volumes(values), sign, _as_volumes(out))
     return out
 
 
-def _route(values: Tensor, sign: np.float32, gradient: Tensor, out: Tensor) -> None:
+def _keep(smaller: Tensor, eroded: Tensor, before: Tensor, after: Tensor) -> None:
     from napari_surfseg.losses import kernels
 
-    kernels.route(_as_volumes(values), sign, _as_volumes(gradient), _as_volumes(out))
+    kernels.keep(*(_as_volumes(tensor) for tensor in (smaller, eroded, before, after)))
 
 
 def _as_volumes(values: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
