@@ -318,7 +318,9 @@ class Loss(_Section):
     skeleton_iterations : int
         Erosions of the soft skeleton: half the greatest sheet thickness, in voxels.
     tolerance : float
-        Distance in physical units beyond which ``surface_distance`` saturates.
+        Distance beyond which ``surface_distance`` saturates, and within which a
+        surface counts as found in validation: in voxels of the finest axis, so that
+        it means the same for nanometres and millimetres.
     euler_window : int
         Edge of the windows of ``toploss_simple``, in voxels.
     interval : int

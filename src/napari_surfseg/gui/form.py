@@ -143,10 +143,6 @@ def build_form_experiment(
             head, _, name = name.partition(".")
             node = node.setdefault(head, {})
         node[name] = value
-    # The form counts the tolerance in voxels, the configuration in units of the spacing: with
-    # voxels of 8 nm, a tolerance of 2 would be a quarter of one.
-    finest = min(spacing or voxel_size or (1.0,))
-    values["loss"]["tolerance"] = float(form.settings.get("loss.tolerance", 2.0)) * finest
     return build_experiment(values, source="the form")
 
 

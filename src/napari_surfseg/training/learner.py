@@ -45,7 +45,7 @@ class Learner:
     intensity : Intensity
         Its ``mean`` and ``std`` normalise the network's input.
     spacing : tuple of float
-        Z, Y, X voxel size.
+        Z, Y, X voxel size, the finest axis 1.
     device : torch.device
         Where to learn.
     precision : str

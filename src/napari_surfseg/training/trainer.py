@@ -35,7 +35,7 @@ from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
 from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.steering import Steering
-from napari_surfseg.training.validation import Validator
+from napari_surfseg.training.validation import Validator, in_finest_voxels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ class Trainer:
             self.experiment,
             self.architecture,
             self.intensity,
-            self.spacing,
+            self._proportions,
             device=self.device,
             precision=self.precision,
         )
@@ -177,6 +177,7 @@ class Trainer:
         self._cache = VolumeCache(int(data.cache_gib * 2**30))
         self.intensity = compute_intensity([pair.image for pair in train])
         self.spacing = train[0].spacing
+        self._proportions = in_finest_voxels(self.spacing)
         self._tell(events.DataChecked(volumes=[pair.as_row() for pair in [*train, *validation]]))
         for pair in [*train, *validation]:
             for note in pair.notes:

@@ -32,6 +32,7 @@ __all__ = [
     "Validator",
     "choose_regions",
     "choose_threshold",
+    "in_finest_voxels",
 ]
 
 #: Voxels scored at most; a slab of a huge volume would otherwise take longer than the epoch.
@@ -139,6 +140,12 @@ def _triple(values: Sequence[int]) -> Size3:
     return values[0], values[1], values[2]
 
 
+def in_finest_voxels(spacing: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Express a voxel size in the finest axis: tolerances count voxels, whatever the unit."""
+    finest = min(spacing)
+    return spacing[0] / finest, spacing[1] / finest, spacing[2] / finest
+
+
 def choose_threshold(histograms: NDArray[np.int64]) -> float:
     """Find the probability at which the Dice coefficient is greatest.
 
@@ -182,7 +189,7 @@ class Validator:
     overlap : float
         Of neighbouring windows.
     tolerance : float
-        Of ``surface_dice``, in physical units.
+        Of ``surface_dice``, in voxels of the finest axis.
     fixed_threshold : float, optional
         Score at this threshold instead of choosing one.
     device : torch.device
@@ -277,7 +284,7 @@ class Validator:
                 compute_metrics(
                     found > threshold * 255,
                     truth,
-                    spacing=self._pairs[region.pair].spacing,
+                    spacing=in_finest_voxels(self._pairs[region.pair].spacing),
                     tolerance=self._tolerance,
                     ignore_index=IGNORE,
                 )
