@@ -197,7 +197,10 @@ class PatchLoader:
         if not self._threads:
             if self._closed:
                 raise StopIteration
-            batch = self.build(self._next_step)
+            try:
+                batch = self.build(self._next_step)
+            except Exception as error:  # noqa: BLE001 - it is raised by next()
+                return error
             self._next_step += 1
             return batch
         with self._changed:
@@ -225,7 +228,8 @@ class PatchLoader:
             except BaseException as error:  # noqa: BLE001 - it is raised by next()
                 result = error
             with self._changed:
-                self._ready[step] = result
+                if not self._closed:
+                    self._ready[step] = result
                 self._changed.notify_all()
 
     def build(self, step: int) -> Batch:

@@ -82,7 +82,7 @@ def warp_batch(
         return image, labels
     shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
     # Half the patch along X, Y, Z in physical units: grid_sample counts in halves, X first.
-    half = [max(size - 1, 1) / 2 * step for size, step in zip(shape, spacing, strict=True)][::-1]
+    half = [size / 2 * step for size, step in zip(shape, spacing, strict=True)][::-1]
     grids = []
     for sample in chosen.tolist():
         matrix = (
@@ -91,7 +91,7 @@ def warp_batch(
         scale = torch.tensor(half, dtype=torch.float64)
         theta = torch.zeros(1, 3, 4)
         theta[0, :, :3] = matrix * scale[None, :] / scale[:, None]
-        grid = functional.affine_grid(theta.to(image.device), [1, 1, *shape], align_corners=True)
+        grid = functional.affine_grid(theta.to(image.device), [1, 1, *shape], align_corners=False)
         if bent[sample]:
             moves = _draw_moves(generator, device, shape, spacing) / torch.tensor(half)
             field = functional.interpolate(
@@ -106,7 +106,7 @@ def warp_batch(
     index = chosen.to(image.device)
     with torch.autocast(image.device.type, enabled=False):
         warped = functional.grid_sample(
-            image[index].float(), grid, padding_mode="reflection", align_corners=True
+            image[index].float(), grid, padding_mode="reflection", align_corners=False
         )
         # Labels are raised by one, so that the zero found outside is not background.
         nearest = functional.grid_sample(
@@ -114,7 +114,7 @@ def warp_batch(
             grid,
             mode="nearest",
             padding_mode="zeros",
-            align_corners=True,
+            align_corners=False,
         )
     found = nearest.to(labels.dtype)
     image, labels = image.clone(), labels.clone()
