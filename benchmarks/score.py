@@ -40,7 +40,7 @@ PARTS = {
         (betti_matching, "count_enclosed"),
         (betti_matching, "euler_characteristic"),
     ],
-    "octants: components": [(betti_matching, "_match_components")],
+    "octants: components": [(betti_matching, "match_components")],
     "octants: tunnels": [
         (betti_matching, "build_dual_forest"),
         (betti_matching, "find_loops"),

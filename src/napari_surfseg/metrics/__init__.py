@@ -6,13 +6,15 @@
                              │
              ┌───────────────┼─────────────────────┐
              ▼               ▼                     ▼
-          surface        partition             topology
-       surface_dice    voi_split/merge    b0 b1 b2 of each mask,
-     precision, recall    voi_score     Betti matching in 8 octants
+          surface        partition             topology  b0 b1 b2 of a mask
+       surface_dice    voi_split/merge    betti_matching  in 8 octants ─► features
+     precision, recall    voi_score                │       (what is wrong where)
              └───────────────┼─────────────────────┘
                              ▼
                       score.compute_metrics
 
-``run_lengths`` labels connected components for all of them, ``features`` says
-where the topology broke. Nothing here knows a configuration or needs torch.
+``run_lengths`` labels connected components for all of them. Matching tunnels
+takes ``loops`` (paths around the tunnels of a mask), ``dual`` (the graph of the
+background) and ``tunnels`` (which square fills which). Nothing here knows a
+configuration or needs torch.
 """

@@ -31,23 +31,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.metrics.dual import build_dual_forest
 from napari_surfseg.metrics.loops import find_loops, padded_strides
 from napari_surfseg.metrics.run_lengths import (
     Components,
+    component_sizes,
     count_enclosed,
     enclosed_labels,
     label_components,
     paint_labels,
 )
 from napari_surfseg.metrics.topology import BettiNumbers, euler_characteristic
-from napari_surfseg.metrics.tunnels import build_dual_forest, find_filling_squares
+from napari_surfseg.metrics.tunnels import find_filling_squares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-__all__ = ["compute_topo_counts", "compute_topo_score", "match_features", "octants"]
+__all__ = [
+    "components_at",
+    "compute_topo_counts",
+    "compute_topo_score",
+    "match_cavities",
+    "match_components",
+    "match_features",
+    "octants",
+]
 
 #: Weights of components, tunnels and cavities in the topology score (the challenge's).
 WEIGHTS = (0.34, 0.33, 0.33)
@@ -57,13 +67,18 @@ WEIGHTS = (0.34, 0.33, 0.33)
 def _count_joins(
     parent: NDArray[np.int32],
     flags: NDArray[np.uint8],
+    largest: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    near: NDArray[np.bool_],
     union: NDArray[np.uint8],
     strides: tuple[int, int, int],
 ) -> int:
     """Join over the edges outside the union, in order; count joins of two full sets.
 
-    `flags` says of each set which masks have voxels in it (1, 2 or 3 for both);
-    `union` is 2 in the padding.
+    `flags` says of each set which masks have voxels in it (1, 2 or 3 for both),
+    `largest` its largest component of the union by `sizes`; `union` is 2 in the
+    padding. Where a set of one mask only meets a set of the other only, the
+    largest component of each is flagged in `near`.
     """
     matched = 0
     for v in range(union.size):
@@ -81,35 +96,80 @@ def _count_joins(
             while parent[b] != b:
                 parent[b] = parent[parent[b]]
                 b = np.int64(parent[b])
-            if a != b:
+            if a == b:
+                continue
+            if a > b:
+                a, b = b, a
+            parent[b] = a
+            if flags[b] == 0:
+                continue
+            if flags[a] == 0:
+                largest[a] = largest[b]
+            else:
                 if flags[a] & flags[b] == 3:
                     matched += 1
-                parent[max(a, b)] = min(a, b)
-                flags[min(a, b)] = flags[a] | flags[b]
+                elif flags[a] + flags[b] == 3:
+                    near[largest[a]] = True
+                    near[largest[b]] = True
+                if sizes[largest[b]] > sizes[largest[a]]:
+                    largest[a] = largest[b]
+            flags[a] |= flags[b]
     return matched
 
 
-def _match_components(
-    pred: NDArray[np.uint8], label: NDArray[np.uint8], union: NDArray[np.uint8]
-) -> int:
-    depth, height, width = union.shape
-    padded = np.pad(union, 1, constant_values=2)
-    parts = label_components(union, connectivity=6)
+def match_components(
+    pred: NDArray[np.uint8], label: NDArray[np.uint8], union_parts: Components
+) -> tuple[int, NDArray[np.bool_]]:
+    """Count the components of two masks that match.
+
+    Parameters
+    ----------
+    pred, label : uint8 array, shape (Z, Y, X)
+        0 and 1.
+    union_parts : Components
+        6-connected components of their union.
+
+    Returns
+    -------
+    matched : int
+        Number of matches; the last component is never one.
+    near : bool array
+        Components of the union in one mask only that were paired because they
+        are each other's neighbours, not because they overlap.
+    """
+    depth, height, width = union_parts.shape
+    members = paint_labels(union_parts)
+    padded = np.pad((members > 0).astype(np.uint8), 1, constant_values=2)
     # One set a component, named by its first voxel, and one a background voxel.
-    index = np.arange(padded.size, dtype=np.int32).reshape(padded.shape)
-    inner = (slice(1, -1), slice(1, -1), slice(1, -1))
-    members = paint_labels(parts)
-    where = index[inner]
-    first_run = np.zeros(parts.num, np.int64)
-    first_run[parts.label[::-1]] = np.arange(parts.label.size)[::-1]
-    row = np.searchsorted(parts.row_start, first_run, side="right") - 1
-    root = where[row // height, row % height, parts.start[first_run]]
+    parent = np.arange(padded.size, dtype=np.int32).reshape(padded.shape)
+    where = parent[1:-1, 1:-1, 1:-1]
+    run = _first_runs(union_parts)
+    row = np.searchsorted(union_parts.row_start, run, side="right") - 1
+    root = where[row // height, row % height, union_parts.start[run]]
     where[...] = np.where(members > 0, np.append(np.int32(0), root)[members], where)
     flags = np.zeros(padded.size, np.uint8)
     flags[where[pred > 0]] = 1
     flags[where[label > 0]] |= 2
-    strides = padded_strides((depth, height, width))
-    return int(_count_joins(index.reshape(-1), flags, padded.reshape(-1), strides))
+    largest = np.zeros(padded.size, np.int32)
+    largest[root] = np.arange(union_parts.num, dtype=np.int32)
+    near = np.zeros(union_parts.num, bool)
+    matched = _count_joins(
+        parent.reshape(-1),
+        flags,
+        largest,
+        component_sizes(union_parts),
+        near,
+        padded.reshape(-1),
+        padded_strides((depth, height, width)),
+    )
+    return int(matched), near
+
+
+def _first_runs(components: Components) -> NDArray[np.int64]:
+    """Find, for each component, the index of its first run."""
+    first = np.zeros(components.num, np.int64)
+    first[components.label[::-1]] = np.arange(components.label.size)[::-1]
+    return first
 
 
 def _last_runs(components: Components) -> NDArray[np.int64]:
@@ -119,7 +179,7 @@ def _last_runs(components: Components) -> NDArray[np.int64]:
     return last
 
 
-def _components_at(components: Components, voxel: NDArray[np.int64]) -> NDArray[np.int32]:
+def components_at(components: Components, voxel: NDArray[np.int64]) -> NDArray[np.int32]:
     """Look up the components of voxels that lie in some."""
     width = components.shape[2]
     counts = np.diff(components.row_start)
@@ -149,7 +209,7 @@ def match_cavities(
     voxel = np.sort(row * union_outside.shape[2] + union_outside.stop[run] - 1)
     keep = np.ones(voxel.size, bool)
     for outside in (pred_outside, label_outside):
-        cavity = _components_at(outside, voxel)
+        cavity = components_at(outside, voxel)
         last = np.full(outside.num, -1, np.int64)
         last[cavity] = np.arange(voxel.size)  # ascending voxels: the last one stays
         keep &= (last[cavity] == np.arange(voxel.size)) & enclosed_labels(outside)[cavity]
@@ -188,13 +248,13 @@ def match_features(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray
         return counts
     union = pred | label
     if both[0]:
-        counts[0, 0] = _match_components(pred, label, union)
+        counts[0, 0], _ = match_components(pred, label, label_components(union, connectivity=6))
     if both[1]:
         forest = build_dual_forest(union)
         # The labels first: they have fewer tunnels, and none that survives ends the search.
-        squares = find_filling_squares(forest, find_loops(label), int(counts[1, 2]))
+        squares, _ = find_filling_squares(forest, find_loops(label), int(counts[1, 2]))
         if squares.size:
-            others = find_filling_squares(forest, find_loops(pred), int(counts[1, 1]))
+            others, _ = find_filling_squares(forest, find_loops(pred), int(counts[1, 1]))
             counts[1, 0] = np.intersect1d(squares, others, assume_unique=True).size
     if both[2]:
         union_outside = label_components(union, connectivity=26, background=True)

@@ -16,7 +16,14 @@ from napari_surfseg.metrics.compiling import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Components", "count_enclosed", "enclosed_labels", "label_components", "paint_labels"]
+__all__ = [
+    "Components",
+    "component_sizes",
+    "count_enclosed",
+    "enclosed_labels",
+    "label_components",
+    "paint_labels",
+]
 
 
 class Components(NamedTuple):
@@ -193,6 +200,13 @@ def label_components(
     row_start, start, stop = _find_runs(rows, 0 if background else 1)
     label, num = _join_runs(row_start, start, stop, height, connectivity == 26)
     return Components((depth, height, width), row_start, start, stop, label, num)
+
+
+def component_sizes(components: Components) -> NDArray[np.int64]:
+    """Count the voxels of each component."""
+    lengths = components.stop - components.start
+    sizes = np.bincount(components.label, weights=lengths, minlength=components.num)
+    return sizes.astype(np.int64)
 
 
 def enclosed_labels(components: Components) -> NDArray[np.bool_]:

@@ -20,15 +20,11 @@ each node, the surfaces that its path crosses. Sets of loops are first carried
 as XOR of random 64-bit words, one a loop, which shows where linking is zero or
 has been seen before; only for the few squares left is the exact set written
 down. Two different sets share a word with a chance of 2^-64.
-
-Volumes are padded by one voxel. The square at a voxel that is normal to axis
-``a`` joins the cube before it along ``a`` and the cube at its own index; cubes
-that are not between eight voxels of the volume are the outside.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,114 +34,10 @@ from napari_surfseg.metrics.loops import padded_strides
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.metrics.dual import DualForest
     from napari_surfseg.metrics.loops import Loops
 
-__all__ = ["DualForest", "build_dual_forest", "find_filling_squares"]
-
-
-class DualForest(NamedTuple):
-    """The maximum spanning forest of the graph of squares outside a mask.
-
-    Bit ``a`` of an entry speaks of the square normal to axis ``a`` there.
-    """
-
-    shape: tuple[int, int, int]  #: without the padding
-    open_squares: NDArray[np.uint8]  #: squares outside the mask
-    tree_squares: NDArray[np.uint8]  #: those in the forest
-    order: NDArray[np.int32]  #: cubes, every parent before its children
-    toward: NDArray[np.uint8]  #: way to the parent: 2a over the own square, 2a + 1 the next
-    depth: NDArray[np.int32]  #: edges to the root, 0 outside
-
-
-@compiled
-def _find_open_squares(mask: NDArray[np.uint8], strides: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Flag the squares with a background voxel; `mask` is 2 in the padding."""
-    size = mask.size
-    out = np.empty(size, np.uint8)
-    for v in range(size):
-        out[v] = 0
-        if mask[v] == 2:
-            continue
-        for axis in range(3):
-            b = strides[(axis + 1) % 3]
-            c = strides[(axis + 2) % 3]
-            m0, m1, m2, m3 = mask[v], mask[v + b], mask[v + c], mask[v + b + c]
-            if (m0 | m1 | m2 | m3) < 2 and (m0 & m1 & m2 & m3) == 0:
-                out[v] |= 1 << axis
-    return out
-
-
-@compiled
-def _join_cubes(
-    squares: NDArray[np.uint8], parent: NDArray[np.int32], strides: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """Kruskal over the squares, highest index first; returns the squares that joined."""
-    size = squares.size
-    tree = np.empty(size, np.uint8)
-    for v in range(size - 1, -1, -1):
-        tree[v] = 0
-        if squares[v] == 0:
-            continue
-        for back in range(3):
-            axis = 2 - back
-            if not (squares[v] >> axis) & 1:
-                continue
-            a = np.int64(v)
-            while parent[a] != a:
-                parent[a] = parent[parent[a]]
-                a = np.int64(parent[a])
-            b = np.int64(v - strides[axis])
-            while parent[b] != b:
-                parent[b] = parent[parent[b]]
-                b = np.int64(parent[b])
-            if a != b:
-                tree[v] |= 1 << axis
-                # The later root stays: it is the one that squares to come meet first.
-                parent[min(a, b)] = max(a, b)
-    return tree
-
-
-@compiled
-def _root_forest(
-    tree: NDArray[np.uint8], toward: NDArray[np.uint8], strides: tuple[int, int, int]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Turn the edges of the forest into ways to parents, breadth first from the outside."""
-    size = tree.size
-    depth = np.empty(size, np.int32)
-    order = np.empty(size, np.int32)
-    for v in range(size):
-        depth[v] = 0
-    tail = 0
-    for v in range(size):
-        for axis in range(3):
-            if (tree[v] >> axis) & 1:
-                w = v - strides[axis]
-                child = v if toward[w] == 6 else w
-                if toward[child] == 7 and toward[v + w - child] == 6:
-                    toward[child] = 2 * axis if child == v else 2 * axis + 1
-                    depth[child] = 1
-                    order[tail] = child
-                    tail += 1
-    head = 0
-    for seed in range(size):
-        if tree[seed] and toward[seed] == 7 and head == tail:
-            # A tree that does not reach the outside (the inside of a cavity) starts anywhere.
-            toward[seed] = 6
-            order[tail] = seed
-            tail += 1
-        while head < tail:
-            v = order[head]
-            head += 1
-            for way in range(6):
-                axis = way // 2
-                w = v + strides[axis] if way % 2 else v - strides[axis]
-                square = w if way % 2 else v
-                if (tree[square] >> axis) & 1 and toward[w] == 7:
-                    toward[w] = way ^ 1
-                    depth[w] = depth[v] + 1
-                    order[tail] = w
-                    tail += 1
-    return order[:tail], depth
+__all__ = ["find_filling_squares"]
 
 
 @compiled
@@ -317,9 +209,10 @@ def _independent_squares(
     height: NDArray[np.int32],
     loop: NDArray[np.int32],
     strides: tuple[int, int, int],
-) -> NDArray[np.int64]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keep candidates whose linking numbers are independent of those before them.
 
+    Returns them, and for each the lowest loop that tells it from those before.
     ``first[p]:first[p + 1]`` are the loop edges along axis 1 over the point
     ``p`` of the plane, ``first[plane + p]`` on those along axis 2.
     """
@@ -331,6 +224,7 @@ def _independent_squares(
     begin = np.zeros(max_rank + 1, np.int64)
     row_of = np.full(num_words * 64, -1, np.int32)  # the basis row whose lowest loop this is
     kept = np.empty(max_rank, np.int64)
+    around = np.empty(max_rank, np.int64)
     rank = 0
     vector = np.zeros(num_words, np.uint64)
     for i in range(candidates.size):
@@ -378,36 +272,13 @@ def _independent_squares(
                 for w in range(word, last):
                     pool[begin[rank] + w - word] = vector[w]
                 kept[rank] = candidates[i]
+                around[rank] = word * 64 + low
                 rank += 1
                 begin[rank] = end
                 break
             for w in range(begin[held], begin[held + 1]):
                 vector[word + w - begin[held]] ^= pool[w]
-    return kept[:rank]
-
-
-def build_dual_forest(union: NDArray[np.uint8]) -> DualForest:
-    """Build the maximum spanning forest of the squares outside a mask.
-
-    Parameters
-    ----------
-    union : uint8 array, shape (Z, Y, X)
-        0 and 1. Squares are ordered by their lowest voxel, then by the axis
-        they are normal to (Z, Y, X), which is the order of the public library.
-    """
-    depth_, height, width = union.shape
-    shape = (depth_, height, width)
-    strides = padded_strides(shape)
-    squares = _find_open_squares(np.pad(union, 1, constant_values=2).reshape(-1), strides)
-    inside = (slice(1, depth_), slice(1, height), slice(1, width))
-    padded = (depth_ + 2, height + 2, width + 2)
-    parent = np.zeros(padded, np.int32)  # everything outside hangs from cube 0
-    parent[inside] = np.arange(parent.size, dtype=np.int32).reshape(padded)[inside]
-    tree = _join_cubes(squares, parent.reshape(-1), strides)
-    toward = np.full(padded, 6, np.uint8)
-    toward[inside] = 7
-    order, depth = _root_forest(tree, toward.reshape(-1), strides)
-    return DualForest(shape, squares, tree, order, toward.reshape(-1), depth)
+    return kept[:rank], around[:rank]
 
 
 def _edges_by_column(
@@ -422,7 +293,9 @@ def _edges_by_column(
     return first, (loops.voxel[chosen] // plane).astype(np.int32), loops.loop[chosen]
 
 
-def find_filling_squares(forest: DualForest, loops: Loops, max_rank: int) -> NDArray[np.int64]:
+def find_filling_squares(
+    forest: DualForest, loops: Loops, max_rank: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find the squares that fill independent tunnels of a mask.
 
     Parameters
@@ -436,37 +309,42 @@ def find_filling_squares(forest: DualForest, loops: Loops, max_rank: int) -> NDA
 
     Returns
     -------
-    int64 array
-        Squares as ``padded voxel * 3 + axis``, descending, one for each tunnel
-        of the smaller mask that is still there in the larger one.
+    squares : int64 array
+        As ``padded voxel * 3 + axis``, descending, one for each tunnel of the
+        smaller mask that is still there in the larger one; then, if the forest
+        was built with `within`, one for each other tunnel.
+    loops : int64 array
+        For each square a loop around it, each loop at most once.
     """
     none = np.empty(0, np.int64)
     if loops.num == 0 or max_rank == 0:
-        return none
+        return none, none
     strides = padded_strides(forest.shape)
     size = forest.open_squares.size
     surfaces = _hang_surfaces(loops.num, loops.voxel, loops.axis, loops.loop, size, strides)
     potential = _fill_potential(forest.order, forest.toward, *surfaces, strides)
-    squares, words = np.empty(4096, np.int64), np.empty(4096, np.uint64)
-    while True:
-        num = _linked_squares(
-            forest.open_squares,
-            forest.tree_squares,
-            potential,
-            *surfaces,
-            strides,
-            squares,
-            words,
-        )
-        if num <= squares.size:
-            break
-        squares, words = np.empty(num, np.int64), np.empty(num, np.uint64)
-    if num == 0:
-        return none
+    found: list[NDArray[np.int64]] = []
+    seen: list[NDArray[np.uint64]] = []
+    for graph in (forest.open_squares, forest.late_squares):
+        if graph is None:
+            continue
+        squares, words = np.empty(4096, np.int64), np.empty(4096, np.uint64)
+        while True:
+            num = _linked_squares(
+                graph, forest.tree_squares, potential, *surfaces, strides, squares, words
+            )
+            if num <= squares.size:
+                break
+            squares, words = np.empty(num, np.int64), np.empty(num, np.uint64)
+        found.append(squares[:num])
+        seen.append(words[:num])
+    all_squares, all_words = np.concatenate(found), np.concatenate(seen)
+    if all_squares.size == 0:
+        return none, none
     # Of squares with the same linking numbers only the first can be independent.
-    _, first = np.unique(words[:num], return_index=True)
-    candidates = squares[np.sort(first)]
-    kept: NDArray[np.int64] = _independent_squares(
+    _, first = np.unique(all_words, return_index=True)
+    candidates = all_squares[np.sort(first)]
+    kept, around = _independent_squares(
         candidates,
         loops.num,
         min(max_rank, loops.num, candidates.size),
@@ -475,4 +353,4 @@ def find_filling_squares(forest: DualForest, loops: Loops, max_rank: int) -> NDA
         *_edges_by_column(loops, strides[0]),
         strides,
     )
-    return kept
+    return kept, around
