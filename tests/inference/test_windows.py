@@ -1,8 +1,5 @@
 """Windows: hand cases, and what must hold for any size."""
 
-import itertools
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -129,37 +126,38 @@ def test_one_block_where_it_fits():
 
 
 def test_choose_window_saves_voxels_seen_twice():
-    shape, patch = (50, 100, 200), (64, 64, 64)
-    window = choose_window(shape, patch, multiple=(8, 8, 8), overlap=0.25)
-    assert window == (56, 104, 80)
+    shape, patch = (50, 100, 200), (48, 48, 48)
+    window = choose_window(shape, patch, multiple=(16, 16, 16), overlap=0.25)
+    assert window == (64, 112, 128)
     before, after = (build_grid(shape, w, 0.25).num_window_voxels for w in (patch, window))
-    assert after < 0.75 * before
+    assert after < 0.5 * before
 
 
-def test_choose_window_keeps_the_patch_where_nothing_is_cheaper():
-    assert choose_window((64, 64, 64), (64, 64, 64), multiple=(8, 8, 8), overlap=0.25) == (
-        64,
-        64,
-        64,
-    )
-    assert choose_window((64, 128, 64), (64, 64, 64), multiple=(8, 8, 8), overlap=0) == (64, 64, 64)
-    assert choose_window(
-        (500, 500, 500), (32, 32, 32), multiple=(8, 8, 8), overlap=0.25, max_voxels=32**3
-    ) == (32, 32, 32)
+@pytest.mark.parametrize(
+    ("shape", "patch", "window"),
+    [
+        ((64, 64, 64), (64, 64, 64), (64, 64, 64)),  # nothing to gain
+        ((20, 64, 64), (64, 64, 64), (24, 64, 64)),  # nothing is mirrored but to the multiple
+        ((10_000, 10_000, 10_000), (160, 160, 160), (160, 160, 160)),  # no larger than allowed
+        ((40, 500, 40), (16, 16, 16), (40, 48, 40)),  # at most three times the patch
+    ],
+)
+def test_choose_window_by_hand(shape, patch, window):
+    assert choose_window(shape, patch, multiple=(8, 8, 8), overlap=0.25) == window
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(
     st.tuples(sizes, sizes, sizes),
     st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)),
     st.sampled_from([1, 4, 8]),
     st.floats(0, 0.75),
 )
-def test_choose_window_fits_the_network_and_never_costs_more(shape, edges, factor, overlap):
+def test_choose_window_fits_the_network_and_hardly_costs_more(shape, edges, factor, overlap):
     patch = tuple(edge * factor for edge in edges)
     window = choose_window(shape, patch, multiple=(factor,) * 3, overlap=overlap)
     assert all(length % factor == 0 for length in window)
-    assert all(w <= 2 * p for w, p in itertools.zip_longest(window, patch))
-    assert math.prod(window) > 0
+    for length, edge, size in zip(window, patch, shape, strict=True):
+        assert min(edge, size) <= length <= 3 * edge
     chosen, plain = (build_grid(shape, w, overlap).num_window_voxels for w in (window, patch))
-    assert chosen <= plain
+    assert chosen <= 1.1 * plain

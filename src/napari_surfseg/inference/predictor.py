@@ -20,6 +20,7 @@ from napari_surfseg.errors import CancelledError
 from napari_surfseg.inference.output import VolumeWriter, check_output
 from napari_surfseg.inference.stream import Box, Slab, SlabReader, WindowNetwork, stream_slabs
 from napari_surfseg.inference.windows import Block, choose_window, split_into_blocks
+from napari_surfseg.model.network import SurfaceUNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,9 +153,9 @@ def predict_region(
         Voxels around the region (inside the bounds) that are predicted and
         dropped, so that the region's border is not a window's border.
     multiple : tuple of int, optional
-        The network takes sizes divisible by these. If given, the window may be
-        larger or smaller than ``window`` where that saves voxels computed twice
-        (see :func:`~napari_surfseg.inference.windows.choose_window`).
+        The network takes sizes divisible by these. If given, the window is chosen
+        anew from ``window``, which is quicker and better (see
+        :func:`~napari_surfseg.inference.windows.choose_window`).
     device, precision, flips
         See :class:`~napari_surfseg.inference.stream.WindowNetwork`.
     dtype : dtype
@@ -233,17 +234,23 @@ def predict_volume(
 ) -> PredictionSummary:
     """Predict a whole volume with a checkpoint and write OME-Zarr or TIFF.
 
-    Normalisation, window and threshold come from the checkpoint. See
-    :func:`predict_to_file` for the rest.
+    Normalisation and threshold come from the checkpoint, and the window grows from
+    its training patch (see :func:`~napari_surfseg.inference.windows.choose_window`).
+    See :func:`predict_to_file` for the rest.
     """
     check_output(output, overwrite=overwrite, source=volume.source)
     warning = compare_spacing(volume, checkpoint.spacing)
+    network = checkpoint.build_model(device)
+    window = window or checkpoint.patch_size
+    if isinstance(network, SurfaceUNet):
+        divisor = network.architecture.divisor
+        window = choose_window(volume.shape, window, multiple=(divisor,) * 3, overlap=overlap)
     return predict_to_file(
-        checkpoint.build_model(device),
+        network,
         volume,
         output,
         intensity=checkpoint.intensity,
-        window=window or checkpoint.patch_size,
+        window=window,
         overlap=overlap,
         threshold=checkpoint.threshold if threshold is None else threshold,
         probabilities=probabilities,

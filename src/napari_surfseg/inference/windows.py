@@ -238,52 +238,54 @@ def choose_window(
     *,
     multiple: Size3,
     overlap: float,
-    growth: float = 2.0,
-    max_voxels: int = 160**3,
+    growth: float = 3.0,
+    max_voxels: int = 128**3,
 ) -> Size3:
-    """Window that covers a box with the fewest voxels computed twice.
+    """Choose a large window that covers a box with few voxels computed twice.
 
-    A region of 50x100x200 voxels costs 2.2 M window voxels with 64^3 windows at an
-    overlap of 0.25 and 1.2 M with one of 56x104x200. Windows may be larger than
-    the training patch because a convolutional network does not mind, but not by
-    much, because its instance norm takes statistics over the window.
+    A region of 50x100x200 voxels costs 4.0 M window voxels with 48^3 windows at an
+    overlap of 0.25 and 1.5 M as one window. Windows larger than the training
+    patch are also better: instance norm then takes its statistics over more
+    voxels, and fewer voxels are near a window's border (benchmarks/predict.py).
 
     Parameters
     ----------
     shape : tuple of int
         The box.
     patch : tuple of int
-        Training patch; the answer where nothing is cheaper.
+        Training patch, itself a multiple.
     multiple : tuple of int
         The network takes sizes divisible by these.
     overlap : float
         Least shared part of neighbouring windows.
     growth : float
-        Greatest window edge, relative to the patch's; the least is half the patch's.
+        Greatest window edge, relative to the patch's; the least is the patch's, or
+        what covers a shorter axis.
     max_voxels : int
-        Greatest window, for the memory of the network's activations.
+        Greatest window, for the memory of the network's activations; never less
+        than the patch.
 
     Returns
     -------
     tuple of int
-        A window whose edges are multiples of ``multiple``, or ``patch``.
+        The largest of the windows within a tenth of the least cost; its edges are
+        multiples of ``multiple``.
     """
-    costs: list[dict[int, int]] = []
+    axes: list[list[tuple[int, int]]] = []
     for size, edge, factor in zip(shape, patch, multiple, strict=True):
-        least = -(-max(edge // 2, 1) // factor) * factor
-        lengths = {edge, *range(least, int(edge * growth) + 1, factor)}
-        costs.append({n: n * len(compute_axis_starts(size, n, overlap)) for n in lengths})
-
-    def rank(window: Size3) -> tuple[int, float]:
-        cost = math.prod(axis[length] for axis, length in zip(costs, window, strict=True))
-        # Between equals, the one most like the patch.
-        return cost, sum(abs(math.log(a / b)) for a, b in zip(window, patch, strict=True))
-
-    # The cheapest few of each axis are enough: the bound on the voxels seldom bites.
-    lengths_z, lengths_y, lengths_x = (sorted(axis, key=axis.__getitem__)[:8] for axis in costs)
-    candidates: list[Size3] = [
-        window
-        for window in itertools.product(lengths_z, lengths_y, lengths_x)
-        if math.prod(window) <= max_voxels
-    ]
-    return min([patch, *candidates], key=rank)
+        # A window longer than the axis needs only adds mirrored voxels.
+        cover = -(-size // factor) * factor
+        longest = max(min(cover, int(edge * growth) // factor * factor), factor)
+        lengths = {longest, *range(min(edge, longest), longest, factor)}
+        axes.append([(n, n * len(compute_axis_starts(size, n, overlap))) for n in sorted(lengths)])
+    bound = max(max_voxels, math.prod(patch))
+    costs: dict[Size3, int] = {
+        (wz, wy, wx): cz * cy * cx
+        for (wz, cz), (wy, cy), (wx, cx) in itertools.product(*axes)
+        if wz * wy * wx <= bound
+    }
+    least = min(costs.values())
+    return min(
+        (window for window, cost in costs.items() if cost <= 1.1 * least),
+        key=lambda window: (-math.prod(window), costs[window], window),
+    )
