@@ -30,7 +30,14 @@ def refused(assignment, experiment=None):
     sentence = str(caught.value)
     assert sentence.endswith(".")
     assert "\n" not in sentence
-    for leak in ("constrained", "literal[", "pydantic", "Value error", "Input should", "ValidationSlab"):
+    for leak in (
+        "constrained",
+        "literal[",
+        "pydantic",
+        "Value error",
+        "Input should",
+        "ValidationSlab",
+    ):
         assert leak not in sentence
     return sentence, caught.value.field
 
@@ -41,49 +48,110 @@ def refused(assignment, experiment=None):
 @pytest.mark.parametrize(
     ("assignment", "field", "sentence"),
     [
-        ("data.patch_size=[1,2]", "data.patch_size",
-         "In --set, data.patch_size is [1, 2], but it must be a list of 3 values (Z, Y, X)."),
-        ("data.patch_size=64", "data.patch_size",
-         "In --set, data.patch_size is 64, but it must be a list of 3 values (Z, Y, X)."),
-        ("data.patch_size=[0,64,64]", "data.patch_size.0",
-         "In --set, data.patch_size.0 is 0, but it must be above 0."),
-        ("training.workers=-1", "training.workers",
-         "In --set, training.workers is -1, but it must be at least 0 or 'auto'."),
-        ("training.workers=lots", "training.workers",
-         "In --set, training.workers is 'lots', but it must be a whole number or 'auto'."),
-        ("training.max_epochs=1.5", "training.max_epochs",
-         "In --set, training.max_epochs is 1.5, but it must be a whole number."),
-        ("training.max_minutes=.inf", "training.max_minutes",
-         "In --set, training.max_minutes is inf, but it must be a finite number."),
-        ("model.preset=huge", "model.preset",
-         "In --set, model.preset is 'huge', but it must be 'auto', 'tiny', 'small', 'base' or "
-         "'exp001'."),
-        ("loss.cldice=yes", "loss.cldice",
-         "In --set, loss.cldice is True: it takes no true or false."),
-        ("experiment.name=", "experiment.name",
-         "In --set, experiment.name is empty, but it must be a text."),
-        ("training=5", "training", "In --set, training is 5, but it must be a mapping of settings."),
-        ("data.train=[{image: a}]", "data.train.0.labels",
-         "In --set, data.train.0.labels is missing."),
-        ("data.train=a.tif", "data.train",
-         "In --set, data.train is 'a.tif', but it must be a list."),
-        ("data.validation=[]", "data.validation",
-         "In --set, data.validation is []: a list of validation pairs must not be empty."),
-        ("data.validation.fraction=2", "data.validation.fraction",
-         "In --set, data.validation.fraction is 2, but it must be below 0.9."),
-        ("traning.max_epochs=3", "traning",
-         "There is no setting 'traning'; did you mean training? (allowed: experiment, data, model, "
-         "loss, training, inference, preview)."),
-        ("data.validation={fractoin: 0.1}", "data.validation.fractoin",
-         "There is no setting 'fractoin' in data.validation; did you mean fraction? (allowed: "
-         "fraction, gap)."),
-        ("data.train=[{image: a, labels: b, mask: c}]", "data.train.0.mask",
-         "There is no setting 'mask' in data.train.0 (allowed: image, labels, roi)."),
-        ("training.max_epochs", None,
-         "The override 'training.max_epochs' must have the form KEY=VALUE, for example "
-         "training.max_epochs=3."),
-        ("training.max_epochs=[1", None,
-         "The value of the override 'training.max_epochs=[1' is not valid YAML."),
+        (
+            "data.patch_size=[1,2]",
+            "data.patch_size",
+            "In --set, data.patch_size is [1, 2], but it must be a list of 3 values (Z, Y, X).",
+        ),
+        (
+            "data.patch_size=64",
+            "data.patch_size",
+            "In --set, data.patch_size is 64, but it must be a list of 3 values (Z, Y, X).",
+        ),
+        (
+            "data.patch_size=[0,64,64]",
+            "data.patch_size.0",
+            "In --set, data.patch_size.0 is 0, but it must be above 0.",
+        ),
+        (
+            "training.workers=-1",
+            "training.workers",
+            "In --set, training.workers is -1, but it must be at least 0 or 'auto'.",
+        ),
+        (
+            "training.workers=lots",
+            "training.workers",
+            "In --set, training.workers is 'lots', but it must be a whole number or 'auto'.",
+        ),
+        (
+            "training.max_epochs=1.5",
+            "training.max_epochs",
+            "In --set, training.max_epochs is 1.5, but it must be a whole number.",
+        ),
+        (
+            "training.max_minutes=.inf",
+            "training.max_minutes",
+            "In --set, training.max_minutes is inf, but it must be a finite number.",
+        ),
+        (
+            "model.preset=huge",
+            "model.preset",
+            "In --set, model.preset is 'huge', but it must be 'auto', 'tiny', 'small', 'base' or "
+            "'exp001'.",
+        ),
+        (
+            "loss.cldice=yes",
+            "loss.cldice",
+            "In --set, loss.cldice is True: it takes no true or false.",
+        ),
+        (
+            "experiment.name=",
+            "experiment.name",
+            "In --set, experiment.name is empty, but it must be a text.",
+        ),
+        (
+            "training=5",
+            "training",
+            "In --set, training is 5, but it must be a mapping of settings.",
+        ),
+        (
+            "data.train=[{image: a}]",
+            "data.train.0.labels",
+            "In --set, data.train.0.labels is missing.",
+        ),
+        (
+            "data.train=a.tif",
+            "data.train",
+            "In --set, data.train is 'a.tif', but it must be a list.",
+        ),
+        (
+            "data.validation=[]",
+            "data.validation",
+            "In --set, data.validation is []: a list of validation pairs must not be empty.",
+        ),
+        (
+            "data.validation.fraction=2",
+            "data.validation.fraction",
+            "In --set, data.validation.fraction is 2, but it must be below 0.9.",
+        ),
+        (
+            "traning.max_epochs=3",
+            "traning",
+            "There is no setting 'traning'; did you mean training? (allowed: experiment, data, model, "
+            "loss, training, inference, preview).",
+        ),
+        (
+            "data.validation={fractoin: 0.1}",
+            "data.validation.fractoin",
+            "There is no setting 'fractoin' in data.validation; did you mean fraction? (allowed: "
+            "fraction, gap).",
+        ),
+        (
+            "data.train=[{image: a, labels: b, mask: c}]",
+            "data.train.0.mask",
+            "There is no setting 'mask' in data.train.0 (allowed: image, labels, roi).",
+        ),
+        (
+            "training.max_epochs",
+            None,
+            "The override 'training.max_epochs' must have the form KEY=VALUE, for example "
+            "training.max_epochs=3.",
+        ),
+        (
+            "training.max_epochs=[1",
+            None,
+            "The value of the override 'training.max_epochs=[1' is not valid YAML.",
+        ),
     ],
 )
 def test_a_fault_is_one_sentence_about_its_key(assignment, field, sentence):
@@ -121,7 +189,10 @@ def write(tmp_path, text):
     [
         ("data: [", "is not valid YAML at line 1, column 8: "),
         ("- a\n- b\n", "holds a list; it must be a mapping with the sections experiment, data"),
-        ("training: {max_epochs: 3, max_epochs: 4}", "at line 1, column 27: the key max_epochs is given twice"),
+        (
+            "training: {max_epochs: 3, max_epochs: 4}",
+            "at line 1, column 27: the key max_epochs is given twice",
+        ),
         ("trainin: {}", "There is no setting 'trainin'; did you mean training?"),
         ("training: {max_epochs: 0}", "experiment.yaml, training.max_epochs is 0"),
         ("? [a, b]\n: c\n", "is not"),
@@ -148,11 +219,14 @@ def test_an_empty_file_is_all_defaults(tmp_path):
 
 
 def test_paths_are_taken_from_the_files_folder(tmp_path):
-    path = write(tmp_path, """
+    path = write(
+        tmp_path,
+        """
 data:
   train: {image: a.tif, labels: deep/b.zarr::1}
   validation: [{image: /abs/c.tif, labels: "https://example.org/d.zarr"}]
-""")
+""",
+    )
     data = load_experiment(path).data
     assert data.train[0].image == str((tmp_path / "a.tif").resolve())
     assert data.train[0].labels == str((tmp_path / "deep" / "b.zarr").resolve()) + "::1"
@@ -188,8 +262,14 @@ def test_what_is_written_reads_back_equal(tmp_path):
 def test_overrides_apply_in_order_and_in_depth():
     experiment = apply_overrides(
         Experiment(),
-        ["training.max_epochs=3", "training.max_epochs=7", "data.augmentation.noise=0",
-         "data.validation.gap=4", "training.max_minutes=null", "data.patch_size=[32,64,64]"],
+        [
+            "training.max_epochs=3",
+            "training.max_epochs=7",
+            "data.augmentation.noise=0",
+            "data.validation.gap=4",
+            "training.max_minutes=null",
+            "data.patch_size=[32,64,64]",
+        ],
     )
     assert experiment.training.max_epochs == 7
     assert experiment.data.augmentation.noise == 0
@@ -231,13 +311,20 @@ def test_no_override_escapes_as_anything_but_a_sentence(text):
         assert str(error).endswith(".")
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["data", "train", "image", "labels", "loss", "cldice", "x"]),
-                      inner, max_size=3),
-    max_leaves=8,
-).filter(lambda value: isinstance(value, dict)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["data", "train", "image", "labels", "loss", "cldice", "x"]),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=8,
+    ).filter(lambda value: isinstance(value, dict))
+)
 def test_no_values_escape_as_anything_but_a_sentence(values):
     try:
         build_experiment(values)
@@ -251,8 +338,14 @@ def test_no_values_escape_as_anything_but_a_sentence(values):
 
 def test_weights_are_those_of_the_reference():
     assert Loss().weights == {
-        "weighted_bce": 0.35, "soft_dice": 0.35, "cldice": 0.10, "morph_skeleton": 0.08,
-        "surface_distance": 0.07, "toploss_simple": 0.05, "skeleton_recall": 0.0}
+        "weighted_bce": 0.35,
+        "soft_dice": 0.35,
+        "cldice": 0.10,
+        "morph_skeleton": 0.08,
+        "surface_distance": 0.07,
+        "toploss_simple": 0.05,
+        "skeleton_recall": 0.0,
+    }
 
 
 def test_the_reference_experiment():
@@ -273,7 +366,9 @@ def test_every_preset_brings_its_own_data(name):
     preset = load_preset(name)
     assert preset.data.train == ()
     assert preset.data.phantom is not None
-    assert all(p >= e for p, e in zip(preset.data.phantom.shape, preset.data.patch_size, strict=True))
+    assert all(
+        p >= e for p, e in zip(preset.data.phantom.shape, preset.data.patch_size, strict=True)
+    )
     assert preset.model.preset in ("auto", *MODEL_PRESETS)
 
 

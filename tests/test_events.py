@@ -29,16 +29,33 @@ def path(tmp_path):
 
 def epoch(**changes):
     values = dict(
-        epoch=1, losses={"cldice": 0.5}, head_total=1.0, total=1.5, learning_rate=1e-3,
-        epoch_seconds=2.0, steps_per_second=5.0, elapsed_seconds=2.0,
-        patches={"sources": {"a": 3}}, cache={"hits": 1})
+        epoch=1,
+        losses={"cldice": 0.5},
+        head_total=1.0,
+        total=1.5,
+        learning_rate=1e-3,
+        epoch_seconds=2.0,
+        steps_per_second=5.0,
+        elapsed_seconds=2.0,
+        patches={"sources": {"a": 3}},
+        cache={"hits": 1},
+    )
     return events.EpochFinished(**(values | changes))
 
 
 EXAMPLES = {
-    str: "text", int: 3, float: 0.25, bool: True, "dict[str, float]": {"cldice": 0.5},
-    "dict[str, Any]": {"deep": {"a": 1}}, "list[dict[str, Any]]": [{"image": "a.tif"}],
-    "tuple[int, int, int]": (1, 2, 3), "str": "text", "int": 3, "float": 0.25, "bool": True,
+    str: "text",
+    int: 3,
+    float: 0.25,
+    bool: True,
+    "dict[str, float]": {"cldice": 0.5},
+    "dict[str, Any]": {"deep": {"a": 1}},
+    "list[dict[str, Any]]": [{"image": "a.tif"}],
+    "tuple[int, int, int]": (1, 2, 3),
+    "str": "text",
+    "int": 3,
+    "float": 0.25,
+    "bool": True,
 }
 
 

@@ -19,8 +19,21 @@ TERMS = {"weighted_bce": 0.9, "soft_dice": 0.75, "cldice": 0.7, "surface_distanc
 class FakeTrainer:
     """Tells what a trainer tells, as fast as it can; ``script`` may change or break an epoch."""
 
-    def __init__(self, experiment, *, emit, poll_commands, checkpoints, previews, samples, device,
-                 resume, script=None, steps=4, seconds=0.0):
+    def __init__(
+        self,
+        experiment,
+        *,
+        emit,
+        poll_commands,
+        checkpoints,
+        previews,
+        samples,
+        device,
+        resume,
+        script=None,
+        steps=4,
+        seconds=0.0,
+    ):
         self.experiment, self.emit, self.poll = experiment, emit, poll_commands
         self.checkpoints, self.previews, self.samples = checkpoints, previews, samples
         self.device, self.resume = device, resume
@@ -28,16 +41,46 @@ class FakeTrainer:
 
     def run(self):
         epochs = self.experiment.training.max_epochs or 3
-        self.emit(events.RunStarted(
-            name=self.experiment.experiment.name, device=self.device, precision="float32",
-            model="tiny", num_parameters=123456, patch_size=(64, 64, 64), epoch=1,
-            max_epochs=epochs, max_minutes=None, iterations_per_epoch=self.steps,
-            loss_weights=self.experiment.loss.weights, resumed=self.resume))
-        self.emit(events.DataChecked(volumes=[
-            {"image": "a.tif", "labels": "b.tif", "role": "train", "shape": [50, 100, 170],
-             "spacing": [1, 1, 1], "foreground_fraction": 0.19, "ignored_fraction": 0.0},
-            {"image": "a.tif", "labels": "b.tif", "role": "validation", "shape": [50, 100, 22],
-             "spacing": [1, 1, 1], "foreground_fraction": 0.2, "ignored_fraction": 0.0}]))
+        self.emit(
+            events.RunStarted(
+                name=self.experiment.experiment.name,
+                device=self.device,
+                precision="float32",
+                model="tiny",
+                num_parameters=123456,
+                patch_size=(64, 64, 64),
+                epoch=1,
+                max_epochs=epochs,
+                max_minutes=None,
+                iterations_per_epoch=self.steps,
+                loss_weights=self.experiment.loss.weights,
+                resumed=self.resume,
+            )
+        )
+        self.emit(
+            events.DataChecked(
+                volumes=[
+                    {
+                        "image": "a.tif",
+                        "labels": "b.tif",
+                        "role": "train",
+                        "shape": [50, 100, 170],
+                        "spacing": [1, 1, 1],
+                        "foreground_fraction": 0.19,
+                        "ignored_fraction": 0.0,
+                    },
+                    {
+                        "image": "a.tif",
+                        "labels": "b.tif",
+                        "role": "validation",
+                        "shape": [50, 100, 22],
+                        "spacing": [1, 1, 1],
+                        "foreground_fraction": 0.2,
+                        "ignored_fraction": 0.0,
+                    },
+                ]
+            )
+        )
         step, best, elapsed = 0, None, 0.0
         for epoch in range(1, epochs + 1):
             share = epoch / epochs
@@ -47,32 +90,69 @@ class FakeTrainer:
                 step += 1
                 elapsed += 0.25
                 time.sleep(self.seconds)
-                self.emit(events.StepFinished(
-                    step=step, epoch=epoch, losses=losses, head_total=1.2, total=1.8 - 0.3 * share,
-                    learning_rate=3e-4, gradient_norm=0.5, steps_per_second=4.0,
-                    elapsed_seconds=elapsed, progress=step / (epochs * self.steps)))
+                self.emit(
+                    events.StepFinished(
+                        step=step,
+                        epoch=epoch,
+                        losses=losses,
+                        head_total=1.2,
+                        total=1.8 - 0.3 * share,
+                        learning_rate=3e-4,
+                        gradient_norm=0.5,
+                        steps_per_second=4.0,
+                        elapsed_seconds=elapsed,
+                        progress=step / (epochs * self.steps),
+                    )
+                )
                 if self.script:
                     self.script(self, epoch, step)
                 for command in self.poll():
-                    self.emit(events.CommandApplied(
-                        command_id=command.id, command=type(command).__name__, step=step))
+                    self.emit(
+                        events.CommandApplied(
+                            command_id=command.id, command=type(command).__name__, step=step
+                        )
+                    )
                     if isinstance(command, events.Stop):
                         self.save()
-                        self.emit(events.RunStopped(
-                            step=step, epoch=epoch, elapsed_seconds=elapsed, best=best))
+                        self.emit(
+                            events.RunStopped(
+                                step=step, epoch=epoch, elapsed_seconds=elapsed, best=best
+                            )
+                        )
                         return
-            self.emit(events.EpochFinished(
-                step=step, epoch=epoch, losses=losses, head_total=1.2, total=1.8 - 0.3 * share,
-                learning_rate=3e-4, epoch_seconds=1.0, steps_per_second=4.0,
-                elapsed_seconds=elapsed,
-                patches={"foreground_fraction": 0.2, "foreground_centred_share": 0.65,
-                         "ignored_fraction": 0.0, "sources": {"a.tif": 4}},
-                cache={"hits": 10, "misses": 2, "evictions": 0, "num_bytes": 2**20,
-                       "max_bytes": 2**31},
-                seconds_left=float(epochs - epoch)))
+            self.emit(
+                events.EpochFinished(
+                    step=step,
+                    epoch=epoch,
+                    losses=losses,
+                    head_total=1.2,
+                    total=1.8 - 0.3 * share,
+                    learning_rate=3e-4,
+                    epoch_seconds=1.0,
+                    steps_per_second=4.0,
+                    elapsed_seconds=elapsed,
+                    patches={
+                        "foreground_fraction": 0.2,
+                        "foreground_centred_share": 0.65,
+                        "ignored_fraction": 0.0,
+                        "sources": {"a.tif": 4},
+                    },
+                    cache={
+                        "hits": 10,
+                        "misses": 2,
+                        "evictions": 0,
+                        "num_bytes": 2**20,
+                        "max_bytes": 2**31,
+                    },
+                    seconds_left=float(epochs - epoch),
+                )
+            )
             best = {"surface_dice": 0.9 * math.sqrt(share), "dice": 0.7, "voi_score": 0.5}
-            self.emit(events.ValidationFinished(
-                step=step, epoch=epoch, metrics=best, threshold=0.5, is_best=True, seconds=0.2))
+            self.emit(
+                events.ValidationFinished(
+                    step=step, epoch=epoch, metrics=best, threshold=0.5, is_best=True, seconds=0.2
+                )
+            )
             self.save()
             self.emit(events.CheckpointSaved(path="checkpoints/last.pt", epoch=epoch, step=step))
         self.write_samples()
@@ -90,7 +170,7 @@ class FakeTrainer:
         image = (90 + 60 * sheet + generator.normal(0, 12, sheet.shape)).clip(0, 255)
         labels = sheet.astype(np.uint8)
         labels[:, :, 50:] = 2
-        probabilities = (255 * np.clip(sheet + generator.normal(0, 0.2, sheet.shape), 0, 1))
+        probabilities = 255 * np.clip(sheet + generator.normal(0, 0.2, sheet.shape), 0, 1)
         for name, array in (("image", image), ("labels", labels), ("probabilities", probabilities)):
             np.save(self.samples / f"validation_0_{name}.npy", array.astype(np.uint8))
 

@@ -21,23 +21,41 @@ def look_every_time(monkeypatch):
 
 def start(**changes):
     values = dict(
-        name="live", device="cpu", precision="float32", model="tiny", num_parameters=1,
-        patch_size=(64, 64, 64), epoch=0, max_epochs=4, max_minutes=None,
-        iterations_per_epoch=2, loss_weights={"cldice": 0.1, "soft_dice": 0.35})
+        name="live",
+        device="cpu",
+        precision="float32",
+        model="tiny",
+        num_parameters=1,
+        patch_size=(64, 64, 64),
+        epoch=0,
+        max_epochs=4,
+        max_minutes=None,
+        iterations_per_epoch=2,
+        loss_weights={"cldice": 0.1, "soft_dice": 0.35},
+    )
     return events.RunStarted(**(values | changes))
 
 
 def step(number, **changes):
     values = dict(
-        step=number, epoch=1, losses={"cldice": 0.7}, head_total=1.0, total=1.5,
-        learning_rate=1e-3, gradient_norm=0.1, steps_per_second=2.0, elapsed_seconds=10.0,
-        progress=0.25)
+        step=number,
+        epoch=1,
+        losses={"cldice": 0.7},
+        head_total=1.0,
+        total=1.5,
+        learning_rate=1e-3,
+        gradient_norm=0.1,
+        steps_per_second=2.0,
+        elapsed_seconds=10.0,
+        progress=0.25,
+    )
     return events.StepFinished(**(values | changes))
 
 
 def validated(epoch, dice, is_best):
     return events.ValidationFinished(
-        epoch=epoch, metrics={"surface_dice": dice}, threshold=0.5, is_best=is_best, seconds=0.1)
+        epoch=epoch, metrics={"surface_dice": dice}, threshold=0.5, is_best=is_best, seconds=0.1
+    )
 
 
 @pytest.fixture
@@ -69,8 +87,11 @@ def test_a_life(live):
     assert follower.poll().state is RunState.PAUSED
     writer.write(events.RunResumed(step=3))
     assert follower.poll().state is RunState.RUNNING
-    writer.write(events.CommandApplied(
-        step=3, command_id="a", command="SetLossWeights", details={"weights": {"cldice": 0.5}}))
+    writer.write(
+        events.CommandApplied(
+            step=3, command_id="a", command="SetLossWeights", details={"weights": {"cldice": 0.5}}
+        )
+    )
     assert follower.poll().weights == {"cldice": 0.5, "soft_dice": 0.35}
     writer.write(events.RunCompleted(step=8, epoch=4, elapsed_seconds=40.0))
     snapshot = follower.poll()  # the worker still writes the report

@@ -43,8 +43,18 @@ def test_states_and_scores(several):
 def test_the_table(several):
     lines = tabulate_runs(list_runs(several)).splitlines()
     assert lines[0].split() == [
-        "run", "state", "epoch", "done", "steps/s", "trained", "left", "surface", "dice", "newest",
-        "score"]
+        "run",
+        "state",
+        "epoch",
+        "done",
+        "steps/s",
+        "trained",
+        "left",
+        "surface",
+        "dice",
+        "newest",
+        "score",
+    ]
     assert lines[2].split()[:4] == ["second", "completed", "3/3", "100"]
     assert "0.9000" in lines[2]
     assert lines[4] == "third: There is no file a.tif."

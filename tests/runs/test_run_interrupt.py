@@ -36,9 +36,7 @@ def test_first_signal_asks_second_ends():
 
 def test_it_is_heard_while_the_main_thread_is_in_native_code():
     heard = []
-    watch = InterruptWatch(
-        on_first=lambda: heard.append(time.monotonic()), on_second=lambda: None
-    )
+    watch = InterruptWatch(on_first=lambda: heard.append(time.monotonic()), on_second=lambda: None)
     with watch:
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
         busy = threading.Lock()

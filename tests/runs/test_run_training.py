@@ -19,8 +19,9 @@ def kinds(folder):
 
 
 def terminal(folder):
-    found = [e for e in events.read_events(folder.events_path)
-             if isinstance(e, events.TERMINAL_EVENTS)]
+    found = [
+        e for e in events.read_events(folder.events_path) if isinstance(e, events.TERMINAL_EVENTS)
+    ]
     assert len(found) == 1
     assert isinstance(events.read_events(folder.events_path)[-1], events.TERMINAL_EVENTS)
     return found[0]
@@ -56,9 +57,17 @@ def test_a_run_from_start_to_end(folder, fake_trainer):
     assert environment["packages"]["torch"]
     assert environment["device_asked"] == "cpu"
     text = log(folder)
-    for wanted in ("run 'try' started", "epoch 3  total 1.500", "toploss_simple 0.430",
-                   "4 steps/s", "centred on the surface 65.0 %", "10 hits, 2 misses, 0 evictions",
-                   "surface_dice 0.9000", "** best so far **", "completed after 3 epochs"):
+    for wanted in (
+        "run 'try' started",
+        "epoch 3  total 1.500",
+        "toploss_simple 0.430",
+        "4 steps/s",
+        "centred on the surface 65.0 %",
+        "10 hits, 2 misses, 0 evictions",
+        "surface_dice 0.9000",
+        "** best so far **",
+        "completed after 3 epochs",
+    ):
         assert wanted in text
         assert any(wanted in line for line in console.lines)
 
@@ -94,20 +103,32 @@ class OutOfMemoryError(RuntimeError):
     ("error", "code", "words"),
     [
         (TrainingError("The loss term cldice became NaN."), 2, "The loss term cldice became NaN."),
-        (MemoryError(), 2, "There is not enough memory for patches of 64 × 64 × 64 in batches of 1"),
+        (
+            MemoryError(),
+            2,
+            "There is not enough memory for patches of 64 × 64 × 64 in batches of 1",
+        ),
         (OutOfMemoryError("CUDA out of memory. Tried"), 2, "not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2,
-         "make data.patch_size or training.train_batch_size smaller"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            2,
+            "make data.patch_size or training.train_batch_size smaller",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "is full; free some space"),
         (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file"), 2, "is full"),
-        (OSError(errno.EIO, "Input/output error", "/data/scan.tif"), 1,
-         "/data/scan.tif could not be read or written: Input/output error."),
+        (
+            OSError(errno.EIO, "Input/output error", "/data/scan.tif"),
+            1,
+            "/data/scan.tif could not be read or written: Input/output error.",
+        ),
         (KeyError("oops"), 1, "failed unexpectedly with KeyError: 'oops'; the traceback is in"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_a_failure_is_one_sentence_and_one_event(folder, fake_trainer, error, code, words):
-    with pytest.raises(RunError if not isinstance(error, TrainingError) else TrainingError) as caught:
+    with pytest.raises(
+        RunError if not isinstance(error, TrainingError) else TrainingError
+    ) as caught:
         run_training(
             folder.path, build_trainer=fake_trainer(script=fail_with(error)), with_report=False
         )

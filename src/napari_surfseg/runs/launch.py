@@ -23,6 +23,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -142,6 +143,8 @@ def launch_worker(run_dir: str | Path, *, device: str = "auto", resume: bool = F
             f"The worker for {folder.path} could not be started: {error.strerror or error}."
         ) from None
     _lower_priority(process.pid)
+    # Somebody has to take note of its end, or it stays a zombie for as long as we live.
+    threading.Thread(target=process.wait, name=f"worker-{process.pid}", daemon=True).start()
     # Written before the worker gets so far itself, a few tenths of a second from now, so that a
     # second Start meets a busy run and a watcher sees it starting.
     create_exclusively(folder.worker_path, describe_this_worker(process.pid))

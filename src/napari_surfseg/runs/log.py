@@ -227,11 +227,7 @@ def _describe_losses(losses: dict[str, float]) -> str:
 
 
 def _describe_epoch(event: events.EpochFinished) -> list[str]:
-    left = (
-        f", about {format_duration(event.seconds_left)} left"
-        if event.seconds_left
-        else ""
-    )
+    left = f", about {format_duration(event.seconds_left)} left" if event.seconds_left else ""
     lines = [
         f"epoch {event.epoch}  total {format_number(event.total)}  "
         f"head_total {format_number(event.head_total)}  {_describe_losses(event.losses)}",
