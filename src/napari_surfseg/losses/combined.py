@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -160,12 +161,25 @@ def compute_loss_targets(
     if "skeleton_recall" in wanted:
         recall = compute_recall_target(y, known, spacing=spacing)
     targets = [LossTargets(y, mask, complete, skeleton, distance, euler, recall)]
+    # Ordered by who wins in a coarse voxel: surface over ignored over background.
+    rank = y if complete else torch.where(mask, y, 0.5)
     for shape in head_shapes[1:]:
-        # Ordered by who wins in a coarse voxel: surface over ignored over background.
-        rank = y * 2 + (~mask).float()
-        coarse = functional.adaptive_max_pool3d(rank, shape)
-        targets.append(LossTargets((coarse == 2).float(), coarse != 1, complete))
+        rank = _pool_to(rank, shape)
+        targets.append(LossTargets((rank == 1).float(), rank != 0.5, complete))
     return targets
+
+
+def _pool_to(values: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Greatest value in each coarse voxel."""
+    sizes = values.shape[2:]
+    if any(size % coarse for size, coarse in zip(sizes, shape, strict=True)):
+        return functional.adaptive_max_pool3d(values, shape)
+    for axis, (size, coarse) in enumerate(zip(sizes, shape, strict=True), start=2):
+        factor = size // coarse
+        blocks = (*values.shape[:axis], coarse, factor, *values.shape[axis + 1 :])
+        layers = values.reshape(blocks).unbind(axis + 1)
+        values = functools.reduce(torch.maximum, layers)
+    return values
 
 
 @in_float32

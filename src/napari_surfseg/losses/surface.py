@@ -14,6 +14,8 @@ from napari_surfseg.losses.prediction import Prediction, in_float32, sum_of_prod
 from napari_surfseg.surfaces.distance import truncated_edt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 __all__ = ["DistanceTarget", "compute_distance_target", "surface_distance"]
@@ -60,21 +62,17 @@ def compute_distance_target(
         Z, Y, X voxel size.
     """
     label = y > 0.5
-    weight = truncated_edt(label, tolerance, spacing) / tolerance
+    weight = truncated_edt(label, tolerance, spacing).div_(tolerance)
     reach = tuple(math.floor(tolerance / step + 1e-6) for step in spacing)
-    _, _, *shape = label.shape
-    padded = [size + 2 * margin for size, margin in zip(shape, reach, strict=True)]
-    steps = (padded[1] * padded[2], padded[2], 1)
+    padded = functional.pad(label, _margins(reach))
+    steps = (padded.shape[3] * padded.shape[4], padded.shape[4], 1)
     offsets = [
         sum(part * step for part, step in zip(offset, steps, strict=True))
         for offset in itertools.product(*(range(-margin, margin + 1) for margin in reach))
         if math.dist((0, 0, 0), [part * step for part, step in zip(offset, spacing, strict=True)])
         <= tolerance * (1 + 1e-6)
     ]
-    sample, _, z, y_, x = label.nonzero(as_tuple=True)
-    voxels = sample * math.prod(padded) + (
-        (z + reach[0]) * steps[0] + (y_ + reach[1]) * steps[1] + (x + reach[2])
-    )
+    voxels = padded.flatten().nonzero().flatten()
     return DistanceTarget(weight, voxels, (reach[0], reach[1], reach[2]), torch.tensor(offsets))
 
 
@@ -137,8 +135,7 @@ def _best_within(probs: Tensor, target: DistanceTarget) -> Tensor:
     Only label voxels are asked for and they are few, so the neighbours are
     gathered one offset at a time; the gradient goes to the greatest alone.
     """
-    margins = [margin for margin in reversed(target.reach) for _ in range(2)]
-    padded = functional.pad(probs, margins).flatten()
+    padded = functional.pad(probs, _margins(target.reach)).flatten()
     if _has_kernel(padded):
         # numba takes half a second to import, which only the CPU path needs.
         from napari_surfseg.losses import kernels
@@ -157,6 +154,11 @@ def _best_within(probs: Tensor, target: DistanceTarget) -> Tensor:
             where = torch.where(values > best, neighbour, where)
             best = torch.maximum(best, values)
     return padded[where]
+
+
+def _margins(reach: Sequence[int]) -> list[int]:
+    """Pad by ``reach`` on either side, as torch wants it: the last axis first."""
+    return [margin for margin in reversed(reach) for _ in range(2)]
 
 
 def _has_kernel(values: Tensor) -> bool:
