@@ -1,0 +1,180 @@
+"""From probabilities to a surface: thresholds, plugged holes, no specks.
+
+::
+
+    probs --> above threshold (and what hangs on to it above a lower one)
+          --> closing: plug holes and slits, where the network half believes it
+          --> fill enclosed cavities
+          --> drop small components --> mask
+
+The settings are found on validation data (:mod:`napari_surfseg.inference.tuning`)
+and travel with the checkpoint as plain numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from napari_surfseg.errors import ConfigError
+from napari_surfseg.surfaces.cleaning import (
+    close_gaps,
+    fill_small_holes,
+    remove_small_components,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["PostProcess", "apply_postprocess"]
+
+#: Greatest closing radius, in voxels: wider gaps are for the network, not for morphology.
+MAX_CLOSING_RADIUS = 16
+
+
+@dataclass(frozen=True)
+class PostProcess:
+    """How probabilities become a mask. The defaults are a plain threshold.
+
+    Attributes
+    ----------
+    threshold : float
+        Probability above which a voxel is surface.
+    low_threshold : float or None
+        Hysteresis: a voxel above this is surface too if it hangs together
+        (26 neighbours) with one above `threshold`. None for none.
+    closing_radius : int
+        Plug holes and slits up to about this many voxels wide, and gaps between
+        sheets up to twice that; 0 for none.
+    closing_floor : float
+        Only voxels with a probability above this are plugged, so that a clear gap
+        between two sheets stays open.
+    fill_holes : int
+        Fill cavities of at most this many voxels.
+    min_voxels : int
+        Drop components (26 neighbours) of fewer voxels.
+    """
+
+    threshold: float = 0.5
+    low_threshold: float | None = None
+    closing_radius: int = 0
+    closing_floor: float = 0.0
+    fill_holes: int = 0
+    min_voxels: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "low_threshold", "closing_floor"):
+            value = getattr(self, name)
+            if value is None and name == "low_threshold":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+                raise ConfigError(
+                    f"The post-processing setting {name} must be a probability of at least 0 and "
+                    f"less than 1, found {value!r}."
+                )
+        if self.low_threshold is not None and self.low_threshold > self.threshold:
+            raise ConfigError(
+                f"The post-processing setting low_threshold must not be above threshold "
+                f"({self.threshold}), found {self.low_threshold}."
+            )
+        for name in ("closing_radius", "fill_holes", "min_voxels"):
+            value = getattr(self, name)
+            most = MAX_CLOSING_RADIUS if name == "closing_radius" else None
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int)
+                or value < 0
+                or (most is not None and value > most)
+            ):
+                limit = "at least 0" if most is None else f"between 0 and {most}"
+                raise ConfigError(
+                    f"The post-processing setting {name} must be a whole number {limit}, "
+                    f"found {value!r}."
+                )
+
+    @property
+    def halo(self) -> int | None:
+        """Voxels around a block that decide what is in it; None if the whole volume does.
+
+        A block of a volume, cut with this margin on every side that is not the
+        volume's own and trimmed afterwards, comes out as if the volume had been
+        processed at once: a component that is dropped, or a cavity that is
+        filled, is never longer than its number of voxels. Hysteresis has no
+        such limit.
+        """
+        if self.low_threshold is not None and self.low_threshold < self.threshold:
+            return None
+        closing = 2 * (self.closing_radius + 1) if self.closing_radius else 0
+        filling = self.fill_holes + 1 if self.fill_holes else 0
+        return closing + filling + max(0, self.min_voxels - 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint or a report."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PostProcess:
+        """Rebuild what :meth:`as_dict` gave.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is unknown or out of range.
+        """
+        known = [item.name for item in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ConfigError(
+                    f"The post-processing setting {name} is unknown; there are {', '.join(known)}."
+                )
+        return cls(**values)
+
+
+def _threshold(probs: NDArray[np.uint8], settings: PostProcess) -> NDArray[np.bool_]:
+    high: NDArray[np.bool_] = probs > settings.threshold * 255
+    if settings.low_threshold is None or settings.low_threshold >= settings.threshold:
+        return high
+    labels = np.empty(probs.shape, np.int32)
+    ndimage.label(
+        probs > settings.low_threshold * 255,
+        ndimage.generate_binary_structure(3, 3),
+        output=labels,
+    )
+    keep = np.zeros(int(labels.max()) + 1, bool)
+    keep[labels[high]] = True
+    keep[0] = False
+    kept: NDArray[np.bool_] = keep[labels]
+    return kept
+
+
+def apply_postprocess(probs: NDArray[np.uint8], settings: PostProcess) -> NDArray[np.uint8]:
+    """Turn probabilities into a surface.
+
+    Parameters
+    ----------
+    probs : uint8 array, shape (Z, Y, X)
+        Probabilities, 0 to 255.
+    settings : PostProcess
+
+    Returns
+    -------
+    uint8 array, shape (Z, Y, X)
+        0 and 1. What lies beyond the array is unknown: a cavity that touches its
+        border stays open and closing takes the surface to go on there. For a
+        volume in blocks see :attr:`PostProcess.halo`.
+    """
+    mask = _threshold(probs, settings)
+    if settings.closing_radius:
+        plugged = close_gaps(mask, settings.closing_radius)
+        plugged &= probs > settings.closing_floor * 255
+        mask = mask | plugged
+    if settings.fill_holes:
+        mask = fill_small_holes(mask, settings.fill_holes)
+    if settings.min_voxels > 1:
+        mask = remove_small_components(mask, settings.min_voxels)
+    return mask.astype(np.uint8)
