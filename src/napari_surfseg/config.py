@@ -192,9 +192,10 @@ class Augmentation(_Section):
 
     Attributes
     ----------
-    symmetries : bool
+    symmetries : bool or "axial"
         The cube's 48 flips and turns; only those that keep the spacing and the
-        patch shape are used.
+        patch shape are used. ``axial``: only the 16 that keep Z, for structures
+        with an axis, such as a scroll rolled about Z, whose fibres tell its sides.
     intensity : float
         Strength of contrast, brightness and gamma changes, 0 (none) to 1.
     noise : float
@@ -206,7 +207,7 @@ class Augmentation(_Section):
         Probability that a patch is bent on the device.
     """
 
-    symmetries: bool = True
+    symmetries: bool | Literal["axial"] = True
     intensity: Fraction = 0.5
     noise: Fraction = 0.05
     affine: Fraction = 0.2

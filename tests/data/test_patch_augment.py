@@ -12,6 +12,7 @@ from napari_surfseg.data.augment import (
     GreyChange,
     PatchBuffer,
     build_noise,
+    choose_symmetries,
     cut_pair,
     draw_grey_change,
     find_symmetries,
@@ -172,3 +173,11 @@ def test_noise_is_clipped():
     assert grey[:8].min() > 100
     assert grey[8:].max() < 155
     assert np.mean(grey[:8] == 255) == pytest.approx(0.5, abs=0.05)
+
+
+def test_axial_symmetries_keep_the_first_axis():
+    axial = choose_symmetries("axial", (8, 8, 8), (1.0, 1.0, 1.0))
+    assert len(axial) == 16
+    assert {symmetry.axes[0] for symmetry in axial} == {0}
+    assert len(choose_symmetries(True, (8, 8, 8), (1.0, 1.0, 1.0))) == 48
+    assert choose_symmetries(False, (8, 8, 8), (1.0, 1.0, 1.0)) == SYMMETRIES[:1]

@@ -27,6 +27,7 @@ __all__ = [
     "PatchBuffer",
     "Symmetry",
     "build_noise",
+    "choose_symmetries",
     "cut_pair",
     "draw_grey_change",
     "find_symmetries",
@@ -120,6 +121,24 @@ SYMMETRIES: tuple[Symmetry, ...] = tuple(
     for axes in itertools.permutations(range(3))
     for flips in itertools.product((False, True), repeat=3)
 )
+
+
+def choose_symmetries(wanted: bool | str, shape: Index3, spacing: Spacing3) -> tuple[Symmetry, ...]:
+    """Symmetries to draw from: those of the setting that also keep shape and spacing.
+
+    Parameters
+    ----------
+    wanted : bool or str
+        False for none, True for all, ``axial`` for those that keep Z.
+    shape : tuple of int
+        Of a patch, in voxels.
+    spacing : tuple of float
+        Voxel size.
+    """
+    if not wanted:
+        return SYMMETRIES[:1]
+    found = find_symmetries(shape, spacing)
+    return found if wanted is True else tuple(s for s in found if s.axes[0] == 0)
 
 
 def find_symmetries(shape: Index3, spacing: Spacing3) -> tuple[Symmetry, ...]:

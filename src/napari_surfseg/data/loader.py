@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 
 from napari_surfseg.data.augment import (
-    SYMMETRIES,
     PatchBuffer,
     build_noise,
+    choose_symmetries,
     cut_pair,
     draw_grey_change,
-    find_symmetries,
 )
 from napari_surfseg.data.kernels import count_meanings
 from napari_surfseg.data.labels import IGNORE
@@ -137,15 +136,13 @@ class PatchLoader:
         self._batch_size = batch_size
         self._seed = seed
         self._cache = cache
-        self._images = [cache.view(pair.open_image(intensity)) for pair in self._pairs]
-        self._targets = [cache.view(pair.open_targets()) for pair in self._pairs]
+        self._images = [cache.view(pair.open_image(intensity, cache)) for pair in self._pairs]
+        self._targets = [cache.view(pair.open_targets(cache)) for pair in self._pairs]
         self._sampler = PatchSampler(
             self._pairs, self._targets, foreground_share=data.foreground_share, seed=seed
         )
         self._symmetries = [
-            find_symmetries(self._patch, pair.spacing)
-            if data.augmentation.symmetries
-            else SYMMETRIES[:1]
+            choose_symmetries(data.augmentation.symmetries, self._patch, pair.spacing)
             for pair in self._pairs
         ]
         self._noise = build_noise(seed, self._patch[2])

@@ -79,6 +79,18 @@ class _Pointwise(nn.Module):
         return cast("Tensor", self.linear(x.movedim(1, -1))).movedim(-1, 1)
 
 
+def _start_unfolded_alike(mix: _Pointwise, factor: int) -> None:
+    """Give the sub-voxels that unfold from one voxel the same first weights.
+
+    Drawn independently they would start as a checkerboard of the size of a
+    thin sheet, which the losses then have to flatten (Aitken et al. 2017).
+    """
+    cells = factor**3
+    with torch.no_grad():
+        weight = mix.linear.weight
+        weight.copy_(weight[::cells].repeat_interleave(cells, dim=0))
+
+
 class _Down(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, activation: str) -> None:
         super().__init__()
@@ -97,6 +109,7 @@ class _Up(nn.Module):
         super().__init__()
         self.stride = stride
         self.mix = _Pointwise(inputs, outputs * stride**3, bias=False)
+        _start_unfolded_alike(self.mix, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return unfold_voxels(self.mix(x).contiguous(), self.stride)
@@ -165,6 +178,7 @@ class SurfaceUNet(nn.Module):
             for fine, _, _ in steps
         )
         self.head = _Pointwise(channels[0], stem, bias=True)
+        _start_unfolded_alike(self.head, architecture.stem_factor)
         self.coarse_heads = nn.ModuleList(
             _Pointwise(width, 1, bias=True) for width in channels[1 : architecture.num_heads]
         )
