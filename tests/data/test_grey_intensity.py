@@ -106,3 +106,18 @@ def test_large_volumes_are_sampled():
 def test_survives_a_round_trip():
     intensity = Intensity(low=1.5, high=2.5, mean=0.25, std=0.125)
     assert Intensity.from_dict(intensity.as_dict()) == intensity
+
+
+def test_slices_stored_whole_are_sampled_whole():
+    reads = []
+
+    class Watched(ArrayVolume):
+        def _read_box(self, start, stop):
+            reads.append((start, stop))
+            return super()._read_box(start, stop)
+
+    volume = Watched(np.random.default_rng(0).integers(0, 255, (50, 300, 300)).astype(np.uint8))
+    volume.chunks = (1, 300, 300)
+    compute_intensity([volume], max_samples=5)
+    assert len(reads) == 5
+    assert all(stop == (start[0] + 2, 300, 300) and start[1:] == (0, 0) for start, stop in reads)

@@ -9,7 +9,11 @@ import pytest
 import tifffile
 
 from napari_surfseg.config import Data, Labels, Pair, ValidationSlab
+from napari_surfseg.data import census as census_room
+from napari_surfseg.data import volume as volume_room
+from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import open_pairs
+from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -304,3 +308,36 @@ def test_real_volumes():
     labels = tifffile.imread(folder / "train_membrane.tif")
     assert train[0].census.num_foreground == np.count_nonzero(labels[..., :162])
     assert validation[0].census.num_foreground == np.count_nonzero(labels[..., 170:])
+
+
+def test_says_where_validation_is_if_not_at_the_end(save):
+    labels = make_labels()
+    labels[:, :, 30:] = 0
+    train, validation = open_pairs(Data(train=(save(labels=labels),)))
+    assert "validation takes the beginning of axis X" in train[0].notes[0]
+    assert validation[0].roi[1][2] == 6
+    assert validation[0].notes == ()
+
+
+def test_says_if_only_a_part_was_checked(save, monkeypatch):
+    monkeypatch.setattr(census_room, "MAX_VOXELS", 2000)
+    monkeypatch.setattr(census_room, "UNIT_VOXELS", 1000)
+    monkeypatch.setattr(volume_room, "VIRTUAL_CHUNK", 8)
+    pair = save()
+    train, _ = open_pairs(Data(train=(pair,), validation=(pair,)))
+    assert "is so large that 12% of it" in train[0].notes[0]
+
+
+def test_void_and_image_share_what_is_decoded(save):
+    image = make_image()
+    image[:, :4] = 0
+    for dtype, chunks in (("uint8", 2), ("uint16", 3)):
+        pair = save(image=image.astype(dtype))
+        train, _ = open_pairs(Data(train=(pair,), void_value=0))
+        cache = VolumeCache(10**6)
+        intensity = Intensity(0, 255 if dtype == "uint8" else 250, 0.5, 0.2)
+        for _ in range(2):  # the second time as somebody else opens the same
+            for volume in (train[0].open_image(intensity, cache), train[0].open_targets(cache)):
+                cache.view(volume).read((0, 0, 0), SHAPE)
+        # One chunk each of the labels, the image, and its translation where it needs one.
+        assert cache.stats().misses == chunks

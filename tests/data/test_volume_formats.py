@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 from pathlib import Path
 from typing import ClassVar
+from uuid import uuid4
 
 import imagecodecs
 import mrcfile
@@ -521,3 +522,72 @@ def test_real_volumes():
     )
     labels = open_volume(folder / "train_membrane.tif")
     assert json.dumps(labels.spacing) == "[1.0, 1.0, 1.0]"
+
+
+def test_palette_tiff_gives_its_indices(tmp_path):
+    """ImageJ saves labels with a lookup table; the values are what counts."""
+    values = make_values()
+    colours = np.random.default_rng(0).integers(0, 2**16, (3, 256)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="palette", colormap=colours)
+    np.testing.assert_array_equal(open_volume(tmp_path / "a.tif").read((0, 0, 0), SHAPE), values)
+
+
+def test_bilevel_tiff(tmp_path):
+    values = make_values() > 60
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", compression="packbits")
+    volume = open_volume(tmp_path / "a.tif")
+    assert volume.dtype == np.uint8
+    np.testing.assert_array_equal(volume.read((0, 0, 0), SHAPE), values)
+
+
+def test_strips_of_compressed_tiff_are_read_alone(tmp_path):
+    values = make_values(shape=(3, 1000, 1000))
+    tifffile.imwrite(
+        tmp_path / "a.tif", values, compression="zlib", rowsperstrip=50, photometric="minisblack"
+    )
+    volume = open_volume(tmp_path / "a.tif")
+    assert volume.chunks == (1, 400, 1000)
+    box = volume.read((1, 120, 30), (2, 260, 70))
+    np.testing.assert_array_equal(box, values[1:2, 120:260, 30:70])
+
+
+def test_small_pages_are_read_together(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", make_values(shape=(40, 100, 200)), compression="zlib")
+    assert open_volume(tmp_path / "a.tif").chunks == (16, 100, 200)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+def test_jpeg2000_is_not_decoded_to_know_its_size(tmp_path, dtype, monkeypatch):
+    for z in range(3):
+        page = imagecodecs.jpeg2k_encode(make_values(dtype, (21, 34)), level=0)
+        (tmp_path / f"{z}.jp2").write_bytes(page)
+    monkeypatch.setattr(imagecodecs, "jpeg2k_decode", None)
+    volume = open_volume(tmp_path)
+    assert volume.shape == (3, 21, 34)
+    assert volume.dtype == dtype
+
+
+def test_ome_tiff_of_several_files(tmp_path):
+    ids = [f"urn:uuid:{uuid4()}" for _ in range(2)]
+    blocks = "".join(
+        f'<TiffData IFD="0" FirstZ="{first}" PlaneCount="{count}"><UUID FileName="{name}.ome.tif">'
+        f"{uid}</UUID></TiffData>"
+        for name, first, count, uid in (("a", 0, 3, ids[0]), ("b", 3, 4, ids[1]))
+    )
+    for name, count, uid in (("a", 3, ids[0]), ("b", 4, ids[1])):
+        xml = (
+            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="{uid}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+            f'Type="uint8" SizeX="13" SizeY="11" SizeZ="7" SizeC="1" SizeT="1">'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{blocks}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif",
+            make_values(shape=(count, 11, 13)),
+            description=xml,
+            metadata=None,
+            compression="zlib",
+            photometric="minisblack",
+        )
+    with pytest.raises(DataError, match="is one of several OME-TIFF files"):
+        open_volume(tmp_path / "a.ome.tif")

@@ -7,15 +7,18 @@ import math
 import threading
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from napari_surfseg.data.volume import Index3, Volume, VoxelArray
 
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
 __all__ = ["CacheStats", "VolumeCache"]
 
-_Key: TypeAlias = tuple[int, int, int, int]
+_Key: TypeAlias = "tuple[Hashable, Index3]"
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class VolumeCache:
 
     def get_chunk(self, volume: Volume, index: Index3) -> VoxelArray:
         """One chunk, read-only, by its place in the volume's grid of chunks."""
-        key = (volume.key, *index)
+        key = (volume.key, index)
         with self._lock:
             chunk = self._chunks.get(key)
             if chunk is not None:
@@ -121,7 +124,7 @@ class VolumeCache:
         return self._decode(volume, key, mine)
 
     def _decode(self, volume: Volume, key: _Key, pending: _Pending) -> VoxelArray:
-        start = tuple(i * size for i, size in zip(key[1:], volume.chunks, strict=True))
+        start = tuple(i * size for i, size in zip(key[1], volume.chunks, strict=True))
         stop = tuple(
             min(a + size, n) for a, size, n in zip(start, volume.chunks, volume.shape, strict=True)
         )
@@ -180,6 +183,7 @@ class _CachedVolume(Volume):
             units=volume.units,
             chunks=volume.chunks,
         )
+        self.key = volume.key
         self._volume = volume
         self._cache = cache
 

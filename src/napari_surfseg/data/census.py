@@ -21,6 +21,7 @@ import numpy as np
 from napari_surfseg.data.kernels import count_classes
 from napari_surfseg.data.labels import UNKNOWN, build_label_table, classify_labels
 from napari_surfseg.data.targets import is_void
+from napari_surfseg.data.volume import grow_chunks
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Labels
@@ -113,7 +114,7 @@ def take_census(
     image: Volume | None = None,
     void_value: float | None = None,
     box: Box | None = None,
-    max_voxels: int = MAX_VOXELS,
+    max_voxels: int | None = None,
     seed: int = 0,
 ) -> LabelCensus:
     """Count labels by block and plane in one pass with bounded memory.
@@ -143,6 +144,7 @@ def take_census(
     counter = _Counter(labels, mapping, image, void_value, box)
     units = tile_box(box, labels.chunks, UNIT_VOXELS)
     num_voxels = math.prod(b - a for a, b in zip(*box, strict=True))
+    max_voxels = MAX_VOXELS if max_voxels is None else max_voxels
     if num_voxels > max_voxels:
         count = max(1, len(units) * max_voxels // num_voxels)
         chosen = np.random.default_rng([seed, 0xCE55]).choice(len(units), count, replace=False)
@@ -316,13 +318,7 @@ def tile_box(box: Box, chunks: Index3, max_voxels: int) -> list[Box]:
     list of (start, stop)
         In storage order; together they cover the box once.
     """
-    extent = [b - a for a, b in zip(*box, strict=True)]
-    unit = list(chunks)
-    while math.prod(unit) * 2 <= max_voxels:
-        growing = [axis for axis in range(3) if unit[axis] < extent[axis]]
-        if not growing:
-            break
-        unit[min(growing, key=lambda axis: unit[axis])] *= 2
+    unit = grow_chunks(chunks, box, max_voxels)
     cuts = [
         [low, *range((low // size + 1) * size, high, size), high]
         for low, high, size in zip(*box, unit, strict=True)

@@ -20,6 +20,7 @@ from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegErr
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Data, Labels, Pair
+    from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Box, Spacing3, Volume
 
@@ -88,13 +89,27 @@ class CheckedPair:
         """Voxels that are not supervised among all voxels of the part in use."""
         return self.census.num_ignored / self.census.num_visited
 
-    def open_targets(self) -> Volume:
-        """Open the labels as 0, 1 and 2, void voxels ignored; the whole volume, not the part."""
-        return TargetVolume(self.labels, self.mapping, image=self.image, void_value=self.void_value)
+    def open_targets(self, cache: VolumeCache | None = None) -> Volume:
+        """Open the labels as 0, 1 and 2, void voxels ignored; the whole volume, not the part.
 
-    def open_image(self, intensity: Intensity) -> Volume:
-        """Open the image as uint8; the whole volume, not the part."""
-        return UInt8Volume(self.image, intensity)
+        With a cache, the image that tells void voxels is read through it.
+        """
+        image = self.image
+        if cache is not None and self.void_value is not None:
+            image = cache.view(image)
+        return TargetVolume(self.labels, self.mapping, image=image, void_value=self.void_value)
+
+    def open_image(self, intensity: Intensity, cache: VolumeCache | None = None) -> Volume:
+        """Open the image as uint8; the whole volume, not the part.
+
+        With a cache, chunks that are also needed to tell void voxels are decoded once.
+        """
+        if self.image.dtype == "uint8" and intensity.is_identity:
+            return self.image
+        image = self.image
+        if cache is not None and self.void_value is not None:
+            image = cache.view(image)
+        return UInt8Volume(image, intensity)
 
     def as_row(self) -> dict[str, Any]:
         """For the event that tells which volumes are used."""
@@ -196,7 +211,14 @@ def check_volumes(
     box = _box_of(roi, image, field)
     census = take_census(labels, data.labels, image=image, void_value=data.void_value, box=box)
     _check_census(census, image, labels, data, field)
-    return CheckedPair(image, labels, data.labels, data.void_value, box, role, census)
+    notes: tuple[str, ...] = ()
+    if not census.is_complete:
+        share = census.num_visited / math.prod(b - a for a, b in zip(*box, strict=True))
+        notes = (
+            f"{labels.source} is so large that {share:.0%} of it, drawn at random, was checked; "
+            "patches are centred there.",
+        )
+    return CheckedPair(image, labels, data.labels, data.void_value, box, role, census, notes)
 
 
 def _open(source: str, data: Data, field: str) -> Volume:
@@ -285,8 +307,15 @@ def _split_all(
             note = f"{pair.labels.source} cannot be cut in two, so all of it is used for training."
             train.append(replace(pair, notes=(*pair.notes, note)))
             continue
+        if split.axis != pair.shape.index(max(pair.shape)) or not split.at_end:
+            note = (
+                f"The slab at the end of the longest axis of {pair.labels.source} holds too little "
+                f"to score on, so validation takes the {'end' if split.at_end else 'beginning'} of "
+                f"axis {'ZYX'[split.axis]}."
+            )
+            pair = replace(pair, notes=(*pair.notes, note))
         train.append(_part(pair, split.train, "train"))
-        validation.append(_part(pair, split.validation, "validation"))
+        validation.append(replace(_part(pair, split.validation, "validation"), notes=()))
     if validation:
         return train, validation
     first = pairs[0]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.data.volume import grow_chunks
 from napari_surfseg.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ __all__ = ["Intensity", "compute_intensity"]
 
 #: Percentiles that become 0 and 255: bright grains and dead voxels are few.
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
+#: Voxels of a piece that is sampled, where the storage chunks are not larger.
+SAMPLE_VOXELS = 64**3
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def compute_intensity(
     void_value : float, optional
         Value that means "outside the scan"; left out.
     max_samples : int
-        Boxes of up to 64^3 voxels read in all; volumes that are not larger are
+        Pieces of about 64^3 voxels read in all; volumes that are not larger are
         read whole.
     seed : int
         Of the places chosen.
@@ -130,8 +133,10 @@ def compute_intensity(
     values: list[VoxelArray] = []
     for volume, box, size in zip(volumes, boxes, sizes, strict=True):
         share = max(1, round(max_samples * size / sum(sizes)))
-        for start, stop in _sample_boxes(box, share, rng):
+        for start, stop in _sample_boxes(box, volume.chunks, share, rng):
             taken = volume.read(start, stop).ravel()
+            # A prime step, so that no column of voxels is taken again and again.
+            taken = taken[:: 1 if taken.size <= 2 * SAMPLE_VOXELS else 61]
             good = np.isfinite(taken) if taken.dtype.kind == "f" else np.ones(taken.shape, bool)
             if void_value is not None:
                 good &= taken != void_value
@@ -153,28 +158,22 @@ def compute_intensity(
 
 
 def _sample_boxes(
-    box: Box, count: int, rng: np.random.Generator, edge: int = 64
+    box: Box, chunks: Index3, count: int, rng: np.random.Generator
 ) -> list[tuple[Index3, Index3]]:
-    """Whole blocks of a box, at most ``count`` of them, spread at random."""
-    (z0, y0, x0), (z1, y1, x1) = box
-    corners = (
-        [
-            (z, y, x)
-            for z in range(z0, z1, edge)
-            for y in range(y0, y1, edge)
-            for x in range(x0, x1, edge)
-        ]
-        if math.prod(b - a for a, b in zip(*box, strict=True)) <= 4096 * edge**3
-        else None
-    )
-    if corners is None:
-        low, high = np.array(box[0]), np.maximum(np.array(box[1]) - edge, np.array(box[0]) + 1)
-        picks = [tuple(int(v) for v in rng.integers(low, high)) for _ in range(count)]
-        corners = [(p[0], p[1], p[2]) for p in picks]
-    elif len(corners) > count:
-        chosen = rng.choice(len(corners), size=count, replace=False)
-        corners = [corners[i] for i in sorted(chosen)]
-    return [
-        ((z, y, x), (min(z + edge, z1), min(y + edge, y1), min(x + edge, x1)))
-        for z, y, x in corners
-    ]
+    """Up to ``count`` pieces of a box, spread at random, each of whole storage chunks.
+
+    Cubes would be fairer where slices are stored whole, but each would decode
+    all slices it touches.
+    """
+    unit = grow_chunks(chunks, box, SAMPLE_VOXELS)
+    first = [low // size for low, size in zip(box[0], unit, strict=True)]
+    grid = [-(-high // size) - begin for high, size, begin in zip(box[1], unit, first, strict=True)]
+    total = math.prod(grid)
+    picks = rng.choice(total, size=count, replace=False) if total > count else np.arange(total)
+    pieces = []
+    for place in np.stack(np.unravel_index(np.sort(picks), grid), axis=1).tolist():
+        corner = [(p + f) * size for p, f, size in zip(place, first, unit, strict=True)]
+        start = [max(low, c) for low, c in zip(box[0], corner, strict=True)]
+        stop = [min(high, c + size) for high, c, size in zip(box[1], corner, unit, strict=True)]
+        pieces.append(((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])))
+    return pieces

@@ -34,6 +34,8 @@ class UInt8Volume(Volume):
             units=image.units,
             chunks=image.chunks,
         )
+        # Two translations of one image by the same numbers share their cached chunks.
+        self.key = ("uint8", image.key, intensity)
         self._image = image
         self._intensity = intensity
 
@@ -72,6 +74,13 @@ class TargetVolume(Volume):
             spacing=labels.spacing if labels.spacing_known else None,
             units=labels.units,
             chunks=labels.chunks,
+        )
+        self.key = (
+            "targets",
+            labels.key,
+            mapping,
+            image.key if image is not None else None,
+            void_value,
         )
         self._labels = labels
         self._mapping = mapping

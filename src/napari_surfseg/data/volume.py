@@ -17,7 +17,7 @@ import numpy as np
 from napari_surfseg.errors import DataError, SurfsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
 __all__ = [
     "ArrayVolume",
@@ -27,6 +27,7 @@ __all__ = [
     "Volume",
     "VoxelArray",
     "find_storage_dtype",
+    "grow_chunks",
     "open_volume",
     "read_padded",
     "split_source",
@@ -67,8 +68,8 @@ class Volume(ABC):
         Unit of the spacing.
     chunks : tuple of int
         Z, Y, X voxels that are decoded together.
-    key : int
-        Tells volumes apart in a cache.
+    key : hashable
+        Tells volumes apart in a cache; equal for two views of the same voxels.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Volume(ABC):
         self.chunks: Index3 = _index3(
             max(1, min(chunk, size)) for chunk, size in zip(chunks, self.shape, strict=True)
         )
-        self.key = next(_keys)
+        self.key: Hashable = next(_keys)
         if not all(self.shape):
             raise DataError(
                 f"{source} has shape {_by(self.shape)} and so holds no voxels; every axis needs "
@@ -308,6 +309,25 @@ def _folded_index(start: int, stop: int, low: int, high: int, mode: str) -> Voxe
         return np.clip(places, 0, last) + low
     places = np.abs(places) % (2 * last)  # a triangle wave of period 2 * last
     return np.minimum(places, 2 * last - places) + low
+
+
+def grow_chunks(chunks: Index3, box: Box, max_voxels: int) -> Index3:
+    """Grow a storage chunk, doubling its shortest axis, to a piece of about ``max_voxels``.
+
+    Returns
+    -------
+    tuple of int
+        A multiple of ``chunks`` along each axis; along an axis that it covers
+        it may be longer than the box.
+    """
+    extent = [b - a for a, b in zip(*box, strict=True)]
+    unit = list(chunks)
+    while math.prod(unit) * 2 <= max_voxels:
+        growing = [axis for axis in range(3) if unit[axis] < extent[axis]]
+        if not growing:
+            break
+        unit[min(growing, key=lambda axis: unit[axis])] *= 2
+    return _index3(unit)
 
 
 def split_source(source: str) -> tuple[str, str]:

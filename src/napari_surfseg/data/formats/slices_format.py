@@ -128,8 +128,7 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], str]:
         elif path.suffix.lower() == ".png":
             shape, dtype = _png_header(path)
         else:
-            page = _decode(path)
-            shape, dtype = page.shape, page.dtype
+            shape, dtype = _jpeg2000_header(path)
     except SurfsegError:
         raise
     except Exception as error:
@@ -154,6 +153,21 @@ def _png_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     depth, colour = head[24], head[25]
     shape = (high, wide) if colour == 0 else (high, wide, 3)
     return shape, np.dtype(np.uint16 if depth == 16 else np.uint8)
+
+
+def _jpeg2000_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    # The codestream's start and size markers; before them may lie boxes of a JP2 file.
+    begin = head.index(b"\xff\x4f\xff\x51") + 8
+    wide, high, left, top = (
+        int.from_bytes(head[begin + i : begin + i + 4], "big") for i in range(0, 16, 4)
+    )
+    colours = int.from_bytes(head[begin + 32 : begin + 34], "big")
+    depth = head[begin + 34]
+    bits, kind = (depth & 0x7F) + 1, "i" if depth & 0x80 else "u"
+    shape = (high - top, wide - left) if colours == 1 else (high - top, wide - left, colours)
+    return shape, np.dtype(f"{kind}{1 if bits <= 8 else 2 if bits <= 16 else 4}")
 
 
 def _about(header: tuple[tuple[int, ...], str]) -> str:

@@ -61,7 +61,7 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
     series = tiff.series[0]
     keyframe = series.keyframe
     colours = int(keyframe.samplesperpixel)
-    if keyframe.photometric == 3 or colours > 1 or series.axes.endswith("S"):
+    if colours > 1 or series.axes.endswith("S"):
         raise DataError(
             f"{source} is a colour image with shape {' x '.join(map(str, series.shape))}; one "
             "grey channel with axes Z, Y, X is needed."
@@ -76,6 +76,11 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
         array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
         return ArrayVolume(array, name=path.name, source=source, spacing=spacing, units=units)
     pages = [page for page in series.pages if page is not None]
+    if any(page.parent is not tiff for page in pages):
+        raise DataError(
+            f"{source} is one of several OME-TIFF files that hold one volume; save the volume as "
+            "a single file."
+        )
     if len(pages) != shape[0] or tuple(keyframe.shape) != shape[1:]:
         if len(pages) == 1 and keyframe.imagedepth == shape[0]:
             raise DataError(
