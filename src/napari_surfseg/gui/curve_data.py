@@ -70,8 +70,8 @@ CURVE_COLORS = {
 }
 
 _TITLES = {
-    "total": "total, all heads",
-    "head_total": "total, full resolution",
+    "total": "total",
+    "head_total": "total, finest head",
     "weighted_bce": "weighted BCE",
     "soft_dice": "soft Dice",
     "cldice": "clDice",

@@ -103,7 +103,6 @@ def build_form_experiment(
     validation: list[dict[str, Any]],
     *,
     spacing: tuple[float, float, float] | None = None,
-    voxel_size: tuple[float, float, float] | None = None,
 ) -> Experiment:
     """Turn a form and its resolved pairs into an experiment.
 
@@ -115,8 +114,6 @@ def build_form_experiment(
         ``image``, ``labels`` and optionally ``roi`` of each pair, as paths.
     spacing : tuple of float, optional
         Z, Y, X voxel size from the layers, written into the configuration.
-    voxel_size : tuple of float, optional
-        Z, Y, X voxel size that the files themselves give, where ``spacing`` is None.
 
     Raises
     ------

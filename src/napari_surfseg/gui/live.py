@@ -10,7 +10,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
+    from napari.components import Camera, ViewerModel
     from napari.layers import Layer
     from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ __all__ = [
     "LivePreview",
     "build_probability_colormap",
     "build_skeleton_colormap",
+    "camera_of",
     "compute_placement",
     "compute_view_center",
 ]
@@ -121,12 +122,18 @@ def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:
     ndim = viewer.dims.ndim
     world = np.asarray(viewer.dims.point, float)[:ndim].copy()
     displayed = list(viewer.dims.displayed)
-    center = np.asarray(viewer.camera.center, float)
+    center = np.asarray(camera_of(viewer).center, float)
     world[displayed] = center[-len(displayed) :]
     voxel = np.rint(np.asarray(source.world_to_data(world))[-3:]).astype(int)
     shape = np.asarray(_shape_of(source))
     clipped = np.clip(voxel, 0, shape - 1)
     return int(clipped[0]), int(clipped[1]), int(clipped[2])
+
+
+def camera_of(viewer: ViewerModel) -> Camera:
+    """Return a viewer's camera; it moved into ``viewer.scene`` with napari 0.9."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
 
 
 def _shape_of(layer: Layer) -> Index3:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_surfseg.events import SetPreview
-from napari_surfseg.gui.live import LiveLayers, LivePreview, compute_view_center
+from napari_surfseg.gui.live import LiveLayers, LivePreview, camera_of, compute_view_center
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -51,14 +51,14 @@ class LiveController(QObject):
         session.preview_loaded.connect(self.show)
         session.attached.connect(self._on_attached)
         viewer.dims.events.current_step.connect(self._on_moved)
-        viewer.camera.events.center.connect(self._on_moved)
+        camera_of(viewer).events.center.connect(self._on_moved)
         viewer.dims.events.ndisplay.connect(self._on_moved)
 
     def close(self) -> None:
         """Let go of the viewer and the session."""
         self._rest.stop()
         self._viewer.dims.events.current_step.disconnect(self._on_moved)
-        self._viewer.camera.events.center.disconnect(self._on_moved)
+        camera_of(self._viewer).events.center.disconnect(self._on_moved)
         self._viewer.dims.events.ndisplay.disconnect(self._on_moved)
 
     def set_enabled(self, enabled: bool) -> None:

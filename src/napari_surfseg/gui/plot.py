@@ -27,6 +27,7 @@ from napari_surfseg.gui.curve_data import (
     format_value,
     thin_by_pixel,
 )
+from napari_surfseg.gui.live import camera_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,9 +86,9 @@ class PlotCanvas(QWidget):
         self.setMinimumSize(240, 120)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.model = ViewerModel(title="loss curves")
-        self.qt_viewer = QtViewer(self.model, show_welcome_screen=False)
+        self.qt_viewer: Any = QtViewer(self.model, show_welcome_screen=False)
         self.qt_viewer.setParent(self)
-        self._native = self.qt_viewer.canvas.native
+        self._native: Any = self.qt_viewer.canvas.native
         self._native.installEventFilter(self)
         self._native.setMouseTracking(True)
         self._native.setObjectName("loss_curves_canvas")
@@ -166,8 +167,17 @@ class PlotCanvas(QWidget):
         self._turn.stop()
         self._resized.stop()
         self._dirty.clear()
+        if self.qt_viewer is None:
+            return
         self._native.removeEventFilter(self)
+        self.qt_viewer.hide()
+        self.qt_viewer.setParent(None)
         self.qt_viewer.close()
+        self.qt_viewer.deleteLater()
+        # napari counts its canvases; one that is held on to would seem to be leaked.
+        self.qt_viewer = self._native = None
+        self._layers.clear()
+        self.model.layers.clear()
 
     # -- drawing -------------------------------------------------------------------
 
@@ -187,8 +197,9 @@ class PlotCanvas(QWidget):
 
     def _set_camera(self) -> None:
         width, height = self.plot_size
-        self.model.camera.center = (0.0, height / 2 - 0.5, width / 2 - 0.5)
-        self.model.camera.zoom = 1.0
+        camera = camera_of(self.model)
+        camera.center = (0.0, height / 2 - 0.5, width / 2 - 0.5)
+        camera.zoom = 1.0
 
     def _draw_next(self) -> None:
         if not self._dirty:
@@ -305,14 +316,15 @@ class PlotCanvas(QWidget):
         """Keep the canvas between the axes."""
         super().resizeEvent(event)
         width, height = self.plot_size
-        self.qt_viewer.setGeometry(LEFT, TOP, width, height)
+        if self.qt_viewer is not None:
+            self.qt_viewer.setGeometry(LEFT, TOP, width, height)
         self._resized.start()
 
     # -- mouse ---------------------------------------------------------------------
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802
         """Take the mouse before napari's camera does: the axes are not square."""
-        if watched is not self._native:
+        if self._native is None or watched is not self._native:
             return False
         kind = event.type()
         width, height = self.plot_size

@@ -120,7 +120,7 @@ class PredictView(QWidget):
         self.browse.setText("…")
         hint(self.browse, "Choose a checkpoint file.")
         self.browse.clicked.connect(self._on_browse)
-        self.use_current = QToolButton()
+        self.use_current = QPushButton()
         self.use_current.setObjectName("use_current_run")
         self.use_current.setText("current run")
         hint(

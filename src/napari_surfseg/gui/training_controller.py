@@ -185,7 +185,6 @@ def execute_plan(
             train,
             validation,
             spacing=_common_spacing(pairs),
-            voxel_size=pairs[0][0].spacing,
         )
     )
     folder = RunFolder(plan.run_dir).create(experiment)

@@ -102,4 +102,11 @@ def _write_tiff(path: Path, volume: LayerVolume) -> None:
         metadata[f"PhysicalSize{axis}"] = size
         metadata[f"PhysicalSize{axis}Unit"] = unit
     with written_aside(path) as temporary:
-        tifffile.imwrite(temporary, values, ome=True, metadata=metadata, compression="zlib")
+        tifffile.imwrite(
+            temporary,
+            values,
+            photometric="minisblack",
+            ome=True,
+            metadata=metadata,
+            compression="zlib",
+        )

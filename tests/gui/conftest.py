@@ -1,0 +1,75 @@
+"""Stand-ins for the window's tests: work done at once, a run that says what it is told."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from qtpy.QtCore import QObject, Signal
+
+from napari_surfseg.errors import SurfsegError
+from napari_surfseg.gui.session import Session
+
+
+class JobsAtOnce:
+    """Does in place what the window does in threads."""
+
+    def start(self, _name, work, *, done, failed, progressed=None):
+        job = SimpleNamespace(is_cancelled=lambda: False, report=progressed or (lambda _x: None))
+        try:
+            outcome = work(job)
+        except SurfsegError as error:
+            failed(error)
+        else:
+            done(outcome)
+
+    def cancel(self, name):
+        """Nothing is under way."""
+
+    def cancel_all(self):
+        """Nothing is under way."""
+
+
+class FakeFeed(QObject):
+    """Says what a test makes it say."""
+
+    polled = Signal(object)
+    preview_loaded = Signal(object)
+    previews_changed = Signal(object)
+    broke = Signal(str)
+
+    def __init__(self, run_dir: Path):
+        super().__init__()
+        self.run_dir = run_dir
+        self.wishes = []
+        self.running = False
+
+    def start(self):
+        self.running = True
+
+    def stop(self, **_options):
+        self.running = False
+
+    def show_preview(self, index):
+        self.wishes.append(index)
+
+
+@pytest.fixture
+def jobs():
+    return JobsAtOnce()
+
+
+@pytest.fixture
+def feeds():
+    """Every feed that was made, newest last."""
+    return []
+
+
+@pytest.fixture
+def session(qapp, feeds):
+    def make(run_dir):
+        feeds.append(FakeFeed(run_dir))
+        return feeds[-1]
+
+    session = Session(make)
+    yield session
+    session.close()

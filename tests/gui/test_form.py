@@ -1,0 +1,93 @@
+from dataclasses import replace
+
+import pytest
+
+from napari_surfseg.config import LOSS_TERMS
+from napari_surfseg.errors import ConfigError
+from napari_surfseg.gui.form import (
+    LOSS_NOTES,
+    TrainingForm,
+    build_form_experiment,
+    field_of_message,
+    largest_box_beside,
+    suggest_meanings,
+)
+
+PAIR = [{"image": "a.tif", "labels": "b.tif"}]
+
+
+def test_every_loss_term_has_a_note():
+    assert set(LOSS_NOTES) == set(LOSS_TERMS)
+
+
+def test_a_form_becomes_the_experiment_it_says():
+    form = TrainingForm(
+        name="sheets",
+        meanings={0: "ignore", 1: "foreground", 2: "background"},
+        weights={"soft_dice": 0.6, "cldice": 0.4},
+        settings={
+            "data.patch_size": [32, 64, 64],
+            "data.augmentation.noise": 0.1,
+            "training.max_minutes": 3.0,
+        },
+        validation_fraction=0.25,
+    )
+    experiment = build_form_experiment(form, PAIR, [], spacing=(2.0, 1.0, 1.0))
+    assert experiment.experiment.name == "sheets"
+    assert experiment.data.labels.foreground == (1,)
+    assert experiment.data.labels.background == (2,)
+    assert experiment.data.labels.ignore == (0,)
+    assert experiment.data.patch_size == (32, 64, 64)
+    assert experiment.data.augmentation.noise == 0.1
+    assert experiment.data.spacing == (2.0, 1.0, 1.0)
+    assert experiment.data.validation.fraction == 0.25
+    assert experiment.loss.weights["cldice"] == 0.4
+    assert experiment.loss.weights["weighted_bce"] == 0.0
+    assert experiment.training.max_minutes == 3.0
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"weights": {}}, "loss"),
+        ({"settings": {"training.max_minutes": -1}}, "training.max_minutes"),
+        ({"name": ""}, "experiment.name"),
+        ({"meanings": {0: "background"}}, "data.labels.foreground"),
+        ({"validation_fraction": 0.95}, "data.validation.fraction"),
+    ],
+)
+def test_what_is_wrong_names_its_field(change, field):
+    with pytest.raises(ConfigError) as raised:
+        build_form_experiment(replace(TrainingForm(), **change), PAIR, [])
+    assert raised.value.field == field
+    assert str(raised.value).endswith(".")
+
+
+def test_the_field_is_found_in_a_workers_sentence():
+    assert field_of_message("data.patch_size is [65, 64, 64], but ...") == "data.patch_size"
+    assert field_of_message("In x, training.max_epochs is 0.") == "training.max_epochs"
+    assert field_of_message("The disk is full.") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 1], {0: "background", 1: "foreground"}),
+        ([0, 255], {0: "background", 255: "foreground"}),
+        ([0, 1, 2], {0: "background", 1: "foreground", 2: "ignore"}),
+        ([1], {1: "foreground"}),
+        ([0], {0: "background"}),
+        ([0, 1, 7], {0: "background", 1: "foreground", 7: "ignore"}),
+    ],
+)
+def test_meanings_are_guessed(values, expected):
+    assert suggest_meanings(values) == expected
+
+
+def test_training_takes_the_largest_part_beside_the_validation_box():
+    box = ((0, 50), (60, 100), (0, 80))
+    assert largest_box_beside((50, 100, 80), box, gap=8) == ((0, 50), (0, 52), (0, 80))
+    small = ((10, 20), (0, 100), (0, 80))
+    assert largest_box_beside((50, 100, 80), small, gap=2) == ((22, 50), (0, 100), (0, 80))
+    everything = ((0, 50), (0, 100), (0, 80))
+    assert largest_box_beside((50, 100, 80), everything) is None

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_surfseg.gui.live import (
+    LiveLayers,
+    LivePreview,
+    camera_of,
+    compute_placement,
+    compute_view_center,
+)
+
+
+def preview(value=100, shape=(8, 16, 16), origin=(4, 10, 20), index=0):
+    skeleton = np.zeros(shape, np.uint8)
+    skeleton[shape[0] // 2] = 1
+    return LivePreview(
+        index=index,
+        image="scan.zarr",
+        origin=origin,
+        probabilities=np.full(shape, value, np.uint8),
+        skeleton=skeleton,
+    )
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def source(viewer):
+    return viewer.add_image(
+        np.zeros((32, 64, 64), np.uint8),
+        name="scan",
+        scale=(4, 2, 2),
+        translate=(100, 0, -7),
+        units=("um", "um", "um"),
+        axis_labels=("z", "y", "x"),
+    )
+
+
+# napari says so of every layer that is turned out of the slice; placing it is what matters here.
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"rotate": [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]},
+        {"shear": [0.1, 0.2, 0.3]},
+        {"affine": np.array([[0, 2, 0, 5], [1, 0, 0.5, 6], [0, 0, 3, 7], [0, 0, 0, 1.0]])},
+    ],
+)
+def test_the_live_layers_lie_exactly_over_their_source(viewer, extra):
+    source = viewer.add_image(
+        np.zeros((32, 64, 64), np.uint8), scale=(4, 2, 2), translate=(100, 0, -7), **extra
+    )
+    live = LiveLayers(viewer)
+    live.show(preview(), source)
+    for layer in (live.prediction, live.skeleton):
+        for voxel in ((0, 0, 0), (7, 15, 15), (3, 0, 9)):
+            in_source = np.add(voxel, (4, 10, 20))
+            assert layer.data_to_world(voxel) == pytest.approx(source.data_to_world(in_source))
+
+
+def test_units_and_axis_labels_come_from_the_source(viewer, source):
+    live = LiveLayers(viewer)
+    live.show(preview(), source)
+    assert live.prediction.units == source.units
+    assert live.skeleton.axis_labels == ("z", "y", "x")
+    assert viewer.dims.axis_labels == ("z", "y", "x")
+
+
+def test_updates_are_in_place_and_leave_the_source_alone(viewer, source):
+    before = source.data.copy()
+    live = LiveLayers(viewer)
+    live.show(preview(10), source)
+    first, data = live.prediction, live.prediction.data
+    live.show(preview(200, index=1), source)
+    assert live.prediction is first
+    assert live.prediction.data is data
+    assert (data == 200).all()
+    assert len(viewer.layers) == 3
+    np.testing.assert_array_equal(source.data, before)
+
+
+def test_a_moved_preview_moves_the_layers(viewer, source):
+    live = LiveLayers(viewer)
+    live.show(preview(origin=(0, 0, 0)), source)
+    live.show(preview(origin=(8, 30, 2)), source)
+    assert live.prediction.data_to_world((0, 0, 0)) == pytest.approx(
+        source.data_to_world((8, 30, 2))
+    )
+    live.show(preview(shape=(4, 6, 8)), source)
+    assert live.skeleton.data.shape == (4, 6, 8)
+
+
+def test_the_selection_stays_where_the_person_left_it(viewer, source):
+    labels = viewer.add_labels(np.zeros((32, 64, 64), np.uint8), name="painted")
+    viewer.layers.selection.active = labels
+    LiveLayers(viewer).show(preview(), source)
+    assert viewer.layers.selection.active is labels
+
+
+def test_a_deleted_layer_stays_deleted_until_it_is_asked_for(viewer, source):
+    live = LiveLayers(viewer)
+    live.show(preview(), source)
+    viewer.layers.remove(live.prediction)
+    live.show(preview(7), source)
+    assert live.prediction is None
+    assert live.skeleton is not None
+    live.restore()
+    live.show(preview(7), source)
+    assert (live.prediction.data == 7).all()
+
+
+def test_a_volume_that_is_no_layer_still_gets_its_previews(viewer):
+    live = LiveLayers(viewer)
+    live.show(preview(), None)
+    assert live.prediction.data_to_world((0, 0, 0)) == (4, 10, 20)
+    assert compute_placement(None, (1, 2, 3))["translate"].tolist() == [1, 2, 3]
+
+
+def test_the_view_center_is_a_voxel_of_the_source(viewer, source):
+    viewer.dims.set_point(0, 100 + 4 * 9)
+    camera = camera_of(viewer)
+    camera.center = (0, 2 * 20, 2 * 30 - 7)
+    assert compute_view_center(viewer, source) == (9, 20, 30)
+    camera.center = (0, -1e6, 1e6)
+    assert compute_view_center(viewer, source) == (9, 0, 63)
+    viewer.dims.ndisplay = 3
+    camera.center = (100 + 4 * 3, 2 * 5, 2 * 6 - 7)
+    assert compute_view_center(viewer, source) == (3, 5, 6)

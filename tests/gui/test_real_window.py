@@ -1,0 +1,183 @@
+"""The real window with a real worker: pick, start, watch, steer, stop, predict."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_surfseg.gui.close_guard import CloseGuard, find_main_window
+from napari_surfseg.gui.docks import LossCurvesWidget
+from napari_surfseg.gui.predict import PredictWidget
+from napari_surfseg.gui.session import get_session
+from napari_surfseg.gui.training import SurfaceTrainingWidget
+from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.follow import RunSnapshot
+
+#: A loaded machine takes long to import torch; a healthy one needs a tenth of this.
+PATIENCE_SECONDS = 150
+
+
+def wait_for(condition, what, seconds=PATIENCE_SECONDS):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail(f"waited {seconds} s in vain for: {what}")
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer()
+    yield viewer
+    get_session(viewer).close()
+
+
+@pytest.fixture
+def volume(viewer):
+    """Add a wavy sheet, bright on dark, that a tiny net learns in seconds."""
+    z, y, x = np.mgrid[:48, :64, :64]
+    height = 24 + 6 * np.sin(y / 10) + 4 * np.cos(x / 13)
+    sheet = np.abs(z - height) < 1.5
+    noise = np.random.default_rng(0).normal(0, 20, sheet.shape)
+    image = viewer.add_image(
+        (80 + 90 * sheet + noise).clip(0, 255).astype(np.uint8), name="scan", scale=(2, 1, 1)
+    )
+    viewer.add_labels(sheet.astype(np.uint8), name="sheet", scale=(2, 1, 1))
+    return image
+
+
+@pytest.fixture
+def dock(viewer, tmp_path):
+    widget = SurfaceTrainingWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Surface training")
+    widget.view.set_folder(tmp_path)
+    return widget
+
+
+def test_the_docks_open_and_close(viewer, volume, dock):
+    dock.show_curves()
+    window = find_main_window(dock)
+    curves = window.findChild(LossCurvesWidget)
+    dock.show_curves()
+    assert len(window.findChildren(LossCurvesWidget)) == 1
+    assert curves.panel.canvas.qt_viewer.isVisibleTo(curves)
+    assert dock.session is curves.session
+    assert "scan" in dock.view.data.rows[0].image._layers
+
+
+@pytest.mark.parametrize("answer", ["keep", "stop", "cancel"])
+def test_closing_while_it_trains_asks(viewer, dock, answer):
+    window = find_main_window(dock)
+    guard = CloseGuard(window, dock.session)
+    sent = []
+    # Set, not monkeypatched: what monkeypatch remembers would keep the window alive.
+    guard.ask = lambda: answer
+    dock.session.send = lambda command: sent.append(type(command).__name__)
+    dock.session.snapshot = RunSnapshot(state=RunState.RUNNING)
+    dock.session.is_own = True
+    event = QCloseEvent()
+    assert guard.eventFilter(window, event) == (answer == "cancel")
+    assert event.isAccepted() == (answer != "cancel")
+    assert sent == (["Stop"] if answer == "stop" else [])
+    # Whoever only looks at a run is not asked about it.
+    sent.clear()
+    dock.session.is_own = False
+    assert not guard.eventFilter(window, QCloseEvent())
+    assert not sent
+    window.removeEventFilter(guard)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path):
+    view, session = dock.view, dock.session
+    before = volume.data.copy()
+    for spin in view.patch:
+        spin.setValue(32)
+    view.name.setText("sheets")
+    view.steps.setValue(20)
+    view.sections["Validation and preview"].controls["preview.seconds"].setValue(1.0)
+    view.loss.rows["toploss_simple"].switch.setChecked(False)
+    view.run.start.click()
+    wait_for(lambda: session.run_dir is not None, "the run folder")
+    run = RunFolder(session.run_dir)
+    assert run.read_experiment().loss.toploss_simple == 0
+
+    wait_for(lambda: dock.live.layers.prediction is not None, "the first live prediction")
+    first = dock.live.layers.prediction.data.copy()
+    index = dock.live.layers.shown.index
+    wait_for(
+        lambda: (
+            dock.live.layers.shown.index > index
+            and not np.array_equal(dock.live.layers.prediction.data, first)
+        ),
+        "a live prediction that differs",
+    )
+    assert dock.live.layers.skeleton is not None
+    assert dock.live.layers.prediction.scale.tolist() == [2, 1, 1]
+    np.testing.assert_array_equal(volume.data, before)
+
+    curves = find_main_window(dock).findChild(LossCurvesWidget)
+    wait_for(lambda: len(curves.panel.stores[0].curves.get("total", ())) > 5, "points")
+    wait_for(lambda: curves.panel.canvas.layer_of("0:total") is not None, "a drawn curve")
+    steps = curves.panel.stores[0].curves["total"].points()[0]
+    assert (np.diff(steps) > 0).all()
+
+    view.run.pause.click()
+    wait_for(lambda: session.snapshot.state is RunState.PAUSED, "the pause")
+    view.run.resume.click()
+    wait_for(lambda: session.snapshot.state is RunState.RUNNING, "training to go on")
+    view.loss.rows["cldice"].spin.setValue(0.4)
+    wait_for(lambda: session.snapshot.weights.get("cldice") == 0.4, "the new weight")
+    viewer.layers.remove("live skeleton")
+    wait_for(lambda: session.snapshot.metrics, "the first scores")
+    view.run.stop.click()
+    wait_for(lambda: session.snapshot.state is RunState.STOPPED, "the end")
+    assert run.last_checkpoint.exists()
+    assert "live skeleton" not in viewer.layers
+
+    predict = PredictWidget(viewer)
+    viewer.window.add_dock_widget(predict, name="Predict surfaces")
+    predict.view.set_folder(tmp_path / "predictions")
+    predict.view.set_checkpoint(str(run.last_checkpoint))
+    predict.view.min_voxels.setValue(0)
+    predict.view.threshold.setValue(0.2)
+    predict.view.own_threshold.setChecked(True)
+    predict.view.predict.click()
+    wait_for(lambda: predict.controller._process is None, "the prediction")
+    assert predict.view.error.text() == ""
+    assert viewer.layers["scan probability"].scale.tolist() == [2, 1, 1]
+    assert len(viewer.layers["scan mesh"].data[1]) > 100
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no kill -9 on Windows")
+def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock):
+    view, session = dock.view, dock.session
+    for spin in view.patch:
+        spin.setValue(32)
+    view.steps.setValue(5)
+    view.run.start.click()
+    wait_for(
+        lambda: (
+            session.snapshot is not None
+            and session.snapshot.worker is not None
+            and RunFolder(session.run_dir).last_checkpoint.exists()
+        ),
+        "a first checkpoint",
+    )
+    os.kill(session.snapshot.worker.pid, signal.SIGKILL)
+    wait_for(lambda: session.snapshot.state is RunState.VANISHED, "the death to be noticed")
+    assert view.run.resume.isVisible()
+    said = view.run.state.text()
+    assert "is gone without having ended the run" in said
+    view.run.resume.click()
+    wait_for(lambda: session.snapshot.state is RunState.RUNNING, "the run to go on")
+    view.run.stop.click()
+    wait_for(lambda: session.snapshot.state is RunState.STOPPED, "the end")

@@ -1,0 +1,319 @@
+"""The training widget's controller on a viewer model, with no napari window."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_surfseg.config import load_experiment
+from napari_surfseg.data.volume import open_volume
+from napari_surfseg.errors import RunError
+from napari_surfseg.events import (
+    CommandApplied,
+    CommandRefused,
+    Pause,
+    Resume,
+    RunStarted,
+    SaveNow,
+    SetLossWeights,
+    SetPreview,
+    SetTraining,
+    Stop,
+    read_commands,
+)
+from napari_surfseg.gui.training_controller import TrainingController, describe_network
+from napari_surfseg.gui.training_view import TrainingView
+from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.follow import RunSnapshot
+
+SHAPE = (40, 64, 64)
+
+
+class Launcher:
+    def __init__(self):
+        self.calls = []
+        self.error = None
+
+    def __call__(self, run_dir, **options):
+        if self.error is not None:
+            raise self.error
+        self.calls.append((run_dir, options))
+        return 1
+
+
+@pytest.fixture
+def viewer():
+    viewer = ViewerModel()
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.integers(0, 255, SHAPE).astype(np.uint8), name="scan", scale=(2, 1, 1))
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:12] = 1
+    labels[30:] = 2
+    viewer.add_labels(labels, name="sheet", scale=(2, 1, 1))
+    return viewer
+
+
+@pytest.fixture
+def launcher():
+    return Launcher()
+
+
+@pytest.fixture
+def view(qtbot):
+    view = TrainingView()
+    qtbot.addWidget(view)
+    for spin in view.patch:
+        spin.setValue(32)
+    return view
+
+
+@pytest.fixture
+def controller(viewer, view, session, launcher, jobs, tmp_path):
+    controller = TrainingController(
+        viewer, view, session, launch=launcher, jobs=jobs, runs_folder=tmp_path
+    )
+    yield controller
+    controller.close()
+
+
+def tell(session, feeds, state, *events, **values):
+    feeds[-1].polled.emit(RunSnapshot(state=state, new_events=events, **values))
+
+
+def commands(session):
+    session._sender.submit(lambda: None).result(5)
+    return read_commands(RunFolder(session.run_dir).commands_path)
+
+
+def started():
+    return RunStarted(
+        name="surfaces", device="cpu", precision="float32", model="tiny", num_parameters=1,
+        patch_size=(32, 32, 32), epoch=0, max_epochs=None, max_minutes=10.0,
+        iterations_per_epoch=100, loss_weights={},
+    )  # fmt: skip
+
+
+def test_layers_that_fit_are_chosen_and_their_labels_counted(controller, view):
+    pair = view.form().pairs[0]
+    assert (pair.image.name, pair.labels.name) == ("scan", "sheet")
+    assert view.data.meanings() == {0: "background", 1: "foreground", 2: "ignore"}
+    assert view.data.meaning_rows[1].count.text() == "5.0 %"
+    assert view.data.scheme.currentData() == "dense"
+
+
+def test_start_writes_a_whole_run_folder_and_launches(
+    controller, view, session, launcher, tmp_path
+):
+    view.name.setText("first")
+    controller.start()
+    run_dir = tmp_path / "first"
+    assert launcher.calls == [(run_dir, {"device": "auto"})]
+    assert session.run_dir == run_dir
+    experiment = load_experiment(run_dir / "config.yaml")
+    assert experiment.data.spacing == (2.0, 1.0, 1.0)
+    assert experiment.data.patch_size == (32, 32, 32)
+    assert experiment.training.max_minutes == 10
+    assert experiment.preview.seconds == 5.0
+    pair = experiment.data.train[0]
+    labels = open_volume(pair.labels)
+    assert labels.shape == SHAPE
+    assert labels.read((10, 0, 0), (12, 64, 64)).all()
+    # The worker looks at once where the person looks.
+    (first,) = read_commands(run_dir / "commands.jsonl")
+    assert isinstance(first, SetPreview)
+    assert first.image == pair.image
+    assert session.layer_of(pair.image) == "scan"
+
+
+def test_the_second_run_of_a_name_gets_a_folder_of_its_own(controller, launcher, tmp_path):
+    controller.start()
+    controller.start()
+    assert [call[0].name for call in launcher.calls] == ["surfaces", "surfaces_2"]
+
+
+def test_strokes_turn_the_meaning_round(controller, view, tmp_path):
+    view.data.scheme.setCurrentIndex(view.data.scheme.findData("strokes"))
+    view.data.scheme.activated.emit(view.data.scheme.currentIndex())
+    controller.start()
+    labels = load_experiment(tmp_path / "surfaces" / "config.yaml").data.labels
+    assert (labels.foreground, labels.background, labels.ignore) == ((1,), (2,), (0,))
+
+
+def test_a_failed_launch_leaves_nothing_and_says_why(controller, view, launcher, tmp_path):
+    launcher.error = RunError("The worker could not be started: no such file.")
+    controller.start()
+    assert list(tmp_path.iterdir()) == []
+    assert view.run.error.text() == "The worker could not be started: no such file."
+
+
+@pytest.mark.parametrize(
+    ("spoil", "place", "sentence"),
+    [
+        (lambda v: v.data.rows[0].labels.set_choice(None), "data.train", "Choose the labels."),
+        (lambda v: v.patch[1].setValue(33), "data.patch_size", "divisible by 16"),
+        (lambda v: v.folder.setText(""), "run_dir", "Choose a folder"),
+        (lambda v: v.name.setText(""), "experiment.name", "must be a text that is not empty"),
+        (
+            lambda v: v.data.validation_mode.setCurrentIndex(2),
+            "data.validation",
+            "No pair is marked for validation",
+        ),
+        (
+            lambda v: v.data.validation_mode.setCurrentIndex(1),
+            "data.validation",
+            "Press Draw",
+        ),
+        (
+            lambda v: v.data.meaning_rows[1].meaning.setCurrentIndex(1),
+            "data.labels",
+            "means surface",
+        ),
+        (
+            lambda v: [row.switch.setChecked(False) for row in v.loss.rows.values()],
+            "loss",
+            "at least one loss weight",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_control(
+    controller, view, launcher, tmp_path, spoil, place, sentence
+):
+    spoil(view)
+    controller.start()
+    error, _page = view._find_error(place)
+    assert sentence in error.text()
+    assert error.text().endswith(".")
+    assert launcher.calls == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_volume_of_another_shape_than_its_labels_is_refused(controller, view, viewer, launcher):
+    viewer.add_image(np.zeros((8, 9, 10), np.uint8), name="other")
+    row = view.data.rows[0]
+    row.image._choice = row.image._choice.__class__("layer", "other")
+    controller.start()
+    assert "8 × 9 × 10" in view.data.pairs_error.text()
+    assert launcher.calls == []
+
+
+def test_a_drawn_box_is_validation_and_the_rest_beside_it_training(
+    controller, view, viewer, launcher, tmp_path
+):
+    view.data.validation_mode.setCurrentIndex(1)
+    controller.draw_box()
+    viewer.layers["validation box"].data = [
+        np.array([[5, 44, 0], [5, 44, 63], [5, 63, 63], [5, 63, 0]])
+    ]
+    controller.start()
+    data = load_experiment(tmp_path / "surfaces" / "config.yaml").data
+    assert data.validation[0].roi == ((0, 40), (44, 64), (0, 64))
+    assert data.train[0].roi == ((0, 40), (0, 36), (0, 64))
+    assert len(launcher.calls) == 1
+
+
+def test_the_buttons_send_commands(controller, view, session, feeds):
+    controller.start()
+    tell(session, feeds, RunState.RUNNING, started(), started=started())
+    view.run.pause.click()
+    tell(session, feeds, RunState.PAUSED)
+    view.run.resume.click()
+    tell(session, feeds, RunState.RUNNING)
+    view.run.save.click()
+    view.run.stop.click()
+    kinds = [type(command) for command in commands(session)]
+    assert kinds == [SetPreview, Pause, Resume, SaveNow, Stop]
+
+
+def test_weights_and_length_change_while_it_runs(controller, view, session, feeds):
+    controller.start()
+    tell(session, feeds, RunState.RUNNING, started(), started=started())
+    view.loss.rows["cldice"].spin.setValue(0.3)
+    controller.send_weights()
+    view.length.setValue(25)
+    controller.send_length()
+    view.sections["Sampling and augmentation"].controls["data.foreground_share"].setValue(0.8)
+    sent = commands(session)[1:]
+    assert isinstance(sent[0], SetLossWeights)
+    assert sent[0].weights["cldice"] == 0.3
+    assert sent[1] == SetTraining(id=sent[1].id, time=sent[1].time, max_minutes=25.0)
+    assert sent[2].foreground_share == 0.8
+
+
+def test_a_weight_on_its_way_is_not_pulled_back(controller, view, session, feeds):
+    controller.start()
+    weights = {"cldice": 0.1}
+    tell(session, feeds, RunState.RUNNING, started(), started=started(), weights=weights)
+    view.loss.rows["cldice"].spin.setValue(0.5)
+    view.loss._settle.stop()
+    controller.send_weights()
+    tell(session, feeds, RunState.RUNNING, started=started(), weights=weights)
+    assert view.loss.rows["cldice"].weight() == 0.5
+    (sent,) = [command for command in commands(session) if isinstance(command, SetLossWeights)]
+    applied = CommandApplied(command_id=sent.id, command="SetLossWeights")
+    tell(session, feeds, RunState.RUNNING, applied, started=started(), weights={"cldice": 0.4})
+    assert view.loss.rows["cldice"].weight() == 0.4
+
+
+def test_a_refusal_is_shown(controller, view, session, feeds):
+    controller.start()
+    refused = CommandRefused(command_id="x", command="SetTraining", message="It is over.")
+    tell(session, feeds, RunState.RUNNING, refused, started=started())
+    assert view.run.error.text() == "It is over."
+
+
+def test_what_a_running_training_cannot_take_is_fixed_and_says_why(
+    controller, view, session, feeds
+):
+    controller.start()
+    tip = view.preset.toolTip()
+    tell(session, feeds, RunState.RUNNING, started(), started=started())
+    assert not view.preset.isEnabled()
+    assert "Fixed for this run" in view.preset.toolTip()
+    assert view.loss.rows["cldice"].slider.isEnabled()
+    assert view.length.isEnabled()
+    assert not view.run.start.isVisibleTo(view)
+    tell(session, feeds, RunState.COMPLETED, started=started(), progress=1.0)
+    assert view.preset.isEnabled()
+    assert view.preset.toolTip() == tip
+    assert view.run.start.isVisibleTo(view)
+
+
+def test_a_vanished_worker_is_one_sentence_and_an_offer(controller, view, session, feeds, launcher):
+    controller.start()
+    RunFolder(session.run_dir).checkpoints.mkdir()
+    RunFolder(session.run_dir).last_checkpoint.write_bytes(b"")
+    message = "The worker (process 1 on here) is gone without having ended the run."
+    tell(session, feeds, RunState.VANISHED, started=started(), message=message)
+    assert view.run.state.text() == message
+    assert view.run.resume.isVisibleTo(view)
+    view.run.resume.click()
+    assert launcher.calls[-1] == (session.run_dir, {"device": "auto", "resume": True})
+    assert len(feeds) == 2
+    assert not feeds[0].running
+
+
+def test_a_failure_is_said_beside_the_setting_it_names(controller, view, session, feeds):
+    controller.start()
+    message = "data.patch_size is [32, 32, 32], but the volume is smaller."
+    tell(session, feeds, RunState.FAILED, message=message)
+    assert view.patch_error.text() == message
+
+
+def test_layers_that_come_and_go_are_followed(controller, view, viewer):
+    view.data.rows[0].labels.set_choice(None)
+    view.data.rows[0].image.set_choice(None)
+    viewer.layers.remove("sheet")
+    assert view.form().pairs[0].labels is None
+    viewer.layers["scan"].name = "renamed"
+    viewer.add_labels(np.ones(SHAPE, np.uint8), name="new")
+    pair = view.form().pairs[0]
+    assert (pair.image.name, pair.labels.name) == ("renamed", "new")
+
+
+def test_the_estimate_grows_with_the_patch(view):
+    view.preset.setCurrentIndex(view.preset.findData("tiny"))
+    small = describe_network(view.form())
+    view.patch[0].setValue(128)
+    large = describe_network(view.form(), available_bytes=1000)
+    assert "million parameters" in small
+    assert "128 × 32 × 32" in large
+    assert "choose a smaller patch" in large
