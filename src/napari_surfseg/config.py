@@ -441,15 +441,17 @@ class Inference(_Section):
     ----------
     overlap : float
         Share of a window that its neighbour sees again.
-    flips : bool
-        Average over the eight flips (test-time augmentation).
+    flips : bool or "auto"
+        Average over the eight flips (test-time augmentation): eight times the
+        work for a better surface. ``auto`` does it for volumes small enough that
+        it takes a minute or two.
     threshold : float, optional
         Probability above which a voxel is surface; by default the one tuned on
         the validation data, which the checkpoint holds.
     """
 
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
-    flips: bool = False
+    flips: bool | Literal["auto"] = "auto"
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 

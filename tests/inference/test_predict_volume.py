@@ -14,6 +14,7 @@ from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.data.volume import ArrayVolume, open_volume
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.inference.predictor import (
+    choose_flips,
     compare_spacing,
     predict_region,
     predict_to_file,
@@ -386,3 +387,11 @@ def test_a_zarr_on_disk_is_read_by_whole_chunks_once(folder):
     predict(folder / "out.zarr", volume, probabilities=True)
     np.testing.assert_array_equal(read(folder / "out.zarr"), image)
     assert [(a[0], b[0]) for a, b in reads] == [(0, 24), (24, 48), (48, 64)]
+
+
+def test_flips_are_chosen_by_size_where_they_are_left_open():
+    cpu = torch.device("cpu")
+    assert choose_flips("auto", (64, 64, 64), cpu)
+    assert not choose_flips("auto", (1024, 1024, 1024), cpu)
+    assert choose_flips(True, (1024, 1024, 1024), cpu)
+    assert not choose_flips(False, (8, 8, 8), cpu)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.cli.console import counting, say, say_error
 from napari_surfseg.cli.options import (
@@ -79,8 +79,11 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--flips",
-        action="store_true",
-        help="average over the eight flips: slower, a little better",
+        nargs="?",
+        const="on",
+        choices=("auto", "on", "off"),
+        help="average over the eight flips: eight times slower, a better surface (default: the "
+        "checkpoint's setting, which is auto unless changed: on for small volumes)",
     )
     parser.add_argument(
         "--min-size",
@@ -132,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
             threshold=options.threshold,
             probabilities=options.probabilities,
             overlap=settings.overlap if options.overlap is None else options.overlap,
-            flips=options.flips or settings.flips,
+            flips=_read_flips(options.flips, settings.flips),
             min_component=options.min_size,
             overwrite=options.overwrite,
             progress=progress,
@@ -146,6 +149,12 @@ def run(options: argparse.Namespace) -> int:
         f"{format_duration(summary.seconds)}"
     )
     return 0
+
+
+def _read_flips(wanted: str | None, setting: bool | Literal["auto"]) -> bool | Literal["auto"]:
+    if wanted is None:
+        return setting
+    return "auto" if wanted == "auto" else wanted == "on"
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PredictionSummary",
     "TrainedModel",
+    "choose_flips",
     "compare_spacing",
     "predict_region",
     "predict_to_file",
@@ -50,6 +51,9 @@ MAX_SLAB_BYTES = 1_000_000_000
 
 #: Window voxels given at once to a GPU, which is faster with more; a CPU gets one window.
 GPU_BATCH_VOXELS = 8 * 64**3
+
+#: Voxels up to which ``auto`` averages over the flips: about two minutes with the small nets.
+AUTO_FLIPS_VOXELS = {"cpu": 2**24, "cuda": 2**29}
 
 #: Spacing ratio from which structures look too different to what was trained on.
 SPACING_RATIO = 1.5
@@ -224,7 +228,7 @@ def predict_volume(
     threshold: float | None = None,
     probabilities: bool = False,
     overlap: float = 0.25,
-    flips: bool = False,
+    flips: bool | Literal["auto"] = False,
     window: Size3 | None = None,
     precision: Precision = "float32",
     min_component: int = 0,
@@ -256,13 +260,20 @@ def predict_volume(
         probabilities=probabilities,
         device=device,
         precision=precision,
-        flips=flips,
+        flips=choose_flips(flips, volume.shape, torch.device(device)),
         min_component=min_component,
         overwrite=overwrite,
         progress=progress,
         should_stop=should_stop,
         warnings=() if warning is None else (warning,),
     )
+
+
+def choose_flips(wanted: bool | str, shape: Size3, device: torch.device) -> bool:
+    """Turn ``auto`` into yes for a volume that is small enough for the device."""
+    if wanted != "auto":
+        return bool(wanted)
+    return math.prod(shape) <= AUTO_FLIPS_VOXELS.get(device.type, 0)
 
 
 def predict_to_file(
