@@ -150,7 +150,7 @@ def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path)
     predict.view.threshold.setValue(0.2)
     predict.view.own_threshold.setChecked(True)
     predict.view.predict.click()
-    wait_for(lambda: predict.controller._process is None, "the prediction")
+    wait_for(lambda: not predict.controller.is_busy, "the prediction")
     assert predict.view.error.text() == ""
     assert viewer.layers["scan probability"].scale.tolist() == [2, 1, 1]
     assert len(viewer.layers["scan mesh"].data[1]) > 100

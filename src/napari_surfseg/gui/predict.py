@@ -301,6 +301,11 @@ class PredictController(QObject):
         if session.run_dir is not None:
             self.use_current()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a prediction is under way."""
+        return self._process is not None
+
     def close(self) -> None:
         """Let go of the viewer; a prediction under way ends."""
         self.cancel()
