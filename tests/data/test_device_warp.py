@@ -182,3 +182,15 @@ def test_flat_patches_are_fine():
     image, labels = torch.rand(2, 1, 1, 16, 16), torch.zeros(2, 1, 1, 16, 16, dtype=torch.uint8)
     warped, _ = warp_batch(image, labels, affine=1, elastic=1, generator=seeded())
     assert bool(torch.isfinite(warped).all())
+
+
+def test_mirrored_beyond_the_edges(monkeypatch):
+    fix_matrix(monkeypatch, [[2.0, 0, 0], [0, 1, 0], [0, 0, 1]])  # X at half its size
+    ramp = torch.arange(8.0).expand(1, 1, 4, 4, 8).clone()
+    warped, targets = warp_batch(
+        ramp, torch.ones_like(ramp, dtype=torch.uint8), affine=1, elastic=0
+    )
+    # Voxel centres at -3.5, -1.5 … 10.5 of the source, mirrored at its faces -0.5 and 7.5.
+    expected = torch.tensor([2.5, 0.5, 0.5, 2.5, 4.5, 6.5, 6.5, 4.5])
+    assert torch.allclose(warped[0, 0, 2, 2], expected, atol=1e-5)
+    assert targets[0, 0, 2, 2].tolist() == [2, 2, 1, 1, 1, 1, 2, 2]
