@@ -621,4 +621,6 @@ def _resolve(source: str, folder: Path) -> str:
 
 
 def _cause(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
     return getattr(error, "strerror", None) or str(error)

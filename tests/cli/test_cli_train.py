@@ -305,7 +305,7 @@ def test_a_killed_worker_leaves_a_run_that_another_can_take(surfseg, config, qui
 def test_a_launched_worker_is_the_same_command(config, volumes):
     """A real worker, detached, on a run that is refused once its volumes are opened."""
     experiment = load_experiment(config)
-    os.unlink("labels.tif")
+    Path("labels.tif").unlink()
     folder = RunFolder("run").create(experiment)
     pid = launch.launch_worker(folder.path, device="cpu")
     entry = json.loads(folder.worker_path.read_text())

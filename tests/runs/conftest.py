@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import pytest
 from napari_surfseg import events
 from napari_surfseg.config import Data, Experiment, ExperimentInfo, Pair, Training
 from napari_surfseg.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TERMS = {"weighted_bce": 0.9, "soft_dice": 0.75, "cldice": 0.7, "surface_distance": 0.19}
 

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import time
@@ -8,8 +7,8 @@ import pytest
 
 from napari_surfseg import events
 from napari_surfseg.runs import follow
-from napari_surfseg.runs.follow import RunFollower
 from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.follow import RunFollower
 from napari_surfseg.runs.lock import describe_this_worker, write_worker
 from napari_surfseg.runs.worker import run_training
 
@@ -20,35 +19,35 @@ def look_every_time(monkeypatch):
 
 
 def start(**changes):
-    values = dict(
-        name="live",
-        device="cpu",
-        precision="float32",
-        model="tiny",
-        num_parameters=1,
-        patch_size=(64, 64, 64),
-        epoch=0,
-        max_epochs=4,
-        max_minutes=None,
-        iterations_per_epoch=2,
-        loss_weights={"cldice": 0.1, "soft_dice": 0.35},
-    )
+    values = {
+        "name": "live",
+        "device": "cpu",
+        "precision": "float32",
+        "model": "tiny",
+        "num_parameters": 1,
+        "patch_size": (64, 64, 64),
+        "epoch": 0,
+        "max_epochs": 4,
+        "max_minutes": None,
+        "iterations_per_epoch": 2,
+        "loss_weights": {"cldice": 0.1, "soft_dice": 0.35},
+    }
     return events.RunStarted(**(values | changes))
 
 
 def step(number, **changes):
-    values = dict(
-        step=number,
-        epoch=1,
-        losses={"cldice": 0.7},
-        head_total=1.0,
-        total=1.5,
-        learning_rate=1e-3,
-        gradient_norm=0.1,
-        steps_per_second=2.0,
-        elapsed_seconds=10.0,
-        progress=0.25,
-    )
+    values = {
+        "step": number,
+        "epoch": 1,
+        "losses": {"cldice": 0.7},
+        "head_total": 1.0,
+        "total": 1.5,
+        "learning_rate": 1e-3,
+        "gradient_norm": 0.1,
+        "steps_per_second": 2.0,
+        "elapsed_seconds": 10.0,
+        "progress": 0.25,
+    }
     return events.StepFinished(**(values | changes))
 
 
@@ -66,7 +65,7 @@ def live(folder):
 
 
 def test_a_life(live):
-    folder, writer, follower = live
+    _folder, writer, follower = live
     assert follower.poll().state is RunState.STARTING
     time.sleep(0.01)
     writer.write(start())
@@ -239,4 +238,4 @@ def test_polling_is_cheap_when_nothing_happens(live, monkeypatch):
     for _ in range(50):
         assert follower.poll().new_events == ()
     assert len(looked) <= 1
-    assert os.path.getsize(folder.events_path) > 200_000
+    assert folder.events_path.stat().st_size > 200_000

@@ -50,7 +50,7 @@ def test_a_file_in_the_way_is_refused(tmp_path, experiment):
 
 
 def test_reading_what_is_no_run(tmp_path):
-    with pytest.raises(RunError, match="no config.yaml"):
+    with pytest.raises(RunError, match=r"no config\.yaml"):
         RunFolder(tmp_path).read_experiment()
     with pytest.raises(RunError, match="does not exist"):
         RunFolder(tmp_path / "nowhere").read_experiment()
@@ -58,7 +58,7 @@ def test_reading_what_is_no_run(tmp_path):
 
 def test_a_damaged_configuration_is_named(folder):
     folder.config_path.write_text("data: [", encoding="utf-8")
-    with pytest.raises(ConfigError, match="config.yaml is not valid YAML at line 1"):
+    with pytest.raises(ConfigError, match=r"config\.yaml is not valid YAML at line 1"):
         folder.read_experiment()
 
 

@@ -75,7 +75,7 @@ def test_a_run_from_start_to_end(folder, fake_trainer):
 def test_what_is_printed_goes_into_the_log(folder, fake_trainer):
     def chatter(trainer, epoch, step):
         if step == 1:
-            print("a library says hello")
+            sys.stdout.write("a library says hello\n")
             sys.stderr.write("and complains\n")
 
     before = sys.stdout, sys.stderr

@@ -35,6 +35,10 @@ def dead_pid():
     return process.pid
 
 
+def names_beside(path):
+    return sorted(item.name for item in path.parent.iterdir())
+
+
 def other_host(**changes):
     return replace(describe_this_worker(), host="elsewhere", **changes)
 
@@ -54,7 +58,7 @@ def test_a_second_worker_is_refused_and_told_who_is_there(path):
     with pytest.raises(RunBusyError, match=r"process 4711 on elsewhere; stop that one first\.$"):
         WorkerLock(path).acquire()
     assert read_worker(path) == holder
-    assert os.listdir(path.parent) == ["worker.json"]
+    assert names_beside(path) == ["worker.json"]
 
 
 def test_two_locks_of_one_process_exclude_each_other(path):
@@ -70,7 +74,7 @@ def test_a_dead_worker_of_this_machine_gives_way(path, dead_pid):
     write_worker(path, replace(describe_this_worker(), pid=dead_pid))
     with WorkerLock(path):
         assert read_worker(path).pid == os.getpid()
-    assert os.listdir(path.parent) == []
+    assert names_beside(path) == []
 
 
 def test_a_pid_that_was_used_again_does_not_count_as_alive(path):
@@ -159,7 +163,7 @@ def test_creation_is_exclusive_under_a_race(path):
     for thread in threads:
         thread.join()
     assert results.count(True) == 1
-    assert os.listdir(path.parent) == ["worker.json"]
+    assert names_beside(path) == ["worker.json"]
 
 
 def test_creation_without_hard_links(path, monkeypatch):

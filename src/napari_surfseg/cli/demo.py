@@ -98,7 +98,8 @@ def run(options: argparse.Namespace) -> int:
     say("")
     say(f"report            {folder.report_path}")
     say(f"held-out picture  {picture}")
-    say(f"prediction        {summary.output}")
+    say(f"surfaces          {folder.path / 'held_out_surfaces.tif'}")
+    say(f"probabilities     {summary.output}")
     say(f"checkpoint        {folder.best_checkpoint}")
     say(f"the scroll        {folder.phantom / 'image.zarr'}")
     return 0
@@ -144,8 +145,11 @@ def _read_part(source: str, box: tuple[tuple[int, int, int], tuple[int, int, int
 def _predict(
     folder: RunFolder, image: ArrayVolume, device: str
 ) -> tuple[PredictionSummary, ArrayVolume]:
-    """Predict the held-out part twice: surfaces to keep, probabilities to look at."""
+    """Predict probabilities, and write the surfaces above the threshold beside them."""
+    import numpy as np
+
     from napari_surfseg.data.volume import ArrayVolume, open_volume
+    from napari_surfseg.inference.output import VolumeWriter
     from napari_surfseg.inference.predictor import predict_volume
     from napari_surfseg.model.checkpoint import load_checkpoint
     from napari_surfseg.training.hardware import choose_device
@@ -162,6 +166,14 @@ def _predict(
         )
     volume = open_volume(summary.output)
     values = volume.read((0, 0, 0), volume.shape)
+    surfaces = (values > summary.threshold * 255).astype(np.uint8)
+    writer = VolumeWriter(
+        folder.path / "held_out_surfaces.tif",
+        volume.shape,
+        spacing=image.spacing,
+        units=image.units,
+    )
+    writer.write([((0, 0, 0), surfaces)])
     return summary, ArrayVolume(values, name="held_out_probabilities")
 
 

@@ -107,8 +107,9 @@ def run(options: argparse.Namespace) -> int:
         _train(folder, experiment, options)
         return 0
     made = _find_first_missing(folder.path)
-    folder.create(experiment)
+    folder.check_new()
     try:
+        folder.create(experiment)
         _train(folder, experiment, options)
     except BaseException as error:
         if getattr(error, "exit_code", 1) == 2 and not _began(folder):

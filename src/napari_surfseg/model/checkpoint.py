@@ -205,7 +205,8 @@ def _read(path: Path) -> Any:
             "not opened, because such a file could run code."
         ) from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).split("\n", 1)[0].rstrip(".") or type(error).__name__
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = text.split("\n", 1)[0].rstrip(".")
         raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason}.") from None
 
 

@@ -139,13 +139,13 @@ class RunFolder:
         """Whether a worker ever wrote an event here."""
         return self.events_path.exists() or self.last_checkpoint.exists()
 
-    def create(self, experiment: Experiment) -> RunFolder:
-        """Make the folder and write its ``config.yaml``.
+    def check_new(self) -> None:
+        """Refuse a place that holds a run or anything else already.
 
         Raises
         ------
         RunError
-            If the folder holds a run or anything else already, or cannot be made.
+            Saying what is there.
         """
         if self.exists():
             raise RunError(
@@ -158,12 +158,31 @@ class RunFolder:
                 f"{self.path} is a file; a run needs a folder of its own.", field="run_dir"
             )
         try:
-            if self.path.exists() and any(self.path.iterdir()):
-                raise RunError(
-                    f"The folder {self.path} is not empty and holds no run; a run needs a "
-                    "folder of its own.",
-                    field="run_dir",
-                )
+            is_empty = not self.path.exists() or not any(self.path.iterdir())
+        except OSError as error:
+            raise RunError(
+                f"The folder {self.path} cannot be looked at: {error.strerror or error}.",
+                field="run_dir",
+            ) from None
+        if not is_empty:
+            raise RunError(
+                f"The folder {self.path} is not empty and holds no run; a run needs a "
+                "folder of its own.",
+                field="run_dir",
+            )
+
+    def create(self, experiment: Experiment) -> RunFolder:
+        """Make the folder and write its ``config.yaml``.
+
+        Raises
+        ------
+        RunError
+            If the folder holds a run or anything else already, or cannot be made.
+        OutputError
+            If the configuration cannot be written.
+        """
+        self.check_new()
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(
@@ -172,6 +191,21 @@ class RunFolder:
             ) from None
         self.write_experiment(experiment)
         return self
+
+    def require_run(self) -> None:
+        """Refuse a folder without a ``config.yaml``.
+
+        Raises
+        ------
+        RunError
+            Saying whether the folder or only the file is missing.
+        """
+        if not self.path.exists():
+            raise RunError(f"The run folder {self.path} does not exist.", field="run_dir")
+        if not self.exists():
+            raise RunError(
+                f"{self.path} is no run folder (it has no config.yaml).", field="run_dir"
+            )
 
     def read_experiment(self) -> Experiment:
         """Read ``config.yaml``.
@@ -183,12 +217,7 @@ class RunFolder:
         ConfigError
             If its configuration was damaged.
         """
-        if not self.exists():
-            what = "is no run folder (it has no config.yaml)"
-            raise RunError(
-                f"{self.path} {what if self.path.exists() else 'does not exist'}.",
-                field="run_dir",
-            )
+        self.require_run()
         return load_experiment(self.config_path)
 
     def write_experiment(self, experiment: Experiment) -> None:

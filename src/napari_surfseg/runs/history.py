@@ -158,11 +158,8 @@ def read_history(run_dir: str | Path) -> RunHistory:
         If the folder holds no run, or one in which nothing happened yet.
     """
     folder = RunFolder(run_dir)
-    if not folder.path.is_dir() or not (folder.exists() or folder.events_path.exists()):
-        what = "is no run folder (it has no config.yaml)"
-        raise RunError(
-            f"{folder.path} {what if folder.path.exists() else 'does not exist'}.", field="run_dir"
-        )
+    if not folder.events_path.exists():
+        folder.require_run()
     history = RunHistory(folder=folder)
     try:
         history.experiment = folder.read_experiment()

@@ -111,8 +111,7 @@ def launch_worker(run_dir: str | Path, *, device: str = "auto", resume: bool = F
         If a worker is on it already.
     """
     folder = RunFolder(Path(run_dir).resolve())
-    if not folder.exists():
-        raise RunError(f"{folder.path} is no run folder (it has no config.yaml).", field="run_dir")
+    folder.require_run()
     holder = read_worker(folder.worker_path)
     if holder is not None and is_alive(holder):
         raise RunBusyError(
