@@ -33,7 +33,7 @@ def wait_for(condition, what, seconds=PATIENCE_SECONDS):
 
 @pytest.fixture
 def viewer(make_napari_viewer):
-    viewer = make_napari_viewer()
+    viewer = make_napari_viewer(show=True)
     yield viewer
     get_session(viewer).close()
 

@@ -178,6 +178,7 @@ class LiveLayers:
 
     def restore(self) -> None:
         """Let deleted layers come back with the next preview, and show the newest at once."""
+        self._note_deletions()
         self._deleted.clear()
 
     def show(self, preview: LivePreview, source: Layer | None) -> None:
