@@ -7,7 +7,9 @@ temporary folder first, since its slices lie all over it.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import tempfile
+import weakref
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -40,7 +42,10 @@ def open_remote(source: str) -> Volume:
     location, key = split_source(source)
     suffix = PurePosixPath(urlsplit(location).path).suffix.lower()
     if suffix in (*TIFF_SUFFIXES, *MRC_SUFFIXES, ".npy"):
-        return open_file(_download(location, suffix), source=source)
+        path = _download(location, suffix)
+        volume = open_file(path, source=source)
+        weakref.finalize(volume, shutil.rmtree, path.parent, ignore_errors=True)
+        return volume
     from napari_surfseg.data.formats.zarr_format import open_zarr
 
     try:
@@ -58,8 +63,13 @@ def _download(location: str, suffix: str) -> Path:
         store, place = fsspec.url_to_fs(location)
         store.get_file(place, str(path))
     except ImportError as error:
+        shutil.rmtree(folder, ignore_errors=True)
         raise DataError(_lacks(location, error)) from error
+    except FileNotFoundError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise DataError(f"There is no file {location}.") from error
     except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
         # Every kind of store has exceptions of its own.
         raise DataError(f"{location} cannot be fetched: {_reason(error)}.") from error
     return path

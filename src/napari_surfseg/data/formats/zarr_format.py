@@ -59,12 +59,15 @@ def open_zarr(location: str, key: str, *, source: str) -> Volume:
 def _open_node(location: str, source: str) -> Any:
     try:
         return zarr.open(location, mode="r")
+    except ImportError:  # a kind of URL that needs another package; the caller says which
+        raise
     except Exception as error:
         # zarr and the stores below it meet missing and damaged metadata with many exceptions.
         if "://" not in location and not Path(location).exists():
             raise DataError(f"There is no zarr array or group {location}.") from error
         raise DataError(
-            f"{source} is not a readable zarr array or group; its metadata are missing or damaged."
+            f"There is no readable zarr array or group {source}; its metadata are missing or "
+            "damaged."
         ) from error
 
 
