@@ -71,7 +71,7 @@ CURVE_COLORS = {
 
 _TITLES = {
     "total": "total",
-    "head_total": "total, finest head",
+    "head_total": "finest head",
     "weighted_bce": "weighted BCE",
     "soft_dice": "soft Dice",
     "cldice": "clDice",

@@ -155,7 +155,7 @@ class CurvesPanel(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFixedWidth(226)
+        scroll.setFixedWidth(244)
         scroll.setWidget(self._legend)
         layout = QGridLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)

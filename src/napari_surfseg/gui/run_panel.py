@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.status import (
+    describe_all_scores,
     describe_pace,
     describe_place,
     describe_scores,
@@ -168,7 +169,9 @@ class RunPanel(QWidget):
         self.place.setText(describe_place(snapshot))
         self.pace.set_text(describe_pace(snapshot))
         self.newest.set_text(describe_scores(snapshot.metrics if snapshot else {}))
+        self.newest.set_details(describe_all_scores(snapshot.metrics if snapshot else {}))
         best = describe_scores(snapshot.best_metrics if snapshot else {})
+        self.best.set_details(describe_all_scores(snapshot.best_metrics if snapshot else {}))
         if snapshot is not None and snapshot.best_epoch is not None:
             best += f"   (epoch {snapshot.best_epoch})"
         self.best.set_text(best)

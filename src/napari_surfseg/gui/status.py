@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg.gui.curve_data import format_value, title_of
+from napari_surfseg.gui.curve_data import SCORES, format_value, title_of
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.text import format_duration
 
 if TYPE_CHECKING:
     from napari_surfseg.runs.follow import RunSnapshot
 
-__all__ = ["describe_pace", "describe_place", "describe_scores", "describe_state"]
+__all__ = [
+    "describe_all_scores",
+    "describe_pace",
+    "describe_place",
+    "describe_scores",
+    "describe_state",
+]
 
-#: Scores shown in the status, most telling first.
-SHOWN_SCORES = ("surface_dice", "dice", "voi_score", "score")
+#: Scores shown in the status, most telling first: two fit into a line.
+SHOWN_SCORES = ("surface_dice", "dice")
 
 
 def describe_state(snapshot: RunSnapshot | None) -> str:
@@ -62,6 +68,12 @@ def describe_pace(snapshot: RunSnapshot | None) -> str:
     if snapshot.seconds_left is not None:
         said.append(f"{format_duration(snapshot.seconds_left)} left")
     return ", ".join(said)
+
+
+def describe_all_scores(metrics: dict[str, float]) -> str:
+    """Write every score with a name of its own, one a line."""
+    shown = [name for name in SCORES if name in metrics]
+    return "\n".join(f"{title_of(name)} {format_value(metrics[name])}" for name in shown)
 
 
 def describe_scores(metrics: dict[str, float]) -> str:

@@ -123,7 +123,7 @@ def describe_network(form: TrainingForm, *, available_bytes: int | None = None) 
     size = f"{parameters:.2g}" if parameters < 10 else f"{parameters:.0f}"
     said = (
         f"{size} million parameters; about {format_bytes(needed)} of memory for a step with "
-        f"patches of {z} × {y} × {x} on the {where}."
+        f"patches of {z} × {y} × {x} on the {where}, besides some 0.5 GiB for PyTorch itself."
     )
     if device == "cpu" and available_bytes is not None and needed > 0.9 * available_bytes:
         said += (

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QSizePolicy,
     QSpinBox,
     QTabWidget,
     QToolButton,
@@ -93,7 +94,7 @@ class TrainingView(QWidget):
         page = QWidget()
         self.preset = QComboBox()
         self.preset.setObjectName("model_preset")
-        self.preset.addItem("automatic (tiny on a CPU, small on a GPU)", "auto")
+        self.preset.addItem("automatic", "auto")
         for name in MODEL_PRESETS:
             self.preset.addItem(name, name)
         self.preset.setSizeAdjustPolicy(
@@ -101,8 +102,8 @@ class TrainingView(QWidget):
         )
         hint(
             self.preset,
-            "Size of the 3-D U-Net. Larger ones see more and take longer; exp001 is "
-            "the reference experiment and wants a GPU.",
+            "Size of the 3-D U-Net; automatic is tiny on a CPU and small on a GPU. Larger ones see "
+            "more and take longer; exp001 is the reference experiment and wants a GPU.",
         )
         self.patch = []
         patch_line = QHBoxLayout()
@@ -121,7 +122,10 @@ class TrainingView(QWidget):
             )
             spin.valueChanged.connect(lambda _value: self.form_changed.emit())
             self.patch.append(spin)
-            patch_line.addWidget(QLabel(axis.upper()))
+            spin.setPrefix(f"{axis} ")
+            # Three of them must fit side by side into the narrowest dock.
+            spin.setMinimumWidth(80)
+            spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             patch_line.addWidget(spin, 1)
         self.preset.currentIndexChanged.connect(lambda _index: self.form_changed.emit())
         self.estimate = QLabel("")
@@ -158,8 +162,8 @@ class TrainingView(QWidget):
         )
         self.length = QDoubleSpinBox()
         self.length.setObjectName("training_length")
-        self.length.setDecimals(0)
-        self.length.setRange(1, 100000)
+        self.length.setDecimals(1)
+        self.length.setRange(0.1, 100000)
         self.length.setValue(10)
         self.length.setKeyboardTracking(False)
         hint(self.length, "How long to train (minutes or epochs). It can be changed while it runs.")
@@ -277,7 +281,7 @@ class TrainingView(QWidget):
             "data.patch_size": [spin.value() for spin in self.patch],
             "model.preset": self.preset.currentData(),
             "training.max_minutes": self.length.value() if minutes else None,
-            "training.max_epochs": None if minutes else int(self.length.value()),
+            "training.max_epochs": None if minutes else max(round(self.length.value()), 1),
             "training.train_iterations_per_epoch": self.steps.value(),
         }
         return TrainingForm(

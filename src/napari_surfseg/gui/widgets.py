@@ -50,6 +50,7 @@ class ElidedLabel(QLabel):
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._whole = text
+        self._details = ""
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setMinimumWidth(20)
         self.set_text(text)
@@ -57,6 +58,11 @@ class ElidedLabel(QLabel):
     def set_text(self, text: str) -> None:
         """Show this text."""
         self._whole = text
+        self._fit()
+
+    def set_details(self, text: str) -> None:
+        """Say more in the tooltip."""
+        self._details = text
         self._fit()
 
     def whole_text(self) -> str:
@@ -69,7 +75,7 @@ class ElidedLabel(QLabel):
             self._whole, Qt.TextElideMode.ElideMiddle, max(self.width() - 2, 20)
         )
         self.setText(cut)
-        self.setToolTip(self._whole if cut != self._whole else "")
+        self.setToolTip(self._details or (self._whole if cut != self._whole else ""))
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
         """Cut anew."""
