@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_surfseg.losses.combined import TERMS
+from napari_surfseg.losses.prediction import Prediction
 from napari_surfseg.losses.skeleton import cldice, morph_skeleton, skeleton_recall
 from napari_surfseg.losses.surface import surface_distance
 from napari_surfseg.losses.topology import toploss_simple
@@ -222,3 +223,10 @@ def test_memory_order_of_the_logits_does_not_matter(term):
     other_value, other_slope = gradient(term, strided, y, mask)
     assert other_value == pytest.approx(value.item(), rel=1e-6)
     torch.testing.assert_close(other_slope, slope, rtol=1e-4, atol=1e-7)
+
+
+@every_term
+def test_a_shared_prediction_brings_its_mask(term):
+    y, mask = make_labels(11)
+    logits = make_logits(y, 11)
+    assert term(Prediction(logits, mask), y) == term(logits, y, mask)

@@ -266,28 +266,27 @@ def _wanted(weights: Mapping[str, float]) -> set[str]:
 def _compute_terms(
     logits: Tensor, target: LossTargets, wanted: set[str], pos_weight: float
 ) -> dict[str, Tensor]:
-    mask = None if target.complete else target.mask
     y = target.y
-    shared = Prediction(logits, mask)
+    shared = Prediction(logits, None if target.complete else target.mask)
     terms: dict[str, Tensor] = {}
     for name in TERMS:
         if name not in wanted:
             continue
         match name:
             case "weighted_bce":
-                terms[name] = weighted_bce(shared, y, mask, pos_weight=pos_weight)
+                terms[name] = weighted_bce(shared, y, pos_weight=pos_weight)
             case "soft_dice":
-                terms[name] = soft_dice(shared, y, mask)
+                terms[name] = soft_dice(shared, y)
             case "cldice":
-                terms[name] = cldice(shared, y, mask, target=_made(target.skeleton, name))
+                terms[name] = cldice(shared, y, target=_made(target.skeleton, name))
             case "morph_skeleton":
-                terms[name] = morph_skeleton(shared, y, mask, target=_made(target.skeleton, name))
+                terms[name] = morph_skeleton(shared, y, target=_made(target.skeleton, name))
             case "surface_distance":
-                terms[name] = surface_distance(shared, y, mask, target=_made(target.distance, name))
+                terms[name] = surface_distance(shared, y, target=_made(target.distance, name))
             case "toploss_simple":
-                terms[name] = toploss_simple(shared, y, mask, target=_made(target.euler, name))
+                terms[name] = toploss_simple(shared, y, target=_made(target.euler, name))
             case "skeleton_recall":
-                terms[name] = skeleton_recall(shared, y, mask, target=_made(target.recall, name))
+                terms[name] = skeleton_recall(shared, y, target=_made(target.recall, name))
     return terms
 
 

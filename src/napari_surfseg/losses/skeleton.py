@@ -111,7 +111,7 @@ def cldice(
     y : Tensor
         1 on the surface, 0 elsewhere, 0 where ignored; same shape.
     mask : Tensor of bool, optional
-        True where supervised.
+        True where supervised; a Prediction brings its own.
     iterations : int
         Erosions of the soft skeleton.
     smooth : float
@@ -130,7 +130,7 @@ def cldice(
     structure segmentation, CVPR 2021.
     """
     prediction = Prediction.of(logits, mask)
-    target = target or compute_skeleton_target(y, mask, iterations=iterations)
+    target = target or compute_skeleton_target(y, prediction.mask, iterations=iterations)
     skeleton = prediction.skeleton(target.iterations)
     predicted = sum_of_products(skeleton, target.core).sum()
     hit = sum_of_products(skeleton, target.inside).sum()
@@ -164,7 +164,7 @@ def morph_skeleton(
     y : Tensor
         1 on the surface, 0 elsewhere, 0 where ignored; same shape.
     mask : Tensor of bool, optional
-        True where supervised.
+        True where supervised; a Prediction brings its own.
     iterations : int
         Erosions of the soft skeleton.
     smooth : float
@@ -183,7 +183,7 @@ def morph_skeleton(
     des mosaiques polycristallines, 1978.
     """
     prediction = Prediction.of(logits, mask)
-    target = target or compute_skeleton_target(y, mask, iterations=iterations)
+    target = target or compute_skeleton_target(y, prediction.mask, iterations=iterations)
     skeleton = prediction.skeleton(target.iterations)
     predicted = sum_of_products(skeleton, target.core).sum()
     both = sum_of_products(skeleton, target.skeleton).sum()
@@ -235,7 +235,7 @@ def skeleton_recall(
     y : Tensor
         1 on the surface, 0 elsewhere, 0 where ignored; same shape.
     mask : Tensor of bool, optional
-        True where supervised.
+        True where supervised; a Prediction brings its own.
     spacing : tuple of float
         Z, Y, X voxel size.
     smooth : float
@@ -253,8 +253,10 @@ def skeleton_recall(
     Kirchhoff et al., Skeleton recall loss for connectivity conserving and
     resource efficient segmentation of thin tubular structures, ECCV 2024.
     """
-    probs = Prediction.of(logits, mask).probs
+    prediction = Prediction.of(logits, mask)
     if target is None:
-        target = compute_recall_target(y, mask, spacing=spacing)
+        target = compute_recall_target(y, prediction.mask, spacing=spacing)
     present = target.sum()
-    return (present - sum_of_products(probs, target).sum()).clamp(min=0) / (present + smooth)
+    return (present - sum_of_products(prediction.probs, target).sum()).clamp(min=0) / (
+        present + smooth
+    )

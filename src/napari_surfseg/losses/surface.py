@@ -101,7 +101,7 @@ def surface_distance(
     y : Tensor
         1 on the surface, 0 elsewhere, 0 where ignored; same shape.
     mask : Tensor of bool, optional
-        True where supervised.
+        True where supervised; a Prediction brings its own.
     tolerance : float
         ``tau``, in the unit of ``spacing``.
     spacing : tuple of float

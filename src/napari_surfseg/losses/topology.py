@@ -177,8 +177,8 @@ def toploss_simple(
     y : Tensor
         1 on the surface, 0 elsewhere, 0 where ignored; same shape.
     mask : Tensor of bool, optional
-        True where supervised. Cells that touch an ignored voxel are absent on
-        both sides.
+        True where supervised; a Prediction brings its own. Cells that touch an
+        ignored voxel are absent on both sides.
     window : int
         Edge of the windows in voxels.
     sharpness : float
@@ -192,7 +192,7 @@ def toploss_simple(
         Scalar in [0, 1].
     """
     prediction = Prediction.of(logits, mask)
-    target = target or compute_euler_target(y, mask, window=window)
+    target = target or compute_euler_target(y, prediction.mask, window=window)
     euler = soft_euler(torch.sigmoid(sharpness * prediction.logits), target.window)
     error = (euler - target.euler).abs() / (euler.abs() + target.euler.abs() + 1)
     return (error * target.share).sum()

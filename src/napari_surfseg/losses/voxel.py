@@ -32,7 +32,7 @@ def weighted_bce(
     y : Tensor
         1 on the surface, 0 elsewhere, 0 where ignored; same shape.
     mask : Tensor of bool, optional
-        True where supervised.
+        True where supervised; a Prediction brings its own.
     pos_weight : float
         Weight of a surface voxel against a background voxel.
 
@@ -46,6 +46,7 @@ def weighted_bce(
     total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
         prediction.logits, prediction.probs.detach(), target, pos_weight
     )
+    mask = prediction.mask
     count = target.numel() if mask is None else mask.sum().clamp(min=1)
     return total / count
 
@@ -97,7 +98,7 @@ def soft_dice(
     y : Tensor
         1 on the surface, 0 elsewhere, 0 where ignored; same shape.
     mask : Tensor of bool, optional
-        True where supervised.
+        True where supervised; a Prediction brings its own.
     smooth : float
         ``s``, in voxels; makes two empty volumes a perfect match.
 
