@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_surfseg.data.cache import VolumeCache
-from napari_surfseg.data.volume import ArrayVolume, read_padded, split_source
+from napari_surfseg.data.padding import read_padded
+from napari_surfseg.data.volume import ArrayVolume, split_source
 
 VALUES = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
 

@@ -14,6 +14,7 @@
 ======================  =====================================================
 ``volume``              the lazy, thread-safe view of anything on disk
 ``formats/``            one file a format: zarr, TIFF, slices, npy, mrc
+``padding``             boxes that reach beyond the borders
 ``cache``               decoded chunks, least recently used, bounded in bytes
 ``labels``              what label values mean: 0 background, 1 surface, 2 ignore
 ``intensity``           grey values to uint8, and the mean and deviation of those
@@ -22,7 +23,8 @@
 ``checks``              pairs opened and checked before a run starts
 ``split``               the slab kept for validation
 ``sampling``            which patches, in which order
-``augment``, ``kernels``  symmetries and intensity changes of a patch
+``augment``             symmetries and grey-value changes of a patch
+``kernels``             the compiled loops of census and augment
 ``loader``              threads that keep a few batches ready
 ``warp``                affine and elastic on the device (the one file with torch)
 ``phantom``             the synthetic scroll

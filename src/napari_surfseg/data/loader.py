@@ -27,8 +27,8 @@ from napari_surfseg.data.augment import (
 )
 from napari_surfseg.data.kernels import count_meanings
 from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.data.padding import read_padded
 from napari_surfseg.data.sampling import PatchSampler, place_patch
-from napari_surfseg.data.volume import read_padded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
