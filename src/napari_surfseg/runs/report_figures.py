@@ -123,9 +123,9 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
             f"best.pt, epoch {best.epoch}",
             (best.epoch, 0.02),
             xycoords=("data", "axes fraction"),
-            xytext=(-5, 0),
+            xytext=(-5, 0) if best.epoch > last_epoch / 2 else (5, 0),
             textcoords="offset points",
-            ha="right",
+            ha="right" if best.epoch > last_epoch / 2 else "left",
             fontsize=8,
             color=FAINT,
         )

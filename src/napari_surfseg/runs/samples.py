@@ -47,23 +47,36 @@ class Sample:
     threshold: float | None = None
 
     def choose_slices(self) -> list[SliceView]:
-        """Return the slices along Z and along Y that show most labelled surface."""
+        """Return the slices across the two axes that show most edges of the labelled surface.
+
+        Edges, not area: a sheet that lies in the slice covers much of it and shows
+        little.
+        """
+        counts = {axis: _count_edges(self.labels == 1, axis) for axis in range(3)}
+        # Per voxel of the slice, or the long slices of a flat piece would always win.
+        shown = {axis: count.max() * self.labels.shape[axis] for axis, count in counts.items()}
+        axes = sorted(sorted(shown, key=lambda axis: (-shown[axis], axis))[:2])
         views = []
-        for axis, plane in ((0, "z"), (1, "y")):
-            others = tuple(other for other in range(3) if other != axis)
-            surface = np.count_nonzero(self.labels == 1, axis=others)
+        for axis in axes:
+            edges = counts[axis]
             # Among equals the middle one: the first and last planes have less context.
-            middle = np.abs(np.arange(len(surface)) - (len(surface) - 1) / 2)
-            place = int(np.lexsort((middle, -surface))[0])
-            views.append(
-                SliceView(
-                    f"{plane} = {place}",
-                    np.take(self.image, place, axis),
-                    np.take(self.labels, place, axis),
-                    np.take(self.probabilities, place, axis),
-                )
-            )
+            middle = np.abs(np.arange(len(edges)) - (len(edges) - 1) / 2)
+            place = int(np.lexsort((middle, -edges))[0])
+            planes = [
+                np.take(array, place, axis)
+                for array in (self.image, self.labels, self.probabilities)
+            ]
+            if planes[0].shape[0] > planes[0].shape[1]:  # pictures stand side by side: lay it down
+                planes = [plane.T for plane in planes]
+            views.append(SliceView(f"{'zyx'[axis]} = {place}", *planes))
         return views
+
+
+def _count_edges(mask: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
+    """Count the places in each slice across an axis where the mask begins or ends."""
+    planes = np.moveaxis(mask, axis, 0)
+    along = [np.count_nonzero(np.diff(planes, axis=way), axis=(1, 2)) for way in (1, 2)]
+    return np.asarray(along[0] + along[1], dtype=np.int64)
 
 
 def read_samples(folder: Path) -> list[Sample]:
