@@ -389,6 +389,9 @@ class Training(_Section):
     validation_share : float
         Greatest share of the running time spent on validation; epochs are left
         unscored to keep to it (the last one never).
+    tuning_share : float
+        Post-processing is chosen on the validation data at the end, in at most
+        this share of the running time; 0 leaves it at a threshold.
     early_stopping : int, optional
         Stop after so many scored epochs without a better score.
     """
@@ -413,6 +416,7 @@ class Training(_Section):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
     best_by: Literal["surface_dice", "score"] = "surface_dice"
     validation_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    tuning_share: Fraction = 0.25
     early_stopping: Positive | None = None
 
 

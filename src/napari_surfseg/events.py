@@ -40,6 +40,7 @@ __all__ = [
     "EventWriter",
     "LineReader",
     "Pause",
+    "PostprocessTuned",
     "PreviewWritten",
     "Resume",
     "RunCompleted",
@@ -175,6 +176,29 @@ class ValidationFinished(Event):
     metrics: dict[str, float]
     threshold: float
     is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostprocessTuned(Event):
+    """The clean-up that ``best.pt`` will be used with was chosen on the validation data.
+
+    Attributes
+    ----------
+    settings : dict
+        Of :class:`surfaces.postprocess.PostProcess`.
+    score_before, score_after : float
+        Of the validation data, with the threshold alone and with the settings.
+    steps : list of dict
+        What was tried: ``name``, ``score``, ``gain`` and whether it was ``kept``.
+    seconds : float
+        Time it took.
+    """
+
+    settings: dict[str, Any]
+    score_before: float
+    score_after: float
+    steps: list[dict[str, Any]]
     seconds: float
 
 

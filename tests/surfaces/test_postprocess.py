@@ -49,6 +49,15 @@ def test_cavities_and_specks():
     assert got.sum() == 125
 
 
+def test_crumbs_that_touch_over_an_edge_are_dropped_with_six_neighbours():
+    probs = np.zeros((5, 5, 5), np.uint8)
+    probs[2] = 255
+    probs[1, 0, 0] = 255
+    probs[0, 1, 0] = 255  # touches the voxel above over an edge
+    assert apply_postprocess(probs, PostProcess(min_voxels=5)).sum() == 27
+    assert apply_postprocess(probs, PostProcess(min_voxels=5, connectivity=6)).sum() == 26
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -56,6 +65,7 @@ def test_cavities_and_specks():
         PostProcess(closing_radius=1, closing_floor=0.2),
         PostProcess(threshold=0.3, fill_holes=6),
         PostProcess(threshold=0.4, closing_radius=1, fill_holes=4, min_voxels=7),
+        PostProcess(smoothing=0.8, min_voxels=12, connectivity=6),
     ],
 )
 def test_a_halo_makes_blocks_equal_the_whole(settings):
@@ -77,7 +87,7 @@ def test_hysteresis_needs_the_whole_volume():
 
 
 def test_settings_survive_the_checkpoint():
-    settings = PostProcess(0.6, 0.3, 2, 0.1, 8, 100)
+    settings = PostProcess(0.6, 0.3, 2, 0.1, 8, 100, 6, 1.5)
     assert PostProcess.from_dict(settings.as_dict()) == settings
 
 
@@ -91,7 +101,10 @@ def test_settings_survive_the_checkpoint():
         ({"closing_radius": 99}, "between 0 and 16"),
         ({"min_voxels": 2.5}, "min_voxels"),
         ({"min_voxels": True}, "min_voxels"),
-        ({"smoothing": 1}, "unknown"),
+        ({"connectivity": 18}, "connectivity"),
+        ({"smoothing": -1}, "smoothing"),
+        ({"smoothing": "much"}, "smoothing"),
+        ({"sharpening": 1}, "unknown"),
     ],
 )
 def test_bad_settings_are_refused_in_a_sentence(values, words):

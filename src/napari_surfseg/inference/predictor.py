@@ -18,9 +18,11 @@ import torch
 
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.inference.output import VolumeWriter, check_output
+from napari_surfseg.inference.postprocessed import postprocess_slabs
 from napari_surfseg.inference.stream import Box, Slab, SlabReader, WindowNetwork, stream_slabs
 from napari_surfseg.inference.windows import Block, choose_window, split_into_blocks
 from napari_surfseg.model.network import SurfaceUNet
+from napari_surfseg.surfaces.postprocess import PostProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,6 +72,8 @@ class TrainedModel(Protocol):
     def spacing(self) -> tuple[float, float, float]: ...  # noqa: D102
     @property
     def threshold(self) -> float: ...  # noqa: D102
+    @property
+    def postprocess(self) -> dict[str, Any] | None: ...  # noqa: D102
     def build_model(self, device: Any) -> torch.nn.Module: ...  # noqa: D102
 
 
@@ -238,8 +242,9 @@ def predict_volume(
 ) -> PredictionSummary:
     """Predict a whole volume with a checkpoint and write OME-Zarr or TIFF.
 
-    Normalisation and threshold come from the checkpoint, and the window grows from
-    its training patch (see :func:`~napari_surfseg.inference.windows.choose_window`).
+    Normalisation, threshold and post-processing come from the checkpoint (a
+    ``threshold`` given here replaces the last two), and the window grows from its
+    training patch (see :func:`~napari_surfseg.inference.windows.choose_window`).
     See :func:`predict_to_file` for the rest.
     """
     check_output(output, overwrite=overwrite, source=volume.source)
@@ -258,6 +263,7 @@ def predict_volume(
         overlap=overlap,
         threshold=checkpoint.threshold if threshold is None else threshold,
         probabilities=probabilities,
+        postprocess=None if threshold is not None else _read_postprocess(checkpoint),
         device=device,
         precision=precision,
         flips=choose_flips(flips, volume.shape, torch.device(device)),
@@ -267,6 +273,11 @@ def predict_volume(
         should_stop=should_stop,
         warnings=() if warning is None else (warning,),
     )
+
+
+def _read_postprocess(checkpoint: TrainedModel) -> PostProcess | None:
+    values = checkpoint.postprocess
+    return None if values is None else PostProcess.from_dict(values)
 
 
 def choose_flips(wanted: bool | str, shape: Size3, device: torch.device) -> bool:
@@ -286,6 +297,7 @@ def predict_to_file(
     overlap: float = 0.25,
     threshold: float = 0.5,
     probabilities: bool = False,
+    postprocess: PostProcess | None = None,
     device: str | torch.device = "cpu",
     precision: Precision = "float32",
     flips: bool = False,
@@ -313,6 +325,10 @@ def predict_to_file(
         A voxel is surface where its probability is above it.
     probabilities : bool
         Write probabilities 0..255 instead of 0/1.
+    postprocess : PostProcess, optional
+        Make the 0/1 with these settings instead of ``threshold`` alone (see
+        ``postprocessed``); without effect on probabilities. A volume whose
+        planes are too large for memory gets its threshold and component size only.
     min_component : int
         Remove 26-connected components of surface voxels smaller than this (in
         the probabilities: set them to 0). 0 keeps all.
@@ -356,7 +372,15 @@ def predict_to_file(
         flips=flips,
     )
     batch_size = batch_size or _batch_size(network.device, window)
-    convert = _converter(np.uint8 if probabilities else np.bool_, threshold)
+    if probabilities:
+        postprocess = None
+    if postprocess is not None:
+        threshold = postprocess.threshold
+        min_component = max(min_component, postprocess.min_voxels)
+        if len(blocks) > 1:
+            postprocess = None
+    as_probabilities = probabilities or postprocess is not None
+    convert = _converter(np.uint8 if as_probabilities else np.bool_, threshold)
     num_surface = 0
 
     def read_u8(start: Size3, stop: Size3) -> NDArray[np.uint8]:
@@ -389,8 +413,11 @@ def predict_to_file(
         min_component=min_component,
         component_level=max(math.floor(threshold * 255), 0) if probabilities else 0,
     )
+    found = pieces()
+    if postprocess is not None:
+        found = postprocess_slabs(found, shape, postprocess)
     with _evaluating(model):
-        num_removed = writer.write(pieces(), should_stop=counter.raise_if_stopped)
+        num_removed = writer.write(found, should_stop=counter.raise_if_stopped)
     return PredictionSummary(
         output=path,
         shape=shape,

@@ -93,8 +93,16 @@ def _try_hysteresis(best: PostProcess) -> list[PostProcess]:
     ]
 
 
+def _try_smoothing(best: PostProcess) -> list[PostProcess]:
+    return [replace(best, smoothing=s) for s in (0.0, 0.5, 0.75, 1.0, 1.5)]
+
+
 def _try_sizes(best: PostProcess) -> list[PostProcess]:
-    return [replace(best, min_voxels=n) for n in (0, 8, 30, 100, 300, 1000, 3000, 10000)]
+    return [replace(best, min_voxels=0)] + [
+        replace(best, min_voxels=n, connectivity=connectivity)
+        for connectivity in (26, 6)
+        for n in (10, 30, 100, 300, 1000, 3000)
+    ]
 
 
 def _try_closing(best: PostProcess) -> list[PostProcess]:
@@ -111,6 +119,7 @@ def _try_filling(best: PostProcess) -> list[PostProcess]:
 
 
 _STEPS: tuple[tuple[str, Callable[[PostProcess], list[PostProcess]]], ...] = (
+    ("smoothing", _try_smoothing),
     ("component size", _try_sizes),
     ("threshold", _try_thresholds),
     ("hysteresis", _try_hysteresis),

@@ -43,6 +43,8 @@ class RunHistory:
         Without those that were lost when a resumption went back to a checkpoint.
     epochs, validations : dict
         By epoch.
+    tuned : PostprocessTuned, optional
+        How the clean-up was chosen.
     applied : list of CommandApplied
         What was changed while it ran.
     warnings : list of str
@@ -59,6 +61,7 @@ class RunHistory:
     steps: list[events.StepFinished] = field(default_factory=list)
     epochs: dict[int, events.EpochFinished] = field(default_factory=dict)
     validations: dict[int, events.ValidationFinished] = field(default_factory=dict)
+    tuned: events.PostprocessTuned | None = None
     applied: list[events.CommandApplied] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     ending: events.Event | None = None
@@ -204,6 +207,8 @@ def _take(history: RunHistory, event: events.Event) -> None:
             history.epochs[event.epoch] = event
         case events.ValidationFinished():
             history.validations[event.epoch] = event
+        case events.PostprocessTuned():
+            history.tuned = event
         case events.CommandApplied():
             history.applied.append(event)
         case events.WarningIssued() if event.message not in history.warnings:

@@ -103,6 +103,7 @@ def _compose(history: RunHistory, pictures: dict[str, str]) -> list[str]:
         lines += ["## Predictions on validation data", ""]
         for name in samples:
             lines += _picture(pictures, name, "Image, labels, probability and prediction")
+    lines += _postprocessing(history)
     lines += _timing(history)
     lines += _picture(pictures, "schedule", "Learning rate, step rate and seconds an epoch")
     lines += _patches(history)
@@ -175,6 +176,35 @@ def select_epochs(epochs: Sequence[int], best: int | None) -> list[int]:
         power *= 2
     chosen = [epoch for epoch in epochs if epoch in wanted]
     return chosen if len(chosen) <= MAX_SELECTED else chosen[:2] + chosen[2 - MAX_SELECTED :]
+
+
+def _postprocessing(history: RunHistory) -> list[str]:
+    if history.tuned is None:
+        return []
+    header = ["tried", "best score", "gain", "kept"]
+    rows = [
+        [
+            str(step["name"]),
+            format_number(step["score"], 4),
+            f"{step['gain']:+.4f}",
+            "yes" if step["kept"] else "no",
+        ]
+        for step in history.tuned.steps
+    ]
+    changed = ", ".join(
+        f"`{name}` {value}" for name, value in history.tuned.settings.items() if value
+    )
+    return [
+        "## Post-processing",
+        "",
+        f"Chosen on the validation data by `score`, of which the search could cost no more than "
+        f"half a point of Dice: {history.tuned.score_before:.4f} to "
+        f"{history.tuned.score_after:.4f}, with {changed}. `best.pt` holds it and "
+        "`surfseg predict` uses it; on the data it was chosen on it flatters itself.",
+        "",
+        *_table(header, rows, left=1),
+        "",
+    ]
 
 
 def _timing(history: RunHistory) -> list[str]:

@@ -2,7 +2,8 @@
 
 ::
 
-    probs --> above threshold (and what hangs on to it above a lower one)
+    probs --> smoothed
+          --> above threshold (and what hangs on to it above a lower one)
           --> closing: plug holes and slits, where the network half believes it
           --> fill enclosed cavities
           --> drop small components --> mask
@@ -35,6 +36,10 @@ __all__ = ["PostProcess", "apply_postprocess"]
 
 #: Greatest closing radius, in voxels: wider gaps are for the network, not for morphology.
 MAX_CLOSING_RADIUS = 16
+#: Greatest smoothing, in voxels: more would smear the surface.
+MAX_SMOOTHING = 4.0
+#: Where the Gaussian is cut off, in standard deviations.
+TRUNCATE = 3.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,13 @@ class PostProcess:
     fill_holes : int
         Fill cavities of at most this many voxels.
     min_voxels : int
-        Drop components (26 neighbours) of fewer voxels.
+        Drop components of fewer voxels.
+    connectivity : {26, 6}
+        What hangs together when components are dropped. With 6, crumbs that touch a
+        sheet over an edge or corner only go too, which is how the challenge's
+        topology counts them; a tilted sheet one voxel thick would be lost.
+    smoothing : float
+        Standard deviation, in voxels, of a Gaussian over the probabilities.
     """
 
     threshold: float = 0.5
@@ -66,6 +77,8 @@ class PostProcess:
     closing_floor: float = 0.0
     fill_holes: int = 0
     min_voxels: int = 0
+    connectivity: int = 26
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("threshold", "low_threshold", "closing_floor"):
@@ -97,6 +110,18 @@ class PostProcess:
                     f"found {value!r}."
                 )
 
+        if self.connectivity not in (6, 26):
+            raise ConfigError(
+                f"The post-processing setting connectivity must be 6 or 26, "
+                f"found {self.connectivity!r}."
+            )
+        width = self.smoothing
+        if not isinstance(width, int | float) or not 0 <= width <= MAX_SMOOTHING:
+            raise ConfigError(
+                f"The post-processing setting smoothing must be a number of voxels between 0 and "
+                f"{MAX_SMOOTHING}, found {width!r}."
+            )
+
     @property
     def halo(self) -> int | None:
         """Voxels around a block that decide what is in it; None if the whole volume does.
@@ -111,7 +136,8 @@ class PostProcess:
             return None
         closing = 2 * (self.closing_radius + 1) if self.closing_radius else 0
         filling = self.fill_holes + 1 if self.fill_holes else 0
-        return closing + filling + max(0, self.min_voxels - 1)
+        smoothing = int(TRUNCATE * self.smoothing + 0.5)
+        return smoothing + closing + filling + max(0, self.min_voxels - 1)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint or a report."""
@@ -135,7 +161,9 @@ class PostProcess:
         return cls(**values)
 
 
-def _threshold(probs: NDArray[np.uint8], settings: PostProcess) -> NDArray[np.bool_]:
+def _threshold(
+    probs: NDArray[np.uint8] | NDArray[np.float32], settings: PostProcess
+) -> NDArray[np.bool_]:
     high: NDArray[np.bool_] = probs > settings.threshold * 255
     if settings.low_threshold is None or settings.low_threshold >= settings.threshold:
         return high
@@ -168,13 +196,18 @@ def apply_postprocess(probs: NDArray[np.uint8], settings: PostProcess) -> NDArra
         border stays open and closing takes the surface to go on there. For a
         volume in blocks see :attr:`PostProcess.halo`.
     """
-    mask = _threshold(probs, settings)
+    values: NDArray[np.uint8] | NDArray[np.float32] = probs
+    if settings.smoothing:
+        values = ndimage.gaussian_filter(
+            probs, settings.smoothing, output=np.float32, mode="nearest", truncate=TRUNCATE
+        )
+    mask = _threshold(values, settings)
     if settings.closing_radius:
         plugged = close_gaps(mask, settings.closing_radius)
-        plugged &= probs > settings.closing_floor * 255
+        plugged &= values > settings.closing_floor * 255
         mask = mask | plugged
     if settings.fill_holes:
         mask = fill_small_holes(mask, settings.fill_holes)
     if settings.min_voxels > 1:
-        mask = remove_small_components(mask, settings.min_voxels)
+        mask = remove_small_components(mask, settings.min_voxels, settings.connectivity)
     return mask.astype(np.uint8)

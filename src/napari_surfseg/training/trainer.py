@@ -7,7 +7,7 @@ Everything it says goes through ``emit``, everything it is told comes from
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -139,6 +139,7 @@ class Trainer:
         self._resume = resume
         self._counters = _Counters()
         self._newest: ValidationResult | None = None
+        self._best: ValidationResult | None = None
         self._clock = time.perf_counter()
         self._steering: Steering
         for folder in (checkpoints, previews):
@@ -348,6 +349,7 @@ class Trainer:
             )
         )
         if is_best:
+            self._best = result
             self._save("best.pt", self._checkpoint(metrics=result.metrics))
 
     def _save_last(self) -> None:
@@ -415,8 +417,10 @@ class Trainer:
 
     def _finish(self) -> None:
         is_stopping = self._steering.is_stopping
-        if not is_stopping and self._previewer.is_on:
-            self._preview()
+        if not is_stopping:
+            self._tune()
+            if self._previewer.is_on:
+                self._preview()
         if self._newest is not None:
             self._validator.write_samples(self._samples, self._newest)
         if is_stopping:
@@ -426,6 +430,35 @@ class Trainer:
                 epoch=self._counters.epoch,
                 elapsed_seconds=self._elapsed(),
                 best=self._counters.best or None,
+            )
+        )
+
+    def _tune(self) -> None:
+        """Choose the post-processing of ``best.pt`` on the validation data."""
+        share = self.experiment.training.tuning_share
+        if self._best is None or share == 0:
+            return
+        begun = time.perf_counter()
+
+        def is_stopping() -> bool:
+            self._obey_all()
+            return self._steering.is_stopping
+
+        settings, history = self._validator.tune(
+            self._best, seconds=share * self._elapsed(), should_stop=is_stopping
+        )
+        path = self._checkpoints / "best.pt"
+        save_checkpoint(path, replace(load_checkpoint(path), postprocess=settings.as_dict()))
+        self._tell(
+            events.PostprocessTuned(
+                settings=settings.as_dict(),
+                score_before=history[0].score,
+                score_after=max(step.score for step in history if step.kept),
+                steps=[
+                    {"name": step.name, "score": step.score, "gain": step.gain, "kept": step.kept}
+                    for step in history
+                ],
+                seconds=time.perf_counter() - begun,
             )
         )
 

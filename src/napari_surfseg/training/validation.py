@@ -11,7 +11,9 @@ import numpy as np
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.inference.predictor import predict_region
+from napari_surfseg.inference.tuning import tune_postprocess
 from napari_surfseg.metrics.score import compute_metrics
+from napari_surfseg.surfaces.postprocess import PostProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.inference.tuning import TuningStep
 
     Size3 = tuple[int, int, int]
 
@@ -37,6 +40,9 @@ __all__ = [
 
 #: Voxels scored at most; a slab of a huge volume would otherwise take longer than the epoch.
 MAX_VOXELS = {"cpu": 3 * 2**20, "cuda": 24 * 2**20}
+
+#: What post-processing may cost of the Dice coefficient.
+MAX_DICE_LOSS = 0.005
 
 #: Thresholds outside are never chosen: they would say more about a small slab than about the net.
 THRESHOLD_RANGE = (0.2, 0.8)
@@ -294,6 +300,49 @@ class Validator:
             name: float(np.average([row[name] for row in rows], weights=weights))
             for name in rows[0]
         }
+
+    def tune(
+        self,
+        result: ValidationResult,
+        *,
+        seconds: float,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> tuple[PostProcess, list[TuningStep]]:
+        """Search for the post-processing with the best score on the validation data.
+
+        Half a point of Dice is the most that a better topology may cost.
+
+        Parameters
+        ----------
+        result : ValidationResult
+            Of the weights that will be used.
+        seconds : float
+            Time the search may take; the best found until then is returned.
+        should_stop : callable, optional
+            Ends the search as well.
+        """
+        until = time.monotonic() + seconds
+        start = PostProcess(threshold=result.threshold)
+        least_dice: dict[int, float] = {}
+
+        def score(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> float:
+            metrics = compute_metrics(pred, label, ignore_index=IGNORE)
+            # The search begins by scoring the start on every volume.
+            least = least_dice.setdefault(id(label), metrics["dice"] - MAX_DICE_LOSS)
+            return metrics["score"] - max(0.0, least - metrics["dice"]) * 100
+
+        def is_over() -> bool:
+            return time.monotonic() > until or (should_stop is not None and should_stop())
+
+        labels = [self.read_labels(region) for region in self.regions]
+        return tune_postprocess(
+            result.probabilities,
+            labels,
+            start=start,
+            score=score,
+            ignore_index=IGNORE,
+            should_stop=is_over,
+        )
 
     def write_samples(self, folder: Path, result: ValidationResult, *, most: int = 3) -> None:
         """Save pieces of the first regions for the report's pictures."""
