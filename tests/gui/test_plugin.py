@@ -50,6 +50,13 @@ def test_the_manifest_names_things_that_are_there(manifest):
     }
 
 
+def test_the_run_reader_leaves_other_files_alone(manifest):
+    run_reader, checkpoint_reader = manifest.contributions.readers
+    assert run_reader.filename_patterns == ["config.yaml"]
+    assert checkpoint_reader.filename_patterns == ["*.pt"]
+    assert not checkpoint_reader.accepts_directories
+
+
 def test_the_window_imports_no_torch():
     code = (
         "import sys, napari_surfseg.gui.training, napari_surfseg.gui.predict, "
@@ -156,6 +163,8 @@ def test_a_run_folder_opens_as_layers(run_dir):
     assert layers[0][1]["translate"].tolist() == [1, 2, 3]
     assert {kind for _, _, kind in layers[2:]} == {"shapes"}
     assert len(layers) == 2 + 3
+    config = str(run_dir / "config.yaml")
+    assert len(readers.get_run_reader(config)(config)) == len(layers)
 
 
 def test_other_folders_are_left_to_other_readers(tmp_path):

@@ -24,10 +24,15 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_run_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return the reader if the path is a run folder."""
-    if isinstance(path, list) or not RunFolder(path).exists():
+    """Return the reader if the path is a run folder, or the ``config.yaml`` in one."""
+    if isinstance(path, list) or not RunFolder(_run_folder(path)).exists():
         return None
     return read_run
+
+
+def _run_folder(path: str) -> Path:
+    found = Path(path)
+    return found.parent if found.name == "config.yaml" else found
 
 
 def get_checkpoint_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -45,7 +50,7 @@ def read_run(path: str) -> list[LayerData]:
     RunError
         If the run has nothing to show yet.
     """
-    run_dir = Path(path)
+    run_dir = _run_folder(path)
     events = read_events(RunFolder(run_dir).events_path)
     rows: dict[str, dict[str, Any]] = {}
     for event in events:
