@@ -156,7 +156,7 @@ class TestLabels:
         near = parts["inside"] & (sheets.depth > 1) & (sheets.depth < 3) & (sheets.winding >= 2)
         slope = np.linalg.norm(np.stack(np.gradient(sheets.depth)), axis=0)[near]
         assert np.median(slope) == pytest.approx(1, abs=0.03)
-        assert np.all(np.abs(np.quantile(slope, [0.02, 0.98]) - 1) < 0.2)
+        assert np.all(np.abs(np.quantile(slope, [0.02, 0.98]) - 1) < 0.3)
 
     def test_the_face_is_where_the_sheet_begins_coming_from_the_axis(self, box, sheets):
         face = box.labels == 1
@@ -299,7 +299,7 @@ class TestAppearance:
     def test_no_threshold_finds_the_face(self, box):
         for sigma in (0, 1, 2, 3):
             image = ndi.gaussian_filter(box.image.astype(np.float32), sigma)[::3]
-            assert find_best_dice(image, box.labels[::3]) < 0.42
+            assert find_best_dice(image, box.labels[::3]) < 0.43
 
     def test_inner_layer_is_a_little_denser(self, quiet, parts):
         image = quiet.image.astype(float)

@@ -25,7 +25,7 @@ TILE = (32, 96, 96)
 
 #: Part of the noise's deviation that is blurred like the object is; the rest is from voxel to
 #: voxel.
-CORRELATED = 0.8
+CORRELATED = 0.65
 
 #: Grey of a clean gap.
 GAP_GREY = 78.0

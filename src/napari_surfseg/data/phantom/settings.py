@@ -62,9 +62,9 @@ class PhantomSettings:
     spacing: tuple[float, float, float] = (7.91, 7.91, 7.91)
     radius: float | None = None
     sheet_thickness: tuple[float, float] = (6.0, 14.0)
-    gap: float = 5.0
-    contrast: float = 34.0
-    noise: float = 16.0
+    gap: float = 6.0
+    contrast: float = 36.0
+    noise: float = 15.0
     blur: float = 0.9
     annotated: Literal["dense", "strokes"] = "dense"
     unannotated: float = 0.08
