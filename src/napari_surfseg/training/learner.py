@@ -155,6 +155,25 @@ class Learner:
         self.average.update(self.network)
         return values
 
+    def compile_ahead(self, loss_weights: Mapping[str, float]) -> None:
+        """Run the compiled loops of the loss once, on a patch too small to take time."""
+        loss = self._experiment.loss
+        edge = max(16, loss.euler_window)
+        labels = torch.zeros(1, 1, edge, edge, edge, dtype=torch.uint8, device=self._device)
+        labels[:, :, 7:9] = 1
+        labels[:, :, :, :2] = 2
+        targets = compute_loss_targets(
+            labels,
+            weights=loss_weights,
+            skeleton_iterations=loss.skeleton_iterations,
+            tolerance=loss.tolerance,
+            spacing=self._spacing,
+            euler_window=loss.euler_window,
+        )
+        logits = torch.zeros(labels.shape, device=self._device, requires_grad=True)
+        result = compute_combined_loss([logits], targets, loss_weights, pos_weight=loss.pos_weight)
+        result.total.backward()  # type: ignore[no-untyped-call]
+
     def _score_batch(
         self, batch: Batch, weights: Mapping[str, float], batch_index: int
     ) -> LossResult:

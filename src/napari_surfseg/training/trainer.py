@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from napari_surfseg import events
@@ -19,6 +20,7 @@ from napari_surfseg.data.checks import open_pairs
 from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.loader import PatchLoader
 from napari_surfseg.errors import CheckpointError
+from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.model.presets import (
     check_patch_size,
@@ -163,6 +165,7 @@ class Trainer:
         try:
             self._open_watchers(train, validation, weights)
             self._announce()
+            self._compile_ahead()
             self._clock = time.perf_counter()
             while not self._is_over():
                 self._run_epoch()
@@ -176,7 +179,11 @@ class Trainer:
         data = self.experiment.data
         train, validation = open_pairs(data)
         self._cache = VolumeCache(int(data.cache_gib * 2**30))
-        self.intensity = compute_intensity([pair.image for pair in train])
+        self.intensity = compute_intensity(
+            [pair.image for pair in train],
+            boxes=[pair.roi for pair in train],
+            void_value=data.void_value,
+        )
         self.spacing = train[0].spacing
         self._proportions = in_finest_voxels(self.spacing)
         self._tell(events.DataChecked(volumes=[pair.as_row() for pair in [*train, *validation]]))
@@ -276,6 +283,17 @@ class Trainer:
                 resumed=self._resume,
             )
         )
+
+    def _compile_ahead(self) -> None:
+        """Meet every compiled loop once: after an installation that takes some seconds.
+
+        They belong neither to the time a person gives to training nor to the first step.
+        """
+        self._loader.build(self._counters.step)
+        self.learner.compile_ahead(self._steering.loss_weights)
+        sheet = np.zeros((8, 8, 8), np.uint8)
+        sheet[3:5] = 1
+        compute_metrics(sheet, np.roll(sheet, 1, axis=0))
 
     # -- the loop ----------------------------------------------------------------------
 
