@@ -10,6 +10,8 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import Camera, ViewerModel
     from napari.layers import Layer
     from numpy.typing import NDArray
@@ -191,11 +193,26 @@ class LiveLayers:
         source : Layer or None
             The layer of the volume it lies in.
         """
-        self._note_deletions()
+        for part in self.plan(preview, source):
+            part()
+
+    def plan(self, preview: LivePreview, source: Layer | None) -> list[Callable[[], None]]:
+        """Return what :meth:`show` does, in parts that a window can spread over its turns.
+
+        A part is one layer: napari takes some 4 ms to refresh it, whatever its size.
+        """
         placement = compute_placement(source, preview.origin)
-        self._show_one(PREDICTION_NAME, preview.probabilities, placement, source)
-        self._show_one(SKELETON_NAME, preview.skeleton, placement, source)
-        self.shown = preview
+
+        def show_prediction() -> None:
+            self._note_deletions()
+            self._show_one(PREDICTION_NAME, preview.probabilities, placement, source)
+            self.shown = preview
+
+        def show_skeleton() -> None:
+            self._note_deletions()
+            self._show_one(SKELETON_NAME, preview.skeleton, placement, source)
+
+        return [show_prediction, show_skeleton]
 
     def _note_deletions(self) -> None:
         for name, layer in list(self._layers.items()):

@@ -10,6 +10,8 @@ from napari_surfseg.events import SetPreview
 from napari_surfseg.gui.live import LiveLayers, LivePreview, camera_of, compute_view_center
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers import Layer
 
@@ -48,6 +50,12 @@ class LiveController(QObject):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MILLISECONDS)
         self._rest.timeout.connect(self.look_here)
+        # One layer a turn of the event loop, so that two refreshes are never felt as one.
+        self._parts: list[Callable[[], None]] = []
+        self._next = QTimer(self)
+        self._next.setSingleShot(True)
+        self._next.setInterval(0)
+        self._next.timeout.connect(self._show_next)
         session.preview_loaded.connect(self.show)
         session.attached.connect(self._on_attached)
         viewer.dims.events.current_step.connect(self._on_moved)
@@ -57,6 +65,7 @@ class LiveController(QObject):
     def close(self) -> None:
         """Let go of the viewer and the session."""
         self._rest.stop()
+        self._next.stop()
         self._viewer.dims.events.current_step.disconnect(self._on_moved)
         camera_of(self._viewer).events.center.disconnect(self._on_moved)
         self._viewer.dims.events.ndisplay.disconnect(self._on_moved)
@@ -74,8 +83,16 @@ class LiveController(QObject):
         self._last = preview
         if not self._enabled:
             return
-        self.layers.show(preview, self.find_source(preview.image))
+        first, *self._parts = self.layers.plan(preview, self.find_source(preview.image))
+        first()
+        self._next.start()
         self.shown.emit(preview)
+
+    def _show_next(self) -> None:
+        if self._parts:
+            self._parts.pop(0)()
+        if self._parts:
+            self._next.start()
 
     def find_source(self, image: str) -> Layer | None:
         """Find the layer that shows a volume: as started from here, or by its file."""
