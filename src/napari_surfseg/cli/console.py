@@ -135,8 +135,7 @@ class TerminalConsole:
         if event.progress and event.elapsed_seconds:
             seconds = event.elapsed_seconds * max(0.0, 1 - event.progress) / event.progress
             left = f", {format_duration(seconds)} left"
-        loss = f"loss {event.total:.3f}" if event.total is not None else ""
-        return f"{loss}{self._best}, {event.steps_per_second:.2g} steps/s{left}"
+        return f"loss {event.total:.3f}{self._best}, {event.steps_per_second:.2g} steps/s{left}"
 
 
 @contextlib.contextmanager

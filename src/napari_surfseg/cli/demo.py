@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from napari_surfseg.cli.options import Subparsers
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.volume import ArrayVolume
-    from napari_surfseg.inference.predictor import PredictionSummary
     from napari_surfseg.runs.folder import RunFolder
 
 __all__ = ["add"]
@@ -88,18 +87,18 @@ def run(options: argparse.Namespace) -> int:
 
     say("3/4  predicting the part that was held out")
     image, labels = (_read_part(source, held_out) for source in _sources(experiment))
-    summary, probabilities = _predict(folder, image, options.device)
+    surfaces, probabilities, threshold = _predict(folder, image, options.device)
 
     say("4/4  scoring it")
-    scores = evaluate(probabilities, labels, threshold=summary.threshold)
-    picture = _draw(folder, image, labels, probabilities, summary.threshold)
+    scores = evaluate(surfaces, labels)
+    picture = _draw(folder, image, labels, probabilities, threshold)
     say("")
     say(tabulate_scores(scores))
     say("")
     say(f"report            {folder.report_path}")
     say(f"held-out picture  {picture}")
     say(f"surfaces          {folder.path / 'held_out_surfaces.tif'}")
-    say(f"probabilities     {summary.output}")
+    say(f"probabilities     {folder.path / 'held_out_probabilities.tif'}")
     say(f"checkpoint        {folder.best_checkpoint}")
     say(f"the scroll        {folder.phantom / 'image.zarr'}")
     return 0
@@ -144,37 +143,32 @@ def _read_part(source: str, box: tuple[tuple[int, int, int], tuple[int, int, int
 
 def _predict(
     folder: RunFolder, image: ArrayVolume, device: str
-) -> tuple[PredictionSummary, ArrayVolume]:
-    """Predict probabilities, and write the surfaces above the threshold beside them."""
-    import numpy as np
-
+) -> tuple[ArrayVolume, ArrayVolume, float]:
+    """Predict the held-out part as ``surfseg predict`` does, and its probabilities."""
     from napari_surfseg.data.volume import ArrayVolume, open_volume
-    from napari_surfseg.inference.output import VolumeWriter
     from napari_surfseg.inference.predictor import predict_volume
     from napari_surfseg.model.checkpoint import load_checkpoint
     from napari_surfseg.training.hardware import choose_device
 
     checkpoint = load_checkpoint(folder.best_checkpoint)
-    with counting("     predicting") as progress:
-        summary = predict_volume(
-            image,
-            checkpoint,
-            folder.path / "held_out_probabilities.tif",
-            device=choose_device(device),
-            probabilities=True,
-            progress=progress,
-        )
-    volume = open_volume(summary.output)
-    values = volume.read((0, 0, 0), volume.shape)
-    surfaces = (values > summary.threshold * 255).astype(np.uint8)
-    writer = VolumeWriter(
-        folder.path / "held_out_surfaces.tif",
-        volume.shape,
-        spacing=image.spacing,
-        units=image.units,
-    )
-    writer.write([((0, 0, 0), surfaces)])
-    return summary, ArrayVolume(values, name="held_out_probabilities")
+    read = []
+    threshold = checkpoint.threshold
+    for name in ("surfaces", "probabilities"):
+        with counting(f"     predicting {name}") as progress:
+            summary = predict_volume(
+                image,
+                checkpoint,
+                folder.path / f"held_out_{name}.tif",
+                device=choose_device(device),
+                probabilities=name == "probabilities",
+                progress=progress,
+            )
+        volume = open_volume(summary.output)
+        values = volume.read((0, 0, 0), volume.shape)
+        read.append(ArrayVolume(values, name=name))
+        if name == "surfaces":
+            threshold = summary.threshold
+    return read[0], read[1], threshold
 
 
 def _draw(

@@ -43,6 +43,7 @@ examples:
   surfseg evaluate surfaces.tif labels.tif --foreground 255 --ignore none
 """
 
+FEATURES = ("pieces", "tunnels", "cavities")
 #: What is shown, in groups; whatever else the metrics give comes after these.
 ORDER = (
     "score",
@@ -193,12 +194,21 @@ def tabulate_scores(scores: dict[str, float]) -> str:
     lines = [f"{name:<{width}}  {scores[name]:.4f}" for name in names]
     if "topo_score" not in scores:
         lines.append(f"{'topo_score':<{width}}  absent: this version does not compute it")
+    counts = [
+        (k, *(scores.get(f"topo_{kind}_{k}") for kind in ("pred", "label", "matched")))
+        for k in range(3)
+    ]
     betti = [(k, scores.get(f"b{k}_pred"), scores.get(f"b{k}_label")) for k in range(3)]
     shown = [(k, p, g) for k, p, g in betti if p is not None and g is not None]
     if shown:
         lines += ["", f"{'':<{width}}  prediction   labels"]
-        names_of = ("b0 pieces", "b1 tunnels", "b2 cavities")
-        lines += [f"{names_of[k]:<{width}}  {p:10.0f} {g:8.0f}" for k, p, g in shown]
+        lines += [f"b{k} {FEATURES[k]:<{width - 3}}  {p:10.0f} {g:8.0f}" for k, p, g in shown]
+    known = [row for row in counts if None not in row]
+    if known:
+        lines += ["", f"{'in octants':<{width}}  prediction   labels  matched"]
+        lines += [
+            f"{FEATURES[int(k or 0)]:<{width}}  {p:10.0f} {g:8.0f} {m:8.0f}" for k, p, g, m in known
+        ]
     return "\n".join(lines)
 
 

@@ -185,7 +185,7 @@ def read_history(run_dir: str | Path) -> RunHistory:
 def _take(history: RunHistory, event: events.Event) -> None:
     match event:
         case events.RunStarted():
-            history.ending = None
+            history.ending = history.tuned = None
             if event.resumed:
                 # What was trained after the checkpoint is lost, and done again.
                 history.steps = [item for item in history.steps if item.step <= event.step]

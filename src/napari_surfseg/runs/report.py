@@ -26,6 +26,7 @@ from napari_surfseg.runs.text import (
     format_number,
     format_percent,
     format_size,
+    tabulate_markdown,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ __all__ = ["write_report"]
 #: Rows of the table of selected epochs: the doublings tell a curve's shape in few lines.
 MAX_SELECTED = 14
 TABLE_SCORES = ("score", "surface_dice", "topo_score", "voi_score", "dice", "precision", "recall")
+#: What the topology score counts, by dimension.
+FEATURES = ("pieces", "tunnels (holes, bridges)", "cavities")
 #: Sections whose every setting stands in a table of its own.
 TOLD_ELSEWHERE = frozenset({"data.train", "data.validation", "experiment.name", "experiment.notes"})
 
@@ -74,6 +77,7 @@ def _draw(history: RunHistory) -> dict[str, str]:
     for name, draw in (
         ("losses", figures.draw_losses),
         ("scores", figures.draw_scores),
+        ("topology", figures.draw_topology),
         ("schedule", figures.draw_schedule),
     ):
         if draw(history, folder / f"{name}.png"):
@@ -103,6 +107,8 @@ def _compose(history: RunHistory, pictures: dict[str, str]) -> list[str]:
         lines += ["## Predictions on validation data", ""]
         for name in samples:
             lines += _picture(pictures, name, "Image, labels, probability and prediction")
+    lines += _topology(history)
+    lines += _picture(pictures, "topology", "Pieces, tunnels and cavities over the epochs")
     lines += _postprocessing(history)
     lines += _timing(history)
     lines += _picture(pictures, "schedule", "Learning rate, step rate and seconds an epoch")
@@ -140,7 +146,7 @@ def _losses(history: RunHistory) -> list[str]:
             ]
         )
     header = ["term", "weight", f"epoch {first_epoch}", f"epoch {last_epoch}", "change"]
-    return ["## Losses", "", *_table(header, rows, left=1), ""]
+    return ["## Losses", "", *tabulate_markdown(header, rows, left=1), ""]
 
 
 def _selected_epochs(history: RunHistory) -> list[str]:
@@ -164,7 +170,7 @@ def _selected_epochs(history: RunHistory) -> list[str]:
             ]
         )
     shown = [name.replace("_", " ") for name in header]
-    return ["## Selected epochs", "", *_table(shown, rows, left=1), ""]
+    return ["## Selected epochs", "", *tabulate_markdown(shown, rows, left=1), ""]
 
 
 def select_epochs(epochs: Sequence[int], best: int | None) -> list[int]:
@@ -202,7 +208,36 @@ def _postprocessing(history: RunHistory) -> list[str]:
         f"{history.tuned.score_after:.4f}, with {changed}. `best.pt` holds it and "
         "`surfseg predict` uses it; on the data it was chosen on it flatters itself.",
         "",
-        *_table(header, rows, left=1),
+        *tabulate_markdown(header, rows, left=1),
+        "",
+    ]
+
+
+def _topology(history: RunHistory) -> list[str]:
+    best = history.best
+    if best is None or best.metrics.get("topo_score") is None:
+        return []
+    rows = []
+    for dimension, name in enumerate(FEATURES):
+        predicted, labelled, matched = (
+            best.metrics.get(f"topo_{kind}_{dimension}") for kind in ("pred", "label", "matched")
+        )
+        if predicted is None or labelled is None or matched is None:
+            continue
+        counted = predicted + labelled
+        agreement = format_number(2 * matched / counted) if counted else "–"
+        rows.append([name, *(f"{v:.0f}" for v in (predicted, labelled, matched)), agreement])
+    if not rows:
+        return []
+    header = ["", "in the prediction", "in the labels", "matched", "agreement"]
+    return [
+        "## Topology",
+        "",
+        f"At epoch {best.epoch}, counted in the eight octants of the validation data as the "
+        f"topology score ({format_number(best.metrics['topo_score'])}) does: a feature is matched "
+        "if prediction and labels have it at the same place.",
+        "",
+        *tabulate_markdown(header, rows, left=1),
         "",
     ]
 
@@ -223,7 +258,7 @@ def _timing(history: RunHistory) -> list[str]:
         ["steps a second", f"{rate:.3g}"],
         ["validation, all together", format_duration(scoring)],
     ]
-    return ["## Timing", "", *_table(["", ""], rows, left=1), ""]
+    return ["## Timing", "", *tabulate_markdown(["", ""], rows, left=1), ""]
 
 
 def _patches(history: RunHistory) -> list[str]:
@@ -258,14 +293,16 @@ def _patches(history: RunHistory) -> list[str]:
                     "",
                 ]
             )
-    lines = ["## Patches", "", *_table(header, rows, left=1), ""] if rows else []
+    lines = ["## Patches", "", *tabulate_markdown(header, rows, left=1), ""] if rows else []
     totals: dict[str, int] = {}
     for event in epochs:
         for name, count in (event.patches.get("sources") or {}).items():
             totals[name] = totals.get(name, 0) + int(count)
     if len(totals) > 1:
         lines += [
-            *_table(["source", "patches"], [[f"`{n}`", str(c)] for n, c in totals.items()]),
+            *tabulate_markdown(
+                ["source", "patches"], [[f"`{n}`", str(c)] for n, c in totals.items()]
+            ),
             "",
         ]
     return lines
@@ -286,7 +323,7 @@ def _data(history: RunHistory) -> list[str]:
         for row in history.data.volumes
     ]
     header = ["role", "image", "voxels", "voxel size", "surface", "ignored"]
-    return ["## Data", "", *_table(header, rows, left=2), ""]
+    return ["## Data", "", *tabulate_markdown(header, rows, left=2), ""]
 
 
 def _settings(history: RunHistory) -> list[str]:
@@ -301,7 +338,7 @@ def _settings(history: RunHistory) -> list[str]:
         return [*lines, "None. All of them are in `config.yaml`.", ""]
     return [
         *lines,
-        *_table(["setting", "here", "default"], rows, left=3),
+        *tabulate_markdown(["setting", "here", "default"], rows, left=3),
         "",
         "All of them are in `config.yaml`.",
         "",
@@ -352,22 +389,3 @@ def _picture(pictures: dict[str, str], name: str, alternative: str) -> list[str]
 
 def _bullets(title: str, sentences: list[str]) -> list[str]:
     return [f"## {title}", "", *(f"- {text}" for text in sentences), ""] if sentences else []
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Lay out a Markdown table whose first ``left`` columns are text, the others numbers."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
-    rule = [
-        "-" * width if column < left else "-" * (width - 1) + ":"
-        for column, width in enumerate(widths)
-    ]
-
-    def line(row: Sequence[str]) -> str:
-        padded = [
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    return [line(cells[0]), line(rule), *(line(row) for row in cells[1:])]

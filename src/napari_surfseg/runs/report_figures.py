@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_surfseg.runs.history import RunHistory
     from napari_surfseg.runs.samples import Sample
 
-__all__ = ["draw_losses", "draw_sample", "draw_schedule", "draw_scores"]
+__all__ = ["draw_losses", "draw_sample", "draw_schedule", "draw_scores", "draw_topology"]
 
 #: Okabe and Ito's colours, told apart by everybody.
 COLORS = {
@@ -144,6 +144,37 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
     axes.set_xlim(min(first, last_epoch - 1) - 0.02 * last_epoch, last_epoch)
     axes.set_xlabel("epoch")
     _title(axes, "Validation scores", "averaged weights, all of the validation data")
+    _save(figure, path)
+    return True
+
+
+def draw_topology(history: RunHistory, path: Path) -> bool:
+    """Draw how many pieces, tunnels and cavities there are; False if nobody counted them."""
+    names = ("Pieces", "Tunnels (holes, bridges)", "Cavities")
+    curves = {
+        (kind, dimension): history.metric_values(f"topo_{kind}_{dimension}")
+        for kind in ("pred", "label", "matched")
+        for dimension in range(3)
+    }
+    if not any(len(epochs) for epochs, _ in curves.values()):
+        return False
+    figure = _new_figure(11.6, 2.8)
+    for dimension, (axes, name) in enumerate(zip(figure.subplots(1, 3), names, strict=True)):
+        _style(axes)
+        for kind, color, label, style in (
+            ("pred", INVENTED, "in the prediction", "-"),
+            ("label", INK, "in the labels", (0, (4, 3))),
+            ("matched", AGREED, "matched", "-"),
+        ):
+            epochs, values = curves[kind, dimension]
+            axes.plot(epochs, values, color=color, linewidth=1.8, linestyle=style, label=label)
+        # The first epochs have thousands, the last ones tens: both are to be seen.
+        axes.set_yscale("symlog", linthresh=10)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("epoch")
+        _title(axes, name)
+    handles = figure.axes[0].get_lines()
+    figure.legend(handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=8)
     _save(figure, path)
     return True
 

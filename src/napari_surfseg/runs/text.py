@@ -16,6 +16,7 @@ __all__ = [
     "format_percent",
     "format_size",
     "list_words",
+    "tabulate_markdown",
 ]
 
 
@@ -86,3 +87,24 @@ def align_columns(rows: Sequence[Sequence[str]], *, numbers: frozenset[int] | se
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def tabulate_markdown(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
+) -> list[str]:
+    """Lay out a Markdown table whose first ``left`` columns are text, the others numbers."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
+    rule = [
+        "-" * width if column < left else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
+    ]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    return [line(cells[0]), line(rule), *(line(row) for row in cells[1:])]
