@@ -62,15 +62,12 @@ def _probability(value: float) -> float:
 
 
 def _try_thresholds(best: PostProcess) -> list[PostProcess]:
-    steps = [-0.3, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.3]
-    found = []
-    for step in steps:
-        high = _probability(best.threshold + step)
-        low = best.low_threshold
-        if low is not None:
-            low = _probability(low + step)
-        found.append(replace(best, threshold=high, low_threshold=low and min(low, high)))
-    return found
+    # Together: smoothing lowers the probability of a thin surface, so neither is good alone.
+    return [
+        replace(best, smoothing=smoothing, threshold=threshold, low_threshold=None)
+        for smoothing in (0.0, 0.5, 1.0, 1.5)
+        for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    ]
 
 
 def _try_fine_thresholds(best: PostProcess) -> list[PostProcess]:
@@ -91,10 +88,6 @@ def _try_hysteresis(best: PostProcess) -> list[PostProcess]:
         for high, low in pairs
         if _probability(low) < _probability(high)
     ]
-
-
-def _try_smoothing(best: PostProcess) -> list[PostProcess]:
-    return [replace(best, smoothing=s) for s in (0.0, 0.5, 0.75, 1.0, 1.5)]
 
 
 def _try_sizes(best: PostProcess) -> list[PostProcess]:
@@ -119,9 +112,8 @@ def _try_filling(best: PostProcess) -> list[PostProcess]:
 
 
 _STEPS: tuple[tuple[str, Callable[[PostProcess], list[PostProcess]]], ...] = (
-    ("smoothing", _try_smoothing),
+    ("threshold and smoothing", _try_thresholds),
     ("component size", _try_sizes),
-    ("threshold", _try_thresholds),
     ("hysteresis", _try_hysteresis),
     ("closing", _try_closing),
     ("filling cavities", _try_filling),
