@@ -182,6 +182,26 @@ def test_ome_zarr_says_where_and_how_large(folder):
     assert array.chunks == SHAPE  # a small volume is one chunk
 
 
+def test_the_place_of_a_zarr_is_kept(folder):
+    predict(folder / "scan.zarr", a_volume(), probabilities=True)
+    attributes = zarr.open_group(folder / "scan.zarr").attrs
+    multiscales = attributes["multiscales"]
+    multiscales[0]["datasets"][0]["coordinateTransformations"] += [
+        {"type": "translation", "translation": [1.0, 2.0, 3.0]}
+    ]
+    multiscales[0]["coordinateTransformations"] = [
+        {"type": "scale", "scale": [1, 2, 2]},
+        {"type": "translation", "translation": [0.5, 0, 0]},
+    ]
+    attributes["multiscales"] = multiscales
+    volume = open_volume(folder / "scan.zarr")
+    assert volume.spacing == (2.0, 1.0, 0.5)
+    assert volume.translate == (1.5, 4.0, 6.0)
+    predict(folder / "out.zarr", volume)
+    assert open_volume(folder / "out.zarr").translate == (1.5, 4.0, 6.0)
+    assert a_volume().translate == (0, 0, 0)
+
+
 def test_imagej_and_ome_tiff_hold_the_voxel_size(folder):
     predict(folder / "out.tif")
     with tifffile.TiffFile(folder / "out.tif") as tiff:
@@ -342,6 +362,7 @@ class SomeCheckpoint:
     patch_size: tuple = WINDOW
     spacing: tuple = (2.0, 0.5, 0.25)
     threshold: float = 0.6
+    postprocess: None = None
 
     def build_model(self, device):
         assert str(device) == "cpu"

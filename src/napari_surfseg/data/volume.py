@@ -65,6 +65,8 @@ class Volume(ABC):
         Whether the file, or the caller, said.
     units : str or None
         Unit of the spacing.
+    translate : tuple of float
+        Z, Y, X place of the first voxel, in units; zeros where the file does not say.
     chunks : tuple of int
         Z, Y, X voxels that are decoded together.
     key : hashable
@@ -80,6 +82,7 @@ class Volume(ABC):
         name: str | None = None,
         spacing: Sequence[float] | None = None,
         units: str | None = None,
+        translate: Sequence[float] | None = None,
         chunks: Sequence[int] | None = None,
     ) -> None:
         self.source = source
@@ -89,6 +92,8 @@ class Volume(ABC):
         self.spacing_known = spacing is not None
         self.spacing: Spacing3 = _valid_spacing(spacing, source) if spacing else (1.0, 1.0, 1.0)
         self.units = units
+        z, y, x = translate or (0.0, 0.0, 0.0)
+        self.translate: Spacing3 = float(z), float(y), float(x)
         if chunks is None:
             chunks = (VIRTUAL_CHUNK,) * 3
         self.chunks: Index3 = _index3(

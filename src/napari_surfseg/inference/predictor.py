@@ -407,7 +407,7 @@ def predict_to_file(
         shape,
         spacing=volume.spacing if volume.spacing_known else None,
         units=volume.units,
-        translate=getattr(volume, "translate", None),
+        translate=volume.translate,
         overwrite=overwrite,
         in_order=len(blocks) == 1,
         min_component=min_component,

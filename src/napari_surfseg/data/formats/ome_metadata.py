@@ -21,11 +21,14 @@ class Level:
         Voxel size along every axis of the array; None where it is not given.
     units : str or None
         Unit of the last axis.
+    translation : tuple of float or None
+        Place of the first voxel along every axis; None where it is not given.
     """
 
     path: str
     scale: tuple[float, ...] | None
     units: str | None
+    translation: tuple[float, ...] | None = None
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -37,6 +40,12 @@ class Level:
             return None
         last = self.scale[-3:]
         return None if self.units is None and set(last) == {1.0} else last
+
+    @property
+    def place(self) -> tuple[float, ...] | None:
+        """Place of the first voxel along the last three axes; None where it is not given."""
+        given = self.translation is not None and len(self.translation) >= 3
+        return self.translation[-3:] if given and self.translation is not None else None
 
 
 def read_levels(attributes: dict[str, Any]) -> list[Level]:
@@ -57,7 +66,17 @@ def read_levels(attributes: dict[str, Any]) -> list[Level]:
         if not isinstance(dataset, dict) or not isinstance(dataset.get("path"), str):
             continue
         own = _scale(dataset.get("coordinateTransformations"))
-        levels.append(Level(dataset["path"].strip("/"), _product(common, own), _unit(image)))
+        levels.append(
+            Level(
+                dataset["path"].strip("/"),
+                _product(common, own),
+                _unit(image),
+                _translation(
+                    dataset.get("coordinateTransformations"),
+                    image.get("coordinateTransformations"),
+                ),
+            )
+        )
     return levels
 
 
@@ -72,6 +91,24 @@ def _scale(transformations: Any) -> tuple[float, ...] | None:
     return total
 
 
+def _translation(*lists: Any) -> tuple[float, ...] | None:
+    """Where transformations, carried out one after the other, put the first voxel."""
+    place: tuple[float, ...] | None = None
+    for one in (one for some in lists if isinstance(some, list) for one in some):
+        if not isinstance(one, dict):
+            continue
+        kind = one.get("type")
+        values = one.get(kind) if kind in ("scale", "translation") else None
+        if not isinstance(values, list) or not all(_is_number(value) for value in values):
+            continue
+        if kind == "translation" and place is None:
+            place = tuple(float(value) for value in values)
+        elif place is not None and len(place) == len(values):
+            pairs = zip(place, values, strict=True)
+            place = tuple(a + b if kind == "translation" else a * b for a, b in pairs)
+    return place
+
+
 def _product(
     first: tuple[float, ...] | None, second: tuple[float, ...] | None
 ) -> tuple[float, ...] | None:
@@ -83,7 +120,11 @@ def _product(
 
 
 def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+    return _is_number(value) and bool(value > 0)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _unit(image: dict[str, Any]) -> str | None:

@@ -84,6 +84,7 @@ def _build(array: Any, level: Level | None, source: str) -> Volume:
         chunks=tuple(array.chunks)[-3:],
         spacing=level.spacing if level is not None else None,
         units=level.units if level is not None else None,
+        translate=level.place if level is not None else None,
     )
 
 
