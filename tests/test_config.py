@@ -42,6 +42,15 @@ def refused(assignment, experiment=None):
     return sentence, caught.value.field
 
 
+def refusal_of(function, *arguments):
+    """Return why a call was refused; a full stop if it was not."""
+    try:
+        function(*arguments)
+    except ConfigError as error:
+        return str(error)
+    return "."
+
+
 # ---- what is refused, and how it is said
 
 
@@ -127,8 +136,8 @@ def refused(assignment, experiment=None):
         (
             "traning.max_epochs=3",
             "traning",
-            "There is no setting 'traning'; did you mean training? (allowed: experiment, data, model, "
-            "loss, training, inference, preview).",
+            "There is no setting 'traning'; did you mean training? (allowed: experiment, data, "
+            "model, loss, training, inference, preview).",
         ),
         (
             "data.validation={fractoin: 0.1}",
@@ -305,10 +314,8 @@ def test_any_weight_from_nothing_up_is_taken(weight, term):
 
 @given(st.text(max_size=40))
 def test_no_override_escapes_as_anything_but_a_sentence(text):
-    try:
-        apply_overrides(Experiment(), [text])
-    except ConfigError as error:
-        assert str(error).endswith(".")
+    sentence = refusal_of(apply_overrides, Experiment(), [text])
+    assert sentence.endswith(".")
 
 
 @given(
@@ -326,11 +333,10 @@ def test_no_override_escapes_as_anything_but_a_sentence(text):
     ).filter(lambda value: isinstance(value, dict))
 )
 def test_no_values_escape_as_anything_but_a_sentence(values):
-    try:
-        build_experiment(values)
-    except ConfigError as error:
-        assert str(error).endswith(".")
-        assert "\n" not in re.sub(r"'[^']*'|\"[^\"]*\"", "", str(error))
+    sentence = refusal_of(build_experiment, values)
+    assert sentence.endswith(".")
+    # What was found may be quoted with its line ends; the sentence has none of its own.
+    assert "\n" not in re.sub(r"'[^']*'|\"[^\"]*\"", "", sentence)
 
 
 # ---- presets

@@ -28,18 +28,18 @@ def path(tmp_path):
 
 
 def epoch(**changes):
-    values = dict(
-        epoch=1,
-        losses={"cldice": 0.5},
-        head_total=1.0,
-        total=1.5,
-        learning_rate=1e-3,
-        epoch_seconds=2.0,
-        steps_per_second=5.0,
-        elapsed_seconds=2.0,
-        patches={"sources": {"a": 3}},
-        cache={"hits": 1},
-    )
+    values = {
+        "epoch": 1,
+        "losses": {"cldice": 0.5},
+        "head_total": 1.0,
+        "total": 1.5,
+        "learning_rate": 1e-3,
+        "epoch_seconds": 2.0,
+        "steps_per_second": 5.0,
+        "elapsed_seconds": 2.0,
+        "patches": {"sources": {"a": 3}},
+        "cache": {"hits": 1},
+    }
     return events.EpochFinished(**(values | changes))
 
 
@@ -128,7 +128,7 @@ def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(path, monkeypatch):
             return self._file.write(data[:10])  # as much as there was room for
 
     monkeypatch.setattr(type(path), "open", lambda self, *a, **k: Full(opened(self, *a, **k)))
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="No space left") as caught:
         writer.write(epoch(epoch=2))
     assert caught.value.errno == errno.ENOSPC
     monkeypatch.undo()

@@ -55,7 +55,8 @@ def test_a_run_from_start_to_end(folder, fake_trainer):
     assert folder.report_path.exists()
     environment = json.loads(folder.environment_path.read_text())
     assert environment["packages"]["torch"]
-    assert environment["device_asked"] == "cpu"
+    assert environment["device_asked"] == environment["device"] == "cpu"
+    assert environment["precision"] == "float32"
     text = log(folder)
     for wanted in (
         "run 'try' started",

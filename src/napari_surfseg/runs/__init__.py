@@ -12,10 +12,16 @@
                          └───────── │ commands.jsonl ◀───────── window, scripts
                                     └──────────────┘
 
-``folder`` names the files, ``lock`` keeps it to one worker a run, ``launch``
-starts a worker that outlives its parent, ``worker`` is what then runs, ``log``
-turns its events into lines a person reads, ``environment`` writes down what it
-ran on, ``follow`` watches it from anywhere that sees the folder, ``listing``
-makes a table of many, and ``report`` with ``report_figures`` tells the story at
-the end. Nothing here imports torch: the trainer is fetched by the worker alone.
+``folder``       names the files
+``lock``         keeps it to one worker a run, with a heartbeat
+``launch``       starts a worker that outlives its parent
+``worker``       is what then runs, with ``commands``, ``interrupt`` (Ctrl-C) and
+                 ``failures`` (what went wrong, as a sentence)
+``environment``  writes down what it ran on, ``phantom`` makes its data if it has none
+``log``          turns events into lines a person reads, ``text`` numbers into words
+``follow``       watches a run from anywhere that sees the folder, ``listing`` many
+``report``       tells the story: ``history`` puts the events in order, ``findings``
+                 says what they mean, ``report_figures`` and ``samples`` show it
+
+Nothing here imports torch: the trainer is fetched by the worker alone.
 """

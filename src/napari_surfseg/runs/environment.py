@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment, Pair
 
-__all__ = ["compute_label_hash", "count_usable_cores", "describe_environment", "write_environment"]
+__all__ = [
+    "compute_label_hash",
+    "count_usable_cores",
+    "describe_environment",
+    "note_device",
+    "write_environment",
+]
 
 PACKAGES = (
     "napari-surfseg",
@@ -77,6 +83,14 @@ def describe_environment(experiment: Experiment, *, device: str = "auto") -> dic
 def write_environment(path: Path, experiment: Experiment, *, device: str = "auto") -> None:
     """Write ``environment.json``."""
     values = describe_environment(experiment, device=device)
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def note_device(path: Path, device: str, precision: str) -> None:
+    """Add to ``environment.json`` what the run is computed on, once that is known."""
+    values = json.loads(path.read_bytes())
+    values |= {"device": device, "precision": precision}
     with written_aside(path) as aside:
         aside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 

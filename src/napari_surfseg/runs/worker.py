@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from napari_surfseg import events
 from napari_surfseg.errors import ConfigError, RunError, SurfsegError
 from napari_surfseg.runs.commands import CommandSource
-from napari_surfseg.runs.environment import write_environment
+from napari_surfseg.runs.environment import note_device, write_environment
 from napari_surfseg.runs.failures import explain_failure, is_foreseen
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.interrupt import InterruptWatch
@@ -184,6 +184,8 @@ class _Session:
             written = self._writer.write(event)
             self._ended = isinstance(event, events.TERMINAL_EVENTS)
             self._epochs_finished += isinstance(event, events.EpochFinished)
+        if isinstance(event, events.RunStarted):
+            note_device(self._folder.environment_path, event.device, event.precision)
         self._log.write_event(written)
         if self._console is not None:
             self._console.show_event(written)
