@@ -110,6 +110,8 @@ def test_still_rising_or_level(tmp_path):
     assert "still rising" in said(make_history(tmp_path, [1] * 4, [0.5, 0.6, 0.7, 0.8]))
     level = said(make_history(tmp_path, [1] * 5, [0.5, 0.9, 0.905, 0.9, 0.902]))
     assert "within 0.01 of its best at epoch 2 and has been level since" in level
+    late = said(make_history(tmp_path, [1] * 5, [0.3, 0.55, 0.52, 0.576, 0.571]))
+    assert "near its best only at epoch 4 of 5" in late
 
 
 def test_precision_against_recall(tmp_path):

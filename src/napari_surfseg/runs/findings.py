@@ -32,6 +32,8 @@ __all__ = ["describe_headline", "find_limits", "find_statements"]
 NOTABLE_CHANGE = 0.02
 #: Validation scores of small slabs move by about this from epoch to epoch.
 NOTABLE_SCORE = 0.01
+#: A score that was reached in this share of the run and has not moved since is level.
+LEVEL_SHARE = 0.7
 #: Surface voxels below which a hundredth of a score is chance.
 FEW_SURFACE_VOXELS = 20_000
 #: Steps below which a run shows that something is learned, not how well it can be.
@@ -182,6 +184,11 @@ def _describe_trend(history: RunHistory) -> str:
         )
     if best - last <= NOTABLE_SCORE and len(scores) >= 4:
         reached = epochs[int(np.argmax(scores >= best - NOTABLE_SCORE))]
+        if reached > LEVEL_SHARE * epochs[-1]:
+            return (
+                f"The surface dice came near its best only at epoch {reached:.0f} of "
+                f"{epochs[-1]:.0f}: nothing shows that a longer training would not bring more."
+            )
         return (
             f"The surface dice came within {NOTABLE_SCORE} of its best at epoch {reached:.0f} "
             "and has been level since: more epochs alone will not help much."

@@ -53,8 +53,10 @@ class Sample:
         little.
         """
         counts = {axis: _count_edges(self.labels == 1, axis) for axis in range(3)}
-        # Per voxel of the slice, or the long slices of a flat piece would always win.
-        shown = {axis: count.max() * self.labels.shape[axis] for axis, count in counts.items()}
+        # Per edge of the slice: many lines in a small picture count less than in a large one.
+        shown = {
+            axis: count.max() * self.labels.shape[axis] ** 0.5 for axis, count in counts.items()
+        }
         axes = sorted(sorted(shown, key=lambda axis: (-shown[axis], axis))[:2])
         views = []
         for axis in axes:
