@@ -13,7 +13,7 @@ export QT_API ?= pyqt6
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo        the main job on a synthetic scroll, start to end"
+	@echo "make demo        the main job on a synthetic scroll, then the same in napari"
 	@echo "make test        lint, types, imports and the quick tests"
 	@echo "make test-all    the same with the slow tests"
 	@echo "make lint        ruff, mypy and import-linter only"
@@ -44,8 +44,16 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# First the whole job in the terminal, then the window: for a person where there is a display,
+# else by itself under a virtual one, leaving a picture of every stage.
 demo: $(READY)
 	$(BIN)/surfseg demo
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname -s)" != Linux ]; then \
+		$(BIN)/python -m napari_surfseg.gui.demo; \
+	else \
+		tools/with_display.sh $(BIN)/python -m napari_surfseg.gui.demo \
+			--screenshots demo_run/screenshots; \
+	fi
 
 docs: $(READY)
 	$(BIN)/python docs/make_settings.py
