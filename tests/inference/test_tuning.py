@@ -69,10 +69,11 @@ def test_progress_is_told_and_stopping_keeps_the_best_so_far():
 
     def stop():
         calls.append(0)
-        return len(calls) > 12
+        return len(calls) > 20
 
     settings, history = tune_postprocess([probs], [label], score=quick_score, should_stop=stop)
-    assert len(history) < 8
+    assert [step.num_tried for step in history] == [1, 20]
+    assert history[1].kept
     assert settings == [s for s in history if s.kept][-1].settings
 
 

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["TuningStep", "tune_postprocess"]
 
 #: A gain below this says nothing about other data and is not worth another setting.
-MIN_GAIN = 5e-4
+MIN_GAIN = 1e-3
+
+#: Components larger than this share of the data are never dropped: a small slab cannot tell
+#: whether they are specks, and the score of other data fell when it was asked.
+LARGEST_SPECK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def _probability(value: float) -> float:
     return round(min(0.95, max(0.02, value)), 3)
 
 
-def _try_thresholds(best: PostProcess) -> list[PostProcess]:
+def _try_thresholds(best: PostProcess, _: int) -> list[PostProcess]:
     # Together: smoothing lowers the probability of a thin surface, so neither is good alone.
     return [
         replace(best, smoothing=smoothing, threshold=threshold, low_threshold=None)
@@ -70,7 +74,7 @@ def _try_thresholds(best: PostProcess) -> list[PostProcess]:
     ]
 
 
-def _try_fine_thresholds(best: PostProcess) -> list[PostProcess]:
+def _try_fine_thresholds(best: PostProcess, _: int) -> list[PostProcess]:
     return [
         replace(best, threshold=_probability(best.threshold + step))
         for step in (-0.04, -0.02, 0.02, 0.04)
@@ -78,7 +82,7 @@ def _try_fine_thresholds(best: PostProcess) -> list[PostProcess]:
     ]
 
 
-def _try_hysteresis(best: PostProcess) -> list[PostProcess]:
+def _try_hysteresis(best: PostProcess, _: int) -> list[PostProcess]:
     base = best.threshold
     pairs = [
         (base + up, base - down) for up in (0.0, 0.15, 0.3) for down in (0.0, 0.1, 0.2) if up + down
@@ -90,15 +94,16 @@ def _try_hysteresis(best: PostProcess) -> list[PostProcess]:
     ]
 
 
-def _try_sizes(best: PostProcess) -> list[PostProcess]:
+def _try_sizes(best: PostProcess, num_voxels: int) -> list[PostProcess]:
     return [replace(best, min_voxels=0)] + [
         replace(best, min_voxels=n, connectivity=connectivity)
         for connectivity in (26, 6)
-        for n in (10, 30, 100, 300, 1000, 3000)
+        for n in (10, 30, 100, 300, 1000, 3000, 10000)
+        if n <= max(10, LARGEST_SPECK * num_voxels)
     ]
 
 
-def _try_closing(best: PostProcess) -> list[PostProcess]:
+def _try_closing(best: PostProcess, _: int) -> list[PostProcess]:
     floors = sorted({0.0, _probability(best.threshold / 4), _probability(best.threshold / 2)})
     return [replace(best, closing_radius=0, closing_floor=0.0)] + [
         replace(best, closing_radius=radius, closing_floor=floor)
@@ -107,11 +112,11 @@ def _try_closing(best: PostProcess) -> list[PostProcess]:
     ]
 
 
-def _try_filling(best: PostProcess) -> list[PostProcess]:
+def _try_filling(best: PostProcess, _: int) -> list[PostProcess]:
     return [replace(best, fill_holes=n) for n in (0, 8, 64, 512)]
 
 
-_STEPS: tuple[tuple[str, Callable[[PostProcess], list[PostProcess]]], ...] = (
+_STEPS: tuple[tuple[str, Callable[[PostProcess, int], list[PostProcess]]], ...] = (
     ("threshold and smoothing", _try_thresholds),
     ("component size", _try_sizes),
     ("hysteresis", _try_hysteresis),
@@ -203,7 +208,7 @@ def tune_postprocess(
     settings : PostProcess
         Never worse than `start` on these data.
     history : list of TuningStep
-        The start, then one entry a step that was finished.
+        The start, then one entry a step that was begun.
 
     Raises
     ------
@@ -217,19 +222,22 @@ def tune_postprocess(
 
     scorer = _Scorer(probs, labels, score or challenge_score, ignore_index)
     best = start or PostProcess()
-    total = 1 + sum(len(candidates(best)) for _, candidates in _STEPS)
+    num_voxels = sum(int(np.count_nonzero(label != ignore_index)) for label in labels)
+    total = 1 + sum(len(candidates(best, num_voxels)) for _, candidates in _STEPS)
     done = 1
     if progress:
         progress(0, total, "start")
     best_score = scorer(best)
     history = [TuningStep("start", best, best_score, 0.0, True, 1)]
     for name, candidates in _STEPS:
-        tried = candidates(best)
         leader, leader_score = best, best_score
-        for settings in tried:
-            if should_stop and should_stop():
-                return best, history
+        num_tried, is_over = 0, False
+        for settings in candidates(best, num_voxels):
+            is_over = should_stop is not None and should_stop()
+            if is_over:
+                break
             value = scorer(settings)
+            num_tried += 1
             if value > leader_score:
                 leader, leader_score = settings, value
             done = min(done + 1, total)
@@ -237,9 +245,12 @@ def tune_postprocess(
                 progress(done, total, name)
         gain = leader_score - best_score
         kept = gain > MIN_GAIN
-        history.append(TuningStep(name, leader, leader_score, gain, kept, len(tried)))
+        if num_tried:
+            history.append(TuningStep(name, leader, leader_score, gain, kept, num_tried))
         if kept:
             best, best_score = leader, leader_score
+        if is_over:
+            return best, history
     if progress:
         progress(total, total, "done")
     return best, history
