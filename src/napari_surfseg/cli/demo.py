@@ -87,11 +87,11 @@ def run(options: argparse.Namespace) -> int:
 
     say("3/4  predicting the part that was held out")
     image, labels = (_read_part(source, held_out) for source in _sources(experiment))
-    surfaces, probabilities, threshold = _predict(folder, image, options.device)
+    surfaces, probabilities = _predict(folder, image, options.device)
 
     say("4/4  scoring it")
     scores = evaluate(surfaces, labels)
-    picture = _draw(folder, image, labels, probabilities, threshold)
+    picture = _draw(folder, image, labels, probabilities, surfaces)
     say("")
     say(tabulate_scores(scores))
     say("")
@@ -141,9 +141,7 @@ def _read_part(source: str, box: tuple[tuple[int, int, int], tuple[int, int, int
     )
 
 
-def _predict(
-    folder: RunFolder, image: ArrayVolume, device: str
-) -> tuple[ArrayVolume, ArrayVolume, float]:
+def _predict(folder: RunFolder, image: ArrayVolume, device: str) -> tuple[ArrayVolume, ArrayVolume]:
     """Predict the held-out part as ``surfseg predict`` does, and its probabilities."""
     from napari_surfseg.data.volume import ArrayVolume, open_volume
     from napari_surfseg.inference.predictor import predict_volume
@@ -152,7 +150,6 @@ def _predict(
 
     checkpoint = load_checkpoint(folder.best_checkpoint)
     read = []
-    threshold = checkpoint.threshold
     for name in ("surfaces", "probabilities"):
         with counting(f"     predicting {name}") as progress:
             summary = predict_volume(
@@ -166,9 +163,7 @@ def _predict(
         volume = open_volume(summary.output)
         values = volume.read((0, 0, 0), volume.shape)
         read.append(ArrayVolume(values, name=name))
-        if name == "surfaces":
-            threshold = summary.threshold
-    return read[0], read[1], threshold
+    return read[0], read[1]
 
 
 def _draw(
@@ -176,15 +171,16 @@ def _draw(
     image: ArrayVolume,
     labels: ArrayVolume,
     probabilities: ArrayVolume,
-    threshold: float,
+    surfaces: ArrayVolume,
 ) -> Path:
     from napari_surfseg.runs.report_figures import draw_sample
     from napari_surfseg.runs.samples import Sample
 
-    arrays = (volume.read((0, 0, 0), volume.shape) for volume in (image, labels, probabilities))
+    grey, truth, probable, found = (
+        volume.read((0, 0, 0), volume.shape) for volume in (image, labels, probabilities, surfaces)
+    )
     path = folder.report_folder / "held_out.png"
     folder.report_folder.mkdir(parents=True, exist_ok=True)
-    grey, truth, found = arrays
-    sample = Sample("the part that was held out", grey, truth, found)
-    draw_sample(sample, threshold, path)
+    sample = Sample("the part that was held out", grey, truth, probable, surfaces=found)
+    draw_sample(sample, path)
     return path

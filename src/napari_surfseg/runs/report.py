@@ -83,9 +83,9 @@ def _draw(history: RunHistory) -> dict[str, str]:
         if draw(history, folder / f"{name}.png"):
             pictures[name] = f"report/{name}.png"
     threshold = history.best.threshold if history.best is not None else 0.5
-    for place, sample in enumerate(read_samples(history.folder.samples)):
+    for place, sample in enumerate(read_samples(history.folder.samples, threshold)):
         name = f"validation_{place}"
-        figures.draw_sample(sample, sample.threshold or threshold, folder / f"{name}.png")
+        figures.draw_sample(sample, folder / f"{name}.png")
         pictures[name] = f"report/{name}.png"
     return pictures
 

@@ -200,7 +200,7 @@ def draw_schedule(history: RunHistory, path: Path) -> bool:
     return True
 
 
-def draw_sample(sample: Sample, threshold: float, path: Path) -> None:
+def draw_sample(sample: Sample, path: Path) -> None:
     """Draw two slices of a piece of validation data beside their labels and prediction."""
     slices = sample.choose_slices()
     heights = [max(view.image.shape[0] / view.image.shape[1], 0.18) for view in slices]
@@ -213,12 +213,13 @@ def draw_sample(sample: Sample, threshold: float, path: Path) -> None:
         squeeze=False,
         gridspec_kw={"height_ratios": heights, "wspace": 0.03, "hspace": 0.06},
     )
-    titles = ("image", "labels", "probability", f"prediction at {threshold:.2f}")
-    level = threshold * 255
+    prediction = (
+        "prediction" if sample.surfaces is not None else (f"prediction at {sample.threshold:.2f}")
+    )
+    titles = ("image", "labels", "probability", prediction)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=10, color=INK, pad=5)
     for row, view in zip(grid, slices, strict=True):
-        predicted = view.probabilities > level
         low, high = np.percentile(view.image, (0.5, 99.5))
         grey = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1)}
         for axes in row:
@@ -228,7 +229,7 @@ def draw_sample(sample: Sample, threshold: float, path: Path) -> None:
         row[0].imshow(view.image, **grey)
         row[1].imshow(_paint_labels(view.image, view.labels, low, high))
         row[2].imshow(view.probabilities, cmap="magma", vmin=0, vmax=255)
-        row[3].imshow(_paint_agreement(view.image, view.labels, predicted, low, high))
+        row[3].imshow(_paint_agreement(view.image, view.labels, view.prediction, low, high))
     legend = [
         Patch(color=AGREED, label="found"),
         Patch(color=MISSED, label="missed"),

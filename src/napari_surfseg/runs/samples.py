@@ -24,6 +24,7 @@ class SliceView:
     image: NDArray[Any]
     labels: NDArray[Any]
     probabilities: NDArray[Any]
+    prediction: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,25 @@ class Sample:
         Which volume and where.
     image, labels, probabilities : array, shape (Z, Y, X)
         uint8; labels 0 background, 1 surface, 2 ignore; probabilities 0..255.
-    threshold : float, optional
+    threshold : float
         That of the prediction.
+    surfaces : array, shape (Z, Y, X), optional
+        The prediction itself, where it is more than what lies above the threshold.
     """
 
     title: str
     image: NDArray[Any]
     labels: NDArray[Any]
     probabilities: NDArray[Any]
-    threshold: float | None = None
+    threshold: float = 0.5
+    surfaces: NDArray[Any] | None = None
+
+    @property
+    def prediction(self) -> NDArray[np.bool_]:
+        """What counts as surface."""
+        if self.surfaces is not None:
+            return np.asarray(self.surfaces != 0)
+        return np.asarray(self.probabilities > self.threshold * 255)
 
     def choose_slices(self) -> list[SliceView]:
         """Return the slices across the two axes that show most edges of the labelled surface.
@@ -66,7 +77,7 @@ class Sample:
             place = int(np.lexsort((middle, -edges))[0])
             planes = [
                 np.take(array, place, axis)
-                for array in (self.image, self.labels, self.probabilities)
+                for array in (self.image, self.labels, self.probabilities, self.prediction)
             ]
             if planes[0].shape[0] > planes[0].shape[1]:  # pictures stand side by side: lay it down
                 planes = [plane.T for plane in planes]
@@ -81,8 +92,16 @@ def _count_edges(mask: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
     return np.asarray(along[0] + along[1], dtype=np.int64)
 
 
-def read_samples(folder: Path) -> list[Sample]:
-    """Read the samples of a run; damaged or incomplete ones are passed over."""
+def read_samples(folder: Path, threshold: float = 0.5) -> list[Sample]:
+    """Read the samples of a run; damaged or incomplete ones are passed over.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the trainer left them.
+    threshold : float
+        Of the predictions, where a sample does not say.
+    """
     samples = []
     for path in sorted(folder.glob("validation_*_image.npy")):
         stem = path.name.removesuffix("_image.npy")
@@ -104,7 +123,7 @@ def read_samples(folder: Path) -> list[Sample]:
                 image,
                 labels,
                 probabilities,
-                about.get("threshold"),
+                float(about.get("threshold") or threshold),
             )
         )
     return samples
