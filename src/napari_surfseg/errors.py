@@ -12,6 +12,7 @@
     ├── TrainingError            training cannot go on
     │   └── NonFiniteLossError   a loss term became NaN or infinite
     ├── OutputError              a result could not be written; nothing half-written is left
+    ├── DeviceMemoryError        the network does not fit into the device's memory
     └── CancelledError           the person asked to stop before there was a result
 
 The message is the whole interface: it names the file, layer or key, says what
@@ -26,6 +27,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "DeviceMemoryError",
     "LabelError",
     "NonFiniteLossError",
     "OutputError",
@@ -89,6 +91,10 @@ class NonFiniteLossError(TrainingError):
 
 class OutputError(SurfsegError):
     """A result could not be written."""
+
+
+class DeviceMemoryError(SurfsegError):
+    """The network does not fit into the device's memory."""
 
 
 class CancelledError(SurfsegError):

@@ -9,8 +9,15 @@ from torch import nn
 from torch.nn import functional
 
 from napari_surfseg.data.intensity import Intensity
-from napari_surfseg.errors import CancelledError
+from napari_surfseg.errors import CancelledError, DeviceMemoryError
 from napari_surfseg.inference.predictor import predict_region
+from napari_surfseg.inference.running import (
+    ACTIVATION_BYTES,
+    LIVE_TENSORS,
+    choose_fitting_window,
+)
+from napari_surfseg.model.network import SurfaceUNet
+from napari_surfseg.model.presets import ARCHITECTURES
 
 PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
 
@@ -268,6 +275,58 @@ def test_progress_counts_windows_and_stopping_stops():
             should_stop=lambda: len(seen) == 2,
         )
     assert seen == [(1, 4), (2, 4)]
+
+
+class Crowded:
+    """A network whose device has room for some voxels only."""
+
+    def __init__(self, room):
+        self.room, self.batches = room, []
+
+    def __call__(self, values):
+        if values.numel() > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        self.batches.append(len(values))
+        return identity(values)
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_halves():
+    image = noise((8, 8, 56))
+    model = Crowded(room=2 * 8**3)
+    probs = predict(image, model, window=(8, 8, 8), overlap=0, batch_size=7)
+    np.testing.assert_array_equal(probs, image)
+    assert model.batches == [1, 2, 2, 2]
+
+
+def test_a_window_that_does_not_fit_is_one_sentence():
+    with pytest.raises(
+        DeviceMemoryError, match=r"^The memory of the device cpu .* 8 x 8 x 8 .*\.$"
+    ):
+        predict(noise((8, 8, 8)), Crowded(room=10), window=(8, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("preset", "window"),
+    [("tiny", (128, 128, 128)), ("base", (64, 80, 80)), ("exp001", (64, 72, 72))],
+)
+def test_windows_grow_as_far_as_the_activations_fit(preset, window):
+    class Like(SurfaceUNet):
+        def __init__(self, architecture):
+            nn.Module.__init__(self)
+            self.architecture = architecture
+
+    architecture = ARCHITECTURES[preset]
+    chosen = choose_fitting_window(
+        Like(architecture),
+        (1000, 1000, 1000),
+        (64, 64, 64),
+        multiple=(8, 8, 8),
+        overlap=0.25,
+        device=torch.device("cpu"),
+    )
+    values = architecture.channels[0] * 4 * np.prod(chosen) / architecture.stem_factor**3
+    assert values * LIVE_TENSORS <= ACTIVATION_BYTES["cpu"]
+    assert np.prod(chosen) >= 0.7 * np.prod(window)
 
 
 def test_a_reader_that_fails_is_heard():

@@ -10,6 +10,7 @@ import tifffile
 import torch
 import zarr
 
+from napari_surfseg.config import Model
 from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.data.volume import ArrayVolume, open_volume
 from napari_surfseg.errors import CancelledError, OutputError
@@ -20,6 +21,7 @@ from napari_surfseg.inference.predictor import (
     predict_to_file,
     predict_volume,
 )
+from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.cleaning import remove_small_components
 
 PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
@@ -378,6 +380,32 @@ def test_a_checkpoint_brings_window_normalisation_and_threshold(folder):
     assert np.mean(read(folder / "out.zarr") == above) > 0.999
     summary = predict_volume(a_volume(), SomeCheckpoint(), folder / "two.zarr", threshold=0.3)
     assert summary.surface_fraction == 1
+
+
+def test_a_real_network_gets_larger_windows_unless_they_do_not_fit(folder, monkeypatch):
+    network = build_unet(Model(preset="tiny")).eval()
+    divisor = network.architecture.divisor
+    patch = (2 * divisor, 2 * divisor, 2 * divisor)
+
+    class Real(SomeCheckpoint):
+        def build_model(self, device):
+            return network
+
+    summary = predict_volume(a_volume(), Real(patch_size=patch), folder / "out.zarr")
+    assert np.prod(summary.window) > np.prod(patch)
+    forward = type(network).forward
+
+    def crowded(self, values):
+        if values.numel() > np.prod(patch):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return forward(self, values)
+
+    monkeypatch.setattr(type(network), "forward", crowded)
+    summary = predict_volume(a_volume(), Real(patch_size=patch), folder / "small.zarr")
+    assert summary.window == patch
+    monkeypatch.undo()
+    tiny = predict_volume(a_volume(noise((3, 4, 5))), Real(patch_size=patch), folder / "tiny.zarr")
+    assert min(tiny.window) >= 2 * divisor
 
 
 def test_a_faulty_output_is_refused_before_the_network_is_built(folder):

@@ -8,6 +8,9 @@
 
 - ``windows``   where the windows lie and how they are blended; geometry only, no torch
 - ``stream``    the engine: windows in, finished planes out, memory for one slab
-- ``predictor`` ``predict_region`` (in memory) and ``predict_volume`` (to a file)
+- ``region``    ``predict_region``: probabilities of a box, in memory
+- ``predictor`` ``predict_volume``: a whole volume to a file
 - ``output``    OME-Zarr and TIFF writers that leave nothing half-written
+- ``tuning``, ``postprocessed``  post-processing chosen on validation data, and applied
+- ``job``       a prediction as a process of its own, for the window
 """

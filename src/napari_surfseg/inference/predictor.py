@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import torch
 
-from napari_surfseg.errors import CancelledError
+from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.inference.output import VolumeWriter, check_output
 from napari_surfseg.inference.postprocessed import postprocess_slabs
+from napari_surfseg.inference.region import Precision, predict_region
+from napari_surfseg.inference.running import (
+    Counter,
+    choose_batch_size,
+    choose_fitting_window,
+    evaluating,
+    find_converter,
+)
 from napari_surfseg.inference.stream import Box, Slab, SlabReader, WindowNetwork, stream_slabs
-from napari_surfseg.inference.windows import Block, choose_window, split_into_blocks
+from napari_surfseg.inference.windows import Block, split_into_blocks
 from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.surfaces.postprocess import PostProcess
 
@@ -28,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.inference.stream import Model, ReadU8
+    from napari_surfseg.inference.stream import Model
     from napari_surfseg.inference.windows import Size3
 
 __all__ = [
@@ -45,14 +53,8 @@ __all__ = [
     "predict_volume",
 ]
 
-Progress = "Callable[[int, int], None]"
-Precision = Literal["float32", "bf16"]
-
 #: Bytes a block's slab of sums, its planes and what is read ahead may take together.
 MAX_SLAB_BYTES = 1_000_000_000
-
-#: Window voxels given at once to a GPU, which is faster with more; a CPU gets one window.
-GPU_BATCH_VOXELS = 8 * 64**3
 
 #: Voxels up to which ``auto`` averages over the flips: about two minutes with the small nets.
 AUTO_FLIPS_VOXELS = {"cpu": 2**24, "cuda": 2**29}
@@ -115,114 +117,6 @@ class PredictionSummary:
     warnings: tuple[str, ...] = ()
 
 
-def predict_region(
-    model: Model,
-    read_u8: ReadU8,
-    start: Size3,
-    stop: Size3,
-    *,
-    intensity: Intensity,
-    window: Size3,
-    overlap: float = 0.25,
-    bounds: tuple[Size3, Size3] | None = None,
-    context: int = 0,
-    multiple: Size3 | None = None,
-    device: str | torch.device = "cpu",
-    precision: Precision = "float32",
-    flips: bool = False,
-    dtype: DTypeLike = np.uint8,
-    batch_size: int | None = None,
-    skip_constant: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> NDArray[Any]:
-    """Surface probabilities of a region, in memory.
-
-    Parameters
-    ----------
-    model : callable
-        Network in eval mode, or any function from (B, 1, Z, Y, X) float32 to logits
-        of that shape. A module in training mode is set to eval meanwhile.
-    read_u8 : callable
-        ``read_u8(start, stop)`` returns the image's voxels as uint8, ZYX.
-    start, stop : tuple of int
-        The region, half open, in the coordinates of ``read_u8``.
-    intensity : Intensity
-        Its ``mean`` and ``std`` normalise the network's input.
-    window : tuple of int
-        Window, usually the training patch.
-    overlap : float
-        Least share of a window that its neighbour covers too.
-    bounds : (start, stop), optional
-        Box in which ``read_u8`` may be called, by default the region itself. A
-        region thinner than the window is widened inside the bounds before it is
-        mirrored.
-    context : int
-        Voxels around the region (inside the bounds) that are predicted and
-        dropped, so that the region's border is not a window's border.
-    multiple : tuple of int, optional
-        The network takes sizes divisible by these. If given, the window is chosen
-        anew from ``window``, which is quicker and better (see
-        :func:`~napari_surfseg.inference.windows.choose_window`).
-    device, precision, flips
-        See :class:`~napari_surfseg.inference.stream.WindowNetwork`.
-    dtype : dtype
-        ``uint8`` for probabilities 0..255, ``float32`` for 0..1, ``bool`` for
-        above one half.
-    batch_size : int, optional
-        Windows given to the network at once.
-    skip_constant : bool
-        Windows of equal voxels get probability 0 without the network.
-    progress : callable, optional
-        ``progress(done, total)`` in windows.
-    should_stop : callable, optional
-        Asked before every batch of windows.
-
-    Returns
-    -------
-    ndarray, shape ``stop - start``
-
-    Raises
-    ------
-    CancelledError
-        When ``should_stop`` said so.
-    """
-    low, high = _widen(start, stop, window, context, bounds)
-    if multiple is not None:
-        size = _difference(high, low)
-        window = choose_window(size, window, multiple=multiple, overlap=overlap)
-    box = Box.over(low, high, window, overlap)
-    grid = box.grid
-    block = Block(
-        (0, grid.shape[1]), (0, grid.shape[2]), (0, len(grid.starts[1])), (0, len(grid.starts[2]))
-    )
-    convert = _converter(dtype, 0.5)
-    network = WindowNetwork(
-        model,
-        mean=intensity.mean,
-        std=intensity.std,
-        device=device,
-        precision=precision,
-        flips=flips,
-    )
-    result = np.empty(box.shape, dtype)
-    counter = _Counter(grid.num_windows, "The prediction was cancelled.", progress, should_stop)
-    with _evaluating(model):
-        for slab in stream_slabs(
-            network,
-            SlabReader(read_u8, box, block),
-            box,
-            block,
-            batch_size=batch_size or _batch_size(network.device, window),
-            skip_constant=skip_constant,
-            on_windows=counter,
-        ):
-            z = slab.start[0]
-            result[z : z + len(slab.probs)] = convert(slab.probs)
-    inside = tuple(slice(a - b, c - b) for a, b, c in zip(start, low, stop, strict=True))
-    return np.ascontiguousarray(result[inside])
-
-
 def predict_volume(
     volume: Volume,
     checkpoint: TrainedModel,
@@ -250,29 +144,45 @@ def predict_volume(
     check_output(output, overwrite=overwrite, source=volume.source)
     warning = compare_spacing(volume, checkpoint.spacing)
     network = checkpoint.build_model(device)
-    window = window or checkpoint.patch_size
+    patch = chosen = window or checkpoint.patch_size
     if isinstance(network, SurfaceUNet):
         divisor = network.architecture.divisor
-        window = choose_window(volume.shape, window, multiple=(divisor,) * 3, overlap=overlap)
-    return predict_to_file(
-        network,
-        volume,
-        output,
-        intensity=checkpoint.intensity,
-        window=window,
-        overlap=overlap,
-        threshold=checkpoint.threshold if threshold is None else threshold,
-        probabilities=probabilities,
-        postprocess=None if threshold is not None else _read_postprocess(checkpoint),
-        device=device,
-        precision=precision,
-        flips=choose_flips(flips, volume.shape, torch.device(device)),
-        min_component=min_component,
-        overwrite=overwrite,
-        progress=progress,
-        should_stop=should_stop,
-        warnings=() if warning is None else (warning,),
-    )
+        chosen = choose_fitting_window(
+            network,
+            volume.shape,
+            patch,
+            multiple=(divisor, divisor, divisor),
+            overlap=overlap,
+            device=torch.device(device),
+        )
+
+    def predict_with(window: Size3) -> PredictionSummary:
+        return predict_to_file(
+            network,
+            volume,
+            output,
+            intensity=checkpoint.intensity,
+            window=window,
+            overlap=overlap,
+            threshold=checkpoint.threshold if threshold is None else threshold,
+            probabilities=probabilities,
+            postprocess=None if threshold is not None else _read_postprocess(checkpoint),
+            device=device,
+            precision=precision,
+            flips=choose_flips(flips, volume.shape, torch.device(device)),
+            min_component=min_component,
+            overwrite=overwrite,
+            progress=progress,
+            should_stop=should_stop,
+            warnings=() if warning is None else (warning,),
+        )
+
+    try:
+        return predict_with(chosen)
+    except DeviceMemoryError:
+        if chosen == patch:
+            raise
+        return predict_with(patch)  # where it was trained, the patch fits
 
 
 def _read_postprocess(checkpoint: TrainedModel) -> PostProcess | None:
@@ -357,7 +267,7 @@ def predict_to_file(
     box = Box.over((0, 0, 0), shape, window, overlap)
     blocks = _plan_blocks(box, volume, max_slab_bytes)
     num_windows = sum(_num_windows(box, block) for block in blocks)
-    counter = _Counter(
+    counter = Counter(
         num_windows,
         f"The prediction of {volume.name} was cancelled; nothing was written.",
         progress,
@@ -371,7 +281,7 @@ def predict_to_file(
         precision=precision,
         flips=flips,
     )
-    batch_size = batch_size or _batch_size(network.device, window)
+    batch_size = batch_size or choose_batch_size(network.device, window)
     if probabilities:
         postprocess = None
     if postprocess is not None:
@@ -380,7 +290,7 @@ def predict_to_file(
         if len(blocks) > 1:
             postprocess = None
     as_probabilities = probabilities or postprocess is not None
-    convert = _converter(np.uint8 if as_probabilities else np.bool_, threshold)
+    convert = find_converter(np.uint8 if as_probabilities else np.bool_, threshold)
     num_surface = 0
 
     def read_u8(start: Size3, stop: Size3) -> NDArray[np.uint8]:
@@ -416,7 +326,7 @@ def predict_to_file(
     found = pieces()
     if postprocess is not None:
         found = postprocess_slabs(found, shape, postprocess)
-    with _evaluating(model):
+    with evaluating(model):
         num_removed = writer.write(found, should_stop=counter.raise_if_stopped)
     return PredictionSummary(
         output=path,
@@ -452,65 +362,8 @@ def compare_spacing(volume: Volume, trained: tuple[float, float, float]) -> str 
     )
 
 
-class _Counter:
-    """Windows done, told to ``progress``; the one place where a prediction is cancelled."""
-
-    def __init__(
-        self,
-        total: int,
-        sentence: str,
-        progress: Callable[[int, int], None] | None,
-        should_stop: Callable[[], bool] | None,
-    ) -> None:
-        self.num_skipped = 0
-        self._done, self._total = 0, total
-        self._sentence, self._progress, self._should_stop = sentence, progress, should_stop
-
-    def __call__(self, done: int, skipped: int) -> None:
-        self._done += done
-        self.num_skipped += skipped
-        if self._progress is not None:
-            self._progress(self._done, self._total)
-        self.raise_if_stopped()
-
-    def raise_if_stopped(self) -> None:
-        if self._should_stop is not None and self._should_stop():
-            raise CancelledError(self._sentence)
-
-
-class _evaluating:  # noqa: N801  a context manager
-    """Set a module to eval mode, and back to how it was."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model if isinstance(model, torch.nn.Module) else None
-
-    def __enter__(self) -> None:
-        self._was_training = self._model is not None and self._model.training
-        if self._was_training and self._model is not None:
-            self._model.eval()
-
-    def __exit__(self, *exception: object) -> None:
-        if self._was_training and self._model is not None:
-            self._model.train()
-
-
-def _converter(dtype: DTypeLike, threshold: float) -> Callable[[torch.Tensor], NDArray[Any]]:
-    dtype = np.dtype(dtype)
-    if dtype == np.uint8:
-        return lambda probs: probs.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).cpu().numpy()
-    if dtype == np.bool_:
-        return lambda probs: (probs > threshold).cpu().numpy()
-    if dtype == np.float32:
-        return lambda probs: probs.clamp(0, 1).cpu().numpy()
-    raise ValueError(f"dtype must be uint8, bool or float32, not {dtype}")
-
-
 def _count_above(slab: Slab, threshold: float) -> int:
     return int(torch.count_nonzero(slab.probs > threshold))
-
-
-def _batch_size(device: torch.device, window: Size3) -> int:
-    return 1 if device.type == "cpu" else max(1, GPU_BATCH_VOXELS // math.prod(window))
 
 
 def _plan_blocks(box: Box, volume: Volume, max_slab_bytes: int) -> tuple[Block, ...]:
@@ -526,30 +379,3 @@ def _num_windows(box: Box, block: Block) -> int:
     rows = len(box.grid.starts[0])
     (y0, y1), (x0, x1) = block.windows_y, block.windows_x
     return rows * (y1 - y0) * (x1 - x0)
-
-
-def _widen(
-    start: Size3,
-    stop: Size3,
-    window: Size3,
-    context: int,
-    bounds: tuple[Size3, Size3] | None,
-) -> tuple[Size3, Size3]:
-    """Grow a region by its context and to the window, inside the bounds."""
-    if bounds is None:
-        return start, stop
-    low, high = list(start), list(stop)
-    for axis in range(3):
-        first, last = bounds[0][axis], bounds[1][axis]
-        low[axis] = max(first, low[axis] - context)
-        high[axis] = min(last, high[axis] + context)
-        missing = max(window[axis] - (high[axis] - low[axis]), 0)
-        low[axis] = max(first, low[axis] - missing // 2)
-        high[axis] = min(last, max(high[axis], low[axis] + window[axis]))
-        missing = max(window[axis] - (high[axis] - low[axis]), 0)
-        low[axis] = max(first, low[axis] - missing)
-    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
-
-
-def _difference(a: Size3, b: Size3) -> Size3:
-    return a[0] - b[0], a[1] - b[1], a[2] - b[2]

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.inference.windows import Block, WindowGrid, build_grid
 
 if TYPE_CHECKING:
@@ -137,9 +138,31 @@ class WindowNetwork:
         self._bf16 = precision == "bf16"
         self._flips = FLIPS if flips else FLIPS[:1]
 
-    @torch.inference_mode()
     def __call__(self, windows: NDArray[np.uint8]) -> torch.Tensor:
-        """Probabilities (B, Z, Y, X) of uint8 windows (B, Z, Y, X)."""
+        """Compute probabilities (B, Z, Y, X) of uint8 windows (B, Z, Y, X).
+
+        A batch that does not fit into the device's memory is taken in halves.
+
+        Raises
+        ------
+        DeviceMemoryError
+            If a single window does not fit.
+        """
+        count = len(windows)
+        try:
+            return self._predict(windows)
+        except torch.cuda.OutOfMemoryError:
+            if count == 1:
+                size = " x ".join(str(edge) for edge in windows.shape[1:])
+                raise DeviceMemoryError(
+                    f"The memory of the device {self.device} is too small for a window of {size} "
+                    "voxels; end other programs that use it, or predict on the cpu."
+                ) from None
+        # Outside the handler, which would keep the failed attempt's tensors alive.
+        return torch.cat([self(windows[: count // 2]), self(windows[count // 2 :])])
+
+    @torch.inference_mode()
+    def _predict(self, windows: NDArray[np.uint8]) -> torch.Tensor:
         values = torch.from_numpy(windows)[:, None].to(self.device).float()
         values = values.mul_(self._scale).add_(self._shift)
         total: torch.Tensor | None = None
@@ -148,7 +171,7 @@ class WindowNetwork:
             probs = probs.flip(axes) if axes else probs
             total = probs if total is None else total.add_(probs)
         assert total is not None  # noqa: S101  there is always the identity
-        return total.div_(len(self._flips))[:, 0]
+        return (total.div_(len(self._flips)) if len(self._flips) > 1 else total)[:, 0]
 
     def _apply(self, values: torch.Tensor) -> torch.Tensor:
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self._bf16 else nullcontext()
@@ -306,7 +329,7 @@ def stream_slabs(
             for iy, ix in group:
                 y, x = grid.starts[1][iy] - reader.y[0], grid.starts[2][ix] - reader.x[0]
                 values = planes[:, y : y + grid.window[1], x : x + grid.window[2]]
-                if skip_constant and values.min() == values.max():
+                if skip_constant and _is_constant(values):
                     continue
                 windows.append(values)
                 kept.append((iy, ix))
@@ -321,6 +344,12 @@ def stream_slabs(
         if slab.probs.numel():
             yield slab
         sums.advance(row)
+
+
+def _is_constant(values: NDArray[np.uint8]) -> bool:
+    """Whether all voxels are equal; a glance at one plane settles it for most windows."""
+    first = values[0]
+    return bool(first.min() == first.max() and values.min() == values.max())
 
 
 def _without_mirrored(box: Box, start: Size3, probs: torch.Tensor) -> Slab:
@@ -357,7 +386,8 @@ class _Sums:
         wz = self._weights[0][row]
         wy = self._weights[1][tile[0]][inside[0]]
         wx = self._weights[2][tile[1]][inside[1]]
-        probs = probs[:, inside[0], inside[1]] * (wy[:, None] * wx) * wz[:, None, None]
+        # In place: the probabilities are nobody else's.
+        probs = probs[:, inside[0], inside[1]].mul_(wy[:, None] * wx).mul_(wz[:, None, None])
         self._values[:, into[0], into[1]] += probs
 
     def finished(self, row: int) -> torch.Tensor:

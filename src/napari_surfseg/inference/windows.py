@@ -268,13 +268,14 @@ def choose_window(
     Returns
     -------
     tuple of int
-        The largest of the windows within a tenth of the least cost; its edges are
+        The largest of the windows within a quarter of the least cost; its edges are
         multiples of ``multiple``.
     """
     axes: list[list[tuple[int, int]]] = []
     for size, edge, factor in zip(shape, patch, multiple, strict=True):
-        # A window longer than the axis needs only adds mirrored voxels.
-        cover = -(-size // factor) * factor
+        # A window longer than the axis needs only adds mirrored voxels; but two multiples it
+        # has, or the network's coarsest stage would be one voxel with nothing to normalise by.
+        cover = max(-(-size // factor) * factor, min(2 * factor, edge))
         longest = max(min(cover, int(edge * growth) // factor * factor), factor)
         lengths = {longest, *range(min(edge, longest), longest, factor)}
         axes.append([(n, n * len(compute_axis_starts(size, n, overlap))) for n in sorted(lengths)])
@@ -286,6 +287,6 @@ def choose_window(
     }
     least = min(costs.values())
     return min(
-        (window for window, cost in costs.items() if cost <= 1.1 * least),
+        (window for window, cost in costs.items() if cost <= 1.25 * least),
         key=lambda window: (-math.prod(window), costs[window], window),
     )
