@@ -1,5 +1,6 @@
 import json
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,6 +117,9 @@ def test_a_failed_save_keeps_the_earlier_file(tmp_path, checkpoint, monkeypatch)
         raise RuntimeError("PytorchStreamWriter failed writing file")
 
     monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OutputError, match="failed writing file"):
+        save_checkpoint(path, checkpoint)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(OutputError, match="disk is full"):
         save_checkpoint(path, checkpoint)
     assert path.read_bytes() == before

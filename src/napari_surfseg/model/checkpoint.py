@@ -12,9 +12,11 @@ else can be damaged or foreign, but cannot run code.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import pickle
+import shutil
 import warnings
 import zipfile
 from dataclasses import dataclass, field
@@ -38,6 +40,9 @@ __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "napari-surfseg checkpoint"
 VERSION = 1
+
+#: With less room than this a failed write is put down to the disk; checkpoints take 5 to 700 MB.
+FULL_DISK_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -135,10 +140,20 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         try:
             torch.save(values, temporary)
         except RuntimeError as error:
-            # torch's archive writer reports a full disk as a RuntimeError without an errno.
-            raise explain_write_error(path, OSError(28, str(error))) from error
+            raise explain_write_error(path, _find_cause(path, error)) from error
     with written_aside(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(checkpoint.summary(), indent=2) + "\n", encoding="utf-8")
+
+
+def _find_cause(path: Path, error: RuntimeError) -> OSError:
+    """Say why torch's archive writer failed: it reports a full disk, too, without an errno."""
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError as missing:
+        return missing
+    if free < FULL_DISK_BYTES:
+        return OSError(errno.ENOSPC, str(error))
+    return OSError(errno.EIO, str(error).split("\n", 1)[0].rstrip("."))
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
