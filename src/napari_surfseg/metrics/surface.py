@@ -207,8 +207,9 @@ def compute_surface_agreement(
     box = _crop(pred, label)
     shape = tuple(s.stop - s.start + 1 for s in box)
     codes = np.empty((2, *shape), np.uint8)
-    _encode_neighbourhoods(pred[box], codes[0])
-    _encode_neighbourhoods(label[box], codes[1])
+    # One memory layout, so that one signature is compiled.
+    _encode_neighbourhoods(np.ascontiguousarray(pred[box]), codes[0])
+    _encode_neighbourhoods(np.ascontiguousarray(label[box]), codes[1])
     areas = surface_element_areas(spacing)
     ball = _ball(tolerance, spacing)
     if ball is None:
