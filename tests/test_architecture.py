@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "napari_surfseg"
 TORCH_FREE = ("gui", "runs", "events", "config", "errors", "cli", "__main__")
-COMPUTE = {"torch", "monai"}
+COMPUTE = {"torch"}
 WINDOW = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "vispy", "magicgui"}
 
 # Each module is imported as if it were the first of the package (so that a circular import

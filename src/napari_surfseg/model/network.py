@@ -1,4 +1,4 @@
-"""The residual 3-D U-Net, assembled from MONAI's blocks.
+"""The residual 3-D U-Net.
 
 ::
 
@@ -6,8 +6,8 @@
                            └ down ─ [E2] ─ + ─ [D2] ┘ up  └> coarse head (training only)
                                      └ … ┘
 
-Each ``[ ]`` is a stack of MONAI ``UnetResBlock`` (two 3x3x3 convolutions with
-instance normalisation, and a shortcut). ``down`` folds stride^3 voxels into
+Each ``[ ]`` is a stack of residual blocks (two 3x3x3 convolutions with instance
+normalisation, and a shortcut). ``down`` folds stride^3 voxels into
 channels and mixes them with one matrix, ``up`` is the reverse: both are exact
 for thin structures, where pooling would already have dropped a two-voxel sheet.
 """
@@ -17,12 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import torch
-from monai.networks.blocks import UnetResBlock
-from monai.networks.layers.utils import get_act_layer
 from torch import Tensor, nn
 
 from napari_surfseg.model.folded import fold_small_convolutions
 from napari_surfseg.model.presets import Architecture, resolve_architecture
+from napari_surfseg.model.residual import ResidualBlock, build_activation
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Model
@@ -97,7 +96,7 @@ class _Down(nn.Module):
         self.stride = stride
         self.mix = _Pointwise(inputs * stride**3, outputs, bias=False)
         self.norm = nn.InstanceNorm3d(outputs, affine=True)
-        self.act = get_act_layer(_activation(activation))
+        self.act = build_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         mixed = self.mix(fold_voxels(x, self.stride)).contiguous()
@@ -115,25 +114,14 @@ class _Up(nn.Module):
         return unfold_voxels(self.mix(x).contiguous(), self.stride)
 
 
-def _activation(name: str) -> tuple[str, dict[str, object]]:
-    options: dict[str, object] = {"inplace": True}
-    if name == "leakyrelu":
-        options["negative_slope"] = 0.01
-    return ("swish" if name == "silu" else name, {} if name == "silu" else options)
-
-
 def _blocks(inputs: int, outputs: int, count: int, architecture: Architecture) -> nn.Sequential:
     return nn.Sequential(
         *(
-            UnetResBlock(
-                spatial_dims=3,
-                in_channels=inputs if index == 0 else outputs,
-                out_channels=outputs,
-                kernel_size=3,
-                stride=1,
-                norm_name=("INSTANCE", {"affine": True}),
-                act_name=_activation(architecture.activation),
-                dropout=architecture.dropout or None,
+            ResidualBlock(
+                inputs if index == 0 else outputs,
+                outputs,
+                activation=architecture.activation,
+                dropout=architecture.dropout,
             )
             for index in range(count)
         )
@@ -162,7 +150,7 @@ class SurfaceUNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv3d(stem, channels[0], 3, padding=1, bias=False),
             nn.InstanceNorm3d(channels[0], affine=True),
-            get_act_layer(_activation(architecture.activation)),
+            build_activation(architecture.activation),
         )
         self.encoder = nn.ModuleList(
             _blocks(width, width, architecture.encoder_blocks, architecture) for width in channels

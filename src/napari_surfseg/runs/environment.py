@@ -33,7 +33,6 @@ __all__ = [
 PACKAGES = (
     "napari-surfseg",
     "torch",
-    "monai",
     "numpy",
     "scipy",
     "scikit-image",

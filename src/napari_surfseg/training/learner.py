@@ -17,6 +17,7 @@ from napari_surfseg.losses.combined import (
 )
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.training.average import WeightAverage
+from napari_surfseg.training.optimizer import AdamW
 from napari_surfseg.training.schedule import compute_learning_rate
 
 if TYPE_CHECKING:
@@ -84,12 +85,7 @@ class Learner:
         self.average = WeightAverage(
             self.network, architecture.ema_decay if decay == "auto" else decay
         )
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self._start_rate,
-            weight_decay=training.weight_decay,
-            fused=device.type == "cuda",
-        )
+        self._optimizer = AdamW(self.network.parameters(), weight_decay=training.weight_decay)
 
     @property
     def num_parameters(self) -> int:
@@ -129,13 +125,11 @@ class Learner:
         """
         training = self._experiment.training
         weights = weights_at_step(loss_weights, step, self._experiment.loss.interval)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         if self._architecture.dropout:
             # Tied to the step, so that a resumed run repeats what an unbroken one does.
             torch.manual_seed(self._experiment.experiment.seed + step)
         self.network.train()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.forget_gradients()
         rows: list[Tensor] = []
         names: list[str] = []
         for part in range(training.accumulate):
@@ -151,7 +145,7 @@ class Learner:
         found = torch.cat([torch.stack(rows).detach().mean(0), norm.detach()[None]]).tolist()
         values = dict(zip([*names, "gradient_norm"], found, strict=True))
         _refuse_nonfinite(values, step)
-        self._optimizer.step()
+        self._optimizer.step(rate)
         self.average.update(self.network)
         return values
 
