@@ -11,7 +11,6 @@ from napari_surfseg.gui.curve_data import (
     Curve,
     CurveStore,
     PlotRange,
-    build_ribbon,
     compute_range,
     compute_running_mean,
     compute_ticks,
@@ -133,31 +132,6 @@ def test_thinning_keeps_the_ends_and_extremes_of_every_column():
         kept = (thin_x >= column) & (thin_x < column + 1)
         assert thin_y[kept].max() == y[inside].max()
         assert thin_y[kept].min() == y[inside].min()
-
-
-def test_a_ribbon_covers_its_line_and_breaks_at_nan():
-    vertices, faces = build_ribbon(
-        np.array([0.0, 10.0, np.nan, 20.0, 20.0]), np.array([5.0, 5.0, np.nan, 0.0, 8.0]), 2.0
-    )
-    assert vertices.shape == (8, 2)
-    assert faces.shape == (4, 3)
-    # The first segment runs along a row: rows 4 to 6, longer by half a width at both ends.
-    assert vertices[:4].min(axis=0).tolist() == [4.0, -1.0]
-    assert vertices[:4].max(axis=0).tolist() == [6.0, 11.0]
-
-    def area(triangle):
-        (a, b), (c, d) = triangle[1] - triangle[0], triangle[2] - triangle[0]
-        return abs(a * d - b * c) / 2
-
-    areas = [area(vertices[face].astype(float)) for face in faces]
-    assert sum(areas) == pytest.approx(2 * 12 + 2 * 10)
-
-
-def test_ribbon_of_nothing_is_empty():
-    vertices, faces = build_ribbon(np.array([1.0]), np.array([1.0]), 2.0)
-    assert vertices.shape == (0, 2)
-    assert faces.shape == (0, 3)
-    assert vertices.dtype == np.float32
 
 
 def test_places_go_there_and_back():

@@ -1,9 +1,8 @@
 """Curves as plain arrays: collecting, smoothing, thinning and placing them, with no window.
 
 A :class:`CurveStore` turns a run's events into named series and marks. The
-functions below turn a series into a ribbon of triangles in canvas pixels, which
-is what a napari Surface layer draws fastest: a curve of thousands of points costs
-what its pixels cost, not what its points cost.
+functions below thin a series to the pixels of a canvas: a curve of thousands of
+points costs what its pixels cost, not what its points cost.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ __all__ = [
     "CurveStore",
     "Mark",
     "PlotRange",
-    "build_ribbon",
     "compute_range",
     "compute_running_mean",
     "compute_ticks",
@@ -295,44 +293,6 @@ def thin_by_pixel(
     order = np.lexsort((y, columns))  # within each column from lowest to highest
     keep = np.unique(np.concatenate([starts, ends, order[starts], order[ends]]))
     return x[keep], y[keep]
-
-
-def build_ribbon(
-    x: NDArray[np.float64], y: NDArray[np.float64], width: float
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Triangles of a line of constant width, as (row, column) vertices.
-
-    Every segment is a rectangle of its own, longer by half a width at both ends:
-    shared corners would vanish where a noisy curve turns back on itself.
-
-    Parameters
-    ----------
-    x, y : arrays of shape (N,)
-        Columns and rows, in pixels. A NaN breaks the line.
-    width : float
-        In pixels.
-
-    Returns
-    -------
-    vertices : (4 * S, 2) float32
-    faces : (2 * S, 3) int32
-        For the S segments between finite neighbours.
-    """
-    points = np.stack([y, x], axis=1)
-    start, stop = points[:-1], points[1:]
-    whole = np.isfinite(start).all(1) & np.isfinite(stop).all(1)
-    start, stop = start[whole], stop[whole]
-    along = stop - start
-    length = np.hypot(along[:, 0], along[:, 1])[:, None]
-    along = np.divide(along, length, out=np.tile([0.0, 1.0], (len(along), 1)), where=length > 0)
-    along *= width / 2
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    start, stop = start - along, stop + along
-    corners = np.stack([start - across, start + across, stop - across, stop + across], axis=1)
-    base = 4 * np.arange(len(start), dtype=np.int32)[:, None]
-    corner = np.asarray([[[0, 1, 2]], [[1, 3, 2]]], np.int32)
-    faces = (base + corner).reshape(-1, 3)
-    return corners.reshape(-1, 2).astype(np.float32), faces.astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,11 @@ __all__ = ["CurvesPanel", "build_curve_shapes"]
 #: Curves hidden at first: they follow from the others.
 HIDDEN_AT_FIRST = frozenset({"head_total", "precision", "recall"})
 
-#: The window redraws the curves at most so often, however fast the steps come.
-REDRAW_MILLISECONDS = 1000
+#: The window redraws the curves at most so often, however fast the steps come, and rests so many
+#: times as long as it drew: where a processor stands in for the graphics card, every redraw is
+#: felt, in the window and by the worker.
+REDRAW_SECONDS = 1.0
+REDRAW_REST = 75
 
 
 class LegendRow(QWidget):
@@ -67,10 +70,10 @@ class LegendRow(QWidget):
         swatch.setFixedSize(14, 4)
         swatch.setStyleSheet(f"background-color: {color}; border: none;")
         self.title = ElidedLabel(title_of(name))
-        self.value = QLabel("")
+        self.value = ElidedLabel()
         self.value.setObjectName(f"{name}_curve_value")
-        self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.value.setMinimumWidth(44)
+        self.value.set_alignment(Qt.AlignmentFlag.AlignRight)
+        self.value.setFixedWidth(52)
         for item, stretch in ((self.eye, 0), (swatch, 0), (self.title, 1), (self.value, 0)):
             layout.addWidget(item, stretch)
 
@@ -92,6 +95,7 @@ class CurvesPanel(QWidget):
         self._rows: dict[str, LegendRow] = {}
         self._grown: list[set[str]] = [set(), set()]
         self._fitted = True
+        self._rest = REDRAW_SECONDS
         self.canvas = PlotCanvas()
         self._build()
         self._redraw_timer = QTimer(self)
@@ -100,6 +104,7 @@ class CurvesPanel(QWidget):
         self.canvas.range_changed.connect(self._on_zoomed)
         self.canvas.fit_requested.connect(self.fit)
         self.canvas.hovered.connect(self._on_hover)
+        self.canvas.drawn.connect(self._on_drawn)
 
     def _build(self) -> None:
         self.run_label = ElidedLabel("No run yet")
@@ -188,7 +193,10 @@ class CurvesPanel(QWidget):
 
     def _schedule(self) -> None:
         if not self._redraw_timer.isActive():
-            self._redraw_timer.start(REDRAW_MILLISECONDS if self.canvas.lines else 0)
+            self._redraw_timer.start(round(1000 * self._rest) if self.canvas.lines else 0)
+
+    def _on_drawn(self, seconds: float) -> None:
+        self._rest = max(REDRAW_SECONDS, REDRAW_REST * seconds)
 
     def refresh(self) -> None:
         """Bring the lines up to date with the stores."""
@@ -205,7 +213,7 @@ class CurvesPanel(QWidget):
                 ):
                     self._set_curve(slot, curve, row.eye.isChecked())
                 if slot == 0 and len(curve):
-                    row.value.setText(format_value(curve.points()[1][-1]))
+                    row.value.set_text(format_value(curve.points()[1][-1]))
             if "marks" in self._grown[slot] and slot == 0:
                 self._set_marks(store)
             self._grown[slot].clear()
@@ -303,7 +311,7 @@ class CurvesPanel(QWidget):
             for name, row in self._rows.items():
                 curve = store.curves.get(name)
                 if curve is not None and len(curve):
-                    row.value.setText(format_value(curve.points()[1][-1]))
+                    row.value.set_text(format_value(curve.points()[1][-1]))
             return
         step, value = place
         width, _ = self.canvas.plot_size
@@ -313,7 +321,7 @@ class CurvesPanel(QWidget):
         for name, row in self._rows.items():
             curve = store.curves.get(name)
             found = None if curve is None else curve.value_at(step)
-            row.value.setText("" if found is None else format_value(found))
+            row.value.set_text("" if found is None else format_value(found))
 
     def _on_add(self) -> None:
         curves = [

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import SurfsegError
-from napari_surfseg.events import PreviewWritten
+from napari_surfseg.events import PreviewWritten, StepFinished
 from napari_surfseg.gui.live import LivePreview
 from napari_surfseg.runs.follow import RunFollower
 
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari_surfseg.events import Event
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["Follower", "RunFeed", "follow_run", "load_preview"]
 
 #: Often enough that a button's effect is felt at once, rare enough to cost nothing.
 POLL_SECONDS = 0.25
+#: Steps alone are told this often: whatever changes in a window makes it paint itself as a whole.
+TELL_SECONDS = 1.0
 #: Read at a time when attaching to a long run: about 2000 steps, a few tens of milliseconds.
 MAX_POLL_BYTES = 1 << 20
 
@@ -114,15 +119,22 @@ class RunFeed(QObject):
         wanted: int | None = None
         shown: int | None = None
         last: tuple[object, ...] | None = None
+        untold: list[Event] = []
+        told_at = 0.0
         try:
             follower = self._make_follower(self.run_dir)
             while not self._stop.is_set():
                 snapshot = follower.poll()
                 events = snapshot.new_events
                 now = (snapshot.state, snapshot.message)
-                if events or now != last:
-                    last = now
-                    self._emit(self.polled, snapshot)
+                untold += events
+                has_news = now != last or any(
+                    not isinstance(event, StepFinished) for event in events
+                )
+                if has_news or (untold and time.monotonic() - told_at >= TELL_SECONDS):
+                    last, told_at = now, time.monotonic()
+                    self._emit(self.polled, replace(snapshot, new_events=tuple(untold)))
+                    untold = []
                 new = [event for event in events if isinstance(event, PreviewWritten)]
                 if new:
                     previews.update({event.index: event for event in new})

@@ -1,19 +1,19 @@
-"""A plot on an embedded napari canvas: every line is a napari Surface layer.
+"""A plot on an embedded napari canvas: every line is a napari Image layer.
 
-The layers live in canvas pixels, so that a line keeps its width at every zoom and
-costs what its pixels cost; the numbers along the axes are painted by Qt around the
-canvas. Surface layers are what napari updates fastest here (see
-``benchmarks/gui.py``): a ribbon of triangles against Vectors, Tracks and Shapes.
+The layers are pictures of the size of the canvas, so that a line keeps its width at every
+zoom and costs what its pixels cost; the numbers along the axes are painted by Qt around
+the canvas.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Surface
+from napari.layers import Image
 from napari.qt import QtViewer
 from napari.utils.colormaps import Colormap
 from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
@@ -22,12 +22,12 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_surfseg.gui.curve_data import (
     PlotRange,
-    build_ribbon,
     compute_ticks,
     format_value,
     thin_by_pixel,
 )
 from napari_surfseg.gui.live import camera_of
+from napari_surfseg.gui.raster import rasterize_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +78,8 @@ class PlotCanvas(QWidget):
     fit_requested = Signal()
     hovered = Signal(object)
     """Step and value under the cursor, or None when it left."""
+    drawn = Signal(float)
+    """Everything that waited was drawn; carries the seconds that it took."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -94,10 +96,11 @@ class PlotCanvas(QWidget):
         self._native.setObjectName("loss_curves_canvas")
         self.range = PlotRange()
         self.lines: dict[str, Line] = {}
-        self._layers: dict[str, Surface] = {}
+        self._layers: dict[str, Image] = {}
         self._dirty: list[str] = []
         self._drag: tuple[QPointF, PlotRange] | None = None
         self._x_title = "optimizer step"
+        self._spent = 0.0
         # One layer a turn of the event loop: ten at once would hold up everything else.
         self._turn = QTimer(self)
         self._turn.setInterval(0)
@@ -145,7 +148,7 @@ class PlotCanvas(QWidget):
         self.range = new
         self.redraw()
 
-    def layer_of(self, key: str) -> Surface | None:
+    def layer_of(self, key: str) -> Image | None:
         """Return the napari layer of a line, once it was drawn."""
         return self._layers.get(key)
 
@@ -161,6 +164,7 @@ class PlotCanvas(QWidget):
         """Draw everything that waits, now."""
         while self._dirty:
             self._draw_next()
+        self._draw_next()
 
     def close_canvas(self) -> None:
         """Let go of the canvas; the widget is of no use afterwards."""
@@ -185,6 +189,8 @@ class PlotCanvas(QWidget):
         if key not in self._dirty:
             self._dirty.append(key)
         if not self._turn.isActive():
+            # Ten layers, but one repaint: a repaint costs as much as all of them.
+            self._native.setUpdatesEnabled(False)
             self._turn.start()
 
     @property
@@ -204,8 +210,15 @@ class PlotCanvas(QWidget):
     def _draw_next(self) -> None:
         if not self._dirty:
             self._turn.stop()
+            self._native.setUpdatesEnabled(True)
+            self.drawn.emit(self._spent)
+            self._spent = 0.0
             return
-        key = self._dirty.pop(0)
+        begun = time.perf_counter()
+        self._draw(self._dirty.pop(0))
+        self._spent += time.perf_counter() - begun
+
+    def _draw(self, key: str) -> None:
         if key == GRID:
             self._draw_layer(GRID, self._grid_line(), behind=True)
         elif key in self.lines and self.lines[key].visible:
@@ -219,53 +232,48 @@ class PlotCanvas(QWidget):
         return Line("grid", points[:, 0], points[:, 1], "#808080", 1.0, 0.25)
 
     def _draw_layer(self, key: str, line: Line, *, behind: bool = False) -> None:
-        vertices, faces = self._build_geometry(line)
-        values = np.ones(len(vertices), np.float32)
+        ratio = self._native.devicePixelRatioF()
+        x, y = self._place(line)
+        pixels = rasterize_line(x, y, width=line.width, size=self.plot_size, ratio=ratio)
         layer = self._layers.get(key)
         if layer is None:
             color = QColor(line.color)
-            rgba = [color.redF(), color.greenF(), color.blueF(), 1.0]
-            layer = Surface(
-                (vertices, faces, values),
+            rgb = [color.redF(), color.greenF(), color.blueF()]
+            layer = Image(
+                pixels,
                 name=line.title,
-                colormap=Colormap([rgba, rgba], name=line.color),
-                contrast_limits=(0.0, 1.0),
-                shading="none",
+                colormap=Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=line.color),
+                contrast_limits=(0, 255),
                 opacity=line.opacity,
                 blending="translucent_no_depth",
+                interpolation2d="nearest",
                 visible=line.visible,
             )
             self._layers[key] = layer
             self.model.layers.insert(0 if behind else len(self.model.layers), layer)
-            self._set_camera()
+        elif layer.data.shape == pixels.shape:
+            np.copyto(layer.data, pixels)
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
             return
-        # The layers' extent never changes (see _build_geometry); without this, napari
-        # would work out the whole viewer's dimensions again for every line.
-        with layer.events.extent.blocker():
-            layer.data = (vertices, faces, values)
+        else:
+            layer.data = pixels
+        # napari's pixel 0 has its middle at 0, whatever the resolution of the screen.
+        layer.scale = (1 / ratio, 1 / ratio)
+        layer.translate = (0.5 / ratio - 0.5, 0.5 / ratio - 0.5)
+        self._set_camera()
 
-    def _build_geometry(self, line: Line) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _place(self, line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the points of a line in canvas pixels."""
         width, height = self.plot_size
         if line.vertical:
             columns, _ = self.range.to_pixels(line.x, np.ones(len(line.x)), width, height)
             inside = columns[(columns >= 0) & (columns <= width)]
             x = np.column_stack([inside, inside, np.full(len(inside), np.nan)]).ravel()
-            y = np.tile([0.0, float(height), np.nan], len(inside))
-        else:
-            x, y = self.range.to_pixels(line.x, line.y, width, height)
-            if len(x) > 2 * width and np.isfinite(x).all() and np.isfinite(y).all():
-                x, y = thin_by_pixel(x, y)
-        vertices, faces = build_ribbon(x, y, line.width)
-        if len(vertices):
-            np.clip(vertices[:, 0], 0, height, out=vertices[:, 0])
-            np.clip(vertices[:, 1], 0, width, out=vertices[:, 1])
-        # Two corners that belong to no triangle keep every layer's extent the same.
-        corners = np.asarray([[0, 0], [height, width], [height, 0]], np.float32)
-        last = len(vertices)
-        vertices = np.concatenate([vertices, corners])
-        if not len(faces):
-            faces = np.asarray([[last, last, last]], np.int32)
-        return vertices, faces
+            return x, np.tile([0.0, float(height), np.nan], len(inside))
+        x, y = self.range.to_pixels(line.x, line.y, width, height)
+        if len(x) > 2 * width and np.isfinite(x).all() and np.isfinite(y).all():
+            x, y = thin_by_pixel(x, y)
+        return x, y
 
     # -- axes ----------------------------------------------------------------------
 

@@ -85,11 +85,11 @@ class RunPanel(QWidget):
         self.progress.setTextVisible(True)
         self.progress.setFixedHeight(16)
         hint(self.progress, "Share of the training that is done (per cent).")
-        self.place = QLabel()
+        self.place = ElidedLabel()
         self.place.setObjectName("run_place")
         self.pace = ElidedLabel()
         self.pace.setObjectName("run_pace")
-        self.pace.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.pace.set_alignment(Qt.AlignmentFlag.AlignRight)
         self.newest = ElidedLabel()
         self.newest.setObjectName("newest_scores")
         self.best = ElidedLabel()
@@ -121,8 +121,8 @@ class RunPanel(QWidget):
         for button in (self.start, self.pause, self.resume, self.stop, self.save):
             buttons.addWidget(button)
         line = QHBoxLayout()
-        line.addWidget(self.place)
-        line.addWidget(self.pace, 1)
+        line.addWidget(self.place, 2)
+        line.addWidget(self.pace, 3)
         scores = QGridLayout()
         scores.setHorizontalSpacing(6)
         scores.setVerticalSpacing(1)
@@ -166,7 +166,7 @@ class RunPanel(QWidget):
         """
         state = snapshot.state if snapshot is not None else None
         self.state.setText(busy or describe_state(snapshot))
-        self.place.setText(describe_place(snapshot))
+        self.place.set_text(describe_place(snapshot))
         self.pace.set_text(describe_pace(snapshot))
         self.newest.set_text(describe_scores(snapshot.metrics if snapshot else {}))
         self.newest.set_details(describe_all_scores(snapshot.metrics if snapshot else {}))
@@ -175,11 +175,10 @@ class RunPanel(QWidget):
         if snapshot is not None and snapshot.best_epoch is not None:
             best += f"   (epoch {snapshot.best_epoch})"
         self.best.set_text(best)
-        if busy or state is RunState.STARTING:
-            self.progress.setRange(0, 0)
-        else:
-            self.progress.setRange(0, 1000)
-            self.progress.setValue(round(1000 * (snapshot.progress if snapshot else 0)))
+        # Never the bar that runs to and fro: it has the whole window painted at every turn, while
+        # the worker needs the processor to start.
+        self.progress.setRange(0, 1000)
+        self.progress.setValue(round(1000 * (snapshot.progress if snapshot else 0)))
         active = state is not None and state.is_active
         self.start.setVisible(not active)
         self.start.setEnabled(not busy)

@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.close_guard import CloseGuard
 from napari_surfseg.gui.docks import show_curves
@@ -29,13 +29,19 @@ __all__ = ["SurfaceTrainingWidget"]
 
 
 class ActivityProgress(QObject):
-    """The run's progress in napari's activity dock."""
+    """The run's progress in napari's activity dock.
 
-    finished = Signal()
+    Parameters
+    ----------
+    session : Session
+        Whose run.
+    widget : QWidget
+        Any in the window.
+    """
 
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
+    def __init__(self, session: Session, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
         self._bar: Any = None
         session.polled.connect(self._on_polled)
         session.attached.connect(self._on_attached)
@@ -55,14 +61,26 @@ class ActivityProgress(QObject):
             self.close()
             return
         if self._bar is None:
-            self._bar = progress(total=1000, desc=f"Training {snapshot.name}")
-        moved = round(1000 * snapshot.progress) - self._bar.n
-        if moved > 0:
-            self._bar.update(moved)
+            self._bar = progress(total=100, desc=f"Training {snapshot.name}")
+            self._hold_spinner()
+        moved = int(100 * snapshot.progress) - self._bar.n
+        if moved <= 0:
+            return
+        self._bar.update(moved)
         if snapshot.seconds_left is not None:
             self._bar.set_description(
                 f"Training {snapshot.name}, {format_duration(snapshot.seconds_left)} left"
             )
+
+    def _hold_spinner(self) -> None:
+        """Let the wheel beside napari's activity button stand still.
+
+        It turns thirty times a second, and each time the whole window is composed anew:
+        without a graphics card that alone takes half a core from the training, for hours.
+        """
+        for label in self._widget.window().findChildren(QLabel):
+            if label.movie() is not None:
+                label.movie().stop()
 
 
 class SurfaceTrainingWidget(QWidget):
@@ -87,7 +105,7 @@ class SurfaceTrainingWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.controller = TrainingController(napari_viewer, self.view, self.session)
         self.live = LiveController(napari_viewer, self.session)
-        self.activity = ActivityProgress(self.session)
+        self.activity = ActivityProgress(self.session, self)
         self.view.run.live_toggled.connect(self.live.set_enabled)
         self.view.run.curves_clicked.connect(self.show_curves)
         self.live.shown.connect(self._on_shown)
