@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +25,11 @@ from napari_surfseg.gui.live import (
     compute_placement,
 )
 from napari_surfseg.gui.predict_view import PredictForm, PredictView
+from napari_surfseg.gui.processes import JobProcess
 from napari_surfseg.gui.session import get_session
 from napari_surfseg.gui.sources import LayerVolume, find_file, take_file, take_layer, write_layer
 from napari_surfseg.inference.job import PredictionJob, write_job
 from napari_surfseg.runs.folder import RunFolder, find_new_run_path
-from napari_surfseg.runs.launch import build_environment
 from napari_surfseg.runs.text import format_percent
 
 if TYPE_CHECKING:
@@ -119,74 +116,6 @@ def describe_checkpoint(path: Path) -> str:
     if isinstance(summary.get("threshold"), int | float):
         said.append(f"threshold {summary['threshold']:.2f}")
     return ", ".join(said) + "."
-
-
-class PredictionProcess:
-    """Runs the process from a thread and hears its lines."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        """End the process, if there is one."""
-        with self._lock:
-            self._cancelled = True
-            if self._process is not None and self._process.poll() is None:
-                self._process.kill()
-
-    def run(self, job_file: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
-        """Run a job to its end and return its result.
-
-        Raises
-        ------
-        SurfsegError
-            With the process's sentence, or saying that it died.
-        """
-        log_path = job_file.with_name("predict.log")
-        with log_path.open("wb") as log:
-            with self._lock:
-                if self._cancelled:
-                    raise RunError("The prediction was cancelled.")
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "napari_surfseg.inference.job", str(job_file)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    encoding="utf-8",
-                    env=build_environment(),
-                )
-            return self._listen(self._process, log_path, tell)
-
-    def _listen(
-        self, process: subprocess.Popen[str], log_path: Path, tell: Callable[[str, float], None]
-    ) -> dict[str, Any]:
-        result: dict[str, Any] | None = None
-        error = ""
-        if process.stdout is None:
-            raise RunError("The prediction gives no answer.")
-        with process.stdout as lines:
-            for line in lines:
-                try:
-                    said = json.loads(line)
-                except ValueError:
-                    continue  # a library printed something
-                if "stage" in said:
-                    tell(str(said["stage"]), float(said.get("share", 0)))
-                error = str(said.get("error", error))
-                result = said.get("result", result)
-        code = process.wait()
-        if self._cancelled:
-            raise RunError("The prediction was cancelled.")
-        if error:
-            raise SurfsegError(error)
-        if result is None:
-            raise RunError(
-                f"The prediction ended without a result (exit code {code}); {log_path} says more."
-            )
-        return result
 
 
 def build_layers(prediction: Prediction, source: Layer | None) -> list[Layer]:
@@ -286,7 +215,7 @@ class PredictController(QObject):
         self._view = view
         self._session = session
         self._jobs = jobs or Jobs()
-        self._process: PredictionProcess | None = None
+        self._process: JobProcess | None = None
         self._bar: Any = None
         view.set_folder(Path.home() / "surfseg_runs" / "predictions")
         view.predict_clicked.connect(self.predict)
@@ -359,7 +288,7 @@ class PredictController(QObject):
         except SurfsegError as error:
             self._view.set_error(str(error))
             return
-        process = PredictionProcess()
+        process = JobProcess("napari_surfseg.inference.job", "prediction")
         self._process = process
         self._view.set_busy(True)
         self._on_told("Preparing", 0.0)
@@ -428,7 +357,7 @@ class PredictController(QObject):
 def run_prediction(
     form: PredictForm,
     volume: LayerVolume | str,
-    process: PredictionProcess,
+    process: JobProcess,
     tell: Callable[[str, float], None],
 ) -> Prediction:
     """Run a whole prediction and load its result; waits for disk and process.

@@ -1,0 +1,97 @@
+"""A job in a process of its own: launched from a thread, heard line by line, ended at will."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from napari_surfseg.errors import CancelledError, RunError, SurfsegError
+from napari_surfseg.runs.launch import build_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["JobProcess"]
+
+
+class JobProcess:
+    """Runs the process from a thread and hears its lines.
+
+    Parameters
+    ----------
+    module : str
+        Run with the job's file; it writes a JSON object a line, as
+        :mod:`napari_surfseg.inference.job` says.
+    what : str
+        What sentences and the log call it: ``"prediction"``.
+    """
+
+    def __init__(self, module: str, what: str) -> None:
+        self._module = module
+        self._what = what
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            self._cancelled = True
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+
+    def run(self, job_file: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+        """Run a job to its end and return its result.
+
+        Raises
+        ------
+        SurfsegError
+            With the process's sentence, or saying that it died.
+        """
+        log_path = job_file.with_name(f"{self._what}.log")
+        with log_path.open("wb") as log:
+            with self._lock:
+                if self._cancelled:
+                    raise CancelledError(f"The {self._what} was cancelled.")
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", self._module, str(job_file)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                    env=build_environment(),
+                )
+            return self._listen(self._process, log_path, tell)
+
+    def _listen(
+        self, process: subprocess.Popen[str], log_path: Path, tell: Callable[[str, float], None]
+    ) -> dict[str, Any]:
+        result: dict[str, Any] | None = None
+        error = ""
+        if process.stdout is None:
+            raise RunError(f"The {self._what} gives no answer.")
+        with process.stdout as lines:
+            for line in lines:
+                try:
+                    said = json.loads(line)
+                except ValueError:
+                    continue  # a library printed something
+                if "stage" in said:
+                    tell(str(said["stage"]), float(said.get("share", 0)))
+                error = str(said.get("error", error))
+                result = said.get("result", result)
+        code = process.wait()
+        if self._cancelled:
+            raise CancelledError(f"The {self._what} was cancelled.")
+        if error:
+            raise SurfsegError(error)
+        if result is None:
+            raise RunError(
+                f"The {self._what} ended without a result (exit code {code}); {log_path} says more."
+            )
+        return result
