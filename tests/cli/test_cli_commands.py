@@ -261,6 +261,32 @@ def test_the_tolerance_is_in_units_of_the_spacing(surfseg, volumes):
     assert score("--spacing", "file") == score()
 
 
+def test_the_topology_errors_as_a_table(surfseg, tmp_path):
+    """A hole torn into a sheet, and a speck beside it."""
+    label = np.zeros((24, 32, 32), np.uint8)
+    label[5:7] = 1
+    pred = label.copy()
+    pred[5:7, 6:9, 20:23] = 0
+    pred[9, 3:5, 3:5] = 1
+    tifffile.imwrite(tmp_path / "pred.tif", pred)
+    tifffile.imwrite(tmp_path / "label.tif", label)
+    table = tmp_path / "errors.csv"
+    common = ("evaluate", tmp_path / "pred.tif", tmp_path / "label.tif", "--errors", table)
+    code, out, err = surfseg(*common)
+    assert (code, err) == (0, "")
+    assert f"topology errors: 2 (1 extra component, 1 hole), in {table}" in out
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    assert [row[0] for row in rows] == ["error", "hole", "extra component"]
+    assert rows[1][7:] == ["18", "5", "6", "20", "7", "9", "23"]
+    assert rows[2][7:] == ["4", "9", "3", "3", "10", "5", "5"]
+    code, out, _ = surfseg(*common, "--json")
+    assert json.loads(out)["topo_pred_1"] == 1
+    for place, said in ((tmp_path, "is a folder"), (tmp_path / "no" / "e.csv", "no folder")):
+        code, _, err = surfseg(*common[:-1], place)
+        assert code == 2
+        assert said in err
+
+
 # ---- report, runs, phantom, demo
 
 

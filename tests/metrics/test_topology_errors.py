@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_surfseg.errors import DataError
 from napari_surfseg.metrics.betti_matching import compute_topo_counts
+from napari_surfseg.metrics.error_table import (
+    ERROR_NAMES,
+    count_errors,
+    read_error_table,
+    write_error_table,
+)
 from napari_surfseg.metrics.features import (
     KINDS,
     find_topology_errors,
@@ -47,6 +54,9 @@ def test_there_are_as_many_as_the_counts_say(seed):
         assert found[f"missing_{name}"] == in_label - matched
     assert [e.size for e in errors] == sorted((e.size for e in errors), reverse=True)
     for e in errors:
+        assert all(a <= c < b for a, c, b in zip(e.start, e.location, e.stop, strict=True))
+        assert max(e.size, 1) <= np.prod(e.extent)
+        assert np.all(np.array(e.stop) <= pred.shape)
         own, other = (pred, label) if e.kind.startswith("extra") else (label, pred)
         if e.kind.endswith("component"):
             assert own[e.location]
@@ -73,6 +83,8 @@ def test_a_hole_in_a_sheet_is_found_in_the_hole():
     pred[5:7, 6:9, 20:23] = 0
     (error,) = find_topology_errors(pred, label)
     assert (error.kind, error.cause) == ("extra_tunnel", "hole")
+    assert (error.start, error.stop) == ((5, 6, 20), (7, 9, 23))
+    assert (error.name, error.dimension, error.extent) == ("hole", 1, (2, 3, 3))
     assert error.size == 18
     assert pred[error.location] == 0
     assert label[error.location] == 1
@@ -111,6 +123,11 @@ def test_specks_and_lost_pieces_are_told_apart():
         ("extra_component", 4),
         ("missing_component", 2 * 12 * 12),
     }
+    # The piece ends where its octants do: y 12 of 16, x 20 of 32; the speck is whole.
+    assert {(e.start, e.stop) for e in errors} == {
+        ((1, 3, 3), (2, 5, 5)),
+        ((9, 0, 20), (11, 12, 32)),
+    }
     painted = paint_component_errors(errors, pred, label)
     assert np.bincount(painted.ravel())[1:].tolist() == [e.size for e in errors]
     for i, error in enumerate(errors):
@@ -124,6 +141,7 @@ def test_a_bubble_is_an_extra_cavity():
     pred[4:6, 4:6, 4:6] = 0
     (error,) = find_topology_errors(pred, label)
     assert (error.kind, error.size) == ("extra_cavity", 8)
+    assert (error.start, error.stop) == ((4, 4, 4), (6, 6, 6))
     assert find_topology_errors(label, pred)[0].kind == "missing_cavity"
 
 
@@ -133,3 +151,48 @@ def test_nothing_is_wrong_with_itself_or_under_ignore():
     label[...] = 2
     assert find_topology_errors(pred, label) == []
     assert len(KINDS) == 6
+
+
+def test_places_are_those_of_the_whole_volume():
+    """The same cavity in the last octant, beside the last plane of it."""
+    label = np.zeros((25, 27, 29), np.uint8)
+    label[14:24, 15:26, 16:28] = 1
+    pred = label.copy()
+    pred[20:22, 21:24, 22:26] = 0
+    (error,) = find_topology_errors(pred, label)
+    assert (error.name, error.size) == ("extra cavity", 24)
+    assert (error.start, error.stop) == ((20, 21, 22), (22, 24, 26))
+    assert pred[error.location] == 0
+
+
+def test_progress_counts_the_octants():
+    told = []
+    pred, label = random_pair(4)
+    find_topology_errors(pred, label, progress=told.append)
+    assert told == [number / 8 for number in range(8)]
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    pred, label = random_pair(1)
+    errors = find_topology_errors(pred, label)
+    assert errors
+    path = tmp_path / "errors.csv"
+    write_error_table(path, errors)
+    assert read_error_table(path) == errors
+    header, first = path.read_text().splitlines()[:2]
+    assert header.startswith("error,kind,cause,dimension,z,y,x,size,z_start")
+    assert first.split(",")[0] == errors[0].name
+    write_error_table(path, [])
+    assert read_error_table(path) == []
+    assert sum(count_errors(errors).values()) == len(errors)
+    assert {kind for kind, _ in ERROR_NAMES} == set(KINDS)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "error,kind\nx,y\n", "\0\n\0"])
+def test_another_table_is_refused_in_a_sentence(tmp_path, text):
+    path = tmp_path / "errors.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"no table of topology errors, or a damaged one\.$"):
+        read_error_table(path)
+    with pytest.raises(DataError, match=r"gone\.csv cannot be read"):
+        read_error_table(tmp_path / "gone.csv")

@@ -57,9 +57,10 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.cli.evaluate import evaluate, tabulate_scores
+    from napari_surfseg.cli.evaluate import tabulate_scores
     from napari_surfseg.cli.main import UsageError
     from napari_surfseg.config import apply_overrides, load_preset
+    from napari_surfseg.inference.evaluation import evaluate_volume
     from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
     from napari_surfseg.runs.launch import prepare_this_process
     from napari_surfseg.runs.phantom import make_training_phantom
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     surfaces, probabilities = _predict(folder, image, options.device)
 
     say("4/4  scoring it")
-    scores = evaluate(surfaces, labels)
+    scores = evaluate_volume(surfaces, labels).scores
     picture = _draw(folder, image, labels, probabilities, surfaces)
     say("")
     say(tabulate_scores(scores))

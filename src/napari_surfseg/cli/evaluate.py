@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.cli.console import say, say_error
@@ -12,13 +13,10 @@ from napari_surfseg.cli.options import add_command, read_share, read_spacing, re
 if TYPE_CHECKING:
     import argparse
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_surfseg.cli.options import Subparsers
-    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.metrics.error_table import TopologyError
 
-__all__ = ["add", "evaluate"]
+__all__ = ["add", "tabulate_scores"]
 
 DESCRIPTION = """\
 Score a prediction against labels.
@@ -40,6 +38,7 @@ examples:
   surfseg evaluate surfaces.zarr labels.tif
   surfseg evaluate surfaces.tif labels.tif --json > scores.json
   surfseg evaluate probs.tif labels.tif --threshold 0.4
+  surfseg evaluate surfaces.tif labels.tif --errors errors.csv
   surfseg evaluate surfaces.tif labels.tif --foreground 255 --ignore none
 """
 
@@ -72,6 +71,12 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
     parser.add_argument("prediction", metavar="PREDICTION", help="a volume; non-zero is surface")
     parser.add_argument("labels", metavar="LABELS", help="a volume of the same shape")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    parser.add_argument(
+        "--errors",
+        type=Path,
+        metavar="FILE.csv",
+        help="also write a table of the topology errors, the largest first: kind, place, size",
+    )
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -111,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.cli.main import UsageError
     from napari_surfseg.data.volume import open_volume
-    from napari_surfseg.errors import DataError
+    from napari_surfseg.inference.evaluation import evaluate_volume
 
     if not 0 <= options.tolerance < math.inf:
         raise UsageError(f"The --tolerance is {options.tolerance:g}, but it must be at least 0.")
@@ -121,70 +126,54 @@ def run(options: argparse.Namespace) -> int:
             f"The value {min(both)} is in --foreground and in --ignore; each value may have one "
             "meaning."
         )
+    _check_table(options.errors)
     pred, label = open_volume(options.prediction), open_volume(options.labels)
-    if pred.shape != label.shape:
-        raise DataError(
-            f"{options.prediction} has the shape {_by(pred.shape)}, but {options.labels} has "
-            f"{_by(label.shape)}; the two must be the same."
-        )
-    spacing = label.spacing if options.spacing == "file" else options.spacing
-    scores = evaluate(
+    found = evaluate_volume(
         pred,
         label,
-        spacing=spacing,
+        spacing=label.spacing if options.spacing == "file" else options.spacing,
         tolerance=options.tolerance,
         foreground=options.foreground,
         ignore=options.ignore,
         threshold=options.threshold,
+        with_errors=options.errors is not None,
     )
+    for warning in found.warnings:
+        say_error(f"warning: {warning}")
+    if options.errors is not None:
+        _write_table(options.errors, found.errors)
     if options.json:
-        say(json.dumps(_without_nan(scores), indent=2))
-    else:
-        say(tabulate_scores(scores))
+        say(json.dumps(_without_nan(found.scores), indent=2))
+        return 0
+    say(tabulate_scores(found.scores))
+    if options.errors is not None:
+        say(f"\n{_describe(found.errors)}, in {options.errors}")
     return 0
 
 
-def evaluate(
-    pred: Volume,
-    label: Volume,
-    *,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    tolerance: float = 2.0,
-    foreground: tuple[int, ...] | None = None,
-    ignore: tuple[int, ...] = (2,),
-    threshold: float | None = None,
-    box: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None,
-) -> dict[str, float]:
-    """Score a prediction volume against a label volume.
+def _check_table(path: Path | None) -> None:
+    """Refuse a place for the table before an hour was spent on its contents."""
+    from napari_surfseg.errors import OutputError
 
-    Parameters
-    ----------
-    pred, label : Volume
-        Of one shape.
-    spacing, tolerance
-        As in ``compute_metrics``.
-    foreground : tuple of int, optional
-        Label values that are surface; by default every other than 0 and ``ignore``.
-    ignore : tuple of int
-        Label values that are not scored.
-    threshold : float, optional
-        ``pred`` holds probabilities, surface is above it.
-    box : (start, stop), optional
-        Only this part.
-    """
-    import numpy as np
+    if path is not None and not path.parent.is_dir():
+        raise OutputError(f"There is no folder {path.parent} to write {path.name} into.")
+    if path is not None and path.is_dir():
+        raise OutputError(f"{path} is a folder; --errors needs the name of a file.")
 
-    from napari_surfseg.metrics.score import compute_metrics
 
-    start, stop = box or ((0, 0, 0), label.shape)
-    pred_values = _read_prediction(pred, start, stop, threshold)
-    label_values = label.read(start, stop)
-    _require_numbers(label_values, label.source)
-    ignored = np.isin(label_values, ignore)
-    is_surface = label_values != 0 if foreground is None else np.isin(label_values, foreground)
-    # 0, 1 and 2 whatever the file uses, so that one rule is applied, the metrics' own.
-    classes = np.where(ignored, np.uint8(2), is_surface.astype(np.uint8))
-    return compute_metrics(pred_values, classes, spacing=spacing, tolerance=tolerance)
+def _write_table(path: Path, errors: list[TopologyError]) -> None:
+    from napari_surfseg.files import written_aside
+    from napari_surfseg.metrics.error_table import write_error_table
+
+    with written_aside(path) as aside:
+        write_error_table(aside, errors)
+
+
+def _describe(errors: list[TopologyError]) -> str:
+    from napari_surfseg.metrics.error_table import count_errors
+
+    counts = ", ".join(f"{count} {name}" for name, count in count_errors(errors).items())
+    return f"topology errors: {len(errors)}" + (f" ({counts})" if counts else "")
 
 
 def tabulate_scores(scores: dict[str, float]) -> str:
@@ -212,43 +201,6 @@ def tabulate_scores(scores: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def _read_prediction(
-    volume: Volume,
-    start: tuple[int, int, int],
-    stop: tuple[int, int, int],
-    threshold: float | None,
-) -> NDArray[np.bool_]:
-    import numpy as np
-
-    values = volume.read(start, stop)
-    _require_numbers(values, volume.source)
-    if threshold is None:
-        is_probability = values.dtype.kind == "f" and bool(((values > 0) & (values < 1)).any())
-        if is_probability or (values.dtype == np.uint8 and len(np.unique(values)) > 200):
-            say_error(
-                f"warning: {volume.source} looks like probabilities; every non-zero voxel "
-                "counts as surface unless --threshold is given."
-            )
-        return np.asarray(values != 0)
-    top = 255 if values.dtype.kind in "iu" else 1
-    return np.asarray(values > threshold * top)
-
-
-def _require_numbers(values: NDArray[Any], source: str) -> None:
-    import numpy as np
-
-    from napari_surfseg.errors import DataError
-
-    if values.dtype.kind == "f":
-        bad = int(np.count_nonzero(np.isnan(values)))
-        if bad:
-            raise DataError(f"{source} holds {bad} NaN voxels; scores need numbers everywhere.")
-
-
 def _without_nan(scores: dict[str, float]) -> dict[str, float | None]:
     """JSON knows no NaN."""
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
-def _by(shape: tuple[int, int, int]) -> str:
-    return " x ".join(map(str, shape))

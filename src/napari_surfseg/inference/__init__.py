@@ -12,5 +12,6 @@
 - ``predictor`` ``predict_volume``: a whole volume to a file
 - ``output``    OME-Zarr and TIFF writers that leave nothing half-written
 - ``tuning``, ``postprocessed``  post-processing chosen on validation data, and applied
-- ``job``       a prediction as a process of its own, for the window
+- ``evaluation`` a predicted volume scored against labels, with the errors of its topology
+- ``job``, ``evaluation_job``  each as a process of its own, for the window
 """

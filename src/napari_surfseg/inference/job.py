@@ -27,9 +27,10 @@ from napari_surfseg.errors import CheckpointError, SurfsegError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from _typeshed import DataclassInstance
     from numpy.typing import NDArray
 
-__all__ = ["JOB_NAME", "PredictionJob", "main", "read_job", "run_job", "write_job"]
+__all__ = ["JOB_NAME", "PredictionJob", "Teller", "main", "read_job", "run_job", "say", "write_job"]
 
 JOB_NAME = "job.json"
 
@@ -78,7 +79,7 @@ class PredictionJob:
     mesh: bool = True
 
 
-def write_job(folder: Path, job: PredictionJob) -> Path:
+def write_job(folder: Path, job: DataclassInstance) -> Path:
     """Write a job into its folder and return the file."""
     path = folder / JOB_NAME
     path.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")
@@ -192,7 +193,7 @@ def _make_surface(mask: NDArray[np.bool_], job: PredictionJob, folder: Path) -> 
     return {"surface": "surface.npy", "num_sheets": count, "surface_fraction": share}
 
 
-class _Teller:
+class Teller:
     """Writes progress lines, no more often than a person can see."""
 
     def __init__(self) -> None:
@@ -200,6 +201,7 @@ class _Teller:
         self._stage = ""
 
     def __call__(self, stage: str, share: float) -> None:
+        """Tell the stage and its share, 0 to 1."""
         now = time.monotonic()
         if stage != self._stage or share >= 1 or now - self._last >= TELL_SECONDS:
             self._stage, self._last = stage, now
@@ -223,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
         job = read_job(path)
         if not Path(job.checkpoint).is_file():
             raise CheckpointError(f"There is no checkpoint {job.checkpoint}.")
-        result = run_job(job, path.parent, _Teller())
+        result = run_job(job, path.parent, Teller())
     except SurfsegError as error:
         say({"error": str(error)})
         return error.exit_code

@@ -23,8 +23,7 @@ other foreground is not listed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,10 +34,12 @@ from napari_surfseg.metrics.betti_matching import (
     octants,
 )
 from napari_surfseg.metrics.dual import build_dual_forest
+from napari_surfseg.metrics.error_table import KINDS, TopologyError
 from napari_surfseg.metrics.loops import find_loops, padded_strides
 from napari_surfseg.metrics.masks import prepare_masks
 from napari_surfseg.metrics.run_lengths import (
     Components,
+    component_boxes,
     component_sizes,
     count_enclosed,
     enclosed_labels,
@@ -49,59 +50,19 @@ from napari_surfseg.metrics.topology import euler_characteristic
 from napari_surfseg.metrics.tunnels import find_filling_squares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.metrics.error_table import Cause, Kind
+
 __all__ = ["KINDS", "TopologyError", "find_topology_errors", "paint_component_errors"]
 
-Kind = Literal[
-    "extra_component",
-    "missing_component",
-    "extra_tunnel",
-    "missing_tunnel",
-    "extra_cavity",
-    "missing_cavity",
-]
-#: Every kind of error, in the order in which they are best shown.
-KINDS: tuple[Kind, ...] = (
-    "extra_component",
-    "missing_component",
-    "extra_tunnel",
-    "missing_tunnel",
-    "extra_cavity",
-    "missing_cavity",
-)
 _NEIGHBOURS = 26
 
 
-@dataclass(frozen=True)
-class TopologyError:
-    """One feature of the prediction or the labels that the other does not have there.
-
-    Attributes
-    ----------
-    kind : str
-        One of `KINDS`; "extra" is in the prediction only, "missing" in the labels only.
-    cause : {"", "hole", "bridge"}
-        Of tunnels: "hole" if the other mask fills it, "bridge" if a ring closes
-        around background that both masks have. A sheet with a false hole has an
-        extra tunnel by a hole; two sheets joined in two places have one by a bridge.
-    location : tuple of int
-        A voxel to look at, (Z, Y, X) in the whole volume: of the component or
-        cavity; of a tunnel, among the voxels that would have to change.
-    size : int
-        Voxels of the component or cavity in its octant; of a tunnel, voxels of
-        the patch at `location` that would have to change.
-    """
-
-    kind: Kind
-    cause: Literal["", "hole", "bridge"]
-    location: tuple[int, int, int]
-    size: int
-
-
-Record = tuple[str, int, int]  # cause, flat voxel of the octant, size
+# Cause, flat voxel of the octant, size, box of shape (2, 3) in the octant.
+Record = tuple["Cause", int, int, "NDArray[np.int64]"]
 
 
 def _middle_voxels(parts: Components) -> NDArray[np.int64]:
@@ -121,7 +82,7 @@ def _lone_components(
     own: Components, union_parts: Components, other: NDArray[np.uint8], near: NDArray[np.bool_]
 ) -> Iterator[Record]:
     """List the components of one mask without a partner in the other."""
-    where, sizes = _middle_voxels(own), component_sizes(own)
+    where, sizes, boxes = _middle_voxels(own), component_sizes(own), component_boxes(own)
     home = components_at(union_parts, where)
     members = paint_labels(union_parts).reshape(-1)
     shared = np.zeros(union_parts.num + 1, bool)
@@ -135,16 +96,16 @@ def _lone_components(
         # One of a mask's components never counts; with nothing to match, the largest.
         partner[order[-1]] = True
     for i in np.flatnonzero(~partner):
-        yield "", int(where[i]), int(sizes[i])
+        yield "", int(where[i]), int(sizes[i]), boxes[i]
 
 
 def _lone_cavities(own: Components, matched: NDArray[np.int64]) -> Iterator[Record]:
     """List the cavities of one mask without a partner in the other."""
     lone = enclosed_labels(own)
     lone[components_at(own, matched)] = False
-    where, sizes = _middle_voxels(own), component_sizes(own)
+    where, sizes, boxes = _middle_voxels(own), component_sizes(own), component_boxes(own)
     for i in np.flatnonzero(lone):
-        yield "", int(where[i]), int(sizes[i])
+        yield "", int(where[i]), int(sizes[i]), boxes[i]
 
 
 class _Patches:
@@ -155,13 +116,18 @@ class _Patches:
         parts = label_components(only, connectivity=_NEIGHBOURS)
         self.label = paint_labels(parts)
         self.sizes = np.append(0, component_sizes(parts))
+        self.boxes = component_boxes(parts)
 
-    def record(self, cause: str, voxels: NDArray[np.int64]) -> Record:
+    def record(self, cause: Cause, voxels: NDArray[np.int64]) -> Record:
         """Describe a tunnel by the middle one of the given voxels that the mask has alone."""
         own = voxels[self.only.reshape(-1)[voxels] > 0]
         # A ring of voxels that both masks have only comes from rings being added up.
         voxel = int(own[own.size // 2] if own.size else voxels[voxels.size // 2])
-        return cause, voxel, int(self.sizes[self.label.reshape(-1)[voxel]])
+        patch = int(self.label.reshape(-1)[voxel])
+        if patch == 0:
+            at = np.array(np.unravel_index(voxel, self.label.shape))
+            return cause, voxel, 0, np.stack([at, at + 1])
+        return cause, voxel, int(self.sizes[patch]), self.boxes[patch - 1]
 
 
 class _Tunnels:
@@ -254,8 +220,16 @@ def _find_in_octant(
                 yield tunnel, record
 
 
+def _triple(values: NDArray[np.int64]) -> tuple[int, int, int]:
+    return int(values[0]), int(values[1]), int(values[2])
+
+
 def find_topology_errors(
-    pred: NDArray[Any], label: NDArray[Any], ignore_index: int | None = 2
+    pred: NDArray[Any],
+    label: NDArray[Any],
+    ignore_index: int | None = 2,
+    *,
+    progress: Callable[[float], None] | None = None,
 ) -> list[TopologyError]:
     """Find every feature of the prediction or the labels without a partner.
 
@@ -265,6 +239,8 @@ def find_topology_errors(
         Any non-zero voxel is foreground.
     ignore_index : int or None
         Label value that is left out.
+    progress : callable, optional
+        Told the share of the octants that are done, before each.
 
     Returns
     -------
@@ -279,16 +255,18 @@ def find_topology_errors(
     pred_mask, label_mask = prepare_masks(pred, label, ignore_index=ignore_index)
     depth, height, width = pred_mask.shape
     errors = []
-    for box in octants((depth, height, width)):
+    boxes = list(octants((depth, height, width)))
+    for number, box in enumerate(boxes):
+        if progress is not None:
+            progress(number / len(boxes))
         inner = np.ascontiguousarray(pred_mask[box]), np.ascontiguousarray(label_mask[box])
-        for kind, (cause, voxel, size) in _find_in_octant(*inner):
-            rows, columns = box[1].stop - box[1].start, box[2].stop - box[2].start
-            location = (
-                voxel // (rows * columns) + box[0].start,
-                voxel // columns % rows + box[1].start,
-                voxel % columns + box[2].start,
+        corner = np.array([part.start for part in box])
+        for kind, (cause, voxel, size, around) in _find_in_octant(*inner):
+            location = corner + np.unravel_index(voxel, inner[0].shape)
+            start, stop = corner + around
+            errors.append(
+                TopologyError(kind, cause, _triple(location), size, _triple(start), _triple(stop))
             )
-            errors.append(TopologyError(kind, cause, location, size))  # type: ignore[arg-type]
     errors.sort(key=lambda e: (-e.size, KINDS.index(e.kind), e.location))
     return errors
 

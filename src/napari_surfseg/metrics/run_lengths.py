@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Components",
+    "component_boxes",
     "component_sizes",
     "count_enclosed",
     "enclosed_labels",
@@ -207,6 +208,19 @@ def component_sizes(components: Components) -> NDArray[np.int64]:
     lengths = components.stop - components.start
     sizes = np.bincount(components.label, weights=lengths, minlength=components.num)
     return sizes.astype(np.int64)
+
+
+def component_boxes(components: Components) -> NDArray[np.int64]:
+    """Find the first voxel and the one past the last along Z, Y and X: shape (num, 2, 3)."""
+    c = components
+    row = np.repeat(np.arange(c.row_start.size - 1), np.diff(c.row_start))
+    z, y = np.divmod(row, c.shape[1])
+    boxes = np.empty((c.num, 2, 3), np.int64)
+    boxes[:, 0], boxes[:, 1] = c.shape, 0
+    for axis, (first, stop) in enumerate(((z, z + 1), (y, y + 1), (c.start, c.stop))):
+        np.minimum.at(boxes[:, 0, axis], c.label, first)
+        np.maximum.at(boxes[:, 1, axis], c.label, stop)
+    return boxes
 
 
 def enclosed_labels(components: Components) -> NDArray[np.bool_]:

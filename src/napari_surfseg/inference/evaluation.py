@@ -1,0 +1,145 @@
+"""Score a predicted volume against labels, and list where its topology is wrong.
+
+``surfseg evaluate`` and the window's "Topology errors" both do it here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.errors import DataError
+from napari_surfseg.metrics.features import find_topology_errors
+from napari_surfseg.metrics.score import compute_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.metrics.error_table import TopologyError
+
+    Index3 = tuple[int, int, int]
+
+__all__ = ["Evaluation", "evaluate_volume"]
+
+#: What is not scored, whatever values the label file uses for it.
+IGNORED = 2
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    scores : dict
+        Those of ``compute_metrics``.
+    errors : list of TopologyError
+        The largest first; empty where nobody asked.
+    warnings : list of str
+        Sentences.
+    """
+
+    scores: dict[str, float]
+    errors: list[TopologyError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def evaluate_volume(
+    pred: Volume,
+    label: Volume,
+    *,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    tolerance: float = 2.0,
+    foreground: tuple[int, ...] | None = None,
+    ignore: tuple[int, ...] = (IGNORED,),
+    threshold: float | None = None,
+    box: tuple[Index3, Index3] | None = None,
+    with_errors: bool = False,
+    tell: Callable[[str, float], None] = lambda _stage, _share: None,
+) -> Evaluation:
+    """Score a prediction volume against a label volume; both are read whole.
+
+    Parameters
+    ----------
+    pred, label : Volume
+        Of one shape.
+    spacing, tolerance
+        As in ``compute_metrics``.
+    foreground : tuple of int, optional
+        Label values that are surface; by default every other than 0 and ``ignore``.
+    ignore : tuple of int
+        Label values that are not scored.
+    threshold : float, optional
+        ``pred`` holds probabilities, surface is above it.
+    box : (start, stop), optional
+        Only this part; the errors' places are counted from its start.
+    with_errors : bool
+        Also list where the topology is wrong.
+    tell : callable
+        Told the stage and its share, 0 to 1.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ or there are NaN.
+    """
+    if pred.shape != label.shape:
+        raise DataError(
+            f"{pred.source} has the shape {_by(pred.shape)}, but {label.source} has "
+            f"{_by(label.shape)}; the two must be the same."
+        )
+    start, stop = box or ((0, 0, 0), label.shape)
+    tell("reading the prediction", 0.0)
+    pred_values, warnings = _read_prediction(pred, start, stop, threshold)
+    tell("reading the labels", 0.0)
+    label_values = label.read(start, stop)
+    _require_numbers(label_values, label.source)
+    ignored = np.isin(label_values, ignore)
+    is_surface = label_values != 0 if foreground is None else np.isin(label_values, foreground)
+    # 0, 1 and 2 whatever the file uses, so that one rule is applied, the metrics' own.
+    classes = np.where(ignored, np.uint8(IGNORED), is_surface.astype(np.uint8))
+    tell("scoring", 0.0)
+    scores = compute_metrics(pred_values, classes, spacing=spacing, tolerance=tolerance)
+    errors: list[TopologyError] = []
+    if with_errors:
+        errors = find_topology_errors(
+            pred_values,
+            classes,
+            IGNORED,
+            progress=lambda share: tell("finding topology errors", share),
+        )
+    return Evaluation(scores, errors, warnings)
+
+
+def _read_prediction(
+    volume: Volume, start: Index3, stop: Index3, threshold: float | None
+) -> tuple[NDArray[np.bool_], list[str]]:
+    values = volume.read(start, stop)
+    _require_numbers(values, volume.source)
+    if threshold is not None:
+        top = 255 if values.dtype.kind in "iu" else 1
+        return np.asarray(values > threshold * top), []
+    is_probability = values.dtype.kind == "f" and bool(((values > 0) & (values < 1)).any())
+    if is_probability or (values.dtype == np.uint8 and len(np.unique(values)) > 200):
+        warning = (
+            f"{volume.source} looks like probabilities; every non-zero voxel counts as surface "
+            "unless a threshold is given."
+        )
+        return np.asarray(values != 0), [warning]
+    return np.asarray(values != 0), []
+
+
+def _require_numbers(values: NDArray[Any], source: str) -> None:
+    if values.dtype.kind == "f":
+        bad = int(np.count_nonzero(np.isnan(values)))
+        if bad:
+            raise DataError(f"{source} holds {bad} NaN voxels; scores need numbers everywhere.")
+
+
+def _by(shape: Index3) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,155 @@
+"""One topology error as a record, what people call it, and a table of them as a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_surfseg.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+__all__ = [
+    "ERROR_NAMES",
+    "KINDS",
+    "TopologyError",
+    "count_errors",
+    "read_error_table",
+    "write_error_table",
+]
+
+Index3 = tuple[int, int, int]
+Kind = Literal[
+    "extra_component",
+    "missing_component",
+    "extra_tunnel",
+    "missing_tunnel",
+    "extra_cavity",
+    "missing_cavity",
+]
+Cause = Literal["", "hole", "bridge"]
+#: Every kind of error, in the order in which they are best shown.
+KINDS: tuple[Kind, ...] = (
+    "extra_component",
+    "missing_component",
+    "extra_tunnel",
+    "missing_tunnel",
+    "extra_cavity",
+    "missing_cavity",
+)
+#: What each kind and cause is called where people look at it, and the dimension it is counted in.
+ERROR_NAMES: dict[tuple[str, str], tuple[str, int]] = {
+    ("extra_component", ""): ("extra component", 0),
+    ("missing_component", ""): ("missing component", 0),
+    ("extra_tunnel", "hole"): ("hole", 1),
+    ("extra_tunnel", "bridge"): ("bridge", 1),
+    ("missing_tunnel", "hole"): ("filled hole", 1),
+    ("missing_tunnel", "bridge"): ("missing bridge", 1),
+    ("extra_cavity", ""): ("extra cavity", 2),
+    ("missing_cavity", ""): ("missing cavity", 2),
+}
+COLUMNS = (
+    *("error", "kind", "cause", "dimension", "z", "y", "x", "size"),
+    *("z_start", "y_start", "x_start", "z_stop", "y_stop", "x_stop"),
+)
+
+
+@dataclass(frozen=True)
+class TopologyError:
+    """One feature of the prediction or the labels that the other does not have there.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`; "extra" is in the prediction only, "missing" in the labels only.
+    cause : {"", "hole", "bridge"}
+        Of tunnels: "hole" if the other mask fills it, "bridge" if a ring closes
+        around background that both masks have. A sheet with a false hole has an
+        extra tunnel by a hole; two sheets joined in two places have one by a bridge.
+    location : tuple of int
+        A voxel to look at, (Z, Y, X) in the whole volume: of the component or
+        cavity; of a tunnel, among the voxels that would have to change.
+    size : int
+        Voxels of the component or cavity in its octant; of a tunnel, voxels of
+        the patch at `location` that would have to change.
+    start, stop : tuple of int
+        The box around those voxels, (Z, Y, X) in the whole volume.
+    """
+
+    kind: Kind
+    cause: Cause
+    location: Index3
+    size: int
+    start: Index3
+    stop: Index3
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return ERROR_NAMES[self.kind, self.cause][0]
+
+    @property
+    def dimension(self) -> int:
+        """0 of components, 1 of tunnels, 2 of cavities."""
+        return ERROR_NAMES[self.kind, self.cause][1]
+
+    @property
+    def extent(self) -> Index3:
+        """Edges of the box, in voxels."""
+        z, y, x = (b - a for a, b in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+
+def count_errors(errors: Iterable[TopologyError]) -> dict[str, int]:
+    """Count errors by name, in the order in which they are best shown; absent ones are left out."""
+    counts = {name: 0 for name, _ in ERROR_NAMES.values()}
+    for error in errors:
+        counts[error.name] += 1
+    return {name: count for name, count in counts.items() if count}
+
+
+def write_error_table(path: Path, errors: Sequence[TopologyError]) -> None:
+    """Write a table, one row an error in the order given."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for e in errors:
+            said = (e.name, e.kind, e.cause, e.dimension)
+            writer.writerow((*said, *e.location, e.size, *e.start, *e.stop))
+
+
+def read_error_table(path: Path) -> list[TopologyError]:
+    """Read what :func:`write_error_table` wrote.
+
+    Raises
+    ------
+    DataError
+        If it is damaged or something else.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [_read_row(row) for row in rows]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (KeyError, ValueError, TypeError, csv.Error):
+        raise DataError(f"{path} is no table of topology errors, or a damaged one.") from None
+
+
+def _read_row(row: dict[str, str]) -> TopologyError:
+    def triple(ending: str) -> Index3:
+        return int(row[f"z{ending}"]), int(row[f"y{ending}"]), int(row[f"x{ending}"])
+
+    if (row["kind"], row["cause"]) not in ERROR_NAMES:
+        raise ValueError(row["kind"])
+    return TopologyError(
+        row["kind"],  # type: ignore[arg-type]
+        row["cause"],  # type: ignore[arg-type]
+        triple(""),
+        int(row["size"]),
+        triple("_start"),
+        triple("_stop"),
+    )
