@@ -36,6 +36,8 @@ __all__ = ["Line", "PlotCanvas"]
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
 GRID = "grid"
+#: Long enough for a paint between two new layers.
+NEW_LAYER_MILLISECONDS = 40
 
 
 @dataclass
@@ -215,6 +217,7 @@ class PlotCanvas(QWidget):
             self._spent = 0.0
             return
         begun = time.perf_counter()
+        self._turn.setInterval(0)
         self._draw(self._dirty.pop(0))
         self._spent += time.perf_counter() - begun
 
@@ -235,6 +238,8 @@ class PlotCanvas(QWidget):
         ratio = self._native.devicePixelRatioF()
         x, y = self._place(line)
         pixels = rasterize_line(x, y, width=line.width, size=self.plot_size, ratio=ratio)
+        # napari's pixel 0 has its middle at 0, whatever the resolution of the screen.
+        scale, shift = (1 / ratio, 1 / ratio), (0.5 / ratio - 0.5, 0.5 / ratio - 0.5)
         layer = self._layers.get(key)
         if layer is None:
             color = QColor(line.color)
@@ -248,19 +253,22 @@ class PlotCanvas(QWidget):
                 blending="translucent_no_depth",
                 interpolation2d="nearest",
                 visible=line.visible,
+                scale=scale,
+                translate=shift,
             )
             self._layers[key] = layer
             self.model.layers.insert(0 if behind else len(self.model.layers), layer)
+            self._set_camera()
+            # Its shaders are compiled at the next paint: not those of ten new layers in one.
+            self._native.setUpdatesEnabled(True)
+            self._turn.setInterval(NEW_LAYER_MILLISECONDS)
         elif layer.data.shape == pixels.shape:
             np.copyto(layer.data, pixels)
             layer.refresh(thumbnail=False, highlight=False, extent=False)
-            return
         else:
             layer.data = pixels
-        # napari's pixel 0 has its middle at 0, whatever the resolution of the screen.
-        layer.scale = (1 / ratio, 1 / ratio)
-        layer.translate = (0.5 / ratio - 0.5, 0.5 / ratio - 0.5)
-        self._set_camera()
+            layer.scale, layer.translate = scale, shift
+            self._set_camera()
 
     def _place(self, line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the points of a line in canvas pixels."""
