@@ -5,6 +5,7 @@ import signal
 import time
 
 import numpy as np
+import psutil
 import pytest
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication
@@ -16,6 +17,7 @@ from napari_surfseg.gui.session import get_session
 from napari_surfseg.gui.training import SurfaceTrainingWidget
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
+from napari_surfseg.runs.lock import is_alive
 
 #: A loaded machine takes long to import torch; a healthy one needs a tenth of this.
 PATIENCE_SECONDS = 150
@@ -31,11 +33,22 @@ def wait_for(condition, what, seconds=PATIENCE_SECONDS):
     pytest.fail(f"waited {seconds} s in vain for: {what}")
 
 
+def is_in(session, state):
+    """Whether the run is in a state; the first word of a run just attached may be to come."""
+    return session.snapshot is not None and session.snapshot.state is state
+
+
 @pytest.fixture
 def viewer(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     yield viewer
-    get_session(viewer).close()
+    session = get_session(viewer)
+    # A test that failed leaves its worker behind, and the window would ask what is to become of it.
+    worker = session.snapshot.worker if session.snapshot is not None else None
+    if session.is_own and worker is not None and is_alive(worker):
+        psutil.Process(worker.pid).kill()
+    session.is_own = False
+    session.close()
 
 
 @pytest.fixture
@@ -130,15 +143,15 @@ def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path)
     assert (np.diff(steps) > 0).all()
 
     view.run.pause.click()
-    wait_for(lambda: session.snapshot.state is RunState.PAUSED, "the pause")
+    wait_for(lambda: is_in(session, RunState.PAUSED), "the pause")
     view.run.resume.click()
-    wait_for(lambda: session.snapshot.state is RunState.RUNNING, "training to go on")
+    wait_for(lambda: is_in(session, RunState.RUNNING), "training to go on")
     view.loss.rows["cldice"].spin.setValue(0.4)
     wait_for(lambda: session.snapshot.weights.get("cldice") == 0.4, "the new weight")
     viewer.layers.remove("live skeleton")
     wait_for(lambda: session.snapshot.metrics, "the first scores")
     view.run.stop.click()
-    wait_for(lambda: session.snapshot.state is RunState.STOPPED, "the end")
+    wait_for(lambda: is_in(session, RunState.STOPPED), "the end")
     assert run.last_checkpoint.exists()
     assert "live skeleton" not in viewer.layers
 
@@ -173,11 +186,14 @@ def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock):
         "a first checkpoint",
     )
     os.kill(session.snapshot.worker.pid, signal.SIGKILL)
-    wait_for(lambda: session.snapshot.state is RunState.VANISHED, "the death to be noticed")
+    wait_for(lambda: is_in(session, RunState.VANISHED), "the death to be noticed")
     assert view.run.resume.isVisible()
     said = view.run.state.text()
     assert "is gone without having ended the run" in said
+    assert said.count("\n") == 0
+    step = session.snapshot.step
     view.run.resume.click()
-    wait_for(lambda: session.snapshot.state is RunState.RUNNING, "the run to go on")
+    wait_for(lambda: is_in(session, RunState.RUNNING), "the run to go on")
+    wait_for(lambda: session.snapshot.step > step, "a step beyond the last one told")
     view.run.stop.click()
-    wait_for(lambda: session.snapshot.state is RunState.STOPPED, "the end")
+    wait_for(lambda: is_in(session, RunState.STOPPED), "the end")
