@@ -28,6 +28,7 @@ from napari_surfseg.gui import readers, samples
 from napari_surfseg.gui.predict import describe_checkpoint, find_checkpoint
 from napari_surfseg.gui.predict_view import PredictView
 from napari_surfseg.gui.runs_view import RunsView
+from napari_surfseg.gui.topology_view import TopologyView
 from napari_surfseg.gui.training_view import TrainingView
 from napari_surfseg.gui.writers import write_labels, write_surface
 from napari_surfseg.runs.folder import RunFolder
@@ -42,9 +43,16 @@ def test_the_manifest_names_things_that_are_there(manifest):
     manifest.validate_imports()
     assert manifest.display_name == "Surface segmentation"
     names = [widget.display_name for widget in manifest.contributions.widgets]
-    assert names == ["Surface training", "Predict surfaces", "Runs", "Loss curves"]
+    assert names == [
+        "Surface training",
+        "Predict surfaces",
+        "Runs",
+        "Loss curves",
+        "Topology errors",
+    ]
     assert len(manifest.contributions.sample_data) == 2
     assert set(manifest.contributions.menus) == {
+        "napari/layers/measure",
         "napari/layers/segment",
         "napari/layers/visualize",
     }
@@ -60,7 +68,8 @@ def test_the_run_reader_leaves_other_files_alone(manifest):
 def test_the_window_imports_no_torch():
     code = (
         "import sys, napari_surfseg.gui.training, napari_surfseg.gui.predict, "
-        "napari_surfseg.gui.runs, napari_surfseg.gui.samples, napari_surfseg.gui.readers, "
+        "napari_surfseg.gui.runs, napari_surfseg.gui.topology, "
+        "napari_surfseg.gui.samples, napari_surfseg.gui.readers, "
         "napari_surfseg.gui.writers, napari_surfseg.gui.menus; "
         "sys.exit('torch' in sys.modules)"
     )
@@ -68,7 +77,7 @@ def test_the_window_imports_no_torch():
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
 def test_every_control_has_a_name_and_a_tooltip(qtbot, make):
     view = make()
     qtbot.addWidget(view)
@@ -98,7 +107,7 @@ def test_every_control_has_a_name_and_a_tooltip(qtbot, make):
     assert len(seen) > 4
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
 def test_the_widgets_fit_a_small_screen(qtbot, make):
     view = make()
     qtbot.addWidget(view)

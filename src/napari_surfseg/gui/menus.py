@@ -9,7 +9,7 @@ from napari.utils.notifications import show_info
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-__all__ = ["open_curves", "open_predict", "open_training"]
+__all__ = ["open_curves", "open_predict", "open_topology", "open_training"]
 
 PLUGIN = "napari-surfseg"
 
@@ -27,6 +27,11 @@ def open_predict() -> None:
 def open_curves() -> None:
     """Open "Loss curves"."""
     _open("Loss curves")
+
+
+def open_topology() -> None:
+    """Open "Topology errors"."""
+    _open("Topology errors")
 
 
 def _open(widget: str) -> None:

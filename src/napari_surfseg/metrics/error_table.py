@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_surfseg.errors import DataError
 
@@ -32,14 +32,7 @@ Kind = Literal[
 ]
 Cause = Literal["", "hole", "bridge"]
 #: Every kind of error, in the order in which they are best shown.
-KINDS: tuple[Kind, ...] = (
-    "extra_component",
-    "missing_component",
-    "extra_tunnel",
-    "missing_tunnel",
-    "extra_cavity",
-    "missing_cavity",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 #: What each kind and cause is called where people look at it, and the dimension it is counted in.
 ERROR_NAMES: dict[tuple[str, str], tuple[str, int]] = {
     ("extra_component", ""): ("extra component", 0),

@@ -1,0 +1,335 @@
+"""What the "Topology errors" widget does: a process, its table, and the way to each error."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from napari.utils import progress
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from napari_surfseg.errors import DataError, LabelError, SurfsegError
+from napari_surfseg.gui.form import SourceChoice, suggest_meanings
+from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.processes import JobProcess
+from napari_surfseg.gui.session import get_session
+from napari_surfseg.gui.sources import (
+    LayerVolume,
+    count_values,
+    find_file,
+    take_file,
+    take_layer,
+    write_layer,
+)
+from napari_surfseg.gui.topology_layers import ErrorLayers
+from napari_surfseg.gui.topology_view import TopologyView
+from napari_surfseg.inference.evaluation_job import EvaluationJob
+from napari_surfseg.inference.job import write_job
+from napari_surfseg.metrics.error_table import TopologyError, read_error_table
+from napari_surfseg.runs.text import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_surfseg.gui.jobs import Job
+
+__all__ = ["Comparison", "TopologyController", "TopologyErrorsWidget", "run_comparison"]
+
+#: More marks than this say nothing to a person and take the viewer long to draw.
+MAX_SHOWN = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a finished comparison found.
+
+    Attributes
+    ----------
+    scores : dict
+        By name.
+    errors : list of TopologyError
+        The largest first.
+    warnings : list of str
+        Sentences.
+    spacing : tuple of float
+        Z, Y, X voxel size, as the labels say it.
+    """
+
+    scores: dict[str, float]
+    errors: list[TopologyError]
+    warnings: list[str]
+    spacing: tuple[float, float, float]
+
+
+def run_comparison(
+    prediction: LayerVolume | str,
+    labels: LayerVolume | str,
+    meanings: dict[int, str],
+    threshold: float | None,
+    process: JobProcess,
+    tell: Callable[[str, float], None],
+) -> Comparison:
+    """Compare two volumes; waits for disk and process.
+
+    Raises
+    ------
+    SurfsegError
+        With ``field`` ``"prediction"`` or ``"labels"`` where it is about one of them.
+    """
+    taken = {}
+    for field, volume in (("prediction", prediction), ("labels", labels)):
+        try:
+            taken[field] = take_file(volume) if isinstance(volume, str) else volume
+        except SurfsegError as error:
+            error.field = field
+            raise
+    pred, label = taken["prediction"], taken["labels"]
+    if pred.shape != label.shape:
+        raise DataError(
+            f"The prediction {pred.name!r} has {format_size(pred.shape)} voxels, but the labels "
+            f"{label.name!r} have {format_size(label.shape)}; the two must be the same.",
+            field="prediction",
+        )
+    with tempfile.TemporaryDirectory(prefix="surfseg_", ignore_cleanup_errors=True) as folder:
+        paths = {}
+        for field, volume in taken.items():
+            path = find_file(volume)
+            if path is None:
+                path = str(Path(folder) / f"{field}.zarr")
+                write_layer(volume, Path(path), partial(tell, f"copying the {field}"))
+            paths[field] = path
+        job = EvaluationJob(
+            **paths,
+            foreground=tuple(v for v, meaning in meanings.items() if meaning == "foreground"),
+            ignore=tuple(v for v, meaning in meanings.items() if meaning == "ignore"),
+            threshold=threshold,
+        )
+        result = process.run(write_job(Path(folder), job), tell)
+        errors = read_error_table(Path(folder) / result["errors"])
+    return Comparison(result["scores"], errors, result["warnings"], label.spacing)
+
+
+class TopologyController(QObject):
+    """Joins the view, the viewer and the process.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the volumes are and the marks go.
+    view : TopologyView
+        Passive.
+    """
+
+    finished = Signal(object)
+    told = Signal(str, float)
+
+    def __init__(
+        self, viewer: ViewerModel, view: TopologyView, *, jobs: Jobs | None = None
+    ) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._view = view
+        self._jobs = jobs or Jobs()
+        self._process: JobProcess | None = None
+        self._bar: Any = None
+        self._errors: list[TopologyError] = []
+        self.shown = ErrorLayers(viewer)
+        view.compute_clicked.connect(self.compute)
+        view.cancel_clicked.connect(self.cancel)
+        view.labels_chosen.connect(self.count_labels)
+        view.error_chosen.connect(self.go_to)
+        self.told.connect(self._on_told)
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_layers)
+        self._on_layers()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a comparison is under way."""
+        return self._process is not None
+
+    def close(self) -> None:
+        """Let go of the viewer; a comparison under way ends."""
+        self.cancel()
+        self._viewer.layers.events.inserted.disconnect(self._on_layers)
+        self._viewer.layers.events.removed.disconnect(self._on_layers)
+
+    # -- choosing ------------------------------------------------------------------
+
+    def _on_layers(self, _event: object = None) -> None:
+        layers = [
+            layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.ndim == 3
+        ]
+        self._view.set_layers([layer.name for layer in layers])
+        # What the plugin made is a prediction; what is left is what a person painted or loaded.
+        ours = [layer.name for layer in layers if "surfseg" in layer.metadata]
+        surfaces = [name for name in ours if "skeleton" not in name]
+        theirs = [layer.name for layer in layers if layer.name not in ours]
+        for combo, names in ((self._view.prediction, surfaces), (self._view.labels, theirs)):
+            if combo.choice() is None and not combo.is_manual and names:
+                combo.set_choice(SourceChoice("layer", names[-1]))
+                if combo is self._view.labels:
+                    self.count_labels()
+
+    def _layer(self, choice: SourceChoice | None) -> Layer | None:
+        if choice is None or choice.kind != "layer" or choice.name not in self._viewer.layers:
+            return None
+        return self._viewer.layers[choice.name]
+
+    def _take(self, choice: SourceChoice | None, field: str) -> LayerVolume | str:
+        if choice is None:
+            said = {"prediction": "a prediction", "labels": "labels"}[field]
+            raise DataError(f"Choose {said}: a layer or a file.", field=field)
+        layer = self._layer(choice)
+        if layer is None:
+            return choice.name
+        try:
+            return take_layer(layer)
+        except DataError as error:
+            error.field = field
+            raise
+
+    def count_labels(self) -> None:
+        """Find the values of the chosen labels, so that each can be given its meaning."""
+        choice = self._view.labels.choice()
+        self._view.show_error("")
+        self._view.set_label_values({}, {})
+        if choice is None:
+            return
+        try:
+            volume = self._take(choice, "labels")
+        except DataError as error:
+            self._view.show_error(str(error), "labels")
+            return
+        layer = self._layer(choice)
+        told = dict(layer.metadata.get("surfseg_labels") or {}) if layer is not None else {}
+        self._view.set_counting("Counting label values…")
+
+        def work(job: Job) -> dict[int, int]:
+            opened = take_file(volume) if isinstance(volume, str) else volume
+            return count_values(opened, job.is_cancelled)
+
+        def done(counts: dict[int, int]) -> None:
+            self._view.set_counting("")
+            self._view.set_label_values(counts, {**suggest_meanings(sorted(counts)), **told})
+
+        def failed(error: SurfsegError) -> None:
+            self._view.set_counting("")
+            self._view.show_error(str(error), "labels")
+
+        self._jobs.start("count", work, done=done, failed=failed)
+
+    # -- comparing -----------------------------------------------------------------
+
+    def compute(self) -> None:
+        """Run the comparison, in a thread and a process."""
+        view = self._view
+        view.show_error("")
+        meanings = view.meanings()
+        try:
+            prediction = self._take(view.prediction.choice(), "prediction")
+            labels = self._take(view.labels.choice(), "labels")
+            if meanings and "foreground" not in meanings.values():
+                raise LabelError(
+                    "No label value means surface; choose the one that does.", field="labels"
+                )
+            if not meanings:
+                raise LabelError("The label values are not known yet.", field="labels")
+        except SurfsegError as error:
+            view.show_error(str(error), error.field)
+            return
+        threshold = view.threshold.value() if view.is_probability.isChecked() else None
+        process = JobProcess("napari_surfseg.inference.evaluation_job", "comparison")
+        self._process = process
+        view.set_busy(True)
+        self._on_told("Preparing", 0.0)
+
+        def work(_job: Job) -> Comparison:
+            return run_comparison(prediction, labels, meanings, threshold, process, self._tell)
+
+        self._jobs.start("compare", work, done=self._on_done, failed=self._on_failed)
+
+    def cancel(self) -> None:
+        """End the comparison."""
+        if self._process is not None:
+            self._process.cancel()
+
+    def _tell(self, stage: str, share: float) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.told.emit(stage, share)
+
+    def _on_told(self, stage: str, share: float) -> None:
+        if self._process is None:
+            return
+        self._view.set_state(f"{stage[:1].upper()}{stage[1:]}…", share)
+        if self._bar is None:
+            self._bar = progress(total=1000, desc="Topology errors")
+        self._bar.set_description(stage)
+        self._bar.reset(total=1000)
+        self._bar.update(round(1000 * share))
+
+    def _end(self) -> None:
+        self._process = None
+        self._view.set_busy(False)
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _on_done(self, found: Comparison) -> None:
+        self._end()
+        self._errors = found.errors[:MAX_SHOWN]
+        view = self._view
+        source = self._layer(view.labels.choice()) or self._layer(view.prediction.choice())
+        self.shown.show(self._errors, source, found.spacing)
+        total = len(found.errors)
+        said = f"{total:,} {'error' if total == 1 else 'errors'}, the largest first."
+        if total == 0:
+            said = "No topology error: every feature has its partner."
+        elif total > MAX_SHOWN:
+            said = f"{total:,} errors; the {MAX_SHOWN:,} largest are shown."
+        view.set_result(found.scores, self._errors, " ".join([said, *found.warnings]))
+        self.finished.emit(found)
+
+    def _on_failed(self, error: SurfsegError) -> None:
+        self._end()
+        self._view.set_state("Nothing was compared.")
+        self._view.show_error(str(error), error.field)
+
+    # -- looking -------------------------------------------------------------------
+
+    def go_to(self, index: int) -> None:
+        """Fly to an error of the list."""
+        if index < len(self._errors):
+            self.shown.go_to(index, self._errors[index])
+
+
+class TopologyErrorsWidget(QWidget):
+    """The dock widget, as napari makes it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where volumes come from and marks go.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.setObjectName("topology_errors_widget")
+        self.session = get_session(napari_viewer)
+        self.view = TopologyView()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.controller = TopologyController(napari_viewer, self.view)
+        self.session.closed.connect(self.controller.close)
