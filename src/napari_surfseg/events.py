@@ -55,6 +55,7 @@ __all__ = [
     "SetTraining",
     "StepFinished",
     "Stop",
+    "TuningProgressed",
     "ValidationFinished",
     "WarningIssued",
     "append_command",
@@ -180,6 +181,15 @@ class ValidationFinished(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningProgressed(Event):
+    """Post-processing is being chosen: ``done`` of ``total`` settings, now those of ``name``."""
+
+    done: int
+    total: int
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostprocessTuned(Event):
     """The clean-up that ``best.pt`` will be used with was chosen on the validation data.
 
@@ -188,9 +198,11 @@ class PostprocessTuned(Event):
     settings : dict
         Of :class:`surfaces.postprocess.PostProcess`.
     score_before, score_after : float
-        Of the validation data, with the threshold alone and with the settings.
+        Of the validation data, at a plain threshold of 0.5 (or the one the person
+        set) and with the settings.
     steps : list of dict
-        What was tried: ``name``, ``score``, ``gain`` and whether it was ``kept``.
+        What was tried: ``name``, the validation data's ``score`` with it, the ``gain``
+        on pieces of them that had no say in the choice, and whether it was ``kept``.
     seconds : float
         Time it took.
     """

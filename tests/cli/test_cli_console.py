@@ -83,6 +83,17 @@ def test_the_bar_tells_epoch_loss_score_speed_and_time_left(watch):
     bar.close()
 
 
+def test_the_bar_tells_how_far_the_search_for_post_processing_is(watch):
+    watch()
+    bar = TerminalConsole()
+    bar.show_event(step(1.0))
+    bar.show_event(events.TuningProgressed(done=20, total=80, name="closing"))
+    shown = sys.stderr.getvalue().split("\r")[-1]
+    for part in ("choosing post-processing", "25%", "closing"):
+        assert part in shown
+    bar.close()
+
+
 def test_the_bar_does_not_run_over(watch):
     watch()
     bar = TerminalConsole()

@@ -1,16 +1,20 @@
-"""The search for post-processing: it helps on other data, never hurts its own, and can be told."""
+"""The search for post-processing: it helps on other data, keeps what convinces, and can be told."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.inference.tuning import tune_postprocess
+from napari_surfseg.inference import tuning
+from napari_surfseg.inference.tuning import cut_pieces, tune_postprocess
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
+SHAPE = (24, 48, 48)
+PLANES = (6, 16)
 
-def noisy_sheet(seed, shape=(24, 28, 28)):
+
+def noisy_sheet(seed, shape=(24, 40, 40)):
     """Make a wavy sheet, and probabilities of it that are too low and full of specks."""
     rng = np.random.default_rng(seed)
     height = ndimage.gaussian_filter(rng.standard_normal(shape[1:]), 6)
@@ -23,13 +27,39 @@ def noisy_sheet(seed, shape=(24, 28, 28)):
     return np.clip(probs, 0, 255).astype(np.uint8), label
 
 
+def two_sheets():
+    """Make two flat sheets, three voxels thick, and sure probabilities of them."""
+    label = np.zeros(SHAPE, np.uint8)
+    for z in PLANES:
+        label[z : z + 3] = 1
+    return np.where(label == 1, 230, 10).astype(np.uint8), label
+
+
+def everywhere(step=12):
+    """Name a place in the middle of each of 16 cells: every piece of the data holds some."""
+    return [(y, x) for y in range(step // 2, 48, step) for x in range(step // 2, 48, step)]
+
+
+def changed(settings):
+    """Return what differs from a plain threshold."""
+    return {k: v for k, v in settings.as_dict().items() if v != getattr(PostProcess, k)}
+
+
 def challenge_score(probs, label, settings):
     return compute_metrics(apply_postprocess(probs, settings), label)["score"]
 
 
-def quick_score(pred, label):
-    """Score without topology, for tests of the search itself: the Dice coefficient."""
-    return 2 * (pred & label).sum() / max(1, pred.sum() + label.sum())
+def quick_measure(pred, label):
+    """Measure without topology, for tests of the search itself: the Dice coefficient."""
+    return {"score": 2 * (pred & label).sum() / max(1, pred.sum() + label.sum())}
+
+
+def quick_score(probs, label, settings):
+    return quick_measure(apply_postprocess(probs, settings), label)["score"]
+
+
+def kept_names(history):
+    return [step.name for step in history if step.kept]
 
 
 def test_tuned_settings_raise_the_score_of_other_data():
@@ -40,48 +70,154 @@ def test_tuned_settings_raise_the_score_of_other_data():
     assert challenge_score(probs, label, settings) > challenge_score(probs, label, PostProcess())
 
 
-def test_a_step_is_kept_only_if_it_helps_and_the_result_can_be_repeated():
-    probs, label = noisy_sheet(2)
-    settings, history = tune_postprocess([probs], [label], score=quick_score)
-    again, same = tune_postprocess([probs], [label], score=quick_score)
-    assert (settings, history) == (again, same)
-    kept = [step for step in history if step.kept]
-    assert kept[-1].settings == settings
-    assert [s.score for s in kept] == sorted(s.score for s in kept)
-    assert all(s.gain > 0 for s in kept[1:])
-    assert quick_score(apply_postprocess(probs, settings), label) == pytest.approx(kept[-1].score)
+def test_specks_are_dropped_by_their_size():
+    probs, label = two_sheets()
+    for y, x in everywhere():
+        probs[11:14, y : y + 3, x : x + 3] = 230  # 27 voxels, as sure as the sheets
+    settings, history = tune_postprocess([probs], [label], with_threshold=False)
+    assert kept_names(history) == ["start", "component size"]
+    assert changed(settings) == {"min_voxels": 30}
+    np.testing.assert_array_equal(apply_postprocess(probs, settings), label)
+
+
+def test_holes_are_plugged_by_closing():
+    probs, label = two_sheets()
+    for z in PLANES:
+        for y, x in everywhere():
+            probs[z : z + 3, y : y + 2, x : x + 2] = 40  # a hole through the sheet
+    settings, history = tune_postprocess([probs], [label], with_threshold=False)
+    assert kept_names(history) == ["start", "closing"]
+    np.testing.assert_array_equal(apply_postprocess(probs, settings), label)
+
+
+def test_sheets_that_closing_would_bridge_stay_apart():
+    label = np.zeros(SHAPE, np.uint8)
+    label[6:9] = label[10:13] = 1  # one voxel between them
+    probs = np.where(label == 1, 230, 110).astype(np.uint8)
+    for y, x in everywhere():
+        probs[6:9, y, x] = 110  # holes that closing would plug, at the price of the gap
+    settings, history = tune_postprocess([probs], [label], with_threshold=False)
+    assert settings.closing_radius == 0
+    assert kept_names(history) == ["start"]
+    assert not apply_postprocess(probs, settings)[9].any()
+
+
+def test_what_helps_in_one_corner_only_is_not_kept():
+    probs, label = two_sheets()
+    probs[11:14, 4:7, 4:7] = 230
+    improved = PostProcess(min_voxels=30)
+    assert challenge_score(probs, label, improved) > challenge_score(probs, label, PostProcess())
+    settings, history = tune_postprocess([probs], [label])
+    assert settings == PostProcess()
+    assert kept_names(history) == ["start"]
 
 
 def test_a_perfect_prediction_is_left_alone():
     _, label = noisy_sheet(3)
-    settings, history = tune_postprocess([label * 255], [label], score=quick_score)
+    settings, history = tune_postprocess([label * 255], [label])
     assert settings == PostProcess()
     assert not any(step.kept for step in history[1:])
+
+
+def test_a_better_score_is_not_bought_with_surface_dice():
+    """Flooding raises this score on every piece; the guard alone stops it."""
+    probs, label = noisy_sheet(4)
+
+    def measure(pred, truth):
+        flood = float(pred.mean())
+        return {"score": flood, "surface_dice": 1 - flood, "dice": 1 - flood}
+
+    settings, _ = tune_postprocess([probs], [label], measure=measure)
+    start, end = (apply_postprocess(probs, s).mean() for s in (PostProcess(), settings))
+    assert end - start <= tuning.MAX_LOSS
+    unguarded = tune_postprocess([probs], [label], measure=lambda p, _: {"score": p.mean()})
+    assert apply_postprocess(probs, unguarded[0]).mean() - start > 5 * tuning.MAX_LOSS
+
+
+def test_a_witness_objects_to_what_helps_on_the_slab_alone():
+    probs, label = noisy_sheet(5)
+    alone, _ = tune_postprocess([probs], [label], measure=quick_measure)
+    assert alone.threshold < 0.5
+    elsewhere = np.where(label == 1, 200, 120).astype(np.uint8)  # lower would flood it
+    settings, _ = tune_postprocess(
+        [probs], [label], measure=quick_measure, witness=([elsewhere], [label])
+    )
+    assert settings.threshold == 0.5
+    agreeing, _ = tune_postprocess(
+        [probs], [label], measure=quick_measure, witness=([probs], [label])
+    )
+    assert agreeing == alone
+
+
+def test_a_step_is_kept_only_if_it_helps_and_the_result_can_be_repeated():
+    probs, label = noisy_sheet(2)
+    settings, history = tune_postprocess([probs], [label], measure=quick_measure)
+    again, same = tune_postprocess([probs], [label], measure=quick_measure)
+    assert (settings, history) == (again, same)
+    kept = [step for step in history if step.kept]
+    assert len(kept) > 1
+    assert kept[-1].settings == settings
+    assert [s.score for s in kept] == sorted(s.score for s in kept)
+    assert all(s.gain > tuning.MIN_GAIN for s in kept[1:])
+    assert quick_score(probs, label, settings) == pytest.approx(kept[-1].score)
 
 
 def test_progress_is_told_and_stopping_keeps_the_best_so_far():
     probs, label = noisy_sheet(4)
     told = []
-    tune_postprocess([probs], [label], score=quick_score, progress=lambda *a: told.append(a))
+    tune_postprocess([probs], [label], measure=quick_measure, progress=lambda *a: told.append(a))
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert told[-1][0] == told[-1][1]
     calls = []
 
     def stop():
         calls.append(0)
-        return len(calls) > 20
+        return len(calls) > 10
 
-    settings, history = tune_postprocess([probs], [label], score=quick_score, should_stop=stop)
-    assert [step.num_tried for step in history] == [1, 20]
+    settings, history = tune_postprocess([probs], [label], measure=quick_measure, should_stop=stop)
+    assert [step.num_tried for step in history] == [1, 10]
     assert history[1].kept
-    assert settings == [s for s in history if s.kept][-1].settings
+    assert settings == history[1].settings
 
 
 def test_volumes_count_by_what_is_annotated():
     probs, label = noisy_sheet(5)
     ignored = np.full_like(label, 2)
-    both = tune_postprocess([probs, probs], [label, ignored], score=quick_score)
-    assert both[1][0].score == pytest.approx(quick_score(probs > 127, label))
+    both = tune_postprocess([probs, probs], [label, ignored], measure=quick_measure)
+    assert both[1][0].score == pytest.approx(quick_score(probs, label, PostProcess()))
+    assert both == tune_postprocess([probs], [label], measure=quick_measure)
+
+
+def test_too_little_to_cut_is_left_alone():
+    probs, label = noisy_sheet(6, shape=(16, 16, 16))
+    settings, history = tune_postprocess([probs], [label])
+    assert settings == PostProcess()
+    assert [step.name for step in history] == ["start"]
+
+
+def test_pieces_share_the_volume_and_its_annotation():
+    label = np.zeros((20, 40, 80), np.uint8)
+    label[10] = 1
+    label[..., 60:] = 2
+    boxes = cut_pieces(label, 4)
+    covered = np.zeros(label.shape, int)
+    for box in boxes:
+        covered[box] += 1
+        assert (label[box] != 2).sum() >= tuning.MIN_PIECE_VOXELS
+        assert (label[box] == 1).any()
+    assert (covered == 1).all()
+    assert len(boxes) == 4
+
+
+def test_no_piece_is_without_surface():
+    label = np.zeros((40, 40, 40), np.uint8)
+    label[5] = 1  # halves across Z would leave one without
+    boxes = cut_pieces(label, 4)
+    assert sorted((box[1].start, box[2].start) for box in boxes) == [
+        (0, 0), (0, 20), (20, 0), (20, 20)
+    ]  # fmt: skip
+    label[5, 1:] = label[5, :, 1:] = 0
+    assert len(cut_pieces(label, 4)) == 1
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,11 @@ def test_topology_and_postprocessing_have_their_sections(folder):
             settings={"threshold": 0.4, "min_voxels": 60, "closing_radius": 0},
             score_before=0.5,
             score_after=0.6,
-            steps=[{"name": "min_voxels", "score": 0.6, "gain": 0.1, "kept": True}],
+            steps=[
+                {"name": "start", "score": 0.5, "gain": 0.0, "kept": True},
+                {"name": "closing", "score": 0.51, "gain": -0.01, "kept": False},
+                {"name": "component size", "score": 0.6, "gain": 0.1, "kept": True},
+            ],
             seconds=3.0,
         )
     )
@@ -283,8 +287,10 @@ def test_topology_and_postprocessing_have_their_sections(folder):
     assert [cell.strip() for cell in rows["cavities"]] == ["0", "0", "0", "–"]
     assert png_size(folder.report_folder / "topology.png")[0] > 800
     assert "## Post-processing" in text
-    assert "0.5000 to 0.6000, with `threshold` 0.4, `min_voxels` 60" in text
-    assert [cell.strip() for cell in rows["min_voxels"]] == ["0.6000", "+0.1000", "yes"]
+    assert "0.5000 at a plain threshold to 0.6000, with `threshold` 0.4, `min_voxels` 60" in text
+    assert "1 of the 2 steps below convinced" in text
+    assert [cell.strip() for cell in rows["component size"]] == ["0.6000", "+0.1000", "yes"]
+    assert [cell.strip() for cell in rows["closing"]] == ["0.5100", "-0.0100", "no"]
 
 
 def test_an_earlier_report_is_replaced_and_nothing_else_is_left(folder, fake_trainer):

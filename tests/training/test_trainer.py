@@ -123,9 +123,32 @@ def test_the_post_processing_is_chosen_on_the_validation_data(tmp_path, experime
     assert best.postprocess == tuned.settings
     assert tuned.score_after >= tuned.score_before
     assert tuned.steps[0]["name"] == "start"
+    told = run.of(events.TuningProgressed)
+    assert told[0].done == 0
+    assert [event.done for event in told] == sorted(event.done for event in told)
+    assert 0 < told[-1].done <= told[-1].total  # the share of the time may end it
     untuned = apply_overrides(experiment, ["training.tuning_share=0"])
     assert not Run(tmp_path / "plain", untuned).run().of(events.PostprocessTuned)
     assert load_checkpoint(tmp_path / "plain" / "checkpoints" / "best.pt").postprocess is None
+
+
+def test_too_little_validation_data_leaves_the_threshold(tmp_path, experiment):
+    experiment = apply_overrides(
+        experiment, ["training.tuning_share=1", "data.validation.fraction=0.07"]
+    )
+    run = Run(tmp_path / "run", experiment).run()
+    assert not run.of(events.PostprocessTuned)
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").postprocess is None
+
+
+def test_a_threshold_that_a_person_set_is_not_moved(tmp_path, experiment):
+    experiment = apply_overrides(
+        experiment, ["training.tuning_share=1", "inference.threshold=0.35"]
+    )
+    (tuned,) = Run(tmp_path / "run", experiment).run().of(events.PostprocessTuned)
+    assert tuned.settings["threshold"] == 0.35
+    assert tuned.settings["low_threshold"] is None
+    assert not {step["name"] for step in tuned.steps} & {"threshold", "smoothing", "hysteresis"}
 
 
 def test_it_learns(tmp_path, experiment):

@@ -119,6 +119,11 @@ class TerminalConsole:
                 score = event.metrics.get("surface_dice")
                 if score is not None:
                     self._best = f", surface dice {score:.3f}"
+            case events.TuningProgressed():
+                self._bar.set_description_str("choosing post-processing", refresh=False)
+                self._bar.n = round(BAR_UNITS * event.done / event.total)
+                self._bar.set_postfix_str(event.name, refresh=False)
+                self._bar.refresh()
             case events.RunPaused():
                 self._bar.set_description_str("paused")
             case _:

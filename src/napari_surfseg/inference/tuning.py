@@ -1,12 +1,36 @@
-"""Choose the post-processing that scores best on data with labels.
+"""Choose the post-processing that scores best on data with labels, and only what is sure to.
 
-One setting after the other is tried over a short list of values, twice around,
-and the best is kept only if it raises the score: a search that cannot make the
-validation score worse, and that a person can read afterwards line by line.
+The search begins at a plain threshold of 0.5 and tries one setting after the
+other over a short list of values. The danger is not that it misses something but
+that it finds what is not there: the validation data are a slab, the topology
+score is made of few events, and the best of twenty values is the luckiest one. So
+the data are cut into pieces::
+
+    validation data      +-----+-----+-----+-----+
+    cut into pieces      |  1  |  2  |  3  |  4  |
+                         +-----+-----+-----+-----+
+    choose on the others       | best of 2, 3, 4 |
+    measure on           |  1  |                     and so on: each is left out once
+
+and a step is kept only if it convinces on every count:
+
+- The pieces left out gain by values chosen without them: on average more than a
+  hair's breadth and more than the scatter between them, with few of them losing.
+- The value chosen on all pieces raises the score of the whole.
+- Neither Dice nor surface Dice pays more than half a point for it. Of the parts of
+  `score` surface Dice is the one to trust, a mean over thousands of places, where
+  topology and variation of information hang on a few contacts. After too little
+  training, sheets that run into each other raise `voi_score` by more than the lost
+  surface Dice costs: flooding wins on the slab and loses elsewhere.
+- A *witness*, a part of the training data as large, loses no more than that either.
+  A slab at the end of a volume can differ from all the rest, which its own pieces
+  cannot show. The network has seen the witness's labels, so it has no say in the
+  choice: it can only object.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +41,31 @@ from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    Score = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
+    Array = NDArray[np.uint8]
+    Measure = Callable[[Array, Array], Mapping[str, float]]
+    Box = tuple[slice, slice, slice]
 
-__all__ = ["TuningStep", "tune_postprocess"]
+__all__ = ["TuningStep", "cut_pieces", "tune_postprocess"]
 
 #: A gain below this says nothing about other data and is not worth another setting.
 MIN_GAIN = 1e-3
+
+#: Greatest share of the left-out pieces that may lose by a step.
+MAX_LOSING = 0.25
+
+#: Scores that must not pay for a better `score`, and what they may lose nevertheless.
+GUARDED = ("surface_dice", "dice")
+MAX_LOSS = 0.005
+
+#: Pieces the data are cut into: with eight, topology in one was more chance than measure.
+NUM_PIECES = 4
+
+#: Fewest supervised voxels of a piece, a cube of 16: a sheet and its neighbour still fit.
+MIN_PIECE_VOXELS = 4096
 
 #: Components larger than this share of the data are never dropped: a small slab cannot tell
 #: whether they are specks, and the score of other data fell when it was asked.
@@ -42,11 +81,11 @@ class TuningStep:
     name : str
         The setting in plain words.
     settings : PostProcess
-        The best found in this step.
+        What the step came to.
     score : float
         With `settings`, on the data it was tuned on.
     gain : float
-        Over the score before the step.
+        On the pieces that had no say in the choice, on average.
     kept : bool
         Whether the step's settings were taken over.
     num_tried : int
@@ -65,91 +104,238 @@ def _probability(value: float) -> float:
     return round(min(0.95, max(0.02, value)), 3)
 
 
+# Each list begins with what changes least: of values as good the first is taken.
+
+
 def _try_thresholds(best: PostProcess, _: int) -> list[PostProcess]:
-    # Together: smoothing lowers the probability of a thin surface, so neither is good alone.
     return [
-        replace(best, smoothing=smoothing, threshold=threshold, low_threshold=None)
-        for smoothing in (0.0, 0.5, 1.0, 1.5)
-        for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+        replace(best, threshold=_probability(best.threshold + sign * step))
+        for step in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+        for sign in (1, -1)
     ]
 
 
-def _try_fine_thresholds(best: PostProcess, _: int) -> list[PostProcess]:
+def _try_smoothing(best: PostProcess, _: int) -> list[PostProcess]:
+    # Together: smoothing lowers the probability of a thin surface, so neither is good alone.
     return [
-        replace(best, threshold=_probability(best.threshold + step))
-        for step in (-0.04, -0.02, 0.02, 0.04)
-        if best.low_threshold is None or best.low_threshold <= best.threshold + step
+        replace(best, smoothing=smoothing, threshold=_probability(best.threshold - step))
+        for smoothing in (0.5, 0.75, 1.0)
+        for step in (0.0, 0.05, 0.1, 0.15)
+    ]
+
+
+def _try_sizes(best: PostProcess, num_voxels: int) -> list[PostProcess]:
+    return [
+        replace(best, min_voxels=n, connectivity=connectivity)
+        for n in (10, 30, 100, 300, 1000, 3000, 10000)
+        for connectivity in (26, 6)
+        if n <= max(10, LARGEST_SPECK * num_voxels)
     ]
 
 
 def _try_hysteresis(best: PostProcess, _: int) -> list[PostProcess]:
     base = best.threshold
-    pairs = [
-        (base + up, base - down) for up in (0.0, 0.15, 0.3) for down in (0.0, 0.1, 0.2) if up + down
+    tried = [
+        replace(best, threshold=_probability(base + up), low_threshold=_probability(base - down))
+        for up, down in ((0.15, 0), (0, 0.1), (0.15, 0.1), (0.3, 0), (0, 0.2), (0.3, 0.1))
     ]
-    return [
-        replace(best, threshold=_probability(high), low_threshold=_probability(low))
-        for high, low in pairs
-        if _probability(low) < _probability(high)
-    ]
-
-
-def _try_sizes(best: PostProcess, num_voxels: int) -> list[PostProcess]:
-    return [replace(best, min_voxels=0)] + [
-        replace(best, min_voxels=n, connectivity=connectivity)
-        for connectivity in (26, 6)
-        for n in (10, 30, 100, 300, 1000, 3000, 10000)
-        if n <= max(10, LARGEST_SPECK * num_voxels)
-    ]
+    return [s for s in tried if s.low_threshold is not None and s.low_threshold < s.threshold]
 
 
 def _try_closing(best: PostProcess, _: int) -> list[PostProcess]:
-    floors = sorted({0.0, _probability(best.threshold / 4), _probability(best.threshold / 2)})
-    return [replace(best, closing_radius=0, closing_floor=0.0)] + [
-        replace(best, closing_radius=radius, closing_floor=floor)
+    # The higher the floor, the less is plugged.
+    return [
+        replace(best, closing_radius=radius, closing_floor=_probability(best.threshold * share))
         for radius in (1, 2, 3)
-        for floor in floors
+        for share in (0.5, 0.25, 0.0)
     ]
 
 
 def _try_filling(best: PostProcess, _: int) -> list[PostProcess]:
-    return [replace(best, fill_holes=n) for n in (0, 8, 64, 512)]
+    return [replace(best, fill_holes=n) for n in (8, 64, 512)]
 
 
-_STEPS: tuple[tuple[str, Callable[[PostProcess, int], list[PostProcess]]], ...] = (
-    ("threshold and smoothing", _try_thresholds),
-    ("component size", _try_sizes),
-    ("hysteresis", _try_hysteresis),
-    ("closing", _try_closing),
-    ("filling cavities", _try_filling),
-    ("component size, again", _try_sizes),
-    ("threshold, finely", _try_fine_thresholds),
+#: Name, values, and whether the step moves the threshold.
+_STEPS: tuple[tuple[str, Callable[[PostProcess, int], list[PostProcess]], bool], ...] = (
+    ("threshold", _try_thresholds, True),
+    ("smoothing", _try_smoothing, True),
+    ("component size", _try_sizes, False),
+    ("hysteresis", _try_hysteresis, True),
+    ("closing", _try_closing, False),
+    ("filling cavities", _try_filling, False),
 )
 
 
-class _Scorer:
-    """Scores settings on all volumes, each setting once."""
+def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Box]:
+    """Cut a volume into boxes of about as much annotation each.
+
+    The box with the most supervised voxels is halved, again and again, across the
+    longest edge that leaves surface and enough voxels to be scored in both halves.
+
+    Parameters
+    ----------
+    label : uint8 array, shape (Z, Y, X)
+        0, 1 and `ignore_index`.
+    most : int
+        Boxes wanted.
+    ignore_index : int
+        Label value that is not supervised.
+
+    Returns
+    -------
+    list of tuple of slice
+        From one, the whole volume, to `most`.
+    """
+
+    def count_supervised(box: Box) -> int:
+        return int(np.count_nonzero(label[box] != ignore_index))
+
+    def is_enough(box: Box) -> bool:
+        return count_supervised(box) >= MIN_PIECE_VOXELS and bool((label[box] == 1).any())
+
+    depth, height, width = label.shape
+    boxes: list[Box] = [(slice(0, depth), slice(0, height), slice(0, width))]
+    whole: list[Box] = []
+    while boxes and len(boxes) + len(whole) < most:
+        box = max(boxes, key=count_supervised)
+        boxes.remove(box)
+        axes = sorted(range(3), key=lambda i: box[i].start - box[i].stop)
+        cuts = (_halve(box, axis) for axis in axes)
+        halves = next((cut for cut in cuts if all(map(is_enough, cut))), None)
+        if halves is None:
+            whole.append(box)
+        else:
+            boxes += halves
+    return [*whole, *boxes]
+
+
+def _halve(box: Box, axis: int) -> list[Box]:
+    start, stop = box[axis].start, box[axis].stop
+    middle = (start + stop) // 2
+    halves = []
+    for part in (slice(start, middle), slice(middle, stop)):
+        z, y, x = (part if i == axis else edge for i, edge in enumerate(box))
+        halves.append((z, y, x))
+    return halves
+
+
+class _Judge:
+    """Scores settings on volumes, as a whole and piece by piece, each setting once."""
 
     def __init__(
-        self,
-        probs: Sequence[NDArray[np.uint8]],
-        labels: Sequence[NDArray[np.uint8]],
-        score: Score,
-        ignore_index: int,
+        self, probs: Sequence[Array], labels: Sequence[Array], measure: Measure, ignore_index: int
     ) -> None:
-        self._pairs = list(zip(probs, labels, strict=True))
-        self._weights = [int(np.count_nonzero(label != ignore_index)) for label in labels]
-        self._score = score
-        self._known: dict[PostProcess, float] = {}
+        weights = [int(np.count_nonzero(label != ignore_index)) for label in labels]
+        # A volume without annotation has nothing to say.
+        self._triples = [t for t in zip(probs, labels, weights, strict=True) if t[2]]
+        self.num_voxels = sum(weights)
+        self._measure = measure
+        share = -(-NUM_PIECES // max(1, len(self._triples)))
+        self._boxes = [cut_pieces(label, share, ignore_index) for _, label, _ in self._triples]
+        self._pieces: dict[PostProcess, NDArray[np.float64]] = {}
+        self._whole: dict[PostProcess, dict[str, float]] = {}
 
-    def __call__(self, settings: PostProcess) -> float:
-        if settings not in self._known:
-            values = [
-                self._score(apply_postprocess(probs, settings), label)
-                for probs, label in self._pairs
+    @property
+    def num_pieces(self) -> int:
+        return sum(map(len, self._boxes))
+
+    def on_pieces(self, settings: PostProcess) -> NDArray[np.float64]:
+        """Score each piece, of masks that were made of the whole."""
+        if settings not in self._pieces:
+            values = []
+            for (probs, label, _), boxes in zip(self._triples, self._boxes, strict=True):
+                mask = apply_postprocess(probs, settings)
+                values += [self._measure(mask[box], label[box])["score"] for box in boxes]
+            self._pieces[settings] = np.array(values)
+        return self._pieces[settings]
+
+    def on_whole(self, settings: PostProcess) -> dict[str, float]:
+        """Average `score` and what is guarded over the volumes, by their supervised voxels."""
+        if settings not in self._whole:
+            rows = [
+                self._measure(apply_postprocess(probs, settings), label)
+                for probs, label, _ in self._triples
             ]
-            self._known[settings] = float(np.average(values, weights=self._weights))
-        return self._known[settings]
+            weights = [weight for _, _, weight in self._triples]
+            self._whole[settings] = {
+                name: float(np.average([row[name] for row in rows], weights=weights))
+                for name in ("score", *GUARDED)
+                if name in rows[0]
+            }
+        return self._whole[settings]
+
+
+def _choose(gains: NDArray[np.float64]) -> int:
+    """Choose the row with the greatest mean; of those as good, the first."""
+    means = gains.mean(axis=1)
+    return int(np.argmax(means > means.max() - MIN_GAIN))
+
+
+class _Search:
+    """The best settings so far, and what another must show to replace them."""
+
+    def __init__(self, judge: _Judge, witness: _Judge | None, start: PostProcess) -> None:
+        self._judge = judge
+        self._witness = witness
+        self.best = start
+        self._kept = [start]
+
+    @property
+    def score(self) -> float:
+        return self.score_of(self.best)
+
+    def score_of(self, settings: PostProcess) -> float:
+        return self._judge.on_whole(settings)["score"]
+
+    def score_pieces(self, settings: PostProcess) -> None:
+        self._judge.on_pieces(settings)
+
+    def decide(self, tried: Sequence[PostProcess]) -> tuple[PostProcess, float, bool]:
+        """Choose among settings that were tried: the choice, its gain, whether it convinces."""
+        rows = list(tried)
+        here = self._judge.on_pieces(self.best)
+        gains = np.array([self._judge.on_pieces(settings) - here for settings in rows])
+        while rows:
+            chosen = _choose(gains)
+            if self._is_allowed(rows[chosen]):
+                gain, convinces = _cross_check(gains)
+                return rows[chosen], gain, convinces
+            del rows[chosen]
+            gains = np.delete(gains, chosen, axis=0)
+        return self.best, 0.0, False
+
+    def keep(self, settings: PostProcess) -> None:
+        self.best = settings
+        self._kept.append(settings)
+
+    def _is_allowed(self, settings: PostProcess) -> bool:
+        if self.score_of(settings) <= self.score:
+            return False
+        if not self._is_free(self._judge, settings, GUARDED):
+            return False
+        return self._witness is None or self._is_free(self._witness, settings, ("score", *GUARDED))
+
+    def _is_free(self, judge: _Judge, settings: PostProcess, names: tuple[str, ...]) -> bool:
+        """Whether scores lose little against the best they had: steps do not add up."""
+        now = judge.on_whole(settings)
+        earlier = [judge.on_whole(kept) for kept in self._kept]
+        return all(
+            now[name] >= max(row[name] for row in earlier) - MAX_LOSS
+            for name in names
+            if name in now
+        )
+
+
+def _cross_check(gains: NDArray[np.float64]) -> tuple[float, bool]:
+    """Gain on each piece by what the others would choose: its mean, and whether it is real."""
+    number = gains.shape[1]
+    left_out = np.array(
+        [gains[_choose(np.delete(gains, piece, axis=1)), piece] for piece in range(number)]
+    )
+    error = float(left_out.std(ddof=1)) / math.sqrt(number)
+    gain = float(left_out.mean())
+    num_losing = int(np.count_nonzero(left_out < 0))
+    return gain, gain > max(MIN_GAIN, error) and num_losing <= MAX_LOSING * number
 
 
 def _check(probs: Sequence[NDArray[Any]], labels: Sequence[NDArray[Any]], ignore: int) -> None:
@@ -174,11 +360,13 @@ def _check(probs: Sequence[NDArray[Any]], labels: Sequence[NDArray[Any]], ignore
 
 
 def tune_postprocess(
-    probs: Sequence[NDArray[np.uint8]],
-    labels: Sequence[NDArray[np.uint8]],
+    probs: Sequence[Array],
+    labels: Sequence[Array],
     *,
     start: PostProcess | None = None,
-    score: Score | None = None,
+    measure: Measure | None = None,
+    witness: tuple[Sequence[Array], Sequence[Array]] | None = None,
+    with_threshold: bool = True,
     ignore_index: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -193,9 +381,14 @@ def tune_postprocess(
         0, 1 and `ignore_index`.
     start : PostProcess, optional
         Where the search begins; a plain threshold of 0.5 if not given.
-    score : callable, optional
-        ``score(pred, label) -> float``, larger is better; the challenge's score
-        if not given. Volumes count by their supervised voxels.
+    measure : callable, optional
+        ``measure(pred, label) -> {"score": ..., "surface_dice": ..., "dice": ...}``,
+        larger is better; the last two may be missing. The metrics in voxels if not
+        given. Volumes count by their supervised voxels.
+    witness : (probs, labels), optional
+        Of volumes the network was trained on, which may object.
+    with_threshold : bool
+        Also move the threshold; False where a person has set it.
     ignore_index : int
         Label value that is not scored.
     progress : callable, optional
@@ -206,9 +399,11 @@ def tune_postprocess(
     Returns
     -------
     settings : PostProcess
-        Never worse than `start` on these data.
+        Never worse than `start` on these data. `start` itself where they are too
+        few to be cut into pieces.
     history : list of TuningStep
-        The start, then one entry a step that was begun.
+        The start, then one entry a step that was begun; the start alone where
+        nothing could be tried.
 
     Raises
     ------
@@ -217,40 +412,44 @@ def tune_postprocess(
     """
     _check(probs, labels, ignore_index)
 
-    def challenge_score(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> float:
-        return compute_metrics(pred, label, ignore_index=ignore_index)["score"]
+    def in_voxels(pred: Array, label: Array) -> Mapping[str, float]:
+        return compute_metrics(pred, label, ignore_index=ignore_index)
 
-    scorer = _Scorer(probs, labels, score or challenge_score, ignore_index)
-    best = start or PostProcess()
-    num_voxels = sum(int(np.count_nonzero(label != ignore_index)) for label in labels)
-    total = 1 + sum(len(candidates(best, num_voxels)) for _, candidates in _STEPS)
+    measure = measure or in_voxels
+    judge = _Judge(probs, labels, measure, ignore_index)
+    beside = _Judge(*witness, measure, ignore_index) if witness else None
+    search = _Search(
+        judge, beside if beside and beside.num_voxels else None, start or PostProcess()
+    )
+    steps = [step for step in _STEPS if with_threshold or not step[2]]
+    total = 1 + sum(len(values(search.best, judge.num_voxels)) for _, values, _ in steps)
     done = 1
     if progress:
         progress(0, total, "start")
-    best_score = scorer(best)
-    history = [TuningStep("start", best, best_score, 0.0, True, 1)]
-    for name, candidates in _STEPS:
-        leader, leader_score = best, best_score
-        num_tried, is_over = 0, False
-        for settings in candidates(best, num_voxels):
+    history = [TuningStep("start", search.best, search.score, 0.0, True, 1)]
+    if judge.num_pieces < 2:
+        return search.best, history
+    for name, values, _ in steps:
+        tried: list[PostProcess] = []
+        is_over = False
+        for settings in values(search.best, judge.num_voxels):
             is_over = should_stop is not None and should_stop()
             if is_over:
                 break
-            value = scorer(settings)
-            num_tried += 1
-            if value > leader_score:
-                leader, leader_score = settings, value
+            search.score_pieces(settings)
+            tried.append(settings)
             done = min(done + 1, total)
             if progress:
                 progress(done, total, name)
-        gain = leader_score - best_score
-        kept = gain > MIN_GAIN
-        if num_tried:
-            history.append(TuningStep(name, leader, leader_score, gain, kept, num_tried))
-        if kept:
-            best, best_score = leader, leader_score
+        if tried:
+            chosen, gain, kept = search.decide(tried)
+            history.append(
+                TuningStep(name, chosen, search.score_of(chosen), gain, kept, len(tried))
+            )
+            if kept:
+                search.keep(chosen)
         if is_over:
-            return best, history
+            return search.best, history
     if progress:
         progress(total, total, "done")
-    return best, history
+    return search.best, history

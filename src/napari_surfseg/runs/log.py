@@ -156,12 +156,16 @@ def describe_event(event: events.Event) -> list[str]:
                 f"    validation  {scores}  at threshold {event.threshold:.2f}, "
                 f"{format_duration(event.seconds)}{best}"
             ]
+        case events.TuningProgressed():
+            if event.done:
+                return []
+            return [f"    choosing the post-processing among {event.total} settings"]
         case events.PostprocessTuned():
             kept = ", ".join(step["name"] for step in event.steps[1:] if step["kept"])
             return [
                 f"    post-processing: score {format_number(event.score_before, 4)} to "
                 f"{format_number(event.score_after, 4)} on the validation data "
-                f"({kept or 'a threshold is best'}), {format_duration(event.seconds)}"
+                f"({kept or 'nothing beats a plain threshold'}), {format_duration(event.seconds)}"
             ]
         case events.CheckpointSaved():
             return [f"    saved {event.path}"]

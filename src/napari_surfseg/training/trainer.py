@@ -227,19 +227,8 @@ class Trainer:
         self, train: list[CheckedPair], validation: list[CheckedPair], weights: dict[str, float]
     ) -> None:
         experiment = self.experiment
-        self._validator = Validator(
-            validation,
-            self._cache,
-            self.intensity,
-            window=experiment.data.patch_size,
-            multiple=self.architecture.divisor,
-            overlap=experiment.inference.overlap,
-            tolerance=experiment.loss.tolerance,
-            fixed_threshold=experiment.inference.threshold,
-            device=self.device,
-            precision=self.precision,
-            seed=experiment.experiment.seed,
-        )
+        self._validator = self._open_validator(validation)
+        self._witness = self._open_validator(train, max_voxels=self._validator.num_voxels)
         self._previewer = Previewer(
             [*train, *validation],
             self._cache,
@@ -260,6 +249,25 @@ class Trainer:
             max_minutes=experiment.training.max_minutes,
             look=self._previewer.look,
             set_foreground_share=self._loader.set_foreground_share,
+        )
+
+    def _open_validator(
+        self, pairs: list[CheckedPair], *, max_voxels: int | None = None
+    ) -> Validator:
+        experiment = self.experiment
+        return Validator(
+            pairs,
+            self._cache,
+            self.intensity,
+            window=experiment.data.patch_size,
+            multiple=self.architecture.divisor,
+            overlap=experiment.inference.overlap,
+            tolerance=experiment.loss.tolerance,
+            fixed_threshold=experiment.inference.threshold,
+            device=self.device,
+            precision=self.precision,
+            seed=experiment.experiment.seed,
+            max_voxels=max_voxels,
         )
 
     def _announce(self) -> None:
@@ -456,22 +464,37 @@ class Trainer:
         share = self.experiment.training.tuning_share
         if self._best is None or share == 0:
             return
-        begun = time.perf_counter()
+        begun = told = time.perf_counter()
+        until = begun + share * self._elapsed()
 
-        def is_stopping() -> bool:
+        def is_over() -> bool:
             self._obey_all()
-            return self._steering.is_stopping
+            return self._steering.is_stopping or time.perf_counter() > until
 
-        settings, history = self._validator.tune(
-            self._best, seconds=share * self._elapsed(), should_stop=is_stopping
-        )
+        def tell(done: int, total: int, name: str) -> None:
+            nonlocal told
+            now = time.perf_counter()
+            if done in (0, total) or now - told >= TELL_SECONDS:
+                told = now
+                self._tell(events.TuningProgressed(done=done, total=total, name=name))
+
         path = self._checkpoints / "best.pt"
-        save_checkpoint(path, replace(load_checkpoint(path), postprocess=settings.as_dict()))
+        checkpoint = load_checkpoint(path)
+        seen = self._witness.run(checkpoint.build_model(self.device))
+        settings, history = self._validator.tune(
+            self._best,
+            witness=(seen.probabilities, self._witness.read_all_labels()),
+            progress=tell,
+            should_stop=is_over,
+        )
+        if len(history) == 1:
+            return  # too little data or time to say anything: the threshold stays
+        save_checkpoint(path, replace(checkpoint, postprocess=settings.as_dict()))
         self._tell(
             events.PostprocessTuned(
                 settings=settings.as_dict(),
                 score_before=history[0].score,
-                score_after=max(step.score for step in history if step.kept),
+                score_after=[step.score for step in history if step.kept][-1],
                 steps=[
                     {"name": step.name, "score": step.score, "gain": step.gain, "kept": step.kept}
                     for step in history

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,8 @@ __all__ = [
 #: Voxels scored at most; a slab of a huge volume would otherwise take longer than the epoch.
 MAX_VOXELS = {"cpu": 3 * 2**20, "cuda": 24 * 2**20}
 
-#: What post-processing may cost of the Dice coefficient.
-MAX_DICE_LOSS = 0.005
+#: Voxels of image around a region that the network sees as well, as it will when it predicts.
+CONTEXT = 16
 
 #: Thresholds outside are never chosen: they would say more about a small slab than about the net.
 THRESHOLD_RANGE = (0.2, 0.8)
@@ -204,6 +205,15 @@ class Validator:
         ``float32`` or ``bf16``.
     seed : int
         For the choice of regions.
+    max_voxels : int, optional
+        Voxels scored at most; :data:`MAX_VOXELS` if not given.
+
+    Notes
+    -----
+    A slab is predicted with the image around it, the training part's included, as
+    it would be within a whole volume. Cut off from it, a network that tells the two
+    sides of a sheet by what lies further away is unsure of all of them, and
+    thresholds chosen there suit no other place. Labels never leave their part.
     """
 
     def __init__(
@@ -220,6 +230,7 @@ class Validator:
         device: torch.device,
         precision: str,
         seed: int,
+        max_voxels: int | None = None,
     ) -> None:
         self._pairs = list(pairs)
         self._intensity = intensity
@@ -230,13 +241,19 @@ class Validator:
         self._fixed_threshold = fixed_threshold
         self._device = device
         self._precision = precision
-        self.regions = choose_regions(pairs, max_voxels=MAX_VOXELS[device.type], seed=seed)
+        self.regions = choose_regions(
+            pairs, max_voxels=max_voxels or MAX_VOXELS[device.type], seed=seed
+        )
         self._images = [cache.view(pair.open_image(intensity)) for pair in self._pairs]
         self._targets = [cache.view(pair.open_targets()) for pair in self._pairs]
 
     def read_labels(self, region: ValidationRegion) -> NDArray[np.uint8]:
         """Return the labels of a region as 0, 1 and 2."""
         return self._targets[region.pair].read(region.start, region.stop)
+
+    def read_all_labels(self) -> list[NDArray[np.uint8]]:
+        """Return the labels of every region as 0, 1 and 2."""
+        return [self.read_labels(region) for region in self.regions]
 
     def read_image(self, region: ValidationRegion) -> NDArray[np.uint8]:
         """Return the image of a region as uint8."""
@@ -259,7 +276,8 @@ class Validator:
                 intensity=self._intensity,
                 window=self._window,
                 overlap=self._overlap,
-                bounds=self._pairs[region.pair].roi,
+                bounds=((0, 0, 0), self._pairs[region.pair].image.shape),
+                context=CONTEXT,
                 multiple=self._multiple,
                 device=self._device,
                 precision="bf16" if self._precision == "bf16" else "float32",
@@ -267,7 +285,7 @@ class Validator:
             )
             for region in self.regions
         ]
-        labels = [self.read_labels(region) for region in self.regions]
+        labels = self.read_all_labels()
         threshold = self._fixed_threshold
         if threshold is None:
             histograms = np.zeros((2, 256), np.int64)
@@ -301,47 +319,51 @@ class Validator:
             for name in rows[0]
         }
 
+    @property
+    def num_voxels(self) -> int:
+        """Voxels of all regions."""
+        return sum(
+            math.prod(b - a for a, b in zip(region.start, region.stop, strict=True))
+            for region in self.regions
+        )
+
     def tune(
         self,
         result: ValidationResult,
         *,
-        seconds: float,
+        witness: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> tuple[PostProcess, list[TuningStep]]:
         """Search for the post-processing with the best score on the validation data.
-
-        Half a point of Dice is the most that a better topology may cost.
 
         Parameters
         ----------
         result : ValidationResult
             Of the weights that will be used.
-        seconds : float
-            Time the search may take; the best found until then is returned.
-        should_stop : callable, optional
-            Ends the search as well.
+        witness : (probabilities, labels), optional
+            Of training data, see :mod:`napari_surfseg.inference.tuning`.
+        progress, should_stop : callable, optional
+            As in ``tune_postprocess``.
         """
-        until = time.monotonic() + seconds
-        start = PostProcess(threshold=result.threshold)
-        least_dice: dict[int, float] = {}
+        spacing = in_finest_voxels(self._pairs[0].spacing)
 
-        def score(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> float:
-            metrics = compute_metrics(pred, label, ignore_index=IGNORE)
-            # The search begins by scoring the start on every volume.
-            least = least_dice.setdefault(id(label), metrics["dice"] - MAX_DICE_LOSS)
-            return metrics["score"] - max(0.0, least - metrics["dice"]) * 100
+        def measure(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> dict[str, float]:
+            return compute_metrics(
+                pred, label, spacing=spacing, tolerance=self._tolerance, ignore_index=IGNORE
+            )
 
-        def is_over() -> bool:
-            return time.monotonic() > until or (should_stop is not None and should_stop())
-
-        labels = [self.read_labels(region) for region in self.regions]
+        fixed = self._fixed_threshold
         return tune_postprocess(
             result.probabilities,
-            labels,
-            start=start,
-            score=score,
+            self.read_all_labels(),
+            start=PostProcess() if fixed is None else PostProcess(threshold=fixed),
+            measure=measure,
+            witness=witness,
+            with_threshold=fixed is None,
             ignore_index=IGNORE,
-            should_stop=is_over,
+            progress=progress,
+            should_stop=should_stop,
         )
 
     def write_samples(self, folder: Path, result: ValidationResult, *, most: int = 3) -> None:
