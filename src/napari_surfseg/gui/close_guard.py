@@ -56,7 +56,9 @@ class CloseGuard(QObject):
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802
         """Ask before the window closes; the answer may keep it open."""
-        if watched is not self._window or event.type() != QEvent.Type.Close or self._answered:
+        # PySide still delivers events while the window takes this object down, emptied already.
+        window = getattr(self, "_window", None)
+        if watched is not window or event.type() != QEvent.Type.Close or self._answered:
             return False
         if not (self._session.is_own and self._session.is_active):
             return False

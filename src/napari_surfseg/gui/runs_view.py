@@ -208,7 +208,7 @@ class RunsView(QWidget):
             item.setToolTip(f"<qt>{row.path.name}: {said}</qt>")
             if column in {2, 3}:
                 item.setTextAlignment(
-                    int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                    Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                 )
             if column == len(COLUMNS) - 1:
                 item.setData(CURVE_ROLE, list(row.curve))
