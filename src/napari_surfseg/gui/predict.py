@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer, Surface
-from napari.utils import progress
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
@@ -25,7 +23,7 @@ from napari_surfseg.gui.live import (
     compute_placement,
 )
 from napari_surfseg.gui.predict_view import PredictForm, PredictView
-from napari_surfseg.gui.processes import JobProcess
+from napari_surfseg.gui.processes import JobProcess, Waiting
 from napari_surfseg.gui.session import get_session
 from napari_surfseg.gui.sources import LayerVolume, find_file, take_file, take_layer, write_layer
 from napari_surfseg.inference.job import PredictionJob, write_job
@@ -205,7 +203,6 @@ class PredictController(QObject):
     """
 
     finished = Signal(object)
-    told = Signal(str, float)
 
     def __init__(
         self, viewer: ViewerModel, view: PredictView, session: Session, *, jobs: Jobs | None = None
@@ -215,15 +212,13 @@ class PredictController(QObject):
         self._view = view
         self._session = session
         self._jobs = jobs or Jobs()
-        self._process: JobProcess | None = None
-        self._bar: Any = None
+        self._waiting = Waiting(view, "Predicting surfaces")
         view.set_folder(Path.home() / "surfseg_runs" / "predictions")
         view.predict_clicked.connect(self.predict)
         view.cancel_clicked.connect(self.cancel)
         view.checkpoint_changed.connect(self._on_checkpoint)
         view.use_current_clicked.connect(self.use_current)
         session.attached.connect(self._on_attached)
-        self.told.connect(self._on_told)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         self._on_layers()
@@ -233,7 +228,7 @@ class PredictController(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether a prediction is under way."""
-        return self._process is not None
+        return self._waiting.is_busy
 
     def close(self) -> None:
         """Let go of the viewer; a prediction under way ends."""
@@ -289,12 +284,10 @@ class PredictController(QObject):
             self._view.set_error(str(error))
             return
         process = JobProcess("napari_surfseg.inference.job", "prediction")
-        self._process = process
-        self._view.set_busy(True)
-        self._on_told("Preparing", 0.0)
+        self._waiting.begin(process)
 
         def work(_job: Job) -> Prediction:
-            return run_prediction(form, volume, process, self._tell)
+            return run_prediction(form, volume, process, self._waiting.tell)
 
         self._jobs.start("predict", work, done=self._on_done, failed=self._on_failed)
 
@@ -307,32 +300,10 @@ class PredictController(QObject):
 
     def cancel(self) -> None:
         """End the prediction."""
-        if self._process is not None:
-            self._process.cancel()
-
-    def _tell(self, stage: str, share: float) -> None:
-        with contextlib.suppress(RuntimeError):
-            self.told.emit(stage, share)
-
-    def _on_told(self, stage: str, share: float) -> None:
-        if self._process is None:
-            return
-        self._view.set_state(f"{stage[:1].upper()}{stage[1:]}…", share)
-        if self._bar is None:
-            self._bar = progress(total=1000, desc="Predicting surfaces")
-        self._bar.set_description(stage)
-        self._bar.reset(total=1000)
-        self._bar.update(round(1000 * share))
-
-    def _end(self) -> None:
-        self._process = None
-        self._view.set_busy(False)
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._waiting.cancel()
 
     def _on_done(self, prediction: Prediction) -> None:
-        self._end()
+        self._waiting.end()
         source = None
         if prediction.source is not None and prediction.source in self._viewer.layers:
             source = self._viewer.layers[prediction.source]
@@ -349,7 +320,7 @@ class PredictController(QObject):
         self.finished.emit(prediction)
 
     def _on_failed(self, error: SurfsegError) -> None:
-        self._end()
+        self._waiting.end()
         self._view.set_state("No prediction was made.")
         self._view.set_error(str(error))
 

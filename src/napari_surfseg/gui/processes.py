@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari.utils import progress
+from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import CancelledError, RunError, SurfsegError
 from napari_surfseg.runs.launch import build_environment
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["JobProcess"]
+__all__ = ["JobProcess", "Waiting"]
 
 
 class JobProcess:
@@ -95,3 +99,74 @@ class JobProcess:
                 f"The {self._what} ended without a result (exit code {code}); {log_path} says more."
             )
         return result
+
+
+class WaitingView(Protocol):
+    """What a widget shows of a job."""
+
+    def set_busy(self, busy: bool) -> None:
+        """Switch between asking and waiting."""
+
+    def set_state(self, text: str, share: float | None = None) -> None:
+        """Say what is going on."""
+
+
+class Waiting(QObject):
+    """A window's side of a job: its stages shown in the view and in napari's activity dock.
+
+    Parameters
+    ----------
+    view : WaitingView
+        Shows the stages.
+    title : str
+        Of the bar in the activity dock.
+    """
+
+    told = Signal(str, float)
+
+    def __init__(self, view: WaitingView, title: str) -> None:
+        super().__init__()
+        self._view = view
+        self._title = title
+        self._process: JobProcess | None = None
+        self._bar: Any = None
+        self.told.connect(self._on_told)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is under way."""
+        return self._process is not None
+
+    def begin(self, process: JobProcess) -> None:
+        """Wait for a process from now on."""
+        self._process = process
+        self._view.set_busy(True)
+        self._on_told("Preparing", 0.0)
+
+    def cancel(self) -> None:
+        """End the process, if there is one; its end is told as ever."""
+        if self._process is not None:
+            self._process.cancel()
+
+    def tell(self, stage: str, share: float) -> None:
+        """Show a stage and its share, 0 to 1; from any thread."""
+        with contextlib.suppress(RuntimeError):  # the window is gone
+            self.told.emit(stage, share)
+
+    def end(self) -> None:
+        """Wait no longer."""
+        self._process = None
+        self._view.set_busy(False)
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _on_told(self, stage: str, share: float) -> None:
+        if self._process is None:
+            return
+        self._view.set_state(f"{stage[:1].upper()}{stage[1:]}…", share)
+        if self._bar is None:
+            self._bar = progress(total=1000, desc=self._title)
+        self._bar.set_description(stage)
+        self._bar.reset(total=1000)
+        self._bar.update(round(1000 * share))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
-from napari.utils import progress
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.errors import DataError, LabelError, SurfsegError
 from napari_surfseg.gui.form import SourceChoice, suggest_meanings
 from napari_surfseg.gui.jobs import Jobs
-from napari_surfseg.gui.processes import JobProcess
+from napari_surfseg.gui.processes import JobProcess, Waiting
 from napari_surfseg.gui.session import get_session
 from napari_surfseg.gui.sources import (
     LayerVolume,
@@ -131,7 +129,6 @@ class TopologyController(QObject):
     """
 
     finished = Signal(object)
-    told = Signal(str, float)
 
     def __init__(
         self, viewer: ViewerModel, view: TopologyView, *, jobs: Jobs | None = None
@@ -140,15 +137,13 @@ class TopologyController(QObject):
         self._viewer = viewer
         self._view = view
         self._jobs = jobs or Jobs()
-        self._process: JobProcess | None = None
-        self._bar: Any = None
+        self._waiting = Waiting(view, "Topology errors")
         self._errors: list[TopologyError] = []
         self.shown = ErrorLayers(viewer)
         view.compute_clicked.connect(self.compute)
         view.cancel_clicked.connect(self.cancel)
         view.labels_chosen.connect(self.count_labels)
         view.error_chosen.connect(self.go_to)
-        self.told.connect(self._on_told)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         self._on_layers()
@@ -156,7 +151,7 @@ class TopologyController(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether a comparison is under way."""
-        return self._process is not None
+        return self._waiting.is_busy
 
     def close(self) -> None:
         """Let go of the viewer; a comparison under way ends."""
@@ -250,43 +245,21 @@ class TopologyController(QObject):
             return
         threshold = view.threshold.value() if view.is_probability.isChecked() else None
         process = JobProcess("napari_surfseg.inference.evaluation_job", "comparison")
-        self._process = process
-        view.set_busy(True)
-        self._on_told("Preparing", 0.0)
+        self._waiting.begin(process)
 
         def work(_job: Job) -> Comparison:
-            return run_comparison(prediction, labels, meanings, threshold, process, self._tell)
+            return run_comparison(
+                prediction, labels, meanings, threshold, process, self._waiting.tell
+            )
 
         self._jobs.start("compare", work, done=self._on_done, failed=self._on_failed)
 
     def cancel(self) -> None:
         """End the comparison."""
-        if self._process is not None:
-            self._process.cancel()
-
-    def _tell(self, stage: str, share: float) -> None:
-        with contextlib.suppress(RuntimeError):
-            self.told.emit(stage, share)
-
-    def _on_told(self, stage: str, share: float) -> None:
-        if self._process is None:
-            return
-        self._view.set_state(f"{stage[:1].upper()}{stage[1:]}…", share)
-        if self._bar is None:
-            self._bar = progress(total=1000, desc="Topology errors")
-        self._bar.set_description(stage)
-        self._bar.reset(total=1000)
-        self._bar.update(round(1000 * share))
-
-    def _end(self) -> None:
-        self._process = None
-        self._view.set_busy(False)
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._waiting.cancel()
 
     def _on_done(self, found: Comparison) -> None:
-        self._end()
+        self._waiting.end()
         self._errors = found.errors[:MAX_SHOWN]
         view = self._view
         source = self._layer(view.labels.choice()) or self._layer(view.prediction.choice())
@@ -301,7 +274,7 @@ class TopologyController(QObject):
         self.finished.emit(found)
 
     def _on_failed(self, error: SurfsegError) -> None:
-        self._end()
+        self._waiting.end()
         self._view.set_state("Nothing was compared.")
         self._view.show_error(str(error), error.field)
 

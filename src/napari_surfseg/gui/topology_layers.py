@@ -79,6 +79,8 @@ def build_error_layers(
                 "size": [e.size for _, e in chosen],
                 "index": [place_ for place_, _ in chosen],
             },
+            # In 3-D the surface must not hide what is wrong behind it.
+            blending="translucent_no_depth",
             metadata={"surfseg": "topology errors"},
             **_across_slices(),
             **place,
