@@ -38,6 +38,7 @@ __all__ = [
     "EpochFinished",
     "Event",
     "EventWriter",
+    "LabelsUpdated",
     "LineReader",
     "Pause",
     "PostprocessTuned",
@@ -56,6 +57,7 @@ __all__ = [
     "StepFinished",
     "Stop",
     "TuningProgressed",
+    "UpdateLabels",
     "ValidationFinished",
     "WarningIssued",
     "append_command",
@@ -116,7 +118,8 @@ class DataChecked(Event):
     """The volumes were opened and checked; ``volumes`` has a row for each pair.
 
     A row holds ``image``, ``labels``, ``role`` (``train`` or ``validation``),
-    ``shape``, ``spacing``, ``foreground_fraction`` and ``ignored_fraction``.
+    ``shape``, ``spacing``, ``num_surface`` and ``num_background`` voxels,
+    ``foreground_fraction`` and ``ignored_fraction``.
     """
 
     volumes: list[dict[str, Any]]
@@ -252,6 +255,25 @@ class PreviewWritten(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelsUpdated(Event):
+    """Labels painted in a window are used from now on.
+
+    Attributes
+    ----------
+    labels : str
+        Which, as written in the configuration.
+    num_changed : int
+        Voxels that hold another value than before.
+    volumes : list of dict
+        Rows as in :class:`DataChecked`, of the pairs with these labels.
+    """
+
+    labels: str
+    num_changed: int
+    volumes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunPaused(Event):
     """Training waits for ``Resume``."""
 
@@ -377,6 +399,23 @@ class SetPreview(Command):
     center: tuple[int, int, int] | None = None
     size: tuple[int, int, int] | None = None
     seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateLabels(Command):
+    """Take painted boxes into labels that were copied into the run folder.
+
+    Attributes
+    ----------
+    labels : str
+        Which labels, as written in the configuration.
+    strokes : str
+        The boxes, as :mod:`napari_surfseg.data.strokes` writes them; a path relative
+        to the run folder, in a folder beside the labels. The worker removes the file.
+    """
+
+    labels: str
+    strokes: str
 
 
 def _plain(value: Any) -> Any:

@@ -158,6 +158,21 @@ class VolumeCache:
         """Give the same volume, read through this cache."""
         return _CachedVolume(volume, self)
 
+    def forget(self, volume: Volume, start: Index3, stop: Index3) -> None:
+        """Drop the chunks of a volume under a box that was written anew.
+
+        Nobody may be reading that box meanwhile, or an old chunk could come back.
+        """
+        spans = [
+            range(a // size, -(-b // size))
+            for a, b, size in zip(start, stop, volume.chunks, strict=True)
+        ]
+        with self._lock:
+            for z, y, x in itertools.product(*spans):
+                chunk = self._chunks.pop((volume.key, (z, y, x)), None)
+                if chunk is not None:
+                    self._num_bytes -= chunk.nbytes
+
     def clear(self) -> None:
         """Drop every chunk; the counts stay."""
         with self._lock:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Box, Spacing3, Volume
 
-__all__ = ["CheckedPair", "check_pair", "open_pairs"]
+__all__ = ["CheckedPair", "check_census", "check_pair", "open_pairs"]
 
 #: Relative difference up to which two voxel sizes count as the same: headers are rounded.
 SPACING_TOLERANCE = 0.01
@@ -121,6 +121,8 @@ class CheckedPair:
             "roi": [list(self.roi[0]), list(self.roi[1])],
             "spacing": list(self.spacing),
             "units": self.image.units,
+            "num_surface": self.census.num_foreground,
+            "num_background": self.census.num_background,
             "foreground_fraction": self.foreground_fraction,
             "ignored_fraction": self.ignored_fraction,
         }
@@ -210,7 +212,7 @@ def check_volumes(
     _check_pair_spacing(image, labels, field)
     box = _box_of(roi, image, field)
     census = take_census(labels, data.labels, image=image, void_value=data.void_value, box=box)
-    _check_census(census, image, labels, data, field)
+    check_census(census, image, labels, data.labels, field)
     notes: tuple[str, ...] = ()
     if not census.is_complete:
         share = census.num_visited / math.prod(b - a for a, b in zip(*box, strict=True))
@@ -258,9 +260,16 @@ def _box_of(
     return (z0, y0, x0), (z1, y1, x1)
 
 
-def _check_census(
-    census: LabelCensus, image: Volume, labels: Volume, data: Data, field: str
+def check_census(
+    census: LabelCensus, image: Volume, labels: Volume, mapping: Labels, field: str
 ) -> None:
+    """Refuse what cannot be learned from, by its counts.
+
+    Raises
+    ------
+    DataError, LabelError
+        One sentence for the first fault.
+    """
     if census.num_nonfinite:
         raise DataError(
             f"{image.source} holds {census.num_nonfinite:,} NaN or infinite voxels, one at "
@@ -270,11 +279,11 @@ def _check_census(
         )
     if census.unknown:
         raise LabelError(
-            describe_unknown(labels.source, census.unknown, data.labels), field="data.labels"
+            describe_unknown(labels.source, census.unknown, mapping), field="data.labels"
         )
     meaning = (
-        f"foreground {list(data.labels.foreground)}, background {list(data.labels.background)}, "
-        f"ignore {list(data.labels.ignore)}"
+        f"foreground {list(mapping.foreground)}, background {list(mapping.background)}, "
+        f"ignore {list(mapping.ignore)}"
     )
     if not census.num_supervised:
         void = " or void in the image" if census.num_void else ""

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -31,7 +32,7 @@ from napari_surfseg.data.padding import read_padded
 from napari_surfseg.data.sampling import PatchSampler, place_patch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari_surfseg.config import Data
     from napari_surfseg.data.cache import CacheStats, VolumeCache
@@ -151,6 +152,8 @@ class PatchLoader:
 
         self._changed = threading.Condition()
         self._closed = False
+        self._is_held = False
+        self._num_building = 0
         self._next_step = start_step  # to deliver
         self._next_build = start_step  # to build
         self._ready: dict[int, Batch | BaseException] = {}
@@ -213,18 +216,22 @@ class PatchLoader:
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._closed and self._next_build >= self._next_step + self._depth:
+                while not self._closed and (
+                    self._is_held or self._next_build >= self._next_step + self._depth
+                ):
                     self._changed.wait()
                 if self._closed:
                     return
                 step = self._next_build
                 self._next_build += 1
+                self._num_building += 1
             result: Batch | BaseException
             try:
                 result = self.build(step)
             except BaseException as error:  # noqa: BLE001 - it is raised by next()
                 result = error
             with self._changed:
+                self._num_building -= 1
                 if not self._closed:
                     self._ready[step] = result
                 self._changed.notify_all()
@@ -275,6 +282,36 @@ class PatchLoader:
     def set_foreground_share(self, share: float) -> None:
         """Centre another share of the patches on the surface, those already prepared excepted."""
         self._sampler.set_foreground_share(share)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no thread cut a patch meanwhile: for labels that are written anew."""
+        with self._changed:
+            self._is_held = True
+            while self._num_building and not self._closed:
+                self._changed.wait(_GLANCE_SECONDS)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_held = False
+                self._changed.notify_all()
+
+    def recount(self, pairs: Sequence[CheckedPair]) -> None:
+        """Draw from the same volumes by other counts, batches already prepared excepted.
+
+        Parameters
+        ----------
+        pairs : sequence of CheckedPair
+            As given at first, with new censuses. To be called while :meth:`held`.
+        """
+        self._pairs = list(pairs)
+        self._sampler = PatchSampler(
+            self._pairs,
+            self._targets,
+            foreground_share=self._sampler.foreground_share,
+            seed=self._seed,
+        )
 
     def _buffers(self) -> tuple[PatchBuffer, PatchBuffer]:
         """Memory of this thread for a patch and its labels."""

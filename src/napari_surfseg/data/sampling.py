@@ -86,6 +86,11 @@ class PatchSampler:
         self._share = foreground_share
         self._phase = float(np.random.default_rng([seed, 0x5A]).random())
 
+    @property
+    def foreground_share(self) -> float:
+        """Share of the patches centred on the surface."""
+        return self._share
+
     def set_foreground_share(self, share: float) -> None:
         """Use another share for the patches drawn from now on."""
         self._share = share

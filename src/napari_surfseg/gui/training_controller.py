@@ -147,7 +147,7 @@ def execute_plan(
     images: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
     exports: list[tuple[LayerVolume, Path]] = []
-    inputs = plan.run_dir / "inputs"
+    inputs = RunFolder(plan.run_dir).inputs
     pairs = [(_opened(image), _opened(labels), role) for image, labels, role in plan.pairs]
     for number, (image, labels, role) in enumerate(pairs):
         if image.shape != labels.shape:

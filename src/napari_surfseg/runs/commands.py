@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
@@ -66,10 +67,17 @@ class CommandSource:
         if commands and self._is_first and self._resume:
             commands = self._leave_out_old(commands)
         self._is_first = False
+        commands = [self._at_home(command) for command in commands]
         if self._stop_requested.is_set() and not self._stop_given:
             self._stop_given = True
             commands.append(events.Stop())
         return commands
+
+    def _at_home(self, command: events.Command) -> events.Command:
+        """Give a path that is relative to the run folder in full: the trainer knows no folder."""
+        if isinstance(command, events.UpdateLabels):
+            return replace(command, strokes=str(self._folder.path.resolve() / command.strokes))
+        return command
 
     def _leave_out_old(self, commands: list[events.Command]) -> list[events.Command]:
         answered = _answered_ids(self._folder)

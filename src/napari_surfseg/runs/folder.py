@@ -89,9 +89,14 @@ class RunFolder:
         return self.path / "previews"
 
     @property
-    def labels_path(self) -> Path:
-        """Labels that live in the viewer."""
-        return self.path / "labels.zarr"
+    def inputs(self) -> Path:
+        """Volumes and labels that live in a viewer, copied for the worker."""
+        return self.path / "inputs"
+
+    @property
+    def strokes(self) -> Path:
+        """What was painted since, until the worker has taken it into its copy."""
+        return self.inputs / "strokes"
 
     @property
     def phantom(self) -> Path:

@@ -137,6 +137,9 @@ def describe_event(event: events.Event) -> list[str]:
             return _describe_start(event)
         case events.DataChecked():
             return [_describe_volume(row) for row in event.volumes]
+        case events.LabelsUpdated():
+            rows = [_describe_volume(row) for row in event.volumes]
+            return [f"labels painted: {event.num_changed:,} voxels changed", *rows]
         case events.StepFinished():
             losses = _describe_losses(event.losses)
             return [
@@ -174,8 +177,8 @@ def describe_event(event: events.Event) -> list[str]:
         case events.RunResumed():
             return ["resumed after the pause"]
         case events.CommandApplied():
-            if event.command == "SetPreview":
-                return []  # every turn of the viewer sends one
+            if event.command in {"SetPreview", "UpdateLabels"}:
+                return []  # every turn of the viewer sends one; the other has its own event
             details = ", ".join(f"{key} {value}" for key, value in event.details.items())
             return [f"command {event.command} applied{': ' + details if details else ''}"]
         case events.CommandRefused():

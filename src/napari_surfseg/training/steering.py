@@ -29,6 +29,8 @@ class Steering:
         Takes :class:`SetPreview`; returns why it cannot be carried out, or None.
     set_foreground_share : callable
         Takes the share of patches centred on the surface.
+    update_labels : callable
+        Takes :class:`UpdateLabels`; returns why it cannot be carried out, or None.
     rate_scale : float
         Factor on the scheduled learning rate.
     is_stopping, is_paused, is_saving : bool
@@ -40,6 +42,7 @@ class Steering:
     max_minutes: float | None
     look: Callable[[events.SetPreview], str | None]
     set_foreground_share: Callable[[float], None]
+    update_labels: Callable[[events.UpdateLabels], str | None]
     rate_scale: float = 1.0
     is_stopping: bool = False
     is_paused: bool = False
@@ -72,6 +75,8 @@ class Steering:
                 return self._set_loss_weights(command.weights)
             case events.SetPreview():
                 return self.look(command)
+            case events.UpdateLabels():
+                return self.update_labels(command)
             case events.SetTraining():
                 return self._set_training(command)
             case _:

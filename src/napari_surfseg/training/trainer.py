@@ -35,6 +35,7 @@ from napari_surfseg.training.hardware import (
 )
 from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
+from napari_surfseg.training.relabeling import Relabeler
 from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.steering import Steering
 from napari_surfseg.training.validation import Validator, in_finest_voxels
@@ -249,6 +250,14 @@ class Trainer:
             max_minutes=experiment.training.max_minutes,
             look=self._previewer.look,
             set_foreground_share=self._loader.set_foreground_share,
+            update_labels=Relabeler(
+                train,
+                validation,
+                self._cache,
+                self._loader,
+                tell=self._tell,
+                on_validation=self._forget_best_score,
+            ).update,
         )
 
     def _open_validator(
@@ -378,6 +387,11 @@ class Trainer:
             self._best = result
             self._save("best.pt", self._checkpoint(metrics=result.metrics))
 
+    def _forget_best_score(self) -> None:
+        """Let the next validation be the best: the scores so far were by other labels."""
+        self._counters.best_value = float("-inf")
+        self._counters.stale_validations = 0
+
     def _save_last(self) -> None:
         self._steering.is_saving = False
         self._counters.elapsed = self._elapsed()
@@ -449,6 +463,9 @@ class Trainer:
                 self._preview()
         if self._newest is not None:
             self._validator.write_samples(self._samples, self._newest)
+        if self._best is not None:
+            epoch = int(self._counters.best["epoch"])
+            self._validator.write_errors(self._samples, self._best, epoch=epoch)
         if is_stopping:
             self._save_last()
         self._tell(

@@ -1,0 +1,150 @@
+"""Labels painted on under a run: what changed is counted again, and nothing else is touched."""
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_surfseg.config import Data
+from napari_surfseg.data.cache import VolumeCache
+from napari_surfseg.data.checks import check_volumes
+from napari_surfseg.data.relabel import PaintedVolume, relabel_pair
+from napari_surfseg.data.strokes import (
+    apply_strokes,
+    check_strokes,
+    read_strokes,
+    write_strokes,
+)
+from napari_surfseg.data.volume import ArrayVolume, open_volume
+from napari_surfseg.errors import DataError, LabelError
+
+
+@pytest.fixture
+def labels():
+    labels = np.zeros((70, 80, 130), np.uint8)
+    labels[20:22] = 1
+    labels[60:] = 2
+    return labels
+
+
+def make_pair(labels, roi=None):
+    image = ArrayVolume(np.zeros(labels.shape, np.uint8))
+    return check_volumes(image, ArrayVolume(labels, name="labels"), Data(), role="train", roi=roi)
+
+
+def test_strokes_survive_a_file(tmp_path):
+    boxes = [
+        ((1, 2, 3), np.arange(24, dtype=np.uint16).reshape(2, 3, 4)),
+        ((0, 0, 0), np.ones((1, 1, 1), np.uint8)),
+    ]
+    write_strokes(tmp_path / "new" / "a.npz", boxes)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npz"]
+    found = read_strokes(tmp_path / "new" / "a.npz")
+    assert [start for start, _ in found] == [(1, 2, 3), (0, 0, 0)]
+    for (_, before), (_, after) in zip(boxes, found, strict=True):
+        np.testing.assert_array_equal(before, after)
+        assert before.dtype == after.dtype
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no zip", b"PK\x03\x04 half a zip"])
+def test_a_damaged_file_is_a_sentence(tmp_path, content):
+    path = tmp_path / "a.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.npz cannot be read"):
+        read_strokes(path)
+
+
+def test_pickles_are_not_opened(tmp_path):
+    np.savez(tmp_path / "a.npz", np.array([[0, 0, 0]]), np.array([[[{}]]], object))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_strokes(tmp_path / "a.npz")
+
+
+def test_strokes_must_fit_the_labels(labels):
+    volume = ArrayVolume(labels, name="labels")
+    ((_, own),) = check_strokes(volume, [((0, 0, 0), np.full((2, 2, 2), 2, np.int64))])
+    assert own.dtype == np.uint8
+    with pytest.raises(DataError, match=r"\[69, 0, 0\] to \[71, 1, 1\] do not lie in labels"):
+        check_strokes(volume, [((69, 0, 0), np.ones((2, 1, 1), np.uint8))])
+    with pytest.raises(LabelError, match="the value 300, which labels of type uint8"):
+        check_strokes(volume, [((0, 0, 0), np.full((2, 2, 2), 300, np.uint16))])
+    with pytest.raises(LabelError, match="float64"):
+        check_strokes(volume, [((0, 0, 0), np.zeros((2, 2, 2)))])
+
+
+def test_painted_boxes_lie_over_the_labels(labels):
+    box = np.full((10, 12, 14), 7, np.uint8)
+    painted = PaintedVolume(ArrayVolume(labels), [((15, 60, 60), box)])
+    expected = labels.copy()
+    expected[15:25, 60:72, 60:74] = 7
+    for start, stop in (
+        ((0, 0, 0), labels.shape),
+        ((20, 65, 0), (30, 70, 130)),
+        ((0, 0, 0), (5, 5, 5)),
+    ):
+        place = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        np.testing.assert_array_equal(painted.read(start, stop), expected[place])
+    assert not (labels == 7).any()
+
+
+@pytest.mark.parametrize(
+    "roi", [None, ((10, 66), (0, 80), (30, 130)), ((0, 70), (70, 80), (0, 130))]
+)
+def test_a_recount_is_what_a_new_count_finds(labels, roi):
+    rng = np.random.default_rng(0)
+    pair = make_pair(labels, roi)
+    boxes = [
+        ((0, 0, 0), rng.integers(0, 3, (64, 64, 64)).astype(np.uint8)),
+        ((40, 50, 100), rng.integers(0, 3, (30, 30, 30)).astype(np.uint8)),
+    ]
+    new = relabel_pair(pair, boxes)
+    after = labels.copy()
+    for start, values in boxes:
+        after[tuple(slice(a, a + n) for a, n in zip(start, values.shape, strict=True))] = values
+    fresh = make_pair(after, roi)
+    np.testing.assert_array_equal(new.census.blocks, fresh.census.blocks)
+    assert new.as_row()["num_surface"] == fresh.as_row()["num_surface"]
+    assert new.census.num_ignored == fresh.census.num_ignored
+    assert pair.census.num_foreground != new.census.num_foreground
+
+
+def test_only_what_was_painted_is_read(labels):
+    pair = make_pair(labels)
+    read = []
+    original = pair.labels.read
+    pair.labels.read = lambda start, stop: read.append((start, stop)) or original(start, stop)
+    relabel_pair(pair, [((5, 70, 100), np.ones((3, 3, 3), np.uint8))])
+    assert read == [((0, 64, 64), (64, 80, 128))]
+
+
+def test_what_cannot_be_learned_from_is_refused(labels):
+    pair = make_pair(labels)
+    whole = np.zeros(labels.shape, np.uint8)
+    with pytest.raises(LabelError, match="has no surface voxels"):
+        relabel_pair(pair, [((0, 0, 0), whole)])
+    with pytest.raises(LabelError, match=r"holds the value 9 \(8 voxels\), not listed"):
+        relabel_pair(pair, [((0, 0, 0), np.full((2, 2, 2), 9, np.uint8))])
+    assert pair.census.num_foreground == 2 * 80 * 130
+
+
+def test_strokes_reach_the_disk_and_leave_the_cache(tmp_path, labels):
+    path = tmp_path / "labels_0.zarr"
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    array = group.create_array("0", shape=labels.shape, chunks=(64, 64, 64), dtype="uint8")
+    array[:] = labels
+    volume = open_volume(f"{path}::0")
+    pair = check_volumes(
+        ArrayVolume(np.zeros(labels.shape, np.uint8)), volume, Data(), role="train"
+    )
+    cache = VolumeCache(10**7)
+    targets = cache.view(pair.open_targets(cache))
+    before = targets.read((0, 0, 0), labels.shape)
+    held = cache.stats().num_bytes
+    box = ((0, 0, 0), np.ones((64, 64, 64), np.uint8))
+    apply_strokes(path, [box])
+    np.testing.assert_array_equal(targets.read((0, 0, 0), labels.shape), before)
+    cache.forget(pair.open_targets(), (0, 0, 0), (64, 64, 64))
+    assert cache.stats().num_bytes == held - 64**3
+    after = targets.read((0, 0, 0), labels.shape)
+    assert (after[:64, :64, :64] == 1).all()
+    np.testing.assert_array_equal(after[64:], before[64:])
