@@ -11,7 +11,9 @@ import zarr
 from napari_surfseg import __version__
 from napari_surfseg.cli.main import build_parser
 from napari_surfseg.data.volume import open_volume
+from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.held_out import describe_held_out
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference"
 COMMANDS = ("train", "predict", "evaluate", "report", "runs", "phantom", "demo")
@@ -344,6 +346,18 @@ def test_the_demo_from_start_to_end(surfseg, volumes, quick_trainer, checkpoint,
     assert found.shape == (12, 160, 160)
     assert set(np.unique(found)) <= {0, 1}
     assert (folder.report_folder / "held_out.png").stat().st_size > 10_000
+    assert "with post-processing" in out
+    report = "\n".join(describe_held_out(folder))
+    assert "![The part that was held out](report/held_out.png)" in report
+    # The two columns are scores of what lies in the folder.
+    probabilities = read(folder.path / "held_out_probabilities.tif")
+    scroll = open_volume(str(folder.phantom / "labels.zarr"))
+    truth = scroll.read((48, 0, 0), scroll.shape)
+    row = next(line for line in report.splitlines() if line.startswith("| surface_dice"))
+    shown = [float(cell) for cell in row.split("|")[2:4]]
+    for value, mask in zip(shown, (probabilities > 127, found), strict=True):
+        expected = compute_metrics(mask, truth, with_topology=False)["surface_dice"]
+        assert value == pytest.approx(expected, abs=1e-4)
     assert surfseg("demo", "--out", "demo_run")[0] == 2
 
 

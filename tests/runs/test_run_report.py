@@ -8,6 +8,7 @@ from napari_surfseg import events
 from napari_surfseg.config import Experiment, Training
 from napari_surfseg.errors import RunError
 from napari_surfseg.runs.findings import describe_headline, find_limits, find_statements
+from napari_surfseg.runs.held_out import write_held_out
 from napari_surfseg.runs.history import RunHistory, read_history
 from napari_surfseg.runs.report import find_changed_settings, select_epochs, write_report
 from napari_surfseg.runs.samples import Sample, read_samples
@@ -291,6 +292,19 @@ def test_topology_and_postprocessing_have_their_sections(folder):
     assert "1 of the 2 steps below convinced" in text
     assert [cell.strip() for cell in rows["component size"]] == ["0.6000", "+0.1000", "yes"]
     assert [cell.strip() for cell in rows["closing"]] == ["0.5100", "-0.0100", "no"]
+
+
+def test_a_held_out_part_is_scored_both_ways(folder, fake_trainer):
+    run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
+    assert "held out" not in write_report(folder.path).read_text(encoding="utf-8")
+    write_held_out(folder, {"score": 0.5, "dice": 0.75}, {"score": 0.625, "dice": 0.7})
+    lines = write_report(folder.path).read_text(encoding="utf-8").splitlines()
+    assert "## On the part that was held out" in lines
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
+    assert ["score", "0.5000", "0.6250", "+0.1250"] in rows
+    assert ["dice", "0.7500", "0.7000", "-0.0500"] in rows
+    (folder.path / "held_out.json").write_text("{", encoding="utf-8")
+    assert "held out" not in write_report(folder.path).read_text(encoding="utf-8")
 
 
 def test_an_earlier_report_is_replaced_and_nothing_else_is_left(folder, fake_trainer):

@@ -20,7 +20,8 @@ __all__ = ["add"]
 
 DESCRIPTION = """\
 The main job on a synthetic scroll: make it, train, predict a part that was
-never trained on, score that, and write a report with pictures.
+never trained on, score that at a plain threshold and with the post-processing that
+was chosen, and write a report with pictures.
 """
 
 #: Voxels between what is trained on and what is held out: no patch sees both.
@@ -62,8 +63,10 @@ def run(options: argparse.Namespace) -> int:
     from napari_surfseg.config import apply_overrides, load_preset
     from napari_surfseg.inference.evaluation import evaluate_volume
     from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
+    from napari_surfseg.runs.held_out import tabulate_comparison, write_held_out
     from napari_surfseg.runs.launch import prepare_this_process
     from napari_surfseg.runs.phantom import make_training_phantom
+    from napari_surfseg.runs.report import write_report
     from napari_surfseg.runs.worker import run_training
 
     if not 0 < options.minutes < 24 * 60:
@@ -91,10 +94,17 @@ def run(options: argparse.Namespace) -> int:
     surfaces, probabilities = _predict(folder, image, options.device)
 
     say("4/4  scoring it")
+    plain = evaluate_volume(probabilities, labels, threshold=0.5).scores
     scores = evaluate_volume(surfaces, labels).scores
+    write_held_out(folder, plain, scores)
     picture = _draw(folder, image, labels, probabilities, surfaces)
+    write_report(folder.path)
     say("")
     say(tabulate_scores(scores))
+    say("")
+    say(f"{'':<12}  above 0.5  with post-processing")
+    for name, *values in tabulate_comparison(plain, scores):
+        say(f"{name:<12}  {values[0]:>9}  {values[1]:>9}  {values[2]:>8}")
     say("")
     say(f"report            {folder.report_path}")
     say(f"held-out picture  {picture}")
@@ -174,13 +184,14 @@ def _draw(
     probabilities: ArrayVolume,
     surfaces: ArrayVolume,
 ) -> Path:
+    from napari_surfseg.runs.held_out import held_out_picture
     from napari_surfseg.runs.report_figures import draw_sample
     from napari_surfseg.runs.samples import Sample
 
     grey, truth, probable, found = (
         volume.read((0, 0, 0), volume.shape) for volume in (image, labels, probabilities, surfaces)
     )
-    path = folder.report_folder / "held_out.png"
+    path = held_out_picture(folder)
     folder.report_folder.mkdir(parents=True, exist_ok=True)
     sample = Sample("the part that was held out", grey, truth, probable, surfaces=found)
     draw_sample(sample, path)

@@ -49,7 +49,8 @@ class PredictionJob:
     checkpoint : str
         ``best.pt`` or ``last.pt``.
     threshold : float, optional
-        Probability above which a voxel is surface; None takes the checkpoint's.
+        Probability above which a voxel is surface; None takes the checkpoint's,
+        with the post-processing that was chosen for it.
     min_voxels : int
         Smaller connected pieces are left out of everything but the probabilities.
     overlap : float
@@ -128,6 +129,7 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     from napari_surfseg.data.volume import open_volume
     from napari_surfseg.inference.predictor import predict_volume
     from napari_surfseg.model.checkpoint import load_checkpoint
+    from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
     tell("loading the network", 0.0)
     device = job.device
@@ -156,7 +158,12 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     }
     tell("finding connected sheets", 0.0)
     probabilities = open_volume(output)
-    mask = probabilities.read((0, 0, 0), volume.shape) > summary.threshold * 255
+    values = probabilities.read((0, 0, 0), volume.shape)
+    settings = PostProcess(summary.threshold)
+    if job.threshold is None and checkpoint.postprocess is not None:
+        settings = PostProcess.from_dict(checkpoint.postprocess)
+        result["threshold"] = settings.threshold
+    mask = apply_postprocess(values, settings).view(np.bool_)
     result |= _make_surface(mask, job, folder)
     if job.min_voxels > 1:
         mask = np.load(folder / result["surface"], allow_pickle=False) > 0

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from napari_surfseg import __version__
 from napari_surfseg.config import Experiment
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.metrics.error_samples import read_error_samples
+from napari_surfseg.runs.error_report import describe_errors
 from napari_surfseg.runs.findings import (
     compute_change,
     describe_headline,
     find_limits,
     find_statements,
 )
+from napari_surfseg.runs.held_out import describe_held_out
 from napari_surfseg.runs.history import RunHistory, read_history
 from napari_surfseg.runs.samples import read_samples
 from napari_surfseg.runs.text import (
@@ -87,6 +90,9 @@ def _draw(history: RunHistory) -> dict[str, str]:
         name = f"validation_{place}"
         figures.draw_sample(sample, folder / f"{name}.png")
         pictures[name] = f"report/{name}.png"
+    errors = read_error_samples(history.folder.samples)
+    if errors is not None and figures.draw_errors(errors, folder / "topology_errors.png"):
+        pictures["topology_errors"] = "report/topology_errors.png"
     return pictures
 
 
@@ -109,7 +115,10 @@ def _compose(history: RunHistory, pictures: dict[str, str]) -> list[str]:
             lines += _picture(pictures, name, "Image, labels, probability and prediction")
     lines += _topology(history)
     lines += _picture(pictures, "topology", "Pieces, tunnels and cavities over the epochs")
+    errors = read_error_samples(history.folder.samples)
+    lines += describe_errors(errors, pictures.get("topology_errors"))
     lines += _postprocessing(history)
+    lines += describe_held_out(history.folder)
     lines += _timing(history)
     lines += _picture(pictures, "schedule", "Learning rate, step rate and seconds an epoch")
     lines += _patches(history)

@@ -1,0 +1,51 @@
+"""The prediction that a window launches: what its surface is made of."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_surfseg.config import Experiment, apply_overrides
+from napari_surfseg.data.volume import open_volume
+from napari_surfseg.inference.job import PredictionJob, run_job
+from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
+from napari_surfseg.model.network import build_unet
+from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
+
+
+@pytest.mark.parametrize("own_threshold", [None, 0.5])
+def test_the_surface_is_post_processed_unless_a_threshold_is_given(tmp_path, own_threshold):
+    torch.manual_seed(0)
+    image = np.random.default_rng(0).integers(0, 256, (20, 24, 28), np.uint8)
+    np.save(tmp_path / "image.npy", image)
+    experiment = apply_overrides(
+        Experiment(), ["model={preset: tiny, base_channels: 4, multipliers: [1, 2]}"]
+    )
+    checkpoint = Checkpoint(
+        experiment=experiment,
+        weights=build_unet(experiment.model, device="cpu").state_dict(),
+        intensity_values={"low": 0.0, "high": 255.0, "mean": 0.5, "std": 0.3},
+        patch_size=(16, 16, 16),
+        spacing=(1.0, 1.0, 1.0),
+    )
+    path = tmp_path / "best.pt"
+    save_checkpoint(path, checkpoint)
+    job = PredictionJob(
+        str(tmp_path / "image.npy"),
+        str(path),
+        threshold=own_threshold,
+        device="cpu",
+        sheets=False,
+        skeleton=False,
+        mesh=False,
+    )
+    run_job(job, tmp_path, lambda *_: None)
+    probabilities = open_volume(str(tmp_path / "probabilities.zarr"))
+    probs = probabilities.read((0, 0, 0), probabilities.shape)
+    level = float(np.median(probs) / 255)  # whatever the weights: half of it is surface
+    settings = PostProcess(threshold=level, min_voxels=40, smoothing=0.7)
+    tuned = Checkpoint(**{**vars(checkpoint), "postprocess": settings.as_dict()})
+    save_checkpoint(path, tuned)
+    result = run_job(job, tmp_path, lambda *_: None)
+    used = settings if own_threshold is None else PostProcess(own_threshold)
+    assert result["threshold"] == used.threshold
+    np.testing.assert_array_equal(np.load(tmp_path / "surface.npy"), apply_postprocess(probs, used))
