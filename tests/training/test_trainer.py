@@ -10,6 +10,7 @@ import torch
 from napari_surfseg import events
 from napari_surfseg.config import LOSS_TERMS, Experiment, apply_overrides
 from napari_surfseg.errors import CheckpointError, ConfigError, NonFiniteLossError
+from napari_surfseg.metrics.error_samples import read_error_samples
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.training import learner as learner_module
 from napari_surfseg.training import trainer as trainer_module
@@ -90,7 +91,22 @@ def test_a_run_leaves_everything_it_promises(tmp_path, experiment):
     for name in ("last.pt", "best.pt"):
         assert (tmp_path / "run" / "checkpoints" / name).exists()
     samples = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
-    assert samples == [f"validation_0_{n}.npy" for n in ("image", "labels", "probabilities")]
+    assert samples == [
+        "topology_errors.json",
+        "topology_errors.npz",
+        *(f"validation_0_{n}.npy" for n in ("image", "labels", "probabilities")),
+    ]
+    # As many as the scores of the best epoch counted, in the volume's voxels.
+    kept = read_error_samples(tmp_path / "run" / "samples")
+    best = [event for event in run.of(events.ValidationFinished) if event.is_best][-1]
+    assert kept.epoch == best.epoch
+    unmatched = sum(
+        best.metrics[f"topo_{side}_{dimension}"] - best.metrics[f"topo_matched_{dimension}"]
+        for side in ("pred", "label")
+        for dimension in range(3)
+    )
+    assert sum(kept.counts.values()) == unmatched
+    assert all(row.error.location[2] >= 96 * 0.7 for row in kept.rows)
 
 
 def test_terms_are_raw_and_add_up_to_the_logged_total(tmp_path, experiment):

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Circle, Patch
 
 from napari_surfseg.files import written_aside
 from napari_surfseg.runs.findings import compute_change
@@ -24,10 +24,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from napari_surfseg.metrics.error_samples import ErrorRow, ErrorSamples
     from napari_surfseg.runs.history import RunHistory
     from napari_surfseg.runs.samples import Sample
 
-__all__ = ["draw_losses", "draw_sample", "draw_schedule", "draw_scores", "draw_topology"]
+__all__ = [
+    "draw_errors",
+    "draw_losses",
+    "draw_sample",
+    "draw_schedule",
+    "draw_scores",
+    "draw_topology",
+]
 
 #: Okabe and Ito's colours, told apart by everybody.
 COLORS = {
@@ -230,19 +238,71 @@ def draw_sample(sample: Sample, path: Path) -> None:
         row[1].imshow(_paint_labels(view.image, view.labels, low, high))
         row[2].imshow(view.probabilities, cmap="magma", vmin=0, vmax=255)
         row[3].imshow(_paint_agreement(view.image, view.labels, view.prediction, low, high))
-    legend = [
-        Patch(color=AGREED, label="found"),
-        Patch(color=MISSED, label="missed"),
-        Patch(color=INVENTED, label="invented"),
-        Patch(color=IGNORED, label="not annotated"),
-    ]
-    figure.legend(
-        handles=legend, loc="lower right", ncols=4, frameon=False, fontsize=9, handlelength=1.1
-    )
+    _add_agreement_legend(figure)
     figure.text(0.008, 0.012, sample.title, fontsize=9, color=FAINT, va="bottom")
     height = figure.get_figheight()
     figure.subplots_adjust(left=0.03, right=0.995, top=1 - 0.28 / height, bottom=0.4 / height)
     _save(figure, path)
+
+
+def draw_errors(samples: ErrorSamples, path: Path) -> bool:
+    """Draw a slice through the largest errors, a row a name; False if there are no pictures."""
+    by_name: dict[str, list[ErrorRow]] = {}
+    for row in samples.rows:
+        if row.picture is not None:
+            by_name.setdefault(row.error.name, []).append(row)
+    if not by_name:
+        return False
+    columns = max(map(len, by_name.values()))
+    edge, height = 2.3, 2.62 * len(by_name) + 0.4
+    figure = _new_figure(max(edge * columns + 0.3, 5.4), height, tight=False)
+    grid = figure.subplots(len(by_name), columns, squeeze=False)
+    for axes, (name, rows) in zip(grid, by_name.items(), strict=True):
+        for panel in axes[len(rows) :]:
+            panel.set_axis_off()
+        for panel, row in zip(axes, rows, strict=False):
+            _draw_error(panel, row)
+        axes[0].set_ylabel(name, fontsize=9.5, color=INK, fontweight="bold")
+    _add_agreement_legend(figure)
+    figure.subplots_adjust(
+        left=0.07, right=0.99, top=1 - 0.3 / height, bottom=0.42 / height, wspace=0.06, hspace=0.2
+    )
+    _save(figure, path)
+    return True
+
+
+def _draw_error(axes: Axes, row: ErrorRow) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    if row.picture is None:
+        return
+    image, labels, predicted = row.picture.planes
+    low, high = np.percentile(image, (0.5, 99.5))
+    axes.imshow(_paint_agreement(image, labels, predicted > 0, low, high), interpolation="nearest")
+    y, x = row.picture.mark
+    reach = [e for axis, e in enumerate(row.error.extent) if axis != row.picture.axis]
+    radius = min(max(*reach, 6), max(image.shape)) / 2 + 3
+    axes.add_patch(Circle((x, y), radius, fill=False, edgecolor="white", linewidth=1.2))
+    axes.set_title(
+        f"{row.error.size:,} voxels at {', '.join(map(str, row.error.location))}",
+        fontsize=7.6,
+        color=FAINT,
+        pad=3,
+    )
+
+
+def _add_agreement_legend(figure: Figure) -> None:
+    """Say what the colours of :func:`_paint_agreement` mean."""
+    named = {
+        "found": AGREED,
+        "missed": MISSED,
+        "invented": INVENTED,
+        "not annotated": IGNORED,
+    }
+    handles = [Patch(color=color, label=label) for label, color in named.items()]
+    figure.legend(
+        handles=handles, loc="lower right", ncols=4, frameon=False, fontsize=9, handlelength=1.1
+    )
 
 
 def _draw_loss(axes: Axes, history: RunHistory, name: str) -> None:
