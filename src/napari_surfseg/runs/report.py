@@ -14,8 +14,6 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.metrics.error_samples import read_error_samples
 from napari_surfseg.runs.error_report import describe_errors
-from napari_surfseg.metrics.error_samples import read_error_samples
-from napari_surfseg.runs.error_report import describe_errors
 from napari_surfseg.runs.findings import (
     compute_change,
     describe_headline,
@@ -95,9 +93,6 @@ def _draw(history: RunHistory) -> dict[str, str]:
     errors = read_error_samples(history.folder.samples)
     if errors is not None and figures.draw_errors(errors, folder / "topology_errors.png"):
         pictures["topology_errors"] = "report/topology_errors.png"
-    errors = read_error_samples(history.folder.samples)
-    if errors is not None and figures.draw_errors(errors, folder / "topology_errors.png"):
-        pictures["topology_errors"] = "report/topology_errors.png"
     return pictures
 
 
@@ -120,8 +115,6 @@ def _compose(history: RunHistory, pictures: dict[str, str]) -> list[str]:
             lines += _picture(pictures, name, "Image, labels, probability and prediction")
     lines += _topology(history)
     lines += _picture(pictures, "topology", "Pieces, tunnels and cavities over the epochs")
-    errors = read_error_samples(history.folder.samples)
-    lines += describe_errors(errors, pictures.get("topology_errors"))
     errors = read_error_samples(history.folder.samples)
     lines += describe_errors(errors, pictures.get("topology_errors"))
     lines += _postprocessing(history)
