@@ -10,6 +10,12 @@ from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.session import Session
 
 
+@pytest.fixture(autouse=True)
+def no_warm_up(monkeypatch):
+    """Opening the widget starts no process here."""
+    monkeypatch.setattr("napari_surfseg.gui.training.launch_warm_up", lambda: None)
+
+
 class JobsAtOnce:
     """Does in place what the window does in threads."""
 

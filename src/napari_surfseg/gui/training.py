@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
@@ -15,6 +16,7 @@ from napari_surfseg.gui.live_controller import LiveController
 from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
 from napari_surfseg.gui.training_view import TrainingView
+from napari_surfseg.runs.launch import launch_warm_up
 from napari_surfseg.runs.text import format_duration
 
 if TYPE_CHECKING:
@@ -111,6 +113,8 @@ class SurfaceTrainingWidget(QWidget):
         self.live.shown.connect(self._on_shown)
         self.controller.started.connect(self._on_started)
         self.session.closed.connect(self._on_session_closed)
+        # In a thread: on some systems a process takes tenths of a second to start.
+        threading.Thread(target=launch_warm_up, name="surfseg-warm-up", daemon=True).start()
 
     def _on_started(self, _run_dir: Path) -> None:
         self.show_curves()

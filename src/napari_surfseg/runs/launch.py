@@ -38,7 +38,13 @@ from napari_surfseg.runs.lock import (
     read_worker,
 )
 
-__all__ = ["build_environment", "choose_num_threads", "launch_worker", "prepare_this_process"]
+__all__ = [
+    "build_environment",
+    "choose_num_threads",
+    "launch_warm_up",
+    "launch_worker",
+    "prepare_this_process",
+]
 
 #: Blocks below this stay on the heap, and so much may lie free at its end. The largest tensors of
 #: a training step on a CPU are a few hundred MiB.
@@ -48,6 +54,7 @@ TRIM_THRESHOLD_BYTES = (1 << 31) - 1
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 NICENESS = 10
+LOWEST_PRIORITY = 19
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -150,13 +157,30 @@ def launch_worker(run_dir: str | Path, *, device: str = "auto", resume: bool = F
     return process.pid
 
 
+def launch_warm_up() -> None:
+    """Have the first start be a quick one: see ``training.warm_up``. It ends by itself."""
+    command = [sys.executable, "-P", "-m", "napari_surfseg.training.warm_up"]
+    with contextlib.suppress(OSError):
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=build_environment() | {"OMP_NUM_THREADS": "1"},
+            start_new_session=os.name != "nt",
+            creationflags=_creation_flags(),
+        )
+        _lower_priority(process.pid, LOWEST_PRIORITY)
+        threading.Thread(target=process.wait, name="warm-up", daemon=True).start()
+
+
 def _creation_flags() -> int:
     """Return what Windows calls a session of its own; the flags exist only there."""
     names = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW", "BELOW_NORMAL_PRIORITY_CLASS")
     return sum(getattr(subprocess, name, 0) for name in names)
 
 
-def _lower_priority(pid: int) -> None:
+def _lower_priority(pid: int, niceness: int = NICENESS) -> None:
     if sys.platform != "win32":
         with contextlib.suppress(psutil.Error, OSError):
-            psutil.Process(pid).nice(NICENESS)
+            psutil.Process(pid).nice(niceness)
