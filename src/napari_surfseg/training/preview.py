@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Previewer"]
 
 #: Previews may take at most this share of the running time: training comes first.
-TIME_SHARE = 0.08
+TIME_SHARE = 0.05
 
 #: The first look comes this soon, so that a person sees at once that something happens.
 FIRST_SECONDS = 1.0
