@@ -7,16 +7,19 @@ import time
 import numpy as np
 import psutil
 import pytest
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QPushButton
 
+from napari_surfseg.data.volume import open_volume
+from napari_surfseg.events import LabelsUpdated, Stop, append_command
 from napari_surfseg.gui.close_guard import CloseGuard, find_main_window
 from napari_surfseg.gui.docks import LossCurvesWidget
 from napari_surfseg.gui.predict import PredictWidget
 from napari_surfseg.gui.session import get_session
 from napari_surfseg.gui.training import SurfaceTrainingWidget
 from napari_surfseg.runs.folder import RunFolder, RunState
-from napari_surfseg.runs.follow import RunSnapshot
+from napari_surfseg.runs.follow import RunFollower, RunSnapshot
 from napari_surfseg.runs.lock import is_alive
 
 #: A loaded machine takes long to import torch; a healthy one needs a tenth of this.
@@ -197,3 +200,82 @@ def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock):
     wait_for(lambda: session.snapshot.step > step, "a step beyond the last one told")
     view.run.stop.click()
     wait_for(lambda: is_in(session, RunState.STOPPED), "the end")
+
+
+@pytest.mark.slow
+def test_strokes_painted_while_it_trains_are_learned_from(viewer, volume, dock):
+    view, session = dock.view, dock.session
+    for spin in view.patch:
+        spin.setValue(32)
+    view.steps.setValue(20)
+    view.run.start.click()
+    wait_for(lambda: is_in(session, RunState.RUNNING), "training")
+    wait_for(lambda: session.volumes, "the counts at the start")
+    before = sum(row["num_surface"] for row in session.volumes)
+    sheet = viewer.layers["sheet"]
+    sheet.brush_size, sheet.n_edit_dimensions = 9, 2
+    viewer.dims.set_point(0, 2 * 5)
+    assert not sheet.data[5].any()
+    sheet.paint((5, 20, 20), 1)
+    painted = int(sheet.data[5].sum())
+    assert painted > 20
+    updates = []
+    session.polled.connect(
+        lambda snapshot: updates.extend(
+            event for event in snapshot.new_events if isinstance(event, LabelsUpdated)
+        )
+    )
+    wait_for(lambda: updates, "the stroke to be taken")
+    assert updates[0].num_changed == painted
+    assert sum(row["num_surface"] for row in updates[0].volumes) == before + painted
+    assert f"{before + painted:,} surface voxels" in view.strokes.state.whole_text()
+    copy = open_volume(RunFolder(session.run_dir).read_experiment().data.train[0].labels)
+    np.testing.assert_array_equal(copy.read((0, 0, 0), copy.shape), sheet.data)
+
+    # A value without a meaning is refused in a sentence, and the run goes on.
+    sheet.paint((5, 40, 40), 7)
+    view.strokes.send.click()
+    wait_for(lambda: view.strokes.error.text(), "the refusal")
+    assert "holds the value 7" in view.strokes.error.text()
+    step = session.snapshot.step
+    wait_for(lambda: session.snapshot.step > step, "a further step")
+    assert not (copy.read((0, 0, 0), copy.shape) == 7).any()
+    view.run.stop.click()
+    wait_for(lambda: is_in(session, RunState.STOPPED), "the end")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", ["keep_training", "stop_training"])
+def test_a_window_that_closes_leaves_the_run_as_it_was_told(viewer, volume, dock, answer):
+    view, session = dock.view, dock.session
+    for spin in view.patch:
+        spin.setValue(32)
+    view.steps.setValue(5)
+    view.run.start.click()
+    wait_for(lambda: is_in(session, RunState.RUNNING), "training")
+    run, step = RunFolder(session.run_dir), session.snapshot.step
+    asked = []
+
+    def press():
+        box = QApplication.activeModalWidget()
+        if box is None:
+            QTimer.singleShot(50, press)
+            return
+        asked.append(box.objectName())
+        box.findChild(QPushButton, answer).click()
+
+    QTimer.singleShot(0, press)
+    worker = session.snapshot.worker
+    try:
+        viewer.close()
+        assert asked == ["close_while_training"]
+        follower = RunFollower(run.path)
+        if answer == "keep_training":
+            wait_for(lambda: follower.poll().step > step + 20, "steps without a window")
+            assert follower.poll().state is RunState.RUNNING
+            append_command(run.commands_path, Stop())
+        wait_for(lambda: follower.poll().state is RunState.STOPPED, "the end")
+    finally:
+        if is_alive(worker):
+            psutil.Process(worker.pid).kill()
+    assert run.last_checkpoint.exists()

@@ -18,8 +18,11 @@ from napari_surfseg.events import (
     SetPreview,
     SetTraining,
     Stop,
+    UpdateLabels,
     read_commands,
 )
+from napari_surfseg.gui.form import SourceChoice
+from napari_surfseg.gui.sources import take_layer, write_layer
 from napari_surfseg.gui.training_controller import TrainingController, describe_network
 from napari_surfseg.gui.training_view import TrainingView
 from napari_surfseg.runs.folder import RunFolder, RunState
@@ -122,6 +125,31 @@ def test_start_writes_a_whole_run_folder_and_launches(
     assert isinstance(first, SetPreview)
     assert first.image == pair.image
     assert session.layer_of(pair.image) == "scan"
+
+
+def test_the_labels_that_were_copied_take_strokes(
+    controller, view, viewer, session, feeds, launcher
+):
+    controller.start()
+    run = RunFolder(session.run_dir)
+    (pair,) = run.read_experiment().data.train
+    tell(session, feeds, RunState.RUNNING, started())
+    assert not view.strokes.isHidden()
+    viewer.layers["sheet"].data_setitem((np.array([0]),) * 3, 1)
+    view.strokes.send.click()
+    command = commands(session)[-1]
+    assert isinstance(command, UpdateLabels)
+    assert command.labels == pair.labels
+    assert (run.path / command.strokes).exists()
+
+
+def test_labels_of_a_file_take_none(controller, view, session, feeds, tmp_path, viewer):
+    write_layer(take_layer(viewer.layers["sheet"]), tmp_path / "labels.zarr")
+    view.data.rows[0].labels.set_choice(SourceChoice("file", str(tmp_path / "labels.zarr")))
+    controller.start()
+    tell(session, feeds, RunState.RUNNING, started())
+    assert "reads its labels from files" in view.strokes.state.whole_text()
+    assert not view.strokes.send.isEnabled()
 
 
 def test_the_second_run_of_a_name_gets_a_folder_of_its_own(controller, launcher, tmp_path):

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-__all__ = ["LayerVolume", "count_values", "find_file", "take_file", "take_layer", "write_layer"]
+__all__ = [
+    "LayerVolume",
+    "count_values",
+    "find_file",
+    "iterate_boxes",
+    "take_file",
+    "take_layer",
+    "write_layer",
+]
 
 Index3 = tuple[int, int, int]
 

@@ -45,6 +45,7 @@ from napari_surfseg.gui.sources import (
     take_layer,
     write_layer,
 )
+from napari_surfseg.gui.strokes_controller import StrokesController
 from napari_surfseg.model.presets import (
     check_patch_size,
     count_parameters,
@@ -92,6 +93,9 @@ class Plan:
         Validation box in the first training volume.
     center : tuple of int or None
         Voxel the viewer looks at in the first training volume.
+    layer_names, label_layers : dict
+        Once carried out: the layer that shows each volume, and the one that each of the
+        run's own labels was copied from, by the path in the run's configuration.
     """
 
     form: TrainingForm
@@ -100,6 +104,7 @@ class Plan:
     box: Box | None = None
     center: tuple[int, int, int] | None = None
     layer_names: dict[str, str] = field(default_factory=dict)
+    label_layers: dict[str, str] = field(default_factory=dict)
 
 
 def describe_network(form: TrainingForm, *, available_bytes: int | None = None) -> str:
@@ -164,6 +169,8 @@ def execute_plan(
                 target = inputs / f"{what}_{number}.zarr"
                 exports.append((volume, target))
                 path = str(target.resolve())
+            if volume.is_labels:
+                plan.label_layers[path] = volume.name
             images[id(volume.data)] = path
             entry[what] = path
         plan.layer_names[entry["image"]] = image.name
@@ -285,6 +292,7 @@ class TrainingController(QObject):
         self._length.setSingleShot(True)
         self._length.setInterval(600)
         self._length.timeout.connect(self.send_length)
+        self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
         view.set_folder(runs_folder or Path.home() / "surfseg_runs")
         view.form_changed.connect(self.refresh)
         view.length_changed.connect(self._on_length)
@@ -312,6 +320,7 @@ class TrainingController(QObject):
         """Let go of the viewer; the run goes on."""
         self._recount.stop()
         self._length.stop()
+        self.strokes.close()
         self._jobs.cancel_all()
         self._viewer.layers.events.inserted.disconnect(self._on_layers)
         self._viewer.layers.events.removed.disconnect(self._on_layers)
@@ -596,6 +605,10 @@ class TrainingController(QObject):
         self._session.attach(plan.run_dir, own=True)
         for path, layer in plan.layer_names.items():
             self._session.name_layer(path, layer)
+        layers = self._viewer.layers
+        self.strokes.follow(
+            {path: layers[name] for path, name in plan.label_layers.items() if name in layers}
+        )
         self.started.emit(plan.run_dir)
 
     def _on_start_failed(self, error: SurfsegError) -> None:
@@ -692,7 +705,7 @@ class TrainingController(QObject):
         for event in snapshot.new_events:
             if isinstance(event, CommandApplied | CommandRefused):
                 self._pending.discard(event.command_id)
-                if isinstance(event, CommandRefused):
+                if isinstance(event, CommandRefused) and event.command != "UpdateLabels":
                     self._view.run.error.set_message(event.message)
                 elif event.command == "SetLossWeights":
                     self._weights_shown = False

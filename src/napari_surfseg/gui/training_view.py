@@ -28,6 +28,7 @@ from napari_surfseg.gui.form import TrainingForm
 from napari_surfseg.gui.loss_panel import LossPanel
 from napari_surfseg.gui.run_panel import RunPanel
 from napari_surfseg.gui.settings_form import ADVANCED_SETTINGS, SettingsForm
+from napari_surfseg.gui.strokes_panel import StrokesPanel
 from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, Section, hint, note, scrolled
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class TrainingView(QWidget):
         self.data = DataPanel()
         self.loss = LossPanel()
         self.run = RunPanel()
+        self.strokes = StrokesPanel()
         self.sections: dict[str, SettingsForm] = {}
         self._errors: dict[str, tuple[FieldError, int]] = {}
         self._tips: dict[QWidget, str] = {}
@@ -79,6 +81,7 @@ class TrainingView(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(line)
+        layout.addWidget(self.strokes)
         layout.addWidget(self.run)
         self.setMinimumWidth(360)
         self._collect_errors()

@@ -1,0 +1,84 @@
+"""Strokes on a labels layer: found by comparing it with the run's copy, and put into a file."""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_surfseg.data.strokes import write_strokes
+from napari_surfseg.errors import DataError
+from napari_surfseg.events import UpdateLabels
+from napari_surfseg.gui.sources import iterate_boxes
+from napari_surfseg.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_surfseg.data.strokes import PaintedBox
+    from napari_surfseg.gui.sources import LayerVolume
+
+__all__ = ["find_painted", "pack_strokes"]
+
+
+def find_painted(
+    layer: LayerVolume,
+    copy: LayerVolume,
+    known: dict[tuple[int, int, int], int],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[PaintedBox]:
+    """Find the boxes in which a layer differs from the copy that the run learns from.
+
+    Parameters
+    ----------
+    layer, copy : LayerVolume
+        As painted, and as the run has it.
+    known : dict
+        Checksum of each box that was found equal; such a box is not read from disk
+        again until it changes. Brought up to date.
+    should_stop : callable
+        Asked between boxes.
+
+    Raises
+    ------
+    DataError
+        If the layer has another shape than its copy.
+    """
+    if layer.shape != copy.shape:
+        raise DataError(
+            f"The layer {layer.name!r} has shape {list(layer.shape)}, but it had "
+            f"{list(copy.shape)} when the run started; its strokes cannot be used."
+        )
+    painted: list[PaintedBox] = []
+    for start, stop in iterate_boxes(layer.shape):
+        if should_stop():
+            break
+        values = np.ascontiguousarray(layer.read(start, stop))
+        if values.dtype == np.bool_:
+            values = values.view(np.uint8)
+        checksum = zlib.crc32(values)
+        if known.get(start) == checksum:
+            continue
+        if np.array_equal(values, copy.read(start, stop)):
+            known[start] = checksum
+        else:
+            # The layer's own memory goes on being painted on.
+            painted.append((start, values.copy()))
+    return painted
+
+
+def pack_strokes(run_dir: Path, labels: str, boxes: list[PaintedBox]) -> UpdateLabels:
+    """Put painted boxes into the run folder; return the command that has them taken.
+
+    Raises
+    ------
+    OutputError
+        If the disk does not take them.
+    """
+    folder = RunFolder(run_dir)
+    path = folder.strokes / f"{uuid.uuid4().hex}.npz"
+    write_strokes(path, boxes)
+    return UpdateLabels(labels=labels, strokes=path.relative_to(folder.path).as_posix())

@@ -1,0 +1,71 @@
+"""A line over the run panel: what was painted, and whether the run has it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_surfseg.gui.widgets import ElidedLabel, FieldError, hint
+
+__all__ = ["StrokesPanel"]
+
+
+class StrokesPanel(QWidget):
+    """Passive: ``set_*`` fills it, signals say what a person wants."""
+
+    send_clicked = Signal()
+    automatic_toggled = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("strokes_panel")
+        self.automatic = QCheckBox("Send strokes while painting")
+        self.automatic.setObjectName("send_strokes_automatically")
+        self.automatic.setChecked(True)
+        hint(
+            self.automatic,
+            "Let the run learn from what you paint: three seconds after the brush rests, the "
+            "changed parts of the labels layer go into the run's own copy. The layer's file on "
+            "disk is not changed, and labels chosen as a file are not either.",
+        )
+        self.send = QPushButton("Send labels")
+        self.send.setObjectName("send_labels")
+        hint(
+            self.send,
+            "Put what was painted into the run's copy of the labels now; the worker checks it and "
+            "uses it from the next step on. Files that the layer came from are not changed.",
+        )
+        self.state = ElidedLabel()
+        self.state.setObjectName("strokes_state")
+        self.error = FieldError("strokes")
+        line = QHBoxLayout()
+        line.setSpacing(6)
+        line.addWidget(self.automatic)
+        line.addStretch(1)
+        line.addWidget(self.send)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 2)
+        layout.setSpacing(2)
+        layout.addLayout(line)
+        layout.addWidget(self.state)
+        layout.addWidget(self.error)
+        self.automatic.toggled.connect(self.automatic_toggled)
+        self.send.clicked.connect(self.send_clicked)
+        self.setVisible(False)
+
+    def set_shown(self, shown: bool) -> None:
+        """Show the line while a run can take strokes."""
+        if self.isVisibleTo(self.parentWidget()) != shown:
+            self.setVisible(shown)
+
+    def set_can_send(self, can_send: bool) -> None:
+        """Offer the button or not."""
+        self.send.setEnabled(can_send)
+
+    def set_state(self, text: str) -> None:
+        """Say whether the run has what was painted."""
+        self.state.set_text(text)
+
+    def set_error(self, message: str) -> None:
+        """Show why strokes were not taken, or with an empty sentence nothing."""
+        self.error.set_message(message)
