@@ -149,12 +149,15 @@ class PairRow(QFrame):
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(3)
-        layout.addWidget(QLabel("Volume"), 0, 0)
-        layout.addWidget(self.image, 0, 1, 1, 2)
-        layout.addWidget(self.remove, 0, 3)
-        layout.addWidget(QLabel("Labels"), 1, 0)
-        layout.addWidget(self.labels, 1, 1)
-        layout.addWidget(self.role, 1, 2, 1, 2)
+        # Lines of their own, so that both choices end at the same edge while role and remove hide.
+        for row, (title, choice, button) in enumerate(
+            (("Volume", self.image, self.remove), ("Labels", self.labels, self.role))
+        ):
+            line = QHBoxLayout()
+            line.addWidget(choice, 1)
+            line.addWidget(button)
+            layout.addWidget(QLabel(title), row, 0)
+            layout.addLayout(line, row, 1)
         layout.setColumnStretch(1, 1)
         self.image.chosen.connect(self.changed)
         self.labels.chosen.connect(self.changed)
