@@ -10,8 +10,14 @@ from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.live import camera_of
 from napari_surfseg.gui.processes import JobProcess
+from napari_surfseg.gui.session import get_session
 from napari_surfseg.gui.sources import take_layer
-from napari_surfseg.gui.topology import TopologyController, run_comparison
+from napari_surfseg.gui.topology import (
+    Comparison,
+    TopologyController,
+    TopologyErrorsWidget,
+    run_comparison,
+)
 from napari_surfseg.gui.topology_layers import (
     ERROR_COLORS,
     MARK_SIZES,
@@ -26,6 +32,7 @@ from napari_surfseg.metrics.error_table import ERROR_NAMES
 from napari_surfseg.metrics.features import find_topology_errors
 
 SHAPE = (48, 64, 64)
+DIMENSIONS = {f"error: {name}": dimension for name, dimension in ERROR_NAMES.values()}
 
 
 def make_volumes():
@@ -121,7 +128,8 @@ def test_marks_lie_over_their_source(errors, source):
         )
         assert [str(unit) for unit in layer.units] == ["micrometer"] * 3
         assert layer.axis_labels == ("z", "y", "x")
-        assert MARK_SIZES[0] <= layer.size.min() <= layer.size.max() <= MARK_SIZES[1]
+        low, high = MARK_SIZES[DIMENSIONS[layer.name]]
+        assert low <= layer.size.min() <= layer.size.max() <= high
     (hole,) = build_error_layers(
         [e for e in errors if e.name == "hole"][:1], None, (2, 1, 1)
     ).values()
@@ -324,3 +332,26 @@ def test_faults_are_sentences_beside_their_field(controller, viewer):
     assert "gone.tif" in view.labels_error.text()
     assert view.counting.text() == ""
     assert not controller.is_busy
+
+
+def test_in_a_real_window(make_napari_viewer, errors):
+    """The canvas has its real size; the closed session lets the viewer go."""
+    viewer = make_napari_viewer(show=True)
+    labels = viewer.add_labels(make_volumes()[1], name="labels", scale=(4, 2, 2))
+    widget = TopologyErrorsWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Topology errors")
+    widget.controller._on_done(Comparison({}, errors, ["Mind this."], (4.0, 2.0, 2.0)))
+    assert widget.view.state.text().endswith("errors, the largest first. Mind this.")
+    for ndisplay in (2, 3):
+        viewer.dims.ndisplay = ndisplay
+        widget.view.step(1)
+        error = errors[widget.view.table.currentIndex().row()]
+        world = labels.data_to_world(error.location)
+        np.testing.assert_allclose(viewer.dims.point, world)
+        camera = camera_of(viewer)
+        np.testing.assert_allclose(camera.center[-ndisplay:], world[-ndisplay:])
+        assert 100 < canvas_edge(viewer) < 4000
+        assert canvas_edge(viewer) / camera.zoom <= 120 * 4 * 1.01
+    get_session(viewer).close()
+    viewer.layers.remove("labels")
+    assert not widget.controller.is_busy

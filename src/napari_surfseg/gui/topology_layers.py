@@ -34,8 +34,9 @@ ERROR_COLORS = {
 }
 #: One shape a dimension, so that colour is not all there is.
 SYMBOLS = ("square", "disc", "diamond")
-#: Smaller marks are not found, larger ones hide what is wrong (voxels).
-MARK_SIZES = (7, 48)
+#: Smaller marks are not found, larger ones hide what is wrong (voxels, by dimension). The patch
+#: behind a tunnel can be all that is too thick; the tunnel itself is at its marked voxel.
+MARK_SIZES = ((7, 48), (7, 20), (7, 48))
 BORDER_VOXELS, MARKED_BORDER_VOXELS = 0.5, 1.3
 #: Edge of what is shown around an error, at least and at most: in voxels, and in its extents.
 NEAR_VOXELS, FAR_VOXELS = 30, 120
@@ -67,7 +68,7 @@ def build_error_layers(
         layers[name] = Points(
             np.array([e.location for _, e in chosen], float),
             name=f"error: {name}",
-            size=np.clip([max(e.extent) + 3 for _, e in chosen], *MARK_SIZES),
+            size=np.clip([max(e.extent) + 3 for _, e in chosen], *MARK_SIZES[dimension]),
             # Rings: what is wrong must be seen inside them.
             face_color="transparent",
             border_color=ERROR_COLORS[name],

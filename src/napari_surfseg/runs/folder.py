@@ -122,7 +122,8 @@ class RunFolder:
         and ``validation_{i}_probabilities.npy`` (uint8, 0..255), each (Z, Y, X)
         of one shape, at most about 64 x 256 x 256, and optionally
         ``validation_{i}.json`` with ``image`` (the volume's name), ``origin``
-        and ``threshold``.
+        and ``threshold``. The errors of the best epoch's topology lie beside them
+        (:mod:`napari_surfseg.metrics.error_samples`).
         """
         return self.report_folder / "samples"
 

@@ -281,7 +281,9 @@ def _draw_error(axes: Axes, row: ErrorRow) -> None:
     axes.imshow(_paint_agreement(image, labels, predicted > 0, low, high), interpolation="nearest")
     y, x = row.picture.mark
     reach = [e for axis, e in enumerate(row.error.extent) if axis != row.picture.axis]
-    radius = min(max(*reach, 6), max(image.shape)) / 2 + 3
+    # The patch behind a tunnel can be all that is too thick; the tunnel is at its marked voxel.
+    most = 20 if row.error.dimension == 1 else max(image.shape)
+    radius = min(max(*reach, 6), most) / 2 + 3
     axes.add_patch(Circle((x, y), radius, fill=False, edgecolor="white", linewidth=1.2))
     axes.set_title(
         f"{row.error.size:,} voxels at {', '.join(map(str, row.error.location))}",
