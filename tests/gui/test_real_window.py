@@ -2,14 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import psutil
 import pytest
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QApplication, QPushButton
+from qtpy.QtWidgets import QApplication
 
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.events import LabelsUpdated, Stop, append_command
@@ -54,18 +55,21 @@ def viewer(make_napari_viewer):
     session.close()
 
 
-@pytest.fixture
-def volume(viewer):
-    """Add a wavy sheet, bright on dark, that a tiny net learns in seconds."""
+def make_sheet():
+    """Make a wavy sheet, bright on dark, that a tiny net learns in seconds, and its labels."""
     z, y, x = np.mgrid[:48, :64, :64]
     height = 24 + 6 * np.sin(y / 10) + 4 * np.cos(x / 13)
     sheet = np.abs(z - height) < 1.5
     noise = np.random.default_rng(0).normal(0, 20, sheet.shape)
-    image = viewer.add_image(
-        (80 + 90 * sheet + noise).clip(0, 255).astype(np.uint8), name="scan", scale=(2, 1, 1)
-    )
-    viewer.add_labels(sheet.astype(np.uint8), name="sheet", scale=(2, 1, 1))
-    return image
+    return (80 + 90 * sheet + noise).clip(0, 255).astype(np.uint8), sheet.astype(np.uint8)
+
+
+@pytest.fixture
+def volume(viewer):
+    image, labels = make_sheet()
+    layer = viewer.add_image(image, name="scan", scale=(2, 1, 1))
+    viewer.add_labels(labels, name="sheet", scale=(2, 1, 1))
+    return layer
 
 
 @pytest.fixture
@@ -244,38 +248,77 @@ def test_strokes_painted_while_it_trains_are_learned_from(viewer, volume, dock):
     wait_for(lambda: is_in(session, RunState.STOPPED), "the end")
 
 
+#: A napari of its own, started, answered and closed as a person would.
+CLOSE_WHILE_TRAINING = """
+import sys
+from pathlib import Path
+import napari
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QPushButton
+from napari_surfseg.gui.close_guard import find_main_window
+from napari_surfseg.gui.training import SurfaceTrainingWidget
+from napari_surfseg.runs.folder import RunState
+
+image, labels, folder, answer = sys.argv[1:]
+viewer = napari.Viewer()
+viewer.open(image, plugin="napari", layer_type="image", name="scan")
+viewer.open(labels, plugin="napari", layer_type="labels", name="sheet")
+dock = SurfaceTrainingWidget(viewer)
+viewer.window.add_dock_widget(dock)
+dock.view.set_folder(Path(folder))
+for spin in dock.view.patch:
+    spin.setValue(32)
+dock.view.steps.setValue(5)
+
+def press():
+    box = QApplication.activeModalWidget()
+    if box is None:
+        QTimer.singleShot(50, press)
+        return
+    print("asked", box.objectName(), flush=True)
+    box.findChild(QPushButton, answer).click()
+
+def close(snapshot):
+    if snapshot.state is RunState.RUNNING:
+        dock.session.polled.disconnect(close)
+        QTimer.singleShot(0, press)
+        QTimer.singleShot(0, find_main_window(dock).close)
+
+dock.session.polled.connect(close)
+QTimer.singleShot(0, dock.view.run.start.click)
+napari.run()
+print("closed", flush=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", ["keep_training", "stop_training"])
-def test_a_window_that_closes_leaves_the_run_as_it_was_told(viewer, volume, dock, answer):
-    view, session = dock.view, dock.session
-    for spin in view.patch:
-        spin.setValue(32)
-    view.steps.setValue(5)
-    view.run.start.click()
-    wait_for(lambda: is_in(session, RunState.RUNNING), "training")
-    run, step = RunFolder(session.run_dir), session.snapshot.step
-    asked = []
-
-    def press():
-        box = QApplication.activeModalWidget()
-        if box is None:
-            QTimer.singleShot(50, press)
-            return
-        asked.append(box.objectName())
-        box.findChild(QPushButton, answer).click()
-
-    QTimer.singleShot(0, press)
-    worker = session.snapshot.worker
+def test_a_napari_that_closes_leaves_the_run_as_it_was_told(tmp_path, answer):
+    image, labels = make_sheet()
+    np.save(tmp_path / "image.npy", image)
+    np.save(tmp_path / "labels.npy", labels)
+    arguments = [tmp_path / "image.npy", tmp_path / "labels.npy", tmp_path, answer]
+    napari = subprocess.run(
+        [sys.executable, "-c", CLOSE_WHILE_TRAINING, *map(str, arguments)],
+        env={**os.environ, "NAPARI_CONFIG": ""},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert napari.returncode == 0, napari.stderr
+    assert napari.stdout.splitlines() == ["asked close_while_training", "closed"]
+    run = RunFolder(tmp_path / "surfaces")
+    follower = RunFollower(run.path)
+    worker = follower.poll().worker
     try:
-        viewer.close()
-        assert asked == ["close_while_training"]
-        follower = RunFollower(run.path)
         if answer == "keep_training":
+            step = follower.poll().step
             wait_for(lambda: follower.poll().step > step + 20, "steps without a window")
             assert follower.poll().state is RunState.RUNNING
             append_command(run.commands_path, Stop())
         wait_for(lambda: follower.poll().state is RunState.STOPPED, "the end")
+        assert run.last_checkpoint.exists()
     finally:
-        if is_alive(worker):
+        if worker is not None and is_alive(worker):
             psutil.Process(worker.pid).kill()
-    assert run.last_checkpoint.exists()
