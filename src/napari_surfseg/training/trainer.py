@@ -479,7 +479,8 @@ class Trainer:
     def _tune(self) -> None:
         """Choose the post-processing of ``best.pt`` on the validation data."""
         share = self.experiment.training.tuning_share
-        if self._best is None or share == 0:
+        path = self._checkpoints / "best.pt"
+        if share == 0 or not path.exists():
             return
         begun = told = time.perf_counter()
         until = begun + share * self._elapsed()
@@ -495,12 +496,12 @@ class Trainer:
                 told = now
                 self._tell(events.TuningProgressed(done=done, total=total, name=name))
 
-        path = self._checkpoints / "best.pt"
         checkpoint = load_checkpoint(path)
-        seen = self._witness.run(checkpoint.build_model(self.device))
+        network = checkpoint.build_model(self.device)
+        seen = self._witness.predict_as_volumes(network)
         settings, history = self._validator.tune(
-            self._best,
-            witness=(seen.probabilities, self._witness.read_all_labels()),
+            self._validator.predict_as_volumes(network),
+            witness=(seen, self._witness.read_all_labels()),
             progress=tell,
             should_stop=is_over,
         )

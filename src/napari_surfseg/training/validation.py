@@ -11,7 +11,9 @@ import numpy as np
 
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.inference.predictor import predict_region
+from napari_surfseg.inference.running import choose_fitting_window
 from napari_surfseg.inference.tuning import tune_postprocess
 from napari_surfseg.metrics.error_samples import ScoredRegion, write_error_samples
 from napari_surfseg.metrics.features import find_topology_errors
@@ -270,22 +272,7 @@ class Validator:
         """Predict every region, choose the threshold and score."""
         begun = time.perf_counter()
         probabilities = [
-            predict_region(
-                network,
-                self._images[region.pair].read,
-                region.start,
-                region.stop,
-                intensity=self._intensity,
-                window=self._window,
-                overlap=self._overlap,
-                bounds=((0, 0, 0), self._pairs[region.pair].image.shape),
-                context=CONTEXT,
-                multiple=self._multiple,
-                device=self._device,
-                precision="bf16" if self._precision == "bf16" else "float32",
-                should_stop=should_stop,
-            )
-            for region in self.regions
+            self._predict(network, region, self._window, should_stop) for region in self.regions
         ]
         labels = self.read_all_labels()
         threshold = self._fixed_threshold
@@ -297,6 +284,51 @@ class Validator:
             threshold = choose_threshold(histograms)
         metrics = self._score(probabilities, labels, threshold)
         return ValidationResult(metrics, threshold, time.perf_counter() - begun, probabilities)
+
+    def predict_as_volumes(self, network: torch.nn.Module) -> list[NDArray[np.uint8]]:
+        """Predict every region as a prediction of its whole volume would.
+
+        That is with larger windows than the patch, over which the network's norms
+        take other means: surer probabilities, and the ones that a threshold will meet.
+        """
+        found = []
+        for region in self.regions:
+            window = choose_fitting_window(
+                network,
+                self._pairs[region.pair].image.shape,
+                self._window,
+                multiple=self._multiple,
+                overlap=self._overlap,
+                device=self._device,
+            )
+            try:
+                found.append(self._predict(network, region, window))
+            except DeviceMemoryError:
+                found.append(self._predict(network, region, self._window))
+        return found
+
+    def _predict(
+        self,
+        network: torch.nn.Module,
+        region: ValidationRegion,
+        window: Size3,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> NDArray[np.uint8]:
+        return predict_region(
+            network,
+            self._images[region.pair].read,
+            region.start,
+            region.stop,
+            intensity=self._intensity,
+            window=window,
+            overlap=self._overlap,
+            bounds=((0, 0, 0), self._pairs[region.pair].image.shape),
+            context=CONTEXT,
+            multiple=self._multiple,
+            device=self._device,
+            precision="bf16" if self._precision == "bf16" else "float32",
+            should_stop=should_stop,
+        )
 
     def _score(
         self,
@@ -331,7 +363,7 @@ class Validator:
 
     def tune(
         self,
-        result: ValidationResult,
+        probabilities: list[NDArray[np.uint8]],
         *,
         witness: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] | None = None,
         progress: Callable[[int, int, str], None] | None = None,
@@ -341,8 +373,8 @@ class Validator:
 
         Parameters
         ----------
-        result : ValidationResult
-            Of the weights that will be used.
+        probabilities : list of array
+            uint8, one a region, by the weights that will be used.
         witness : (probabilities, labels), optional
             Of training data, see :mod:`napari_surfseg.inference.tuning`.
         progress, should_stop : callable, optional
@@ -357,7 +389,7 @@ class Validator:
 
         fixed = self._fixed_threshold
         return tune_postprocess(
-            result.probabilities,
+            probabilities,
             self.read_all_labels(),
             start=PostProcess() if fixed is None else PostProcess(threshold=fixed),
             measure=measure,
