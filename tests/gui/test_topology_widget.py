@@ -106,7 +106,7 @@ def controller(qtbot, viewer, source, jobs):
 
 
 def test_every_mistake_is_a_mark_of_its_own_kind(errors, source):
-    layers = build_error_layers(errors, source)
+    layers = dict(build_error_layers(errors, source))
     assert set(FOUND) <= set(layers)
     for name, (size, start, stop) in FOUND.items():
         layer = layers[name]
@@ -122,7 +122,7 @@ def test_every_mistake_is_a_mark_of_its_own_kind(errors, source):
 
 
 def test_marks_lie_over_their_source(errors, source):
-    for layer in build_error_layers(errors, source).values():
+    for layer in dict(build_error_layers(errors, source)).values():
         np.testing.assert_allclose(
             layer.data_to_world(layer.data[0]), source.data_to_world(layer.data[0])
         )
@@ -130,9 +130,8 @@ def test_marks_lie_over_their_source(errors, source):
         assert layer.axis_labels == ("z", "y", "x")
         low, high = MARK_SIZES[DIMENSIONS[layer.name]]
         assert low <= layer.size.min() <= layer.size.max() <= high
-    (hole,) = build_error_layers(
-        [e for e in errors if e.name == "hole"][:1], None, (2, 1, 1)
-    ).values()
+    holes = [error for error in errors if error.name == "hole"]
+    ((_, hole),) = build_error_layers(holes, None, (2, 1, 1))
     assert hole.scale.tolist() == [2, 1, 1]
 
 
@@ -162,7 +161,7 @@ def test_the_zoom_changes_as_little_as_will_do():
 def test_flying_in_two_dimensions(viewer, source, errors, order):
     viewer.dims.order = order
     shown = ErrorLayers(viewer)
-    shown.show(errors, source, (1, 1, 1))
+    list(shown.show(errors, source, (1, 1, 1)))
     for index, error in enumerate(errors):
         shown.go_to(index, error)
         world = np.asarray(source.data_to_world(error.location))
@@ -182,14 +181,14 @@ def test_flying_in_two_dimensions(viewer, source, errors, order):
 def test_flying_in_three_dimensions(viewer, source, errors):
     viewer.dims.ndisplay = 3
     shown = ErrorLayers(viewer)
-    shown.show(errors, source, (1, 1, 1))
+    list(shown.show(errors, source, (1, 1, 1)))
     shown.go_to(0, errors[0])
     np.testing.assert_allclose(camera_of(viewer).center, source.data_to_world(errors[0].location))
 
 
 def test_flying_beside_a_time_series(viewer, source, errors):
     viewer.add_image(np.zeros((3, 8, 8, 8), np.uint8))
-    layers = build_error_layers(errors, source)
+    layers = dict(build_error_layers(errors, source))
     viewer.dims.set_point(0, 2)
     fly_to(viewer, layers[errors[0].name], errors[0])
     world = source.data_to_world(errors[0].location)
@@ -199,11 +198,11 @@ def test_flying_beside_a_time_series(viewer, source, errors):
 def test_new_marks_replace_the_old_ones_and_the_brush_stays(viewer, source, errors):
     viewer.layers.selection.active = source
     shown = ErrorLayers(viewer)
-    shown.show(errors, source, (1, 1, 1))
+    list(shown.show(errors, source, (1, 1, 1)))
     first = list(shown.layers.values())
     assert viewer.layers.selection.active is source
     viewer.layers.remove(first[0])
-    shown.show(errors[:1], source, (1, 1, 1))
+    list(shown.show(errors[:1], source, (1, 1, 1)))
     assert [layer for layer in viewer.layers if layer is not source] == list(shown.layers.values())
     shown.go_to(5, errors[5])  # no longer shown
     viewer.layers.remove(shown.layers[errors[0].name])
@@ -253,13 +252,14 @@ def test_it_guesses_which_layer_is_which(controller):
     assert controller.view.meanings() == {0: "background", 1: "foreground"}
 
 
-def test_from_layers_to_marks(controller, viewer):
+def test_from_layers_to_marks(qtbot, controller, viewer):
     """With the real process."""
     view = controller.view
     view.compute.click()
     assert view.error.text() == view.prediction_error.text() == ""
     assert not controller.is_busy
-    assert {f"error: {name}" for name in FOUND} <= {layer.name for layer in viewer.layers}
+    names = {f"error: {name}" for name in FOUND}
+    qtbot.waitUntil(lambda: names <= {layer.name for layer in viewer.layers})
     assert "errors, the largest first." in view.state.text()
     assert "surface Dice" in view.scores.text()
     assert "matched" in view.counts.text()
@@ -334,7 +334,7 @@ def test_faults_are_sentences_beside_their_field(controller, viewer):
     assert not controller.is_busy
 
 
-def test_in_a_real_window(make_napari_viewer, errors):
+def test_in_a_real_window(qtbot, make_napari_viewer, errors):
     """The canvas has its real size; the closed session lets the viewer go."""
     viewer = make_napari_viewer(show=True)
     labels = viewer.add_labels(make_volumes()[1], name="labels", scale=(4, 2, 2))
@@ -342,6 +342,7 @@ def test_in_a_real_window(make_napari_viewer, errors):
     viewer.window.add_dock_widget(widget, name="Topology errors")
     widget.controller._on_done(Comparison({}, errors, ["Mind this."], (4.0, 2.0, 2.0)))
     assert widget.view.state.text().endswith("errors, the largest first. Mind this.")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1 + len({error.name for error in errors}))
     for ndisplay in (2, 3):
         viewer.dims.ndisplay = ndisplay
         widget.view.step(1)

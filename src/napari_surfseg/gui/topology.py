@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.errors import DataError, LabelError, SurfsegError
@@ -33,7 +33,7 @@ from napari_surfseg.metrics.error_table import TopologyError, read_error_table
 from napari_surfseg.runs.text import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "TopologyController", "TopologyErrorsWidget", "run_comparison"]
 
 #: More marks than this say nothing to a person and take the viewer long to draw.
-MAX_SHOWN = 5000
+MAX_SHOWN = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +140,7 @@ class TopologyController(QObject):
         self._waiting = Waiting(view, "Topology errors")
         self._errors: list[TopologyError] = []
         self.shown = ErrorLayers(viewer)
+        self._adding: Iterator[str] = iter(())
         view.compute_clicked.connect(self.compute)
         view.cancel_clicked.connect(self.cancel)
         view.labels_chosen.connect(self.count_labels)
@@ -156,6 +157,7 @@ class TopologyController(QObject):
     def close(self) -> None:
         """Let go of the viewer; a comparison under way ends."""
         self.cancel()
+        self._adding = iter(())
         self._viewer.layers.events.inserted.disconnect(self._on_layers)
         self._viewer.layers.events.removed.disconnect(self._on_layers)
 
@@ -263,7 +265,8 @@ class TopologyController(QObject):
         self._errors = found.errors[:MAX_SHOWN]
         view = self._view
         source = self._layer(view.labels.choice()) or self._layer(view.prediction.choice())
-        self.shown.show(self._errors, source, found.spacing)
+        self._adding = self.shown.show(self._errors, source, found.spacing)
+        self._add_next()
         total = len(found.errors)
         said = f"{total:,} {'error' if total == 1 else 'errors'}, the largest first."
         if total == 0:
@@ -272,6 +275,11 @@ class TopologyController(QObject):
             said = f"{total:,} errors; the {MAX_SHOWN:,} largest are shown."
         view.set_result(found.scores, self._errors, " ".join([said, *found.warnings]))
         self.finished.emit(found)
+
+    def _add_next(self) -> None:
+        """Add one layer of marks, and the next when the window has had its turn."""
+        if next(self._adding, None) is not None:
+            QTimer.singleShot(0, self._add_next)
 
     def _on_failed(self, error: SurfsegError) -> None:
         self._waiting.end()

@@ -11,7 +11,7 @@ from napari_surfseg.gui.live import camera_of, compute_placement
 from napari_surfseg.metrics.error_table import ERROR_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -47,7 +47,7 @@ MAX_EXTENT = 128
 
 def build_error_layers(
     errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float] = (1, 1, 1)
-) -> dict[str, Points]:
+) -> Iterator[tuple[str, Points]]:
     """Make a Points layer of each name that occurs, the features in the order given.
 
     Parameters
@@ -60,12 +60,11 @@ def build_error_layers(
         Z, Y, X voxel size where there is no such layer.
     """
     place = compute_placement(source, (0, 0, 0)) if source is not None else {"scale": spacing}
-    layers = {}
     for name, dimension in ERROR_NAMES.values():
         chosen = [(place_, e) for place_, e in enumerate(errors) if e.name == name]
         if not chosen:
             continue
-        layers[name] = Points(
+        layer = Points(
             np.array([e.location for _, e in chosen], float),
             name=f"error: {name}",
             size=np.clip([max(e.extent) + 3 for _, e in chosen], *MARK_SIZES[dimension]),
@@ -86,7 +85,7 @@ def build_error_layers(
             **_across_slices(),
             **place,
         )
-    return layers
+        yield name, layer
 
 
 def _across_slices() -> dict[str, Any]:
@@ -174,18 +173,19 @@ class ErrorLayers:
 
     def show(
         self, errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float]
-    ) -> None:
-        """Replace what is shown."""
+    ) -> Iterator[str]:
+        """Replace what is shown, and give way after each layer: napari takes its time for one."""
         self.remove()
-        active = self._viewer.layers.selection.active
-        self._layers = build_error_layers(errors, source, spacing)
-        for name, layer in self._layers.items():
+        for name, layer in build_error_layers(errors, source, spacing):
+            active = self._viewer.layers.selection.active
+            self._layers[name] = layer
             for place, index in enumerate(layer.features["index"]):
                 self._place[int(index)] = (name, place)
             self._viewer.add_layer(layer)
-        if active is not None and active in self._viewer.layers:
-            # Whoever paints goes on painting on the same layer.
-            self._viewer.layers.selection.active = active
+            if active is not None and active in self._viewer.layers:
+                # Whoever paints goes on painting on the same layer.
+                self._viewer.layers.selection.active = active
+            yield name
 
     def remove(self) -> None:
         """Take the layers out of the viewer."""
