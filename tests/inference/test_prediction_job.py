@@ -1,5 +1,7 @@
 """The prediction that a window launches: what its surface is made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,11 @@ from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
 
+@pytest.mark.parametrize("own_min_voxels", [None, 0, 80])
 @pytest.mark.parametrize("own_threshold", [None, 0.5])
-def test_the_surface_is_post_processed_unless_a_threshold_is_given(tmp_path, own_threshold):
+def test_the_surface_is_post_processed_unless_a_person_says_otherwise(
+    tmp_path, own_threshold, own_min_voxels
+):
     torch.manual_seed(0)
     image = np.random.default_rng(0).integers(0, 256, (20, 24, 28), np.uint8)
     np.save(tmp_path / "image.npy", image)
@@ -33,6 +38,7 @@ def test_the_surface_is_post_processed_unless_a_threshold_is_given(tmp_path, own
         str(tmp_path / "image.npy"),
         str(path),
         threshold=own_threshold,
+        min_voxels=own_min_voxels,
         device="cpu",
         sheets=False,
         skeleton=False,
@@ -47,5 +53,7 @@ def test_the_surface_is_post_processed_unless_a_threshold_is_given(tmp_path, own
     save_checkpoint(path, tuned)
     result = run_job(job, tmp_path, lambda *_: None)
     used = settings if own_threshold is None else PostProcess(own_threshold)
+    if own_min_voxels is not None:
+        used = replace(used, min_voxels=own_min_voxels)
     assert result["threshold"] == used.threshold
     np.testing.assert_array_equal(np.load(tmp_path / "surface.npy"), apply_postprocess(probs, used))

@@ -13,7 +13,8 @@ from napari.layers import Image, Labels, Layer, Surface
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from napari_surfseg.errors import CheckpointError, DataError, RunError, SurfsegError
+from napari_surfseg.errors import CancelledError, CheckpointError, DataError, RunError, SurfsegError
+from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.curve_data import format_value
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.jobs import Jobs
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.gui.jobs import Job
     from napari_surfseg.gui.session import Session
+    from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = [
     "PredictController",
@@ -111,9 +113,49 @@ def describe_checkpoint(path: Path) -> str:
     ]
     if isinstance(score, int | float):
         said.append(f"surface Dice {format_value(float(score))}")
-    if isinstance(summary.get("threshold"), int | float):
-        said.append(f"threshold {summary['threshold']:.2f}")
+    tuned = summary.get("postprocess") or {}
+    clean_up = [
+        name
+        for name, key in (
+            ("smoothing", "smoothing"),
+            ("hysteresis", "low_threshold"),
+            ("plugged holes", "closing_radius"),
+            ("filled cavities", "fill_holes"),
+        )
+        if tuned.get(key)
+    ]
+    if clean_up:
+        said.append(f"tuned with {', '.join(clean_up)}")
     return ", ".join(said) + "."
+
+
+@dataclass(frozen=True)
+class CheckpointNote:
+    """What the widget shows of a checkpoint.
+
+    Attributes
+    ----------
+    text : str
+        A sentence.
+    threshold, min_voxels : optional
+        What it was tuned to on the validation data.
+    """
+
+    text: str
+    threshold: float | None = None
+    min_voxels: int | None = None
+
+
+def read_checkpoint_note(path: Path) -> CheckpointNote:
+    """Read what there is to show of a checkpoint."""
+    try:
+        summary = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        tuned = summary.get("postprocess") or {}
+        threshold = float(tuned.get("threshold", summary["threshold"]))
+        min_voxels = int(tuned.get("min_voxels", 0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return CheckpointNote(describe_checkpoint(path))
+    return CheckpointNote(describe_checkpoint(path), threshold, min_voxels)
 
 
 def build_layers(prediction: Prediction, source: Layer | None) -> list[Layer]:
@@ -219,6 +261,7 @@ class PredictController(QObject):
         view.checkpoint_changed.connect(self._on_checkpoint)
         view.use_current_clicked.connect(self.use_current)
         session.attached.connect(self._on_attached)
+        session.polled.connect(self._on_polled)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         self._on_layers()
@@ -251,16 +294,33 @@ class PredictController(QObject):
 
     def _on_checkpoint(self, text: str) -> None:
         self._view.set_error("")
+        self._look_at(text)
 
-        def work(_job: Job) -> str:
-            return describe_checkpoint(find_checkpoint(text))
+    def _look_at(self, text: str) -> None:
+        def work(_job: Job) -> CheckpointNote:
+            return read_checkpoint_note(find_checkpoint(text))
 
         self._jobs.start(
             "checkpoint",
             work,
-            done=self._view.set_summary,
-            failed=lambda error: self._view.set_summary(str(error)),
+            done=self._on_note,
+            failed=lambda error: self._on_note(CheckpointNote(str(error))),
         )
+
+    def _on_note(self, found: CheckpointNote) -> None:
+        self._view.set_summary(found.text)
+        self._view.set_tuned(found.threshold, found.min_voxels)
+
+    def _on_polled(self, snapshot: RunSnapshot) -> None:
+        """Look again at the checkpoint of the run that trains, when it was written anew."""
+        text = self._view.form().checkpoint
+        is_new = any(
+            isinstance(event, PostprocessTuned)
+            or (isinstance(event, CheckpointSaved) and event.path.endswith("best.pt"))
+            for event in snapshot.new_events
+        )
+        if is_new and text == str(self._session.run_dir):
+            self._look_at(text)
 
     def _on_layers(self, _event: object = None) -> None:
         names = [
@@ -321,6 +381,9 @@ class PredictController(QObject):
 
     def _on_failed(self, error: SurfsegError) -> None:
         self._waiting.end()
+        if isinstance(error, CancelledError):
+            self._view.set_state("The prediction was cancelled; nothing of it is left.")
+            return
         self._view.set_state("No prediction was made.")
         self._view.set_error(str(error))
 
@@ -351,7 +414,12 @@ def run_prediction(
         path = find_file(taken)
         if path is None:
             target = folder / "input.zarr"
-            write_layer(taken, target, lambda share: tell("copying the layer", share))
+
+            def report(share: float) -> None:
+                process.require_going()
+                tell("copying the layer", share)
+
+            write_layer(taken, target, report)
             path = str(target)
         job = PredictionJob(
             image=path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.data_panel import SourceCombo
+from napari_surfseg.gui.tuned import TunedRow
 from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note, scrolled
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class PredictForm:
     checkpoint: str
     source: SourceChoice | None
     threshold: float | None
-    min_voxels: int
+    min_voxels: int | None
     overlap: float
-    flips: bool
+    flips: bool | Literal["auto"]
     device: str
     sheets: bool
     skeleton: bool
@@ -144,31 +145,23 @@ class PredictView(QWidget):
         form.addRow("Volume", self.source)
 
     def _build_options(self, form: QFormLayout) -> None:
-        self.own_threshold = QCheckBox("set")
-        self.own_threshold.setObjectName("own_threshold")
-        hint(
-            self.own_threshold,
-            "Use this threshold instead of the one tuned on the validation "
-            "data, which the checkpoint holds.",
-        )
         self.threshold = QDoubleSpinBox()
         self.threshold.setObjectName("threshold")
         self.threshold.setRange(0.01, 0.99)
         self.threshold.setSingleStep(0.05)
-        self.threshold.setValue(0.5)
-        self.threshold.setEnabled(False)
-        hint(self.threshold, "Probability above which a voxel is surface (0 to 1).")
-        self.own_threshold.toggled.connect(self.threshold.setEnabled)
-        threshold_line = QHBoxLayout()
-        threshold_line.addWidget(self.threshold, 1)
-        threshold_line.addWidget(self.own_threshold)
+        hint(
+            self.threshold,
+            "Probability above which a voxel is surface (0 to 1). One of your own also leaves out "
+            "the clean-up (smoothing, plugged holes) that was tuned with the checkpoint's.",
+        )
+        self.threshold_row = TunedRow(self.threshold, "own_threshold")
         self.min_voxels = QSpinBox()
         self.min_voxels.setObjectName("min_component_size")
         self.min_voxels.setRange(0, 10_000_000)
         self.min_voxels.setSingleStep(50)
-        self.min_voxels.setValue(100)
         self.min_voxels.setSuffix(" voxels")
         hint(self.min_voxels, "Leave out connected pieces smaller than this (voxels); 0 keeps all.")
+        self.min_voxels_row = TunedRow(self.min_voxels, "own_min_component_size")
         self.overlap = QSpinBox()
         self.overlap.setObjectName("window_overlap")
         self.overlap.setRange(0, 90)
@@ -180,9 +173,15 @@ class PredictView(QWidget):
             "Share of a window that its neighbour sees again (per cent). More is "
             "smoother and slower.",
         )
-        self.flips = QCheckBox("average over the eight flips")
+        self.flips = QComboBox()
         self.flips.setObjectName("flips")
-        hint(self.flips, "Test-time augmentation: eight times slower, a little better.")
+        for title, wanted in (("automatic", "auto"), ("on", True), ("off", False)):
+            self.flips.addItem(title, wanted)
+        hint(
+            self.flips,
+            "Average over the eight flips of the volume: eight times slower, a better surface. "
+            "Automatic does it where it takes no more than about two minutes.",
+        )
         self.device = QComboBox()
         self.device.setObjectName("predict_device")
         for title, key in (("automatic", "auto"), ("CPU", "cpu"), ("GPU (CUDA)", "cuda")):
@@ -207,8 +206,8 @@ class PredictView(QWidget):
         self.folder = QLineEdit()
         self.folder.setObjectName("predictions_folder")
         hint(self.folder, "Folder in which each prediction gets a folder of its own (path).")
-        form.addRow("Threshold", threshold_line)
-        form.addRow("Smallest piece", self.min_voxels)
+        form.addRow("Threshold", self.threshold_row)
+        form.addRow("Smallest piece", self.min_voxels_row)
         form.addRow("Overlap", self.overlap)
         form.addRow("Flips", self.flips)
         form.addRow("Device", self.device)
@@ -227,13 +226,14 @@ class PredictView(QWidget):
 
     def form(self) -> PredictForm:
         """Read everything."""
+        min_voxels = self.min_voxels_row.value()
         return PredictForm(
             checkpoint=self.checkpoint.text().strip(),
             source=self.source.choice(),
-            threshold=self.threshold.value() if self.own_threshold.isChecked() else None,
-            min_voxels=self.min_voxels.value(),
+            threshold=self.threshold_row.value(),
+            min_voxels=None if min_voxels is None else int(min_voxels),
             overlap=self.overlap.value() / 100,
-            flips=self.flips.isChecked(),
+            flips=self.flips.currentData(),
             device=self.device.currentData(),
             sheets=self.sheets.isChecked(),
             skeleton=self.skeleton.isChecked(),
@@ -248,6 +248,11 @@ class PredictView(QWidget):
     def set_summary(self, text: str) -> None:
         """Say what the checkpoint is."""
         self.summary.setText(text)
+
+    def set_tuned(self, threshold: float | None, min_voxels: int | None) -> None:
+        """Show what the checkpoint was tuned to; None for what is not known."""
+        self.threshold_row.set_tuned(threshold)
+        self.min_voxels_row.set_tuned(min_voxels)
 
     def set_folder(self, folder: Path) -> None:
         """Show where predictions go."""

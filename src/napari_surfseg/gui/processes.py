@@ -48,6 +48,17 @@ class JobProcess:
             if self._process is not None and self._process.poll() is None:
                 self._process.kill()
 
+    def require_going(self) -> None:
+        """Raise where the job was cancelled.
+
+        Raises
+        ------
+        CancelledError
+            Saying so.
+        """
+        if self._cancelled:
+            raise CancelledError(f"The {self._what} was cancelled.")
+
     def run(self, job_file: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
         """Run a job to its end and return its result.
 
@@ -59,8 +70,7 @@ class JobProcess:
         log_path = job_file.with_name(f"{self._what}.log")
         with log_path.open("wb") as log:
             with self._lock:
-                if self._cancelled:
-                    raise CancelledError(f"The {self._what} was cancelled.")
+                self.require_going()
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-m", self._module, str(job_file)],
                     stdin=subprocess.DEVNULL,
@@ -90,8 +100,7 @@ class JobProcess:
                 error = str(said.get("error", error))
                 result = said.get("result", result)
         code = process.wait()
-        if self._cancelled:
-            raise CancelledError(f"The {self._what} was cancelled.")
+        self.require_going()
         if error:
             raise SurfsegError(error)
         if result is None:

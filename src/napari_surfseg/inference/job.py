@@ -16,9 +16,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -51,12 +51,13 @@ class PredictionJob:
     threshold : float, optional
         Probability above which a voxel is surface; None takes the checkpoint's,
         with the post-processing that was chosen for it.
-    min_voxels : int
-        Smaller connected pieces are left out of everything but the probabilities.
+    min_voxels : int, optional
+        Smaller connected pieces are left out of everything but the probabilities;
+        None takes what was chosen for the checkpoint.
     overlap : float
         Share of a window that its neighbour sees again.
-    flips : bool
-        Average over the eight flips.
+    flips : bool or "auto"
+        Average over the eight flips; ``auto`` where that takes no long time.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     spacing : tuple of float, optional
@@ -70,9 +71,9 @@ class PredictionJob:
     image: str
     checkpoint: str
     threshold: float | None = None
-    min_voxels: int = 0
+    min_voxels: int | None = None
     overlap: float = 0.25
-    flips: bool = False
+    flips: bool | Literal["auto"] = "auto"
     device: str = "auto"
     spacing: tuple[float, float, float] | None = None
     sheets: bool = True
@@ -163,10 +164,10 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     if job.threshold is None and checkpoint.postprocess is not None:
         settings = PostProcess.from_dict(checkpoint.postprocess)
         result["threshold"] = settings.threshold
+    if job.min_voxels is not None:
+        settings = replace(settings, min_voxels=job.min_voxels)
     mask = apply_postprocess(values, settings).view(np.bool_)
     result |= _make_surface(mask, job, folder)
-    if job.min_voxels > 1:
-        mask = np.load(folder / result["surface"], allow_pickle=False) > 0
     if job.skeleton:
         from napari_surfseg.surfaces.medial import compute_medial_surface
 
@@ -186,14 +187,14 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
 
 
 def _make_surface(mask: NDArray[np.bool_], job: PredictionJob, folder: Path) -> dict[str, Any]:
-    from napari_surfseg.surfaces.cleaning import label_sheets, remove_small_components
+    from napari_surfseg.surfaces.cleaning import label_sheets
 
     labels: NDArray[Any]
     if job.sheets:
-        labels = label_sheets(mask, min_voxels=job.min_voxels)
+        labels = label_sheets(mask)
         count = int(labels.max(initial=0))
     else:
-        labels = remove_small_components(mask, job.min_voxels).astype(np.uint8)
+        labels = mask.astype(np.uint8)
         count = int(labels.any())
     np.save(folder / "surface.npy", labels)
     share = float(np.count_nonzero(labels) / labels.size)

@@ -1,0 +1,196 @@
+"""The prediction widget: what it shows of a checkpoint, what it asks for, and cancelling."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import psutil
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
+
+from napari_surfseg.errors import CancelledError
+from napari_surfseg.events import CheckpointSaved, PostprocessTuned
+from napari_surfseg.gui import predict as predict_module
+from napari_surfseg.gui.predict import PredictController, read_checkpoint_note, run_prediction
+from napari_surfseg.gui.predict_view import PredictView
+from napari_surfseg.gui.processes import JobProcess
+from napari_surfseg.gui.sources import take_layer
+from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.follow import RunSnapshot
+
+
+def write_summary(run_dir, **values):
+    run = RunFolder(run_dir)
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    run.best_checkpoint.write_bytes(b"not read")
+    summary = {"name": "first", "model": "tiny", "epoch": 3, "threshold": 0.5, **values}
+    run.best_checkpoint.with_suffix(".json").write_text(json.dumps(summary))
+    return run
+
+
+@pytest.fixture
+def view(qtbot):
+    view = PredictView()
+    qtbot.addWidget(view)
+    return view
+
+
+@pytest.fixture
+def viewer():
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((40, 40, 40), np.uint8), name="scan")
+    return viewer
+
+
+@pytest.fixture
+def controller(viewer, view, session, jobs):
+    controller = PredictController(viewer, view, session, jobs=jobs)
+    yield controller
+    controller.close()
+
+
+def test_by_default_everything_comes_from_the_checkpoint(view):
+    form = view.form()
+    assert form.threshold is None
+    assert form.min_voxels is None
+    assert form.flips == "auto"
+    assert view.threshold.text() == view.min_voxels.text() == "from the checkpoint"
+    assert not view.threshold.isEnabled()
+
+
+def test_what_was_tuned_is_shown_until_a_person_sets_another(view):
+    view.set_tuned(0.34, 30)
+    assert view.threshold.text() == "0.34 from the checkpoint"
+    assert view.min_voxels.text() == "30 voxels from the checkpoint"
+    view.threshold_row.own.setChecked(True)
+    view.threshold.setValue(0.6)
+    view.set_tuned(0.41, 0)
+    assert view.threshold.text() == "0.60"
+    assert view.min_voxels.text() == "0 voxels from the checkpoint"
+    assert view.form().threshold == 0.6
+    assert view.form().min_voxels is None
+    view.threshold_row.own.setChecked(False)
+    assert view.threshold.text() == "0.41 from the checkpoint"
+    assert view.form().threshold is None
+
+
+def test_flips_are_automatic_on_or_off(view):
+    found = []
+    for index in range(view.flips.count()):
+        view.flips.setCurrentIndex(index)
+        found.append(view.form().flips)
+    assert found == ["auto", True, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "threshold", "min_voxels", "said"),
+    [
+        ({}, 0.5, 0, "epoch 3."),
+        ({"postprocess": {"threshold": 0.3, "min_voxels": 60, "smoothing": 0.7}}, 0.3, 60,
+         "tuned with smoothing."),
+        ({"threshold": "?"}, None, None, "epoch 3."),
+        ({"postprocess": []}, 0.5, 0, "epoch 3."),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_says_what_it_was_tuned_to(tmp_path, values, threshold, min_voxels, said):
+    note = read_checkpoint_note(write_summary(tmp_path, **values).best_checkpoint)
+    assert (note.threshold, note.min_voxels) == (threshold, min_voxels)
+    assert note.text.endswith(said)
+
+
+def test_a_checkpoint_without_a_summary_is_named(tmp_path):
+    note = read_checkpoint_note(tmp_path / "best.pt")
+    assert (note.text, note.threshold, note.min_voxels) == ("best.pt", None, None)
+
+
+def test_a_run_that_trains_brings_its_values_up_to_date(controller, view, session, feeds, tmp_path):
+    write_summary(tmp_path / "run", threshold=0.4)
+    session.attach(tmp_path / "run")
+    controller.use_current()
+    assert view.threshold.text() == "0.40 from the checkpoint"
+    write_summary(tmp_path / "run", postprocess={"threshold": 0.3, "min_voxels": 25})
+    tuned = PostprocessTuned(settings={}, score_before=0, score_after=1, steps=[], seconds=1)
+    for event in (CheckpointSaved(path="checkpoints/last.pt", epoch=1), tuned):
+        feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(event,)))
+        expected = "0.30 from the checkpoint" if event is tuned else "0.40 from the checkpoint"
+        assert view.threshold.text() == expected
+    assert view.min_voxels.text() == "25 voxels from the checkpoint"
+
+
+def test_cancelling_while_a_layer_is_copied_leaves_nothing(viewer, view, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "find_checkpoint", lambda text: tmp_path / "best.pt")
+    view.set_folder(tmp_path / "predictions")
+    process = JobProcess("napari_surfseg.inference.job", "prediction")
+    told = []
+
+    def tell(stage, share):
+        told.append(stage)
+        process.cancel()
+
+    viewer.add_image(np.zeros((200, 64, 64), np.uint8), name="long")
+    with pytest.raises(CancelledError, match="was cancelled"):
+        run_prediction(view.form(), take_layer(viewer.layers["long"]), process, tell)
+    assert told == ["copying the layer"]
+    assert list((tmp_path / "predictions").iterdir()) == []
+
+
+def test_cancelling_is_one_sentence_and_no_fault(controller, view):
+    controller._on_failed(CancelledError("The prediction was cancelled."))
+    assert view.state.text() == "The prediction was cancelled; nothing of it is left."
+    assert view.error.text() == ""
+
+
+@pytest.mark.slow
+def test_a_cancelled_prediction_ends_its_process_and_leaves_nothing(
+    viewer, view, session, tmp_path
+):
+    import torch
+
+    from napari_surfseg.config import Experiment, apply_overrides
+    from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
+    from napari_surfseg.model.network import build_unet
+
+    torch.manual_seed(0)
+    experiment = apply_overrides(Experiment(), ["model={preset: tiny}"])
+    save_checkpoint(
+        tmp_path / "best.pt",
+        Checkpoint(
+            experiment=experiment,
+            weights=build_unet(experiment.model, device="cpu").state_dict(),
+            intensity_values={"low": 0.0, "high": 255.0, "mean": 0.5, "std": 0.3},
+            patch_size=(32, 32, 32),
+            spacing=(1.0, 1.0, 1.0),
+        ),
+    )
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.integers(0, 255, (160, 160, 160)).astype(np.uint8), name="large")
+    controller = PredictController(viewer, view, session)
+    view.set_folder(tmp_path / "predictions")
+    view.source.set_choice(predict_module.SourceChoice("layer", "large"))
+    view.set_checkpoint(str(tmp_path / "best.pt"))
+    view.flips.setCurrentIndex(view.flips.findData(True))
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+
+    def wait_for(condition):
+        end = time.monotonic() + 120
+        while not condition() and time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.01)
+        assert condition(), view.state.text() + view.error.text()
+
+    view.predict.click()
+    wait_for(lambda: view.state.text().startswith("Predicting"))
+    (mine,) = [p for p in psutil.Process().children() if p.pid not in before]
+    assert list((tmp_path / "predictions" / "large").iterdir())
+    view.cancel.click()
+    wait_for(lambda: not controller.is_busy)
+    assert view.state.text() == "The prediction was cancelled; nothing of it is left."
+    assert view.error.text() == ""
+    assert list((tmp_path / "predictions").iterdir()) == []
+    assert not mine.is_running() or mine.status() == psutil.STATUS_ZOMBIE
+    assert set(viewer.layers) == {viewer.layers["scan"], viewer.layers["large"]}
+    assert view.predict.isEnabled()
+    assert not [t for t in threading.enumerate() if t.name == "surfseg-predict" and t.is_alive()]
+    controller.close()
