@@ -319,6 +319,10 @@ def test_faults_are_sentences_beside_their_field(controller, viewer):
     view.prediction.set_choice(SourceChoice("file", "gone.tif"))
     view.compute.click()
     assert "gone.tif" in view.prediction_error.text()
+    viewer.layers["small"].name = "renamed"
+    view.prediction.set_choice(SourceChoice("layer", "small"))
+    view.compute.click()
+    assert view.prediction_error.text().startswith("There is no layer 'small' any more")
     view.prediction.set_choice(None)
     view.compute.click()
     assert view.prediction_error.text() == "Choose a prediction: a layer or a file."

@@ -187,9 +187,13 @@ class TopologyController(QObject):
         if choice is None:
             said = {"prediction": "a prediction", "labels": "labels"}[field]
             raise DataError(f"Choose {said}: a layer or a file.", field=field)
+        if choice.kind == "file":
+            return choice.name
         layer = self._layer(choice)
         if layer is None:
-            return choice.name
+            raise DataError(
+                f"There is no layer {choice.name!r} any more; choose another one.", field=field
+            )
         try:
             return take_layer(layer)
         except DataError as error:
