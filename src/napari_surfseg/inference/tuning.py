@@ -155,11 +155,12 @@ def _try_filling(best: PostProcess, _: int) -> list[PostProcess]:
     return [replace(best, fill_holes=n) for n in (8, 64, 512)]
 
 
-#: Name, values, and whether the step moves the threshold.
+#: Name, values, and whether the step moves the threshold. Dropping specks leaves the sheets as
+#: they are and comes before smoothing, which drops them too but blurs the sheets as well.
 _STEPS: tuple[tuple[str, Callable[[PostProcess, int], list[PostProcess]], bool], ...] = (
     ("threshold", _try_thresholds, True),
-    ("smoothing", _try_smoothing, True),
     ("component size", _try_sizes, False),
+    ("smoothing", _try_smoothing, True),
     ("hysteresis", _try_hysteresis, True),
     ("closing", _try_closing, False),
     ("filling cavities", _try_filling, False),
