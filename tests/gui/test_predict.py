@@ -56,23 +56,23 @@ def test_by_default_everything_comes_from_the_checkpoint(view):
     assert form.threshold is None
     assert form.min_voxels is None
     assert form.flips == "auto"
-    assert view.threshold.text() == view.min_voxels.text() == "from the checkpoint"
+    assert view.threshold.text() == view.min_voxels.text() == "–"
     assert not view.threshold.isEnabled()
 
 
 def test_what_was_tuned_is_shown_until_a_person_sets_another(view):
     view.set_tuned(0.34, 30)
-    assert view.threshold.text() == "0.34 from the checkpoint"
-    assert view.min_voxels.text() == "30 voxels from the checkpoint"
-    view.threshold_row.own.setChecked(True)
+    assert view.threshold.text() == "0.34"
+    assert view.min_voxels.text() == "30 vox"
+    view.threshold_row.tuned.setChecked(False)
     view.threshold.setValue(0.6)
     view.set_tuned(0.41, 0)
     assert view.threshold.text() == "0.60"
-    assert view.min_voxels.text() == "0 voxels from the checkpoint"
+    assert view.min_voxels.text() == "0 vox"
     assert view.form().threshold == 0.6
     assert view.form().min_voxels is None
-    view.threshold_row.own.setChecked(False)
-    assert view.threshold.text() == "0.41 from the checkpoint"
+    view.threshold_row.tuned.setChecked(True)
+    assert view.threshold.text() == "0.41"
     assert view.form().threshold is None
 
 
@@ -109,14 +109,14 @@ def test_a_run_that_trains_brings_its_values_up_to_date(controller, view, sessio
     write_summary(tmp_path / "run", threshold=0.4)
     session.attach(tmp_path / "run")
     controller.use_current()
-    assert view.threshold.text() == "0.40 from the checkpoint"
+    assert view.threshold.text() == "0.40"
     write_summary(tmp_path / "run", postprocess={"threshold": 0.3, "min_voxels": 25})
     tuned = PostprocessTuned(settings={}, score_before=0, score_after=1, steps=[], seconds=1)
     for event in (CheckpointSaved(path="checkpoints/last.pt", epoch=1), tuned):
         feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(event,)))
-        expected = "0.30 from the checkpoint" if event is tuned else "0.40 from the checkpoint"
+        expected = "0.30" if event is tuned else "0.40"
         assert view.threshold.text() == expected
-    assert view.min_voxels.text() == "25 voxels from the checkpoint"
+    assert view.min_voxels.text() == "25 vox"
 
 
 def test_cancelling_while_a_layer_is_copied_leaves_nothing(viewer, view, tmp_path, monkeypatch):

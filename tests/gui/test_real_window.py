@@ -166,9 +166,9 @@ def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path)
     viewer.window.add_dock_widget(predict, name="Predict surfaces")
     predict.view.set_folder(tmp_path / "predictions")
     predict.view.set_checkpoint(str(run.last_checkpoint))
-    predict.view.min_voxels_row.own.setChecked(True)
+    predict.view.min_voxels_row.tuned.setChecked(False)
     predict.view.min_voxels.setValue(0)
-    predict.view.threshold_row.own.setChecked(True)
+    predict.view.threshold_row.tuned.setChecked(False)
     predict.view.threshold.setValue(0.2)
     predict.view.predict.click()
     wait_for(lambda: not predict.controller.is_busy, "the prediction")
@@ -233,7 +233,7 @@ def test_strokes_painted_while_it_trains_are_learned_from(viewer, volume, dock):
     wait_for(lambda: updates, "the stroke to be taken")
     assert updates[0].num_changed == painted
     assert sum(row["num_surface"] for row in updates[0].volumes) == before + painted
-    assert f"{before + painted:,} surface voxels" in view.strokes.state.whole_text()
+    assert f"{before + painted:,} are surface" in view.strokes.state.whole_text()
     copy = open_volume(RunFolder(session.run_dir).read_experiment().data.train[0].labels)
     np.testing.assert_array_equal(copy.read((0, 0, 0), copy.shape), sheet.data)
 

@@ -157,7 +157,7 @@ def test_a_stroke_is_sent_when_the_brush_rests(controller, view, layer, session,
     assert not view.send.isEnabled()
     update = LabelsUpdated(labels=copy, num_changed=1, volumes=[{"num_surface": 41}])
     tell(update, applied(command))
-    assert view.state.whole_text() == "1 voxel changed; 41 surface voxels are labelled."
+    assert view.state.whole_text() == "1 voxel changed; 41 are surface."
     assert view.send.isEnabled()
     assert not controller._rest.isActive()
 

@@ -154,14 +154,14 @@ class PredictView(QWidget):
             "Probability above which a voxel is surface (0 to 1). One of your own also leaves out "
             "the clean-up (smoothing, plugged holes) that was tuned with the checkpoint's.",
         )
-        self.threshold_row = TunedRow(self.threshold, "own_threshold")
+        self.threshold_row = TunedRow(self.threshold, "threshold_from_checkpoint")
         self.min_voxels = QSpinBox()
         self.min_voxels.setObjectName("min_component_size")
         self.min_voxels.setRange(0, 10_000_000)
         self.min_voxels.setSingleStep(50)
-        self.min_voxels.setSuffix(" voxels")
+        self.min_voxels.setSuffix(" vox")
         hint(self.min_voxels, "Leave out connected pieces smaller than this (voxels); 0 keeps all.")
-        self.min_voxels_row = TunedRow(self.min_voxels, "own_min_component_size")
+        self.min_voxels_row = TunedRow(self.min_voxels, "min_component_size_from_checkpoint")
         self.overlap = QSpinBox()
         self.overlap.setObjectName("window_overlap")
         self.overlap.setRange(0, 90)

@@ -234,4 +234,4 @@ def describe_update(event: LabelsUpdated) -> str:
     """Say what an update of the labels did."""
     surface = sum(int(row.get("num_surface", 0)) for row in event.volumes)
     voxels = "voxel" if event.num_changed == 1 else "voxels"
-    return f"{event.num_changed:,} {voxels} changed; {surface:,} surface voxels are labelled."
+    return f"{event.num_changed:,} {voxels} changed; {surface:,} are surface."

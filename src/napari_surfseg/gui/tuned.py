@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QWidget
 
 from napari_surfseg.gui.widgets import hint
 
@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TunedRow"]
 
-ORIGIN = "from the checkpoint"
-
 
 class TunedRow(QWidget):
-    """A number beside a switch: off, it shows what the checkpoint holds; on, a person's own.
+    """A number beside a switch: on, it is the checkpoint's; off, a person's own.
 
     Parameters
     ----------
@@ -30,40 +28,39 @@ class TunedRow(QWidget):
     def __init__(self, spin: QSpinBox | QDoubleSpinBox, name: str) -> None:
         super().__init__()
         self.spin = spin
-        self.own = QCheckBox("set")
-        self.own.setObjectName(name)
+        self.tuned = QCheckBox("checkpoint's")
+        self.tuned.setObjectName(name)
+        self.tuned.setChecked(True)
         hint(
-            self.own,
-            "Use this number instead of the one that was tuned on the validation data, which the "
-            "checkpoint holds.",
+            self.tuned,
+            "From the checkpoint: the number that was tuned on the validation data. "
+            "Switch off to set one of your own.",
         )
-        self._suffix = spin.suffix()
-        self._tuned: float | None = None
+        self._value: float | None = None
+        # In the narrowest dock the words beside it need the room.
+        spin.setMinimumWidth(70)
+        spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(spin, 1)
-        layout.addWidget(self.own)
-        self.own.toggled.connect(lambda _on: self._show())
+        layout.addWidget(self.tuned)
+        self.tuned.toggled.connect(lambda _on: self._show())
         self._show()
 
     def set_tuned(self, value: float | None) -> None:
         """Show what the checkpoint holds; None where it is not known yet."""
-        self._tuned = value
+        self._value = value
         self._show()
 
     def value(self) -> float | None:
         """Return what a person set, or None for the checkpoint's."""
-        return self.spin.value() if self.own.isChecked() else None
+        return None if self.tuned.isChecked() else self.spin.value()
 
     def _show(self) -> None:
-        own = self.own.isChecked()
-        self.spin.setEnabled(own)
-        known = self._tuned is not None
-        self.spin.setSpecialValueText("" if own or known else ORIGIN)
-        self.spin.setSuffix(self._suffix if own else f"{self._suffix} {ORIGIN}")
-        if own:
+        tuned = self.tuned.isChecked()
+        self.spin.setEnabled(not tuned)
+        self.spin.setSpecialValueText("–" if tuned and self._value is None else "")
+        if not tuned:
             return
-        if self._tuned is None:
-            self.spin.setValue(self.spin.minimum())
-        else:
-            self.spin.setValue(type(self.spin.value())(self._tuned))
+        known = self.spin.minimum() if self._value is None else self._value
+        self.spin.setValue(type(self.spin.value())(known))
