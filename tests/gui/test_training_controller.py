@@ -23,7 +23,8 @@ from napari_surfseg.events import (
 )
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.sources import take_layer, write_layer
-from napari_surfseg.gui.training_controller import TrainingController, describe_network
+from napari_surfseg.gui.start_plan import describe_network
+from napari_surfseg.gui.training_controller import TrainingController
 from napari_surfseg.gui.training_view import TrainingView
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
@@ -227,7 +228,7 @@ def test_a_drawn_box_is_validation_and_the_rest_beside_it_training(
     controller, view, viewer, launcher, tmp_path
 ):
     view.data.validation_mode.setCurrentIndex(1)
-    controller.draw_box()
+    controller.form.draw_box()
     viewer.layers["validation box"].data = [
         np.array([[5, 44, 0], [5, 44, 63], [5, 63, 63], [5, 63, 0]])
     ]
@@ -255,9 +256,9 @@ def test_weights_and_length_change_while_it_runs(controller, view, session, feed
     controller.start()
     tell(session, feeds, RunState.RUNNING, started(), started=started())
     view.loss.rows["cldice"].spin.setValue(0.3)
-    controller.send_weights()
+    controller.steering.send_weights()
     view.length.setValue(25)
-    controller.send_length()
+    controller.steering.send_length()
     view.sections["Sampling and augmentation"].controls["data.foreground_share"].setValue(0.8)
     sent = commands(session)[1:]
     assert isinstance(sent[0], SetLossWeights)
@@ -272,7 +273,7 @@ def test_a_weight_on_its_way_is_not_pulled_back(controller, view, session, feeds
     tell(session, feeds, RunState.RUNNING, started(), started=started(), weights=weights)
     view.loss.rows["cldice"].spin.setValue(0.5)
     view.loss._settle.stop()
-    controller.send_weights()
+    controller.steering.send_weights()
     tell(session, feeds, RunState.RUNNING, started=started(), weights=weights)
     assert view.loss.rows["cldice"].weight() == 0.5
     (sent,) = [command for command in commands(session) if isinstance(command, SetLossWeights)]

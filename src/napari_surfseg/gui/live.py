@@ -9,6 +9,8 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import Colormap, CyclicLabelColormap
 
+from napari_surfseg.gui.sources import shape_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -129,7 +131,7 @@ def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:
     center = np.asarray(camera_of(viewer).center, float)
     world[displayed] = center[-len(displayed) :]
     voxel = np.rint(np.asarray(source.world_to_data(world))[-3:]).astype(int)
-    shape = np.asarray(_shape_of(source))
+    shape = np.asarray(shape_of(source))
     clipped = np.clip(voxel, 0, shape - 1)
     return int(clipped[0]), int(clipped[1]), int(clipped[2])
 
@@ -138,11 +140,6 @@ def camera_of(viewer: ViewerModel) -> Camera:
     """Return a viewer's camera; it moved into ``viewer.scene`` with napari 0.9."""
     scene = getattr(viewer, "scene", None)
     return viewer.camera if scene is None else scene.camera
-
-
-def _shape_of(layer: Layer) -> Index3:
-    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    return tuple(int(size) for size in data.shape[-3:])  # type: ignore[return-value]
 
 
 class LiveLayers:

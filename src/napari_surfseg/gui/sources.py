@@ -26,6 +26,7 @@ __all__ = [
     "count_values",
     "find_file",
     "iterate_boxes",
+    "shape_of",
     "take_file",
     "take_layer",
     "write_layer",
@@ -89,6 +90,12 @@ class VolumeArray:
             tuple(part.start for part in box), tuple(part.stop for part in box)
         )
         return values
+
+
+def shape_of(layer: Layer) -> Index3:
+    """Return the Z, Y, X voxels of a layer, at its finest level."""
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return tuple(int(size) for size in data.shape[-3:])  # type: ignore[return-value]
 
 
 def take_layer(layer: Layer) -> LayerVolume:

@@ -1,0 +1,211 @@
+"""What Start will do: settled from the form, then carried out in a thread."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_surfseg.config import Model
+from napari_surfseg.errors import ConfigError, DataError, SurfsegError
+from napari_surfseg.events import SetPreview, append_command
+from napari_surfseg.gui.form import (
+    Box,
+    TrainingForm,
+    build_form_experiment,
+    largest_box_beside,
+)
+from napari_surfseg.gui.sources import LayerVolume, find_file, take_file, write_layer
+from napari_surfseg.model.presets import (
+    check_patch_size,
+    count_parameters,
+    estimate_training_bytes,
+    resolve_architecture,
+)
+from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.runs.launch import launch_worker
+from napari_surfseg.runs.text import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_surfseg.config import Experiment
+
+__all__ = ["Plan", "describe_network", "execute_plan"]
+
+#: Region predicted live: the slices around the one on screen, a quarter of the time of the
+#: default's full cube.
+PREVIEW_SIZE = (32, 128, 128)
+
+
+@dataclass
+class Plan:
+    """What Start will do, settled in the window's thread and carried out in another.
+
+    Attributes
+    ----------
+    form : TrainingForm
+        As filled in.
+    pairs : list
+        Image, labels and role of each pair; a file that is still to be opened is its path.
+    run_dir : Path
+        Where the run will lie.
+    box : Box or None
+        Validation box in the first training volume.
+    center : tuple of int or None
+        Voxel the viewer looks at in the first training volume.
+    layer_names, label_layers : dict
+        Once carried out: the layer that shows each volume, and the one that each of the
+        run's own labels was copied from, by the path in the run's configuration.
+    """
+
+    form: TrainingForm
+    pairs: list[tuple[LayerVolume | str, LayerVolume | str, str]]
+    run_dir: Path
+    box: Box | None = None
+    center: tuple[int, int, int] | None = None
+    layer_names: dict[str, str] = field(default_factory=dict)
+    label_layers: dict[str, str] = field(default_factory=dict)
+
+
+def describe_network(form: TrainingForm, *, available_bytes: int | None = None) -> str:
+    """Say how large the network is and what a step of training will need.
+
+    Raises
+    ------
+    ConfigError
+        Where the patch does not fit the network.
+    """
+    device = "cuda" if form.device == "cuda" else "cpu"
+    preset = form.settings["model.preset"]
+    architecture = resolve_architecture(Model(preset=preset), device=device)
+    z, y, x = form.settings["data.patch_size"]
+    check_patch_size((z, y, x), architecture)
+    needed = estimate_training_bytes(
+        architecture, (z, y, x), batch_size=form.settings.get("training.train_batch_size", 1)
+    )
+    parameters = count_parameters(architecture) / 1e6
+    where = "GPU" if device == "cuda" else "CPU"
+    size = f"{parameters:.2g}" if parameters < 10 else f"{parameters:.0f}"
+    said = (
+        f"{size} million parameters; about {format_bytes(needed)} of memory for a step with "
+        f"patches of {z} × {y} × {x} on the {where}, besides some 0.5 GiB for PyTorch itself."
+    )
+    if device == "cpu" and available_bytes is not None and needed > 0.9 * available_bytes:
+        said += (
+            f" Only {format_bytes(available_bytes)} are free: choose a smaller patch or network."
+        )
+    return said
+
+
+def execute_plan(
+    plan: Plan,
+    progress: Callable[[float], None],
+    launch: Callable[..., int] = launch_worker,
+) -> Plan:
+    """Write the run folder, layers included, and launch the worker; waits for the disk.
+
+    Raises
+    ------
+    SurfsegError
+        The folder is then gone again.
+    """
+    images: dict[int, str] = {}
+    entries: list[dict[str, Any]] = []
+    exports: list[tuple[LayerVolume, Path]] = []
+    inputs = RunFolder(plan.run_dir).inputs
+    pairs = [(_opened(image), _opened(labels), role) for image, labels, role in plan.pairs]
+    for number, (image, labels, role) in enumerate(pairs):
+        if image.shape != labels.shape:
+            raise DataError(
+                f"The volume {image.name!r} has {_by(image.shape)} voxels and its labels "
+                f"{labels.name!r} have {_by(labels.shape)}; they must be the same.",
+                field="data.train",
+            )
+        entry: dict[str, Any] = {"role": role}
+        for what, volume in (("image", image), ("labels", labels)):
+            known = images.get(id(volume.data))
+            path = known or find_file(volume)
+            if path is None:
+                target = inputs / f"{what}_{number}.zarr"
+                exports.append((volume, target))
+                path = str(target.resolve())
+            if volume.is_labels:
+                plan.label_layers[path] = volume.name
+            images[id(volume.data)] = path
+            entry[what] = path
+        plan.layer_names[entry["image"]] = image.name
+        entries.append(entry)
+    train = [_without_role(entry) for entry in entries if entry["role"] == "train"]
+    validation = [_without_role(entry) for entry in entries if entry["role"] == "validation"]
+    if plan.box is not None:
+        beside = largest_box_beside(pairs[0][0].shape, plan.box)
+        if beside is None:
+            raise ConfigError(
+                "The validation box leaves no part of the volume to train on; make it smaller.",
+                field="data.validation",
+            )
+        validation = [{**train[0], "roi": plan.box}]
+        train[0] = {**train[0], "roi": beside}
+    experiment = _with_preview(
+        build_form_experiment(
+            plan.form,
+            train,
+            validation,
+            spacing=_common_spacing(pairs),
+        )
+    )
+    folder = RunFolder(plan.run_dir).create(experiment)
+    try:
+        for number, (volume, target) in enumerate(exports):
+
+            def report(share: float, number: int = number) -> None:
+                progress((number + share) / len(exports))
+
+            write_layer(volume, target, report)
+        if plan.center is not None:
+            append_command(
+                folder.commands_path,
+                SetPreview(image=entries[0]["image"], center=plan.center, size=PREVIEW_SIZE),
+            )
+        launch(plan.run_dir, device=plan.form.device)
+    except BaseException:
+        shutil.rmtree(plan.run_dir, ignore_errors=True)
+        raise
+    return plan
+
+
+def _without_role(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "role"}
+
+
+def _with_preview(experiment: Experiment) -> Experiment:
+    preview = experiment.preview.model_copy(update={"size": PREVIEW_SIZE})
+    return experiment.model_copy(update={"preview": preview})
+
+
+def _opened(volume: LayerVolume | str) -> LayerVolume:
+    """Open what is still a path; waits for the disk."""
+    if not isinstance(volume, str):
+        return volume
+    try:
+        return take_file(volume)
+    except SurfsegError as error:
+        error.field = error.field or "data.train"
+        raise
+
+
+def _common_spacing(
+    pairs: list[tuple[LayerVolume, LayerVolume, str]],
+) -> tuple[float, float, float] | None:
+    """Return the volumes' voxel size where they share it and it says something."""
+    spacings = {image.spacing for image, _labels, _role in pairs}
+    if len(spacings) != 1:
+        return None
+    spacing = spacings.pop()
+    return None if spacing == (1.0, 1.0, 1.0) else spacing
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))
