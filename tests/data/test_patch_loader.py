@@ -315,3 +315,45 @@ def test_real_volumes():
     assert stats["foreground_centred_share"] == pytest.approx(0.65, abs=0.03)
     # 14 of 64 slices are padding.
     assert stats["ignored_fraction"] == pytest.approx(14 / 64)
+
+
+def test_nothing_is_cut_while_it_is_held():
+    with make_loader(workers=2) as loader:
+        next(loader)
+        with loader.held():
+            ready = loader.num_ready
+            for _ in range(ready):
+                next(loader)
+            time.sleep(0.05)
+            assert loader.num_ready == 0
+        assert len(next(loader).sources) == 2
+
+
+def test_a_held_loader_can_be_closed():
+    loader = make_loader(workers=1)
+    with loader.held():
+        loader.close()
+    with pytest.raises(StopIteration):
+        next(loader)
+
+
+def test_a_recount_draws_by_the_new_counts_and_keeps_the_share():
+    """All surface but one voxel is taken out of the counts: every centre is that voxel."""
+    pair = make_pair(surface=0.2)
+    place = tuple(np.argwhere(pair.labels.read((0, 0, 0), pair.labels.shape) == 1)[-1])
+    labels = pair.labels.read((0, 0, 0), pair.labels.shape)
+    labels[labels == 1] = 0
+    labels[place] = 1
+    image = pair.image.read((0, 0, 0), pair.image.shape)
+    data = Data(patch_size=(8, 8, 8), augmentation=PLAIN)
+    fewer = check_volumes(ArrayVolume(image), ArrayVolume(labels), data, role="train")
+    loader = make_loader([fewer], patch_size=(8, 8, 8), augmentation=PLAIN)
+    loader.set_foreground_share(1.0)
+    with loader.held():
+        loader.recount([fewer])
+    batch = next(loader)
+    assert batch.centred == [True, True]
+    expected = tuple(
+        min(max(at - 4, 0), size - 8) for at, size in zip(place, labels.shape, strict=True)
+    )
+    assert batch.starts == [expected, expected]

@@ -91,3 +91,17 @@ def test_training_takes_the_largest_part_beside_the_validation_box():
     assert largest_box_beside((50, 100, 80), small, gap=2) == ((22, 50), (0, 100), (0, 80))
     everything = ((0, 50), (0, 100), (0, 80))
     assert largest_box_beside((50, 100, 80), everything) is None
+
+
+@pytest.mark.parametrize(
+    ("meanings", "ignore"),
+    [
+        ({0: "background", 1: "foreground"}, (2,)),
+        ({0: "background", 2: "foreground"}, ()),
+        ({0: "ignore", 1: "foreground", 2: "background"}, (0,)),
+        ({0: "background", 1: "foreground", 3: "ignore"}, (3,)),
+    ],
+)
+def test_what_is_not_annotated_can_be_painted_later(meanings, ignore):
+    form = TrainingForm(meanings=meanings)
+    assert build_form_experiment(form, PAIR, []).data.labels.ignore == ignore

@@ -3,13 +3,16 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from napari_surfseg import events
 from napari_surfseg.config import Data
 from napari_surfseg.errors import ConfigError, RunBusyError, RunError, TrainingError
+from napari_surfseg.runs.commands import CommandSource
 from napari_surfseg.runs.lock import describe_this_worker, is_alive, read_worker, write_worker
 from napari_surfseg.runs.worker import run_training
 
@@ -265,6 +268,16 @@ def test_a_command_sent_while_a_new_worker_starts_counts(folder, fake_trainer):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
+def test_painted_labels_are_found_from_anywhere(folder, tmp_path, monkeypatch):
+    """A watcher writes paths as they are in the run folder; the trainer gets them in full."""
+    monkeypatch.chdir(tmp_path)
+    command = events.UpdateLabels(labels="a.zarr", strokes="inputs/strokes/1.npz")
+    events.append_command(folder.commands_path, command)
+    source = CommandSource(folder, threading.Event(), lambda event: None, resume=False)
+    (given,) = source()
+    assert given == replace(command, strokes=str(folder.strokes.resolve() / "1.npz"))
+
+
 def test_a_signal_stops_cleanly(folder, fake_trainer):
     def interrupt(trainer, epoch, step):
         if step == 5:

@@ -41,6 +41,10 @@ LABEL_SCHEMES: dict[str, dict[int, str]] = {
 }
 
 
+#: The usual value of what is not annotated.
+NOT_ANNOTATED = 2
+
+
 @dataclass(frozen=True)
 class SourceChoice:
     """A layer of the viewer or a file.
@@ -123,6 +127,9 @@ def build_form_experiment(
     labels: dict[str, list[int]] = {"foreground": [], "background": [], "ignore": []}
     for value, meaning in sorted(form.meanings.items()):
         labels[meaning].append(value)
+    if not labels["ignore"] and NOT_ANNOTATED not in form.meanings:
+        # Nobody has painted it yet, but may while the run trains.
+        labels["ignore"] = [NOT_ANNOTATED]
     values: dict[str, Any] = {
         "experiment": {"name": form.name},
         "data": {
