@@ -316,8 +316,26 @@ def test_a_vanished_worker_is_one_sentence_and_an_offer(controller, view, sessio
     assert view.run.resume.isVisibleTo(view)
     view.run.resume.click()
     assert launcher.calls[-1] == (session.run_dir, {"device": "auto", "resume": True})
-    assert len(feeds) == 2
-    assert not feeds[0].running
+    # The same feed goes on: nothing is read or drawn twice.
+    assert len(feeds) == 1
+    assert feeds[0].running
+    assert not view.run.resume.isEnabled()
+    tell(session, feeds, RunState.VANISHED, started=started(), message=message)
+    assert not view.run.resume.isEnabled()
+    tell(session, feeds, RunState.RUNNING, started=started())
+    assert view.run.pause.isVisibleTo(view)
+    assert view.run.state.text().startswith("Training on")
+
+
+def test_a_worker_that_dies_at_once_can_be_started_again(
+    controller, view, session, feeds, launcher
+):
+    controller.start()
+    tell(session, feeds, RunState.VANISHED, started=started(), message="It is gone.")
+    view.run.resume.click()
+    controller._noticed.timeout.emit()
+    assert view.run.resume.isEnabled()
+    assert view.run.state.text() == "It is gone."
 
 
 def test_a_failure_is_said_beside_the_setting_it_names(controller, view, session, feeds):

@@ -58,6 +58,7 @@ class LiveController(QObject):
         self._next.timeout.connect(self._show_next)
         session.preview_loaded.connect(self.show)
         session.attached.connect(self._on_attached)
+        session.gone_on.connect(self._on_gone_on)
         viewer.dims.events.current_step.connect(self._on_moved)
         camera_of(viewer).events.center.connect(self._on_moved)
         viewer.dims.events.ndisplay.connect(self._on_moved)
@@ -109,6 +110,10 @@ class LiveController(QObject):
     def _on_attached(self, _run_dir: object) -> None:
         self._asked = None
         self._last = None
+
+    def _on_gone_on(self, _run_dir: object) -> None:
+        # The new worker looks where it would at first, not where the last one was sent.
+        self._asked = None
 
     def _on_moved(self, _event: object = None) -> None:
         if self._enabled and self._session.is_active:

@@ -38,6 +38,8 @@ class Session(QObject):
 
     attached = Signal(object)
     """Another run, as its folder."""
+    gone_on = Signal(object)
+    """The same run as before, with a new worker."""
     polled = Signal(object)
     """The newest :class:`RunSnapshot`, with what is new since the last one."""
     preview_loaded = Signal(object)
@@ -70,6 +72,9 @@ class Session(QObject):
     ) -> None:
         """Follow a run, and no other from now on.
 
+        One that is followed already goes on being followed: what a new worker does
+        comes after what an earlier one did, and nothing is read or drawn twice.
+
         Parameters
         ----------
         run_dir : Path
@@ -79,10 +84,15 @@ class Session(QObject):
         layer_names : dict, optional
             Name of the layer that shows each volume, by the volume's path.
         """
+        same = self.run_dir == run_dir
+        if same and self._feed is not None:
+            self.is_own = own or self.is_own
+            self.layer_names = dict(layer_names) if layer_names is not None else self.layer_names
+            self.gone_on.emit(run_dir)
+            return
         if self._feed is not None:
             self._feed.stop()
         self._waiting.clear()
-        same = self.run_dir == run_dir
         self.run_dir = run_dir
         self.snapshot = None
         self.history = []
@@ -94,7 +104,7 @@ class Session(QObject):
         feed.polled.connect(self._on_polled)
         feed.preview_loaded.connect(self.preview_loaded)
         feed.previews_changed.connect(self.previews_changed)
-        feed.broke.connect(self.broke)
+        feed.broke.connect(self._on_broke)
         self.attached.emit(run_dir)
         feed.start()
 
@@ -126,6 +136,11 @@ class Session(QObject):
         self._sender.shutdown(wait=True)
         with contextlib.suppress(RuntimeError):
             self.closed.emit()
+
+    def _on_broke(self, message: str) -> None:
+        if self.sender() is self._feed:
+            self._feed = None  # it has ended, and attaching again begins anew
+        self.broke.emit(message)
 
     def _send(self, path: Path, command: Command) -> None:
         try:

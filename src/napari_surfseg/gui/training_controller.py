@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.events import Pause, Resume, SaveNow, Stop
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["TrainingController"]
+
+#: A new worker is noticed within a second or two.
+NOTICE_MILLISECONDS = 3000
 
 
 class TrainingController(QObject):
@@ -73,6 +76,10 @@ class TrainingController(QObject):
         self._launch = launch
         self._jobs = jobs or Jobs()
         self._busy = ""
+        self._noticed = QTimer(self)
+        self._noticed.setSingleShot(True)
+        self._noticed.setInterval(NOTICE_MILLISECONDS)
+        self._noticed.timeout.connect(self._on_noticed)
         view.set_folder(runs_folder or Path.home() / "surfseg_runs")
         self.form = FormController(viewer, view, self._jobs)
         self.steering = SteeringController(view, session)
@@ -85,6 +92,7 @@ class TrainingController(QObject):
         run.save_clicked.connect(self.save)
         run.preview_chosen.connect(session.show_preview)
         session.attached.connect(self._on_attached)
+        session.gone_on.connect(self._on_gone_on)
         session.polled.connect(self._on_polled)
         session.previews_changed.connect(run.set_previews)
         session.broke.connect(self._on_broke)
@@ -93,6 +101,7 @@ class TrainingController(QObject):
 
     def close(self) -> None:
         """Let go of the viewer; the run goes on."""
+        self._noticed.stop()
         for part in (self.form, self.steering, self.strokes):
             part.close()
         self._jobs.cancel_all()
@@ -168,8 +177,12 @@ class TrainingController(QObject):
         self._jobs.start("resume", work, done=self._on_relaunched, failed=self._on_start_failed)
 
     def _on_relaunched(self, run_dir: Path) -> None:
-        self._set_busy("")
+        # Until its worker is seen at work the run looks as dead as before.
+        self._noticed.start()
         self._session.attach(run_dir, own=True)
+
+    def _on_noticed(self) -> None:
+        self._set_busy("")
 
     def stop(self) -> None:
         """Stop the run."""
@@ -187,7 +200,14 @@ class TrainingController(QObject):
         self._view.run.set_previews([])
         self._view.run.set_shown_preview("newest")
 
+    def _on_gone_on(self, _run_dir: object) -> None:
+        # The new worker has the weights of its checkpoint.
+        self.steering.forget()
+
     def _on_polled(self, snapshot: RunSnapshot) -> None:
+        if self._noticed.isActive() and snapshot.state.is_active:
+            self._noticed.stop()
+            self._busy = ""
         self._view.set_snapshot(snapshot, busy=self._busy)
         self.steering.take(snapshot)
         if snapshot.state is RunState.FAILED:
