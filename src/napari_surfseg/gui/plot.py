@@ -132,11 +132,15 @@ class PlotCanvas(QWidget):
             self._mark_dirty(key)
 
     def remove_line(self, key: str) -> None:
-        """Take a line away."""
+        """Take a line away.
+
+        Its layer is hidden and kept for the next line of that key: where a layer is removed
+        between two paints of this canvas, vispy may draw from the memory it gave back.
+        """
         self.lines.pop(key, None)
-        layer = self._layers.pop(key, None)
-        if layer is not None and layer in self.model.layers:
-            self.model.layers.remove(layer)
+        layer = self._layers.get(key)
+        if layer is not None:
+            layer.visible = False
 
     def clear(self) -> None:
         """Take all lines away."""
@@ -152,7 +156,7 @@ class PlotCanvas(QWidget):
 
     def layer_of(self, key: str) -> Image | None:
         """Return the napari layer of a line, once it was drawn."""
-        return self._layers.get(key)
+        return self._layers.get(key) if key in self.lines else None
 
     def redraw(self) -> None:
         """Place every line anew."""
@@ -269,6 +273,10 @@ class PlotCanvas(QWidget):
             layer.data = pixels
             layer.scale, layer.translate = scale, shift
             self._set_camera()
+        if layer.visible != line.visible:
+            layer.visible = line.visible
+        if layer.name != line.title:
+            layer.name = line.title
 
     def _place(self, line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the points of a line in canvas pixels."""

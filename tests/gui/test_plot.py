@@ -1,0 +1,62 @@
+"""The plot on its embedded canvas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_surfseg.gui.plot import Line, PlotCanvas
+
+
+@pytest.fixture
+def canvas(qtbot, make_napari_viewer):
+    make_napari_viewer()  # whose teardown looks for canvases that were left behind
+    widget = PlotCanvas()
+    widget.resize(300, 200)
+    yield widget
+    widget.close_canvas()
+    widget.deleteLater()
+
+
+def line(title="loss", height=0.5, **options):
+    return Line(title, np.array([0.0, 1.0]), np.array([height, height]), "#ff0000", **options)
+
+
+def test_a_line_is_a_picture_at_its_height(canvas):
+    canvas.set_line("a", line(height=0.25))
+    canvas.flush()
+    pixels = canvas.layer_of("a").data
+    width, height = canvas.plot_size
+    assert pixels.shape == (height, width)
+    rows = np.flatnonzero(pixels.max(axis=1))
+    assert rows.mean() == pytest.approx(0.75 * height, abs=1)
+
+
+def test_changing_a_line_keeps_its_layer(canvas):
+    canvas.set_line("a", line())
+    canvas.flush()
+    layer = canvas.layer_of("a")
+    canvas.set_line("a", line(height=0.9))
+    canvas.flush()
+    assert canvas.layer_of("a") is layer
+    assert np.flatnonzero(layer.data.max(axis=1)).mean() < 0.2 * canvas.plot_size[1]
+
+
+def test_a_line_that_was_taken_away_is_hidden_and_its_layer_used_again(canvas):
+    canvas.set_line("a", line("loss"))
+    canvas.flush()
+    layer = canvas.layer_of("a")
+    canvas.clear()
+    assert canvas.layer_of("a") is None
+    assert not layer.visible
+    canvas.set_line("a", line("loss of another run"))
+    canvas.flush()
+    assert canvas.layer_of("a") is layer
+    assert layer.visible
+    assert layer.name == "loss of another run"
+
+
+def test_the_time_a_redraw_took_is_told(canvas, qtbot):
+    with qtbot.waitSignal(canvas.drawn, timeout=5000) as told:
+        canvas.set_line("a", line())
+    assert told.args[0] > 0
