@@ -207,9 +207,7 @@ class RunsView(QWidget):
             item.setData(PATH_ROLE, str(row.path))
             item.setToolTip(f"<qt>{row.path.name}: {said}</qt>")
             if column in {2, 3}:
-                item.setTextAlignment(
-                    Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                )
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             if column == len(COLUMNS) - 1:
                 item.setData(CURVE_ROLE, list(row.curve))
             if column == 1 and seen.state in {RunState.FAILED, RunState.VANISHED}:
