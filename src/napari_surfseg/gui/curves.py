@@ -47,7 +47,7 @@ HIDDEN_AT_FIRST = frozenset({"head_total", "precision", "recall"})
 #: times as long as it drew: where a processor stands in for the graphics card, every redraw is
 #: felt, in the window and by the worker.
 REDRAW_SECONDS = 1.0
-REDRAW_REST = 75
+REDRAW_REST = 100
 
 
 class LegendRow(QWidget):
@@ -183,7 +183,20 @@ class CurvesPanel(QWidget):
         shown = self._names[0] or "No run yet"
         self.run_label.set_text(f"{shown}  vs  {self._names[1]}" if self._names[1] else shown)
         self._fitted = True
+        if slot == 0:
+            self._prepare_layers()
         self._schedule()
+
+    def _prepare_layers(self) -> None:
+        """Make the layers of all curves while the worker starts.
+
+        A new layer holds the window up for a twentieth of a second: a dozen of them when the first
+        scores come, in the middle of the training, would be felt.
+        """
+        nothing = np.zeros(0)
+        for name, color in CURVE_COLORS.items():
+            self.canvas.set_line(f"0:{name}", Line(title_of(name), nothing, nothing, color))
+        self._set_marks(self.stores[0])
 
     def add_events(self, events: Iterable[Event], *, slot: int = 0) -> None:
         """Take in new events; the plot follows within a second."""
@@ -193,7 +206,7 @@ class CurvesPanel(QWidget):
 
     def _schedule(self) -> None:
         if not self._redraw_timer.isActive():
-            self._redraw_timer.start(round(1000 * self._rest) if self.canvas.lines else 0)
+            self._redraw_timer.start(round(1000 * self._rest) if self._rows else 0)
 
     def _on_drawn(self, seconds: float) -> None:
         self._rest = max(REDRAW_SECONDS, REDRAW_REST * seconds)
@@ -242,11 +255,10 @@ class CurvesPanel(QWidget):
             ("best", "best checkpoints", "#2fb344"),
         ):
             steps = np.asarray([mark.step for mark in store.marks if mark.kind == kind], float)
-            if len(steps) or f"0:{kind}" in self.canvas.lines:
-                self.canvas.set_line(
-                    f"0:{kind}",
-                    Line(title, steps, np.ones(len(steps)), color, 1.0, 0.6, vertical=True),
-                )
+            self.canvas.set_line(
+                f"0:{kind}",
+                Line(title, steps, np.ones(len(steps)), color, 1.0, 0.6, vertical=True),
+            )
 
     def _row(self, name: str) -> LegendRow:
         row = self._rows.get(name)

@@ -21,6 +21,8 @@ __all__ = ["LiveController"]
 
 #: A moving view sends one command when it rests.
 REST_MILLISECONDS = 350
+#: Between the two live layers; without a graphics card a repaint takes some 30 ms.
+NEXT_LAYER_MILLISECONDS = 150
 #: A view that moved by less than this share of the preview's size still looks at the same part.
 SAME_PLACE = 0.2
 
@@ -50,11 +52,11 @@ class LiveController(QObject):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MILLISECONDS)
         self._rest.timeout.connect(self.look_here)
-        # One layer a turn of the event loop, so that two refreshes are never felt as one.
+        # One layer at a time, each with its paint, so that two refreshes are never felt as one.
         self._parts: list[Callable[[], None]] = []
         self._next = QTimer(self)
         self._next.setSingleShot(True)
-        self._next.setInterval(0)
+        self._next.setInterval(NEXT_LAYER_MILLISECONDS)
         self._next.timeout.connect(self._show_next)
         session.preview_loaded.connect(self.show)
         session.attached.connect(self._on_attached)

@@ -36,8 +36,9 @@ __all__ = ["Line", "PlotCanvas"]
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
 GRID = "grid"
-#: Long enough for a paint between two new layers.
-NEW_LAYER_MILLISECONDS = 40
+#: Long enough for a paint, and for whatever else the window has to do, between two new layers:
+#: napari takes a twentieth of a second for each.
+NEW_LAYER_MILLISECONDS = 100
 
 
 @dataclass
@@ -81,7 +82,7 @@ class PlotCanvas(QWidget):
     hovered = Signal(object)
     """Step and value under the cursor, or None when it left."""
     drawn = Signal(float)
-    """Everything that waited was drawn; carries the seconds that it took."""
+    """Everything that waited was drawn; carries the seconds that it took, new layers aside."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -117,6 +118,9 @@ class PlotCanvas(QWidget):
     def set_line(self, key: str, line: Line) -> None:
         """Add or replace a line; it is drawn as soon as the event loop turns."""
         self.lines[key] = line
+        layer = self._layers.get(key)
+        if layer is not None and not line.visible:
+            layer.visible = False
         self._mark_dirty(key)
 
     def set_visible(self, key: str, visible: bool) -> None:
@@ -221,9 +225,15 @@ class PlotCanvas(QWidget):
             self._spent = 0.0
             return
         begun = time.perf_counter()
-        self._turn.setInterval(0)
+        known = len(self._layers)
         self._draw(self._dirty.pop(0))
-        self._spent += time.perf_counter() - begun
+        if len(self._layers) == known:
+            self._turn.setInterval(0)
+            self._spent += time.perf_counter() - begun
+        else:
+            # The shaders of a new layer are compiled at the next paint: not those of ten in one.
+            self._native.setUpdatesEnabled(True)
+            self._turn.setInterval(NEW_LAYER_MILLISECONDS)
 
     def _draw(self, key: str) -> None:
         if key == GRID:
@@ -263,9 +273,6 @@ class PlotCanvas(QWidget):
             self._layers[key] = layer
             self.model.layers.insert(0 if behind else len(self.model.layers), layer)
             self._set_camera()
-            # Its shaders are compiled at the next paint: not those of ten new layers in one.
-            self._native.setUpdatesEnabled(True)
-            self._turn.setInterval(NEW_LAYER_MILLISECONDS)
         elif layer.data.shape == pixels.shape:
             np.copyto(layer.data, pixels)
             layer.refresh(thumbnail=False, highlight=False, extent=False)
