@@ -29,7 +29,7 @@ __all__ = ["Follower", "RunFeed", "follow_run", "load_preview"]
 #: Often enough that a button's effect is felt at once, rare enough to cost nothing.
 POLL_SECONDS = 0.25
 #: Steps alone are told this often: whatever changes in a window makes it paint itself as a whole.
-TELL_SECONDS = 1.0
+TELL_SECONDS = 2.0
 #: Read at a time when attaching to a long run: about 2000 steps, a few tens of milliseconds.
 MAX_POLL_BYTES = 1 << 20
 
