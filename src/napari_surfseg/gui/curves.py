@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -73,6 +74,7 @@ class LegendRow(QWidget):
         self.value = ElidedLabel()
         self.value.setObjectName(f"{name}_curve_value")
         self.value.set_alignment(Qt.AlignmentFlag.AlignRight)
+        self.value.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.value.setFixedWidth(52)
         for item, stretch in ((self.eye, 0), (swatch, 0), (self.title, 1), (self.value, 0)):
             layout.addWidget(item, stretch)
