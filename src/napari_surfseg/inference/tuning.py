@@ -17,7 +17,7 @@ and a step is kept only if it convinces on every count:
 - The pieces left out gain by values chosen without them: on average more than a
   hair's breadth and more than the scatter between them, with few of them losing.
 - The value chosen on all pieces raises the score of the whole.
-- Neither Dice nor surface Dice pays more than half a point for it. Of the parts of
+- Neither Dice nor surface Dice pays more than a fifth of a point for it. Of the parts of
   `score` surface Dice is the one to trust, a mean over thousands of places, where
   topology and variation of information hang on a few contacts. After too little
   training, sheets that run into each other raise `voi_score` by more than the lost
@@ -59,7 +59,7 @@ MAX_LOSING = 0.25
 
 #: Scores that must not pay for a better `score`, and what they may lose nevertheless.
 GUARDED = ("surface_dice", "dice")
-MAX_LOSS = 0.005
+MAX_LOSS = 0.002
 
 #: Pieces the data are cut into: with eight, topology in one was more chance than measure.
 NUM_PIECES = 4
