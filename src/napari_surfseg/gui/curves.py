@@ -48,6 +48,7 @@ HIDDEN_AT_FIRST = frozenset({"head_total", "precision", "recall"})
 #: times as long as it drew: where a processor stands in for the graphics card, every redraw is
 #: felt, in the window and by the worker.
 REDRAW_SECONDS = 1.0
+LONGEST_REST = 5.0
 REDRAW_REST = 100
 
 
@@ -211,7 +212,11 @@ class CurvesPanel(QWidget):
             self._redraw_timer.start(round(1000 * self._rest) if self._rows else 0)
 
     def _on_drawn(self, seconds: float) -> None:
-        self._rest = max(REDRAW_SECONDS, REDRAW_REST * seconds)
+        self._rest = min(max(REDRAW_SECONDS, REDRAW_REST * seconds), LONGEST_REST)
+
+    def redraw_now(self) -> None:
+        """Show what is there at once, as when a run has ended."""
+        self._redraw_timer.start(0)
 
     def refresh(self) -> None:
         """Bring the lines up to date with the stores."""

@@ -54,6 +54,8 @@ class LossCurvesWidget(QWidget):
 
     def _on_polled(self, snapshot: RunSnapshot) -> None:
         self.panel.add_events(snapshot.new_events)
+        if not snapshot.state.is_active:
+            self.panel.redraw_now()
 
     def _on_add(self, layers: list[Any]) -> None:
         extent = self._viewer.layers.extent.world if len(self._viewer.layers) else None
