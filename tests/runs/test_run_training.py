@@ -267,7 +267,6 @@ def test_a_command_sent_while_a_new_worker_starts_counts(folder, fake_trainer):
     assert terminal(folder).step == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
 def test_painted_labels_are_found_from_anywhere(folder, tmp_path, monkeypatch):
     """A watcher writes paths as they are in the run folder; the trainer gets them in full."""
     monkeypatch.chdir(tmp_path)
@@ -278,6 +277,29 @@ def test_painted_labels_are_found_from_anywhere(folder, tmp_path, monkeypatch):
     assert given == replace(command, strokes=str(folder.strokes.resolve() / "1.npz"))
 
 
+@pytest.mark.parametrize("place", ["../mine.npz", "inputs/a.zarr", "inputs/strokes/../../last.pt"])
+def test_strokes_from_anywhere_else_are_refused_and_left_alone(folder, place):
+    command = events.UpdateLabels(labels="a.zarr", strokes=place)
+    events.append_command(folder.commands_path, command)
+    said = []
+    assert CommandSource(folder, threading.Event(), said.append, resume=False)() == []
+    assert [event.command_id for event in said] == [command.id]
+    assert said[0].message.startswith(f"The strokes {place} do not lie in ")
+
+
+def test_strokes_with_a_full_path_are_refused(folder, tmp_path):
+    mine = tmp_path / "mine.npz"
+    mine.touch()
+    events.append_command(
+        folder.commands_path, events.UpdateLabels(labels="a.zarr", strokes=str(mine))
+    )
+    said = []
+    assert CommandSource(folder, threading.Event(), said.append, resume=False)() == []
+    assert len(said) == 1
+    assert mine.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
 def test_a_signal_stops_cleanly(folder, fake_trainer):
     def interrupt(trainer, epoch, step):
         if step == 5:

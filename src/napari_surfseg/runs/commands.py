@@ -67,17 +67,36 @@ class CommandSource:
         if commands and self._is_first and self._resume:
             commands = self._leave_out_old(commands)
         self._is_first = False
-        commands = [self._at_home(command) for command in commands]
+        commands = [found for command in commands if (found := self._at_home(command)) is not None]
         if self._stop_requested.is_set() and not self._stop_given:
             self._stop_given = True
             commands.append(events.Stop())
         return commands
 
-    def _at_home(self, command: events.Command) -> events.Command:
-        """Give a path that is relative to the run folder in full: the trainer knows no folder."""
-        if isinstance(command, events.UpdateLabels):
-            return replace(command, strokes=str(self._folder.path.resolve() / command.strokes))
-        return command
+    def _at_home(self, command: events.Command) -> events.Command | None:
+        """Give a path that is relative to the run folder in full: the trainer knows no folder.
+
+        Strokes that lie anywhere but in the run's folder for them are refused here, since
+        whoever takes them removes their file.
+        """
+        if not isinstance(command, events.UpdateLabels):
+            return command
+        strokes = (self._folder.path / command.strokes).resolve()
+        if strokes.parent == self._folder.strokes.resolve():
+            return replace(command, strokes=str(strokes))
+        self._refuse(
+            command,
+            f"The strokes {command.strokes} do not lie in {self._folder.strokes}, the only place "
+            "they are taken from.",
+        )
+        return None
+
+    def _refuse(self, command: events.Command, message: str) -> None:
+        self._emit(
+            events.CommandRefused(
+                command_id=command.id, command=type(command).__name__, message=message
+            )
+        )
 
     def _leave_out_old(self, commands: list[events.Command]) -> list[events.Command]:
         answered = _answered_ids(self._folder)
@@ -85,13 +104,7 @@ class CommandSource:
         waiting = [command for command in commands if command.id not in answered]
         for command in waiting:
             if command.time < not_before:
-                self._emit(
-                    events.CommandRefused(
-                        command_id=command.id,
-                        command=type(command).__name__,
-                        message="It was sent before this worker started.",
-                    )
-                )
+                self._refuse(command, "It was sent before this worker started.")
         return [command for command in waiting if command.time >= not_before]
 
 
