@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.session import Session
+from napari_surfseg.gui.training_view import TrainingView
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,13 @@ def session(qapp, feeds):
     session = Session(make)
     yield session
     session.close()
+
+
+@pytest.fixture
+def view(qtbot):
+    """The training widget, with patches that fit small volumes."""
+    view = TrainingView()
+    qtbot.addWidget(view)
+    for spin in view.patch:
+        spin.setValue(32)
+    return view

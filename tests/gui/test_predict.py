@@ -168,7 +168,7 @@ def test_a_cancelled_prediction_ends_its_process_and_leaves_nothing(
     viewer.add_image(rng.integers(0, 255, (160, 160, 160)).astype(np.uint8), name="large")
     controller = PredictController(viewer, view, session)
     view.set_folder(tmp_path / "predictions")
-    view.source.set_choice(predict_module.SourceChoice("layer", "large"))
+    view.source.set_choice(predict_module.SourceChoice.of_layer(viewer.layers["large"]))
     view.set_checkpoint(str(tmp_path / "best.pt"))
     view.flips.setCurrentIndex(view.flips.findData(True))
     before = {child.pid for child in psutil.Process().children(recursive=True)}

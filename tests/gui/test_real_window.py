@@ -88,7 +88,7 @@ def test_the_docks_open_and_close(viewer, volume, dock):
     assert len(window.findChildren(LossCurvesWidget)) == 1
     assert curves.panel.canvas.qt_viewer.isVisibleTo(curves)
     assert dock.session is curves.session
-    assert "scan" in dock.view.data.rows[0].image._layers
+    assert dock.view.data.rows[0].image.currentText() == "scan"
 
 
 @pytest.mark.parametrize("answer", ["keep", "stop", "cancel"])

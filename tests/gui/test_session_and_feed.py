@@ -150,7 +150,7 @@ def viewer():
 def live(viewer, session, run):
     controller = LiveController(viewer, session)
     session.attach(run.path)
-    session.name_layer("/data/scan.zarr", "scan")
+    session.link_layer("/data/scan.zarr", viewer.layers["scan"])
     yield controller
     controller.close()
 

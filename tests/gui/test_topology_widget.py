@@ -247,8 +247,8 @@ def test_the_list_is_filtered_and_stepped_through(qtbot, errors):
 
 
 def test_it_guesses_which_layer_is_which(controller):
-    assert controller.view.prediction.choice() == SourceChoice("layer", "surface")
-    assert controller.view.labels.choice() == SourceChoice("layer", "labels")
+    assert controller.view.prediction.choice().name == "surface"
+    assert controller.view.labels.choice().name == "labels"
     assert controller.view.meanings() == {0: "background", 1: "foreground"}
 
 
@@ -312,26 +312,25 @@ def make_volume_of(array):
 def test_faults_are_sentences_beside_their_field(controller, viewer):
     view = controller.view
     viewer.add_labels(np.ones((3, 4, 5), np.uint8), name="small")
-    view.prediction.set_choice(SourceChoice("layer", "small"))
+    view.prediction.set_choice(SourceChoice.of_layer(viewer.layers["small"]))
     view.compute.click()
     assert "'small' has 3 × 4 × 5 voxels" in view.prediction_error.text()
     assert "48 × 64 × 64" in view.prediction_error.text()
-    view.prediction.set_choice(SourceChoice("file", "gone.tif"))
+    view.prediction.set_choice(SourceChoice.of_file("gone.tif"))
     view.compute.click()
     assert "gone.tif" in view.prediction_error.text()
-    viewer.layers["small"].name = "renamed"
-    view.prediction.set_choice(SourceChoice("layer", "small"))
+    view.prediction.set_choice(SourceChoice.of_layer(Labels(np.ones((3, 4, 5), np.uint8))))
     view.compute.click()
-    assert view.prediction_error.text().startswith("There is no layer 'small' any more")
+    assert view.prediction_error.text().startswith("There is no layer 'Labels' any more")
     view.prediction.set_choice(None)
     view.compute.click()
     assert view.prediction_error.text() == "Choose a prediction: a layer or a file."
-    view.prediction.set_choice(SourceChoice("layer", "surface"))
+    view.prediction.set_choice(SourceChoice.of_layer(viewer.layers["surface"]))
     view.meaning_rows[1].meaning.setCurrentIndex(1)
     view.compute.click()
     assert view.prediction_error.text() == ""
     assert view.labels_error.text().startswith("No label value means surface")
-    view.labels.set_choice(SourceChoice("file", "gone.tif"))
+    view.labels.set_choice(SourceChoice.of_file("gone.tif"))
     controller.count_labels()
     assert "gone.tif" in view.labels_error.text()
     assert view.counting.text() == ""

@@ -25,7 +25,6 @@ from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.sources import take_layer, write_layer
 from napari_surfseg.gui.start_plan import describe_network
 from napari_surfseg.gui.training_controller import TrainingController
-from napari_surfseg.gui.training_view import TrainingView
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
@@ -59,15 +58,6 @@ def viewer():
 @pytest.fixture
 def launcher():
     return Launcher()
-
-
-@pytest.fixture
-def view(qtbot):
-    view = TrainingView()
-    qtbot.addWidget(view)
-    for spin in view.patch:
-        spin.setValue(32)
-    return view
 
 
 @pytest.fixture
@@ -105,7 +95,7 @@ def test_layers_that_fit_are_chosen_and_their_labels_counted(controller, view):
 
 
 def test_start_writes_a_whole_run_folder_and_launches(
-    controller, view, session, launcher, tmp_path
+    controller, view, viewer, session, launcher, tmp_path
 ):
     view.name.setText("first")
     controller.start()
@@ -125,7 +115,7 @@ def test_start_writes_a_whole_run_folder_and_launches(
     (first,) = read_commands(run_dir / "commands.jsonl")
     assert isinstance(first, SetPreview)
     assert first.image == pair.image
-    assert session.layer_of(pair.image) == "scan"
+    assert session.layer_of(pair.image) is viewer.layers["scan"]
 
 
 def test_the_labels_that_were_copied_take_strokes(
@@ -146,7 +136,7 @@ def test_the_labels_that_were_copied_take_strokes(
 
 def test_labels_of_a_file_take_none(controller, view, session, feeds, tmp_path, viewer):
     write_layer(take_layer(viewer.layers["sheet"]), tmp_path / "labels.zarr")
-    view.data.rows[0].labels.set_choice(SourceChoice("file", str(tmp_path / "labels.zarr")))
+    view.data.rows[0].labels.set_choice(SourceChoice.of_file(str(tmp_path / "labels.zarr")))
     controller.start()
     tell(session, feeds, RunState.RUNNING, started())
     assert "reads its labels from files" in view.strokes.state.whole_text()
@@ -218,7 +208,7 @@ def test_what_is_wrong_is_said_beside_its_control(
 def test_a_volume_of_another_shape_than_its_labels_is_refused(controller, view, viewer, launcher):
     viewer.add_image(np.zeros((8, 9, 10), np.uint8), name="other")
     row = view.data.rows[0]
-    row.image._choice = row.image._choice.__class__("layer", "other")
+    row.image.set_choice(SourceChoice.of_layer(viewer.layers["other"]))
     controller.start()
     assert "8 × 9 × 10" in view.data.pairs_error.text()
     assert launcher.calls == []

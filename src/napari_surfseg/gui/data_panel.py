@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -18,101 +19,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_surfseg.gui.form import LABEL_SCHEMES, PairChoice, SourceChoice
+from napari_surfseg.gui.form import LABEL_SCHEMES, PairChoice
+from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.widgets import FieldError, hint, note
 from napari_surfseg.runs.text import format_percent
 
-__all__ = ["DataPanel", "MeaningRow", "PairRow", "SourceCombo"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-FILE_FILTER = (
-    "Volumes (*.tif *.tiff *.zarr *.npy *.mrc *.rec *.map .zattrs .zgroup .zarray zarr.json);;"
-    "All files (*)"
-)
+    from napari.layers import Layer
+
+__all__ = ["DataPanel", "MeaningRow", "PairRow"]
+
 MEANINGS = (("foreground", "surface"), ("background", "background"), ("ignore", "not annotated"))
-
-
-class SourceCombo(QComboBox):
-    """Chooses a layer of the viewer or a file."""
-
-    chosen = Signal()
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__()
-        self.setObjectName(name)
-        self._what = what
-        self._choice: SourceChoice | None = None
-        self._layers: list[str] = []
-        self._is_manual = False
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
-        self.activated.connect(self._on_activated)
-        self._fill()
-
-    def choice(self) -> SourceChoice | None:
-        """Return what is chosen, or None."""
-        return self._choice
-
-    @property
-    def is_manual(self) -> bool:
-        """Whether a person chose, so that a guess must not replace it."""
-        return self._is_manual
-
-    def set_layers(self, names: list[str]) -> None:
-        """Offer these layers; a chosen one that is gone is let go."""
-        self._layers = list(names)
-        choice = self._choice
-        if choice is not None and choice.kind == "layer" and choice.name not in names:
-            self._choice = None
-            self._is_manual = False
-        self._fill()
-
-    def set_choice(self, choice: SourceChoice | None) -> None:
-        """Choose without asking."""
-        self._choice = choice
-        self._fill()
-
-    def rename_layer(self, old: str, new: str) -> None:
-        """Follow a layer that got another name."""
-        if self._choice == SourceChoice("layer", old):
-            self._choice = SourceChoice("layer", new)
-
-    def _fill(self) -> None:
-        self.blockSignals(True)
-        self.clear()
-        self.addItem(f"choose {self._what}…", None)
-        for name in self._layers:
-            self.addItem(name, SourceChoice("layer", name))
-        if self._choice is not None and self._choice.kind == "file":
-            self.addItem(self._choice.name.rstrip("/").rpartition("/")[2], self._choice)
-            self.setItemData(self.count() - 1, self._choice.name, Qt.ItemDataRole.ToolTipRole)
-        self.addItem("File…", "file")
-        self.addItem("Folder (zarr, slices)…", "folder")
-        place = 0
-        for index in range(self.count()):
-            if self._choice is not None and self.itemData(index) == self._choice:
-                place = index
-        self.setCurrentIndex(place)
-        self.blockSignals(False)
-
-    def _on_activated(self, index: int) -> None:
-        data = self.itemData(index)
-        if data in {"file", "folder"}:
-            path = self.ask_path(folder=data == "folder")
-            if not path:
-                self._fill()
-                return
-            self._choice = SourceChoice("file", path)
-            self._fill()
-        else:
-            self._choice = data
-        self._is_manual = True
-        self.chosen.emit()
-
-    def ask_path(self, *, folder: bool) -> str:
-        """Ask the person for a file or folder."""
-        if folder:
-            return QFileDialog.getExistingDirectory(self, f"Choose {self._what}")
-        return QFileDialog.getOpenFileName(self, f"Choose {self._what}", "", FILE_FILTER)[0]
 
 
 class PairRow(QFrame):
@@ -227,7 +146,7 @@ class DataPanel(QWidget):
         self.setObjectName("data_panel")
         self.rows: list[PairRow] = []
         self.meaning_rows: dict[int, MeaningRow] = {}
-        self._layers: tuple[list[str], list[str]] = ([], [])
+        self._layers: tuple[Sequence[Layer], Sequence[Layer]] = ((), ())
         self._made = 0
         self._build()
         self.add_pair()
@@ -262,11 +181,7 @@ class DataPanel(QWidget):
             self.fraction,
             "Share of each volume's longest axis kept for validation, at its end (per cent).",
         )
-        self.box_layer = QComboBox()
-        self.box_layer.setObjectName("validation_box_layer")
-        self.box_layer.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        self.box_layer = SourceCombo("validation_box_layer", "Shapes layer", files=False)
         hint(
             self.box_layer,
             "Shapes layer whose first rectangle is the validation box, over all "
@@ -319,7 +234,7 @@ class DataPanel(QWidget):
         layout.addStretch(1)
         self.validation_mode.currentIndexChanged.connect(lambda _index: self._on_mode())
         self.fraction.valueChanged.connect(lambda _value: self.validation_changed.emit())
-        self.box_layer.activated.connect(lambda _index: self.validation_changed.emit())
+        self.box_layer.chosen.connect(self.validation_changed)
         self._on_mode()
 
     # -- pairs ---------------------------------------------------------------------
@@ -362,18 +277,32 @@ class DataPanel(QWidget):
         """Return what the list says."""
         return tuple(row.choice() for row in self.rows)
 
-    def set_layers(self, images: list[str], labels: list[str], shapes: list[str]) -> None:
+    def set_layers(
+        self, images: Sequence[Layer], labels: Sequence[Layer], shapes: Sequence[Layer]
+    ) -> None:
         """Offer these layers."""
         self._layers = (images, labels)
         for row in self.rows:
             row.image.set_layers(images)
             row.labels.set_layers(labels)
-        kept = self.box_layer.currentText()
-        self.box_layer.clear()
-        self.box_layer.addItems(shapes or ["no Shapes layer"])
-        self.box_layer.setEnabled(bool(shapes))
-        if kept in shapes:
-            self.box_layer.setCurrentText(kept)
+        self.box_layer.set_layers(shapes)
+
+    def lost_layers(self) -> list[str]:
+        """Return a sentence for each chosen layer that is gone from the viewer."""
+        return [
+            f"The layer {combo.lost!r} is gone from the viewer; choose another {combo.what}."
+            if combo is row.image
+            else f"The layer {combo.lost!r} is gone from the viewer; choose other labels."
+            for row in self.rows
+            for combo in (row.image, row.labels)
+            if combo.lost
+        ]
+
+    def confirm(self) -> None:
+        """Take every choice for a person's own, as a run was started from it."""
+        for row in self.rows:
+            row.image.confirm()
+            row.labels.confirm()
 
     # -- validation ----------------------------------------------------------------
 

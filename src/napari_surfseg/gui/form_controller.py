@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
+from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, QTimer
 
 from napari_surfseg.config import Model
@@ -17,9 +18,10 @@ from napari_surfseg.gui.form import (
     build_form_experiment,
     suggest_meanings,
 )
+from napari_surfseg.gui.layers import LayerWatch
 from napari_surfseg.gui.live import compute_view_center
 from napari_surfseg.gui.sources import LayerVolume, count_values, shape_of, take_file, take_layer
-from napari_surfseg.gui.start_plan import Plan, describe_network
+from napari_surfseg.gui.start_plan import Plan, PlannedPair, describe_network
 from napari_surfseg.gui.validation_box import build_box_layer, read_box
 from napari_surfseg.model.presets import resolve_architecture
 from napari_surfseg.runs.folder import find_new_run_path
@@ -55,74 +57,78 @@ class FormController(QObject):
         self._viewer = viewer
         self._view = view
         self._jobs = jobs
-        self._counted: tuple[object, ...] = ()
+        self._counted: tuple[SourceChoice, ...] | None = None
         self._recount = QTimer(self)
         self._recount.setSingleShot(True)
         self._recount.setInterval(RECOUNT_MILLISECONDS)
         self._recount.timeout.connect(self._count_again)
         view.form_changed.connect(self.refresh)
+        view.data.pairs_changed.connect(self._on_chosen)
         view.data.draw_box_requested.connect(self.draw_box)
-        viewer.layers.events.inserted.connect(self._on_layers)
-        viewer.layers.events.removed.connect(self._on_layers)
+        self._watch = LayerWatch(viewer, on_list=self._on_layers, on_values=self._on_values)
         self._on_layers()
 
     def close(self) -> None:
         """Let go of the viewer."""
         self._recount.stop()
-        self._viewer.layers.events.inserted.disconnect(self._on_layers)
-        self._viewer.layers.events.removed.disconnect(self._on_layers)
+        self._watch.close()
 
     # -- layers --------------------------------------------------------------------
 
-    def _on_layers(self, event: Any = None) -> None:
-        layer = getattr(event, "value", None)
-        if layer is not None and getattr(event, "type", "") == "inserted":
-            layer.events.name.connect(self._on_renamed)
-            if hasattr(layer.events, "paint"):
-                layer.events.paint.connect(self._on_painted)
-        images, labels, shapes = self._names_by_kind()
-        self._view.data.set_layers(images, labels, shapes)
+    def _on_layers(self) -> None:
+        data = self._view.data
+        before = data.lost_layers()
+        data.set_layers(*self._layers_by_kind())
         self._guess_pair()
+        lost = data.lost_layers()
+        if lost != before:
+            data.pairs_error.set_message(" ".join(lost))
         self.refresh()
 
-    def _on_renamed(self, _event: object = None) -> None:
-        self._on_layers()
+    def _on_chosen(self) -> None:
+        self._view.data.pairs_error.set_message(" ".join(self._view.data.lost_layers()))
+        self._guess_pair()
 
-    def _on_painted(self, _event: object = None) -> None:
-        self._recount.start()
+    def _on_values(self, layer: Layer) -> None:
+        if any(self._layer(pair.labels) is layer for pair in self._view.data.pairs()):
+            self._recount.start()
 
-    def _names_by_kind(self) -> tuple[list[str], list[str], list[str]]:
-        images, labels, shapes = [], [], []
+    def _layers_by_kind(self) -> tuple[list[Layer], list[Layer], list[Layer]]:
+        images: list[Layer] = []
+        labels: list[Layer] = []
+        shapes: list[Layer] = []
         for layer in self._viewer.layers:
             if layer.metadata.get("surfseg") in {"live", "curve"}:
                 continue
-            kind = layer._type_string if hasattr(layer, "_type_string") else ""  # noqa: SLF001
-            if kind == "image" and layer.ndim >= 3:
-                images.append(layer.name)
-            elif kind == "labels" and layer.ndim >= 3:
-                labels.append(layer.name)
-            elif kind == "shapes":
-                shapes.append(layer.name)
+            if isinstance(layer, Image) and layer.ndim >= 3:
+                images.append(layer)
+            elif isinstance(layer, Labels) and layer.ndim >= 3:
+                labels.append(layer)
+            elif isinstance(layer, Shapes):
+                shapes.append(layer)
         return images, labels, shapes
 
     def _guess_pair(self) -> None:
         """Fill an empty first row with layers that fit together, unless a person chose."""
         row = self._view.data.rows[0]
-        images, labels, _ = self._names_by_kind()
+        images, labels, _ = self._layers_by_kind()
         if row.image.choice() is None and not row.image.is_manual and images:
-            row.image.set_choice(SourceChoice("layer", images[0]))
+            row.image.set_choice(SourceChoice.of_layer(images[0]))
         image = self._layer(row.image.choice())
-        if row.labels.choice() is None and not row.labels.is_manual and image is not None:
-            for name in labels:
-                layer = self._viewer.layers[name]
-                if tuple(layer.data.shape) == shape_of(image):
-                    row.labels.set_choice(SourceChoice("layer", name))
+        if row.labels.is_manual or image is None:
+            return
+        guessed = self._layer(row.labels.choice())
+        if guessed is not None and shape_of(guessed) != shape_of(image):
+            row.labels.set_choice(None)  # a guess for another volume
+        if row.labels.choice() is None:
+            for layer in labels:
+                if shape_of(layer) == shape_of(image):
+                    row.labels.set_choice(SourceChoice.of_layer(layer))
                     break
 
     def _layer(self, choice: SourceChoice | None) -> Layer | None:
-        if choice is None or choice.kind != "layer" or choice.name not in self._viewer.layers:
-            return None
-        return self._viewer.layers[choice.name]
+        layer = choice.layer if choice is not None else None
+        return layer if layer is not None and layer in self._viewer.layers else None
 
     # -- form ----------------------------------------------------------------------
 
@@ -142,13 +148,12 @@ class FormController(QObject):
             self._view.set_estimate("")
             self._view.patch_error.set_message(str(error))
         labels = tuple(pair.labels for pair in form.pairs if pair.labels is not None)
-        layers = tuple(id(self._layer(choice)) for choice in labels)
-        if (labels, layers) != self._counted:
-            self._counted = (labels, layers)
+        if labels != self._counted:
+            self._counted = labels
             self._count_labels([choice for choice in labels if choice is not None])
 
     def _count_again(self) -> None:
-        self._counted = ()
+        self._counted = None
         self.refresh()
 
     def _count_labels(self, choices: list[SourceChoice]) -> None:
@@ -203,10 +208,12 @@ class FormController(QObject):
         self._view.data.labels_error.set_message(str(error))
 
     def _take(self, choice: SourceChoice) -> LayerVolume | str:
-        layer = self._layer(choice)
-        if layer is None:
-            return choice.name
+        if choice.kind == "file":
+            return choice.path
         try:
+            layer = self._layer(choice)
+            if layer is None:
+                raise DataError(f"The layer {choice.name!r} is gone from the viewer.")
             return take_layer(layer)
         except DataError as error:
             error.field = "data.train"
@@ -225,7 +232,7 @@ class FormController(QObject):
         layer = build_box_layer(self._viewer, image)
         self._viewer.layers.append(layer)
         layer.mode = "select"
-        self._view.data.box_layer.setCurrentText(layer.name)
+        self._view.data.box_layer.set_choice(SourceChoice.of_layer(layer))
 
     def make_plan(self, form: TrainingForm) -> Plan:
         """Settle what Start will do, without touching the disk.
@@ -235,7 +242,10 @@ class FormController(QObject):
         SurfsegError
             Naming the field that is wrong.
         """
-        pairs: list[tuple[LayerVolume | str, LayerVolume | str, str]] = []
+        lost = self._view.data.lost_layers()
+        if lost:
+            raise DataError(" ".join(lost), field="data.train")
+        pairs: list[PlannedPair] = []
         several = len(form.pairs) > 1
         for number, pair in enumerate(form.pairs, start=1):
             which = f" of pair {number}" if several else ""
@@ -245,10 +255,12 @@ class FormController(QObject):
             if pair.image is None or pair.labels is None:
                 continue
             image, labels = (self._take(choice) for choice in (pair.image, pair.labels))
-            pairs.append((image, labels, pair.role if several else "train"))
-        if not any(role == "train" for _, _, role in pairs):
+            role = pair.role if several else "train"
+            layers = self._layer(pair.image), self._layer(pair.labels)
+            pairs.append(PlannedPair(image, labels, role, *layers))
+        if not any(pair.role == "train" for pair in pairs):
             raise DataError("At least one pair must be for training.", field="data.train")
-        if form.validation == "pairs" and all(role == "train" for _, _, role in pairs):
+        if form.validation == "pairs" and all(pair.role == "train" for pair in pairs):
             raise ConfigError(
                 "No pair is marked for validation; mark one, or keep the end of each volume.",
                 field="data.validation",
@@ -260,7 +272,7 @@ class FormController(QObject):
         describe_network(form)
         if not form.folder:
             raise ConfigError("Choose a folder for the run.", field="run_dir")
-        pairs.sort(key=lambda pair: pair[2] != "train")
+        pairs.sort(key=lambda pair: pair.role != "train")
         run_dir = find_new_run_path(form.name, Path(form.folder).expanduser().resolve())
         plan = Plan(form=form, pairs=pairs, run_dir=run_dir)
         if form.validation == "box":
@@ -275,9 +287,10 @@ class FormController(QObject):
 
     def _read_box(self, form: TrainingForm) -> Box:
         image = self._layer(form.pairs[0].image)
-        if image is None or form.validation_layer not in self._viewer.layers:
+        shapes = self._layer(form.validation_layer)
+        if image is None or shapes is None:
             raise ConfigError(
                 "Press Draw and move the rectangle to where the validation box should be.",
                 field="data.validation",
             )
-        return read_box(image, self._viewer.layers[form.validation_layer])
+        return read_box(image, shapes)

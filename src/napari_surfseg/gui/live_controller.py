@@ -99,10 +99,10 @@ class LiveController(QObject):
 
     def find_source(self, image: str) -> Layer | None:
         """Find the layer that shows a volume: as started from here, or by its file."""
-        name = self._session.layer_of(image)
-        by_name = {layer.name: layer for layer in self._viewer.layers}
-        if name in by_name:
-            return by_name[name]
+        linked = self._session.layer_of(image)
+        for layer in self._viewer.layers:
+            if layer is linked:
+                return layer
         for layer in self._viewer.layers:
             path = layer.source.path
             if path and _same_volume(str(path), image) and getattr(layer, "ndim", 0) == 3:
@@ -151,7 +151,7 @@ class LiveController(QObject):
     def _candidates(self) -> list[str]:
         """Volumes of the run; the one in the active layer first, then the one shown last."""
         rows = [str(row["image"]) for row in self._session.volumes if "image" in row]
-        images = list(dict.fromkeys(rows)) or list(self._session.layer_names)
+        images = list(dict.fromkeys(rows)) or self._session.linked
         active = self._viewer.layers.selection.active
         last = self._last.image if self._last is not None else None
 

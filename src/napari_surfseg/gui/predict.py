@@ -18,6 +18,7 @@ from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.curve_data import format_value
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.layers import LayerWatch, unwrap
 from napari_surfseg.gui.live import (
     build_probability_colormap,
     build_skeleton_colormap,
@@ -66,8 +67,6 @@ class Prediction:
         As the process told it.
     name : str
         Of the volume.
-    source : str or None
-        Name of the layer it was made from.
     arrays : dict
         ``probabilities``, ``surface``, ``skeleton``, ``vertices`` and ``faces``.
     """
@@ -75,7 +74,6 @@ class Prediction:
     folder: Path
     result: dict[str, Any]
     name: str
-    source: str | None
     arrays: dict[str, Any]
 
 
@@ -250,8 +248,9 @@ class PredictController(QObject):
         self, viewer: ViewerModel, view: PredictView, session: Session, *, jobs: Jobs | None = None
     ) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = unwrap(viewer)
         self._view = view
+        self._source: SourceChoice | None = None
         self._session = session
         self._jobs = jobs or Jobs()
         self._waiting = Waiting(view, "Predicting surfaces")
@@ -262,8 +261,7 @@ class PredictController(QObject):
         view.use_current_clicked.connect(self.use_current)
         session.attached.connect(self._on_attached)
         session.polled.connect(self._on_polled)
-        viewer.layers.events.inserted.connect(self._on_layers)
-        viewer.layers.events.removed.connect(self._on_layers)
+        self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
         self._on_layers()
         if session.run_dir is not None:
             self.use_current()
@@ -276,8 +274,7 @@ class PredictController(QObject):
     def close(self) -> None:
         """Let go of the viewer; a prediction under way ends."""
         self.cancel()
-        self._viewer.layers.events.inserted.disconnect(self._on_layers)
-        self._viewer.layers.events.removed.disconnect(self._on_layers)
+        self._watch.close()
 
     def use_current(self) -> None:
         """Take the run that the session shows."""
@@ -322,15 +319,18 @@ class PredictController(QObject):
         if is_new and text == str(self._session.run_dir):
             self._look_at(text)
 
-    def _on_layers(self, _event: object = None) -> None:
-        names = [
-            layer.name
+    def _on_layers(self) -> None:
+        layers = [
+            layer
             for layer in self._viewer.layers
             if isinstance(layer, Image) and layer.ndim == 3 and "surfseg" not in layer.metadata
         ]
-        self._view.source.set_layers(names)
-        if self._view.source.choice() is None and not self._view.source.is_manual and names:
-            self._view.source.set_choice(SourceChoice("layer", names[0]))
+        source = self._view.source
+        source.set_layers(layers)
+        if source.lost:
+            self._view.set_error(_describe_lost(source.lost))
+        elif source.choice() is None and not source.is_manual and layers:
+            source.set_choice(SourceChoice.of_layer(layers[0]))
 
     # -- predicting ----------------------------------------------------------------
 
@@ -343,6 +343,7 @@ class PredictController(QObject):
         except SurfsegError as error:
             self._view.set_error(str(error))
             return
+        self._source = form.source
         process = JobProcess("napari_surfseg.inference.job", "prediction")
         self._waiting.begin(process)
 
@@ -353,10 +354,14 @@ class PredictController(QObject):
 
     def _take(self, form: PredictForm) -> LayerVolume | str:
         if form.source is None:
-            raise DataError("Choose a volume.")
+            lost = self._view.source.lost
+            raise DataError(_describe_lost(lost) if lost else "Choose a volume.")
         if form.source.kind == "file":
-            return form.source.name
-        return take_layer(self._viewer.layers[form.source.name])
+            return form.source.path
+        layer = form.source.layer
+        if layer is None or layer not in self._viewer.layers:
+            raise DataError(_describe_lost(form.source.name))
+        return take_layer(layer)
 
     def cancel(self) -> None:
         """End the prediction."""
@@ -364,9 +369,7 @@ class PredictController(QObject):
 
     def _on_done(self, prediction: Prediction) -> None:
         self._waiting.end()
-        source = None
-        if prediction.source is not None and prediction.source in self._viewer.layers:
-            source = self._viewer.layers[prediction.source]
+        source = self._source.layer if self._source is not None else None
         for layer in build_layers(prediction, source):
             self._viewer.add_layer(layer)
         result = prediction.result
@@ -386,6 +389,10 @@ class PredictController(QObject):
             return
         self._view.set_state("No prediction was made.")
         self._view.set_error(str(error))
+
+
+def _describe_lost(name: str) -> str:
+    return f"The layer {name!r} is gone from the viewer; choose another volume."
 
 
 def run_prediction(
@@ -439,8 +446,7 @@ def run_prediction(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    source = None if isinstance(volume, str) else taken.name
-    return Prediction(folder, result, stem, source, arrays)
+    return Prediction(folder, result, stem, arrays)
 
 
 class PredictWidget(QWidget):

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_surfseg.gui.data_panel import SourceCombo
+from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.tuned import TunedRow
 from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note, scrolled
 

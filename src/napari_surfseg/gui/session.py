@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +15,13 @@ from qtpy.QtCore import QObject, Signal
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.events import Command, DataChecked, append_command
 from napari_surfseg.gui.feed import RunFeed
+from napari_surfseg.gui.layers import unwrap
 from napari_surfseg.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from napari.layers import Layer
 
     from napari_surfseg.events import Event
     from napari_surfseg.runs.follow import RunSnapshot
@@ -57,7 +61,7 @@ class Session(QObject):
         self.snapshot: RunSnapshot | None = None
         self.history: list[Event] = []
         self.volumes: list[dict[str, Any]] = []
-        self.layer_names: dict[str, str] = {}
+        self._layers: dict[str, weakref.ref[Layer]] = {}
         self.is_own = False
         self._waiting: deque[RunSnapshot] = deque()
         self._is_telling = False
@@ -67,9 +71,7 @@ class Session(QObject):
         """Whether a worker is at work on the run."""
         return self.snapshot is not None and self.snapshot.state.is_active
 
-    def attach(
-        self, run_dir: Path, *, own: bool = False, layer_names: dict[str, str] | None = None
-    ) -> None:
+    def attach(self, run_dir: Path, *, own: bool = False) -> None:
         """Follow a run, and no other from now on.
 
         One that is followed already goes on being followed: what a new worker does
@@ -81,13 +83,10 @@ class Session(QObject):
             The run folder.
         own : bool
             Whether this window started it, and so asks before it closes.
-        layer_names : dict, optional
-            Name of the layer that shows each volume, by the volume's path.
         """
         same = self.run_dir == run_dir
         if same and self._feed is not None:
             self.is_own = own or self.is_own
-            self.layer_names = dict(layer_names) if layer_names is not None else self.layer_names
             self.gone_on.emit(run_dir)
             return
         if self._feed is not None:
@@ -97,8 +96,8 @@ class Session(QObject):
         self.snapshot = None
         self.history = []
         self.is_own = own or (same and self.is_own)
-        if layer_names is not None or not same:
-            self.layer_names = dict(layer_names or {})
+        if not same:
+            self._layers = {}
         feed = self._make_feed(run_dir)
         self._feed = feed
         feed.polled.connect(self._on_polled)
@@ -108,13 +107,22 @@ class Session(QObject):
         self.attached.emit(run_dir)
         feed.start()
 
-    def layer_of(self, image: str) -> str | None:
-        """Name of the layer that shows a volume of the run, if this window knows it."""
-        return self.layer_names.get(_same_path(image))
+    @property
+    def linked(self) -> list[str]:
+        """Paths of the volumes and labels that a layer shows."""
+        return [path for path, ref in self._layers.items() if ref() is not None]
 
-    def name_layer(self, image: str, layer: str) -> None:
-        """Remember which layer shows a volume."""
-        self.layer_names[_same_path(image)] = layer
+    def link_layer(self, image_path: str, layer: Layer) -> None:
+        """Remember which layer shows a volume or labels of the run; held weakly."""
+        self._layers[_same_path(image_path)] = weakref.ref(unwrap(layer))
+
+    def layer_of(self, image_path: str) -> Layer | None:
+        """Return the layer that shows a volume or labels of the run, if this window knows it.
+
+        The layer may have left the viewer.
+        """
+        ref = self._layers.get(_same_path(image_path))
+        return ref() if ref is not None else None
 
     def send(self, command: Command) -> str:
         """Send a command to the run's worker; returns its id at once."""
@@ -182,7 +190,7 @@ def _same_path(source: str) -> str:
 
 def get_session(viewer: Any) -> Session:
     """Return the session of a viewer, made at the first call and shared by its docks."""
-    key = id(getattr(viewer, "__wrapped__", viewer))
+    key = id(unwrap(viewer))
     session = _sessions.get(key)
     if session is None:
         session = _sessions[key] = Session()

@@ -30,13 +30,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari.layers import Layer
+
     from napari_surfseg.config import Experiment
 
-__all__ = ["Plan", "describe_network", "execute_plan"]
+__all__ = ["Plan", "PlannedPair", "describe_network", "execute_plan"]
 
 #: Region predicted live: the slices around the one on screen, a quarter of the time of the
 #: default's full cube.
 PREVIEW_SIZE = (32, 128, 128)
+
+
+@dataclass(frozen=True)
+class PlannedPair:
+    """One volume and its labels, taken from the form.
+
+    Attributes
+    ----------
+    image, labels : LayerVolume or str
+        A file that is still to be opened is its path.
+    role : str
+        ``"train"`` or ``"validation"``.
+    image_layer, labels_layer : Layer or None
+        What they were taken from; only remembered, never touched in a thread.
+    """
+
+    image: LayerVolume | str
+    labels: LayerVolume | str
+    role: str = "train"
+    image_layer: Layer | None = None
+    labels_layer: Layer | None = None
 
 
 @dataclass
@@ -47,26 +70,26 @@ class Plan:
     ----------
     form : TrainingForm
         As filled in.
-    pairs : list
-        Image, labels and role of each pair; a file that is still to be opened is its path.
+    pairs : list of PlannedPair
+        What to learn from.
     run_dir : Path
         Where the run will lie.
     box : Box or None
         Validation box in the first training volume.
     center : tuple of int or None
         Voxel the viewer looks at in the first training volume.
-    layer_names, label_layers : dict
+    image_layers, label_layers : dict
         Once carried out: the layer that shows each volume, and the one that each of the
         run's own labels was copied from, by the path in the run's configuration.
     """
 
     form: TrainingForm
-    pairs: list[tuple[LayerVolume | str, LayerVolume | str, str]]
+    pairs: list[PlannedPair]
     run_dir: Path
     box: Box | None = None
     center: tuple[int, int, int] | None = None
-    layer_names: dict[str, str] = field(default_factory=dict)
-    label_layers: dict[str, str] = field(default_factory=dict)
+    image_layers: dict[str, Layer] = field(default_factory=dict)
+    label_layers: dict[str, Layer] = field(default_factory=dict)
 
 
 def describe_network(form: TrainingForm, *, available_bytes: int | None = None) -> str:
@@ -115,8 +138,9 @@ def execute_plan(
     entries: list[dict[str, Any]] = []
     exports: list[tuple[LayerVolume, Path]] = []
     inputs = RunFolder(plan.run_dir).inputs
-    pairs = [(_opened(image), _opened(labels), role) for image, labels, role in plan.pairs]
+    pairs = [(_opened(pair.image), _opened(pair.labels), pair.role) for pair in plan.pairs]
     for number, (image, labels, role) in enumerate(pairs):
+        planned = plan.pairs[number]
         if image.shape != labels.shape:
             raise DataError(
                 f"The volume {image.name!r} has {_by(image.shape)} voxels and its labels "
@@ -131,11 +155,12 @@ def execute_plan(
                 target = inputs / f"{what}_{number}.zarr"
                 exports.append((volume, target))
                 path = str(target.resolve())
-            if volume.is_labels:
-                plan.label_layers[path] = volume.name
             images[id(volume.data)] = path
             entry[what] = path
-        plan.layer_names[entry["image"]] = image.name
+        if planned.image_layer is not None:
+            plan.image_layers[entry["image"]] = planned.image_layer
+        if planned.labels_layer is not None and labels.is_labels:
+            plan.label_layers[entry["labels"]] = planned.labels_layer
         entries.append(entry)
     train = [_without_role(entry) for entry in entries if entry["role"] == "train"]
     validation = [_without_role(entry) for entry in entries if entry["role"] == "validation"]

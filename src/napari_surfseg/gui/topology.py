@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from napari_surfseg.errors import DataError, LabelError, SurfsegError
 from napari_surfseg.gui.form import SourceChoice, suggest_meanings
 from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.layers import LayerWatch, unwrap
 from napari_surfseg.gui.processes import JobProcess, Waiting
 from napari_surfseg.gui.session import get_session
 from napari_surfseg.gui.sources import (
@@ -134,19 +135,18 @@ class TopologyController(QObject):
         self, viewer: ViewerModel, view: TopologyView, *, jobs: Jobs | None = None
     ) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = unwrap(viewer)
         self._view = view
         self._jobs = jobs or Jobs()
         self._waiting = Waiting(view, "Topology errors")
         self._errors: list[TopologyError] = []
-        self.shown = ErrorLayers(viewer)
+        self.shown = ErrorLayers(self._viewer)
         self._adding: Iterator[str] = iter(())
         view.compute_clicked.connect(self.compute)
         view.cancel_clicked.connect(self.cancel)
         view.labels_chosen.connect(self.count_labels)
         view.error_chosen.connect(self.go_to)
-        viewer.layers.events.inserted.connect(self._on_layers)
-        viewer.layers.events.removed.connect(self._on_layers)
+        self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
         self._on_layers()
 
     @property
@@ -158,37 +158,35 @@ class TopologyController(QObject):
         """Let go of the viewer; a comparison under way ends."""
         self.cancel()
         self._adding = iter(())
-        self._viewer.layers.events.inserted.disconnect(self._on_layers)
-        self._viewer.layers.events.removed.disconnect(self._on_layers)
+        self._watch.close()
 
     # -- choosing ------------------------------------------------------------------
 
-    def _on_layers(self, _event: object = None) -> None:
+    def _on_layers(self) -> None:
         layers = [
             layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.ndim == 3
         ]
-        self._view.set_layers([layer.name for layer in layers])
+        self._view.set_layers(layers)
         # What the plugin made is a prediction; what is left is what a person painted or loaded.
-        ours = [layer.name for layer in layers if "surfseg" in layer.metadata]
-        surfaces = [name for name in ours if "skeleton" not in name]
-        theirs = [layer.name for layer in layers if layer.name not in ours]
-        for combo, names in ((self._view.prediction, surfaces), (self._view.labels, theirs)):
-            if combo.choice() is None and not combo.is_manual and names:
-                combo.set_choice(SourceChoice("layer", names[-1]))
+        ours = [layer for layer in layers if "surfseg" in layer.metadata]
+        surfaces = [layer for layer in ours if "skeleton" not in layer.name]
+        theirs = [layer for layer in layers if layer not in ours]
+        for combo, found in ((self._view.prediction, surfaces), (self._view.labels, theirs)):
+            if combo.choice() is None and not combo.is_manual and found:
+                combo.set_choice(SourceChoice.of_layer(found[-1]))
                 if combo is self._view.labels:
                     self.count_labels()
 
     def _layer(self, choice: SourceChoice | None) -> Layer | None:
-        if choice is None or choice.kind != "layer" or choice.name not in self._viewer.layers:
-            return None
-        return self._viewer.layers[choice.name]
+        layer = choice.layer if choice is not None else None
+        return layer if layer is not None and layer in self._viewer.layers else None
 
     def _take(self, choice: SourceChoice | None, field: str) -> LayerVolume | str:
         if choice is None:
             said = {"prediction": "a prediction", "labels": "labels"}[field]
             raise DataError(f"Choose {said}: a layer or a file.", field=field)
         if choice.kind == "file":
-            return choice.name
+            return choice.path
         layer = self._layer(choice)
         if layer is None:
             raise DataError(

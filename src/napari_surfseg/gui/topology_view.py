@@ -22,7 +22,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_surfseg.gui.data_panel import MeaningRow, SourceCombo
+from napari_surfseg.gui.data_panel import MeaningRow
+from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.topology_layers import ERROR_COLORS
 from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note
 from napari_surfseg.metrics.error_table import count_errors
@@ -30,6 +31,8 @@ from napari_surfseg.runs.text import format_number, format_percent, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari.layers import Layer
 
     from napari_surfseg.metrics.error_table import TopologyError
 
@@ -296,10 +299,10 @@ class TopologyView(QWidget):
 
     # -- filling -------------------------------------------------------------------
 
-    def set_layers(self, names: list[str]) -> None:
+    def set_layers(self, layers: Sequence[Layer]) -> None:
         """Offer these layers on both sides."""
-        self.prediction.set_layers(names)
-        self.labels.set_layers(names)
+        self.prediction.set_layers(layers)
+        self.labels.set_layers(layers)
 
     def set_label_values(self, counts: dict[int, int], meanings: dict[int, str]) -> None:
         """Show the values that occur in the labels, how often, and what they mean."""

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.close_guard import CloseGuard
 from napari_surfseg.gui.docks import show_curves
+from napari_surfseg.gui.layers import unwrap
 from napari_surfseg.gui.live_controller import LiveController
 from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
@@ -105,8 +106,9 @@ class SurfaceTrainingWidget(QWidget):
         layout.addWidget(self.view)
         # Without this, napari puts a stretch below and the pages get half the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.controller = TrainingController(napari_viewer, self.view, self.session)
-        self.live = LiveController(napari_viewer, self.session)
+        viewer = unwrap(napari_viewer)
+        self.controller = TrainingController(viewer, self.view, self.session)
+        self.live = LiveController(viewer, self.session)
         self.activity = ActivityProgress(self.session, self)
         self.view.run.live_toggled.connect(self.live.set_enabled)
         self.view.run.curves_clicked.connect(self.show_curves)

@@ -133,12 +133,10 @@ class TrainingController(QObject):
     def _on_launched(self, plan: Plan) -> None:
         self._set_busy("")
         self._session.attach(plan.run_dir, own=True)
-        for path, layer in plan.layer_names.items():
-            self._session.name_layer(path, layer)
-        layers = self._viewer.layers
-        self.strokes.follow(
-            {path: layers[name] for path, name in plan.label_layers.items() if name in layers}
-        )
+        for path, layer in {**plan.image_layers, **plan.label_layers}.items():
+            self._session.link_layer(path, layer)
+        self._view.data.confirm()
+        self.strokes.follow(plan.label_layers)
         self.started.emit(plan.run_dir)
 
     def _on_start_failed(self, error: SurfsegError) -> None:

@@ -291,7 +291,7 @@ class TrainingView(QWidget):
             pairs=self.data.pairs(),
             validation=self.data.validation_mode.currentData(),
             validation_fraction=self.data.fraction.value() / 100,
-            validation_layer=self.data.box_layer.currentText(),
+            validation_layer=self.data.box_layer.choice(),
             meanings=self.data.meanings(),
             weights=self.loss.weights(),
             settings=settings,

@@ -1,0 +1,103 @@
+"""Layers of a viewer, known by identity and followed while they are in it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+__all__ = ["LayerWatch", "unwrap"]
+
+
+def unwrap(thing: Any) -> Any:
+    """Return what napari hands to plugins behind a proxy.
+
+    Two looks at the same layer through a proxy give two objects, so nothing can be
+    recognised by identity there.
+    """
+    return getattr(thing, "__wrapped__", thing)
+
+
+class LayerWatch:
+    """Follows the layers of a viewer: those that are open already and those that come.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Not behind a proxy.
+    on_list : callable
+        Called without arguments when layers came, went, were moved or renamed.
+    on_values : callable
+        Called with a labels layer when it was painted on, and with any layer when its
+        data were replaced.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        *,
+        on_list: Callable[[], None],
+        on_values: Callable[[Layer], None] = lambda _layer: None,
+    ) -> None:
+        self._viewer = viewer
+        self._on_list = on_list
+        self._on_values = on_values
+        self._followed: list[Layer] = []
+        for name in ("inserted", "removed", "reordered"):
+            getattr(viewer.layers.events, name).connect(self._on_layers)
+        self._sync()
+
+    def close(self) -> None:
+        """Let go of the viewer and of every layer."""
+        for name in ("inserted", "removed", "reordered"):
+            _disconnect(getattr(self._viewer.layers.events, name), self._on_layers)
+        for layer in self._followed:
+            self._let_go(layer)
+        self._followed = []
+
+    def _sync(self) -> None:
+        present = list(self._viewer.layers)
+        for layer in self._followed:
+            if not any(layer is other for other in present):
+                self._let_go(layer)
+        known = self._followed
+        self._followed = present
+        for layer in present:
+            if any(layer is other for other in known):
+                continue
+            layer.events.name.connect(self._on_name)
+            for event in _value_events(layer):
+                event.connect(self._on_changed)
+
+    def _let_go(self, layer: Layer) -> None:
+        _disconnect(layer.events.name, self._on_name)
+        for event in _value_events(layer):
+            _disconnect(event, self._on_changed)
+
+    def _on_layers(self, _event: object = None) -> None:
+        self._sync()
+        self._on_list()
+
+    def _on_name(self, _event: object = None) -> None:
+        self._on_list()
+
+    def _on_changed(self, event: Any) -> None:
+        layer = event.source
+        if any(layer is followed for followed in self._followed):
+            self._on_values(layer)
+
+
+def _value_events(layer: Layer) -> list[Any]:
+    return [
+        getattr(layer.events, name) for name in ("data", "paint") if hasattr(layer.events, name)
+    ]
+
+
+def _disconnect(event: Any, slot: Any) -> None:
+    with contextlib.suppress(ValueError, RuntimeError):
+        event.disconnect(slot)

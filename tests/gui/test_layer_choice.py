@@ -1,0 +1,160 @@
+"""Layers are known by identity: names, order and what else is open change nothing."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels
+
+from napari_surfseg.config import load_experiment
+from napari_surfseg.data.volume import open_volume
+from napari_surfseg.gui.form import SourceChoice
+from napari_surfseg.gui.layers import LayerWatch
+from napari_surfseg.gui.training_controller import TrainingController
+
+SHAPE = (32, 32, 32)
+
+
+@pytest.fixture
+def viewer():
+    viewer = ViewerModel()
+    for name, value in (("a", 10), ("b", 20)):
+        viewer.add_image(np.full(SHAPE, value, np.uint8), name=name)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:12] = 1
+    viewer.add_labels(labels, name="sheet")
+    return viewer
+
+
+@pytest.fixture
+def controller(viewer, view, session, jobs, tmp_path):
+    controller = TrainingController(
+        viewer, view, session, launch=lambda *_a, **_o: 1, jobs=jobs, runs_folder=tmp_path
+    )
+    yield controller
+    controller.close()
+
+
+def pick(combo, name):
+    """Choose by hand."""
+    index = combo.findText(name)
+    assert index >= 0, [combo.itemText(i) for i in range(combo.count())]
+    combo.setCurrentIndex(index)
+    combo.activated.emit(index)
+
+
+def image_value(tmp_path):
+    (pair,) = load_experiment(tmp_path / "surfaces" / "config.yaml").data.train
+    return int(open_volume(pair.image).read((0, 0, 0), (1, 1, 1))[0, 0, 0])
+
+
+def test_another_name_is_not_another_layer(controller, view, viewer, session, tmp_path):
+    row = view.data.rows[0]
+    pick(row.image, "b")
+    chosen = viewer.layers["b"]
+    chosen.name = "c"
+    viewer.layers["a"].name = "b"
+    assert row.image.currentText() == "c"
+    controller.start()
+    assert image_value(tmp_path) == 20
+    (pair,) = load_experiment(tmp_path / "surfaces" / "config.yaml").data.train
+    chosen.name = "renamed while it trains"
+    assert session.layer_of(pair.image) is chosen
+
+
+def test_other_places_in_the_list_change_nothing(controller, view, viewer, tmp_path):
+    pick(view.data.rows[0].image, "b")
+    viewer.layers.move(0, 3)
+    assert view.data.rows[0].image.currentText() == "b"
+    controller.start()
+    assert image_value(tmp_path) == 20
+
+
+def test_a_chosen_layer_that_goes_is_not_replaced(controller, view, viewer, session):
+    row = view.data.rows[0]
+    pick(row.image, "b")
+    viewer.layers["b"].name = "c"
+    viewer.layers.remove("c")
+    assert row.image.choice() is None
+    assert row.image.currentText() == "choose volume…"
+    gone = "The layer 'c' is gone from the viewer; choose another volume."
+    assert view.data.pairs_error.text() == gone
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="new")
+    assert row.image.choice() is None
+    controller.start()
+    assert view.data.pairs_error.text() == gone
+    assert session.run_dir is None
+    pick(row.image, "new")
+    assert view.data.pairs_error.text() == ""
+
+
+def test_a_run_makes_a_guess_a_choice(controller, view, viewer):
+    controller.start()
+    viewer.layers.remove("a")
+    assert view.data.rows[0].image.choice() is None
+    assert "'a' is gone" in view.data.pairs_error.text()
+
+
+def test_labels_that_were_open_before_are_counted_again_when_painted(controller, view, viewer):
+    sheet = viewer.layers["sheet"]
+    sheet.data_setitem((np.array([0, 0]), np.array([0, 1]), np.array([0, 0])), 2)
+    assert controller.form._recount.isActive()
+    controller.form._recount.timeout.emit()
+    assert set(view.data.meaning_rows) == {0, 1, 2}
+    sheet.data = np.where(sheet.data == 1, 5, 0).astype(np.uint8)
+    assert controller.form._recount.isActive()
+    controller.form._recount.timeout.emit()
+    assert set(view.data.meanings()) == {0, 5}
+
+
+def test_painting_elsewhere_does_not_count_again(controller, viewer):
+    other = viewer.add_labels(np.zeros((4, 4, 4), np.uint8), name="other")
+    other.data_setitem((np.array([0]),) * 3, 1)
+    assert not controller.form._recount.isActive()
+
+
+def test_guessed_labels_follow_the_image(controller, view, viewer):
+    viewer.add_image(np.zeros((8, 9, 10), np.uint8), name="small")
+    viewer.add_labels(np.zeros((8, 9, 10), np.uint8), name="small sheet")
+    row = view.data.rows[0]
+    assert row.labels.currentText() == "sheet"
+    pick(row.image, "small")
+    assert row.labels.currentText() == "small sheet"
+
+
+def test_a_choice_lets_its_layer_go():
+    layer = Labels(np.zeros((2, 2, 2), np.uint8), name="it")
+    choice, other = SourceChoice.of_layer(layer), SourceChoice.of_layer(layer)
+    layer.name = "still it"
+    assert choice == other
+    assert choice.name == "still it"
+    ref = weakref.ref(layer)
+    del layer
+    gc.collect()
+    assert ref() is None
+    assert choice.layer is None
+    assert choice.name == "it"
+    assert hash(choice) == hash(other)
+    assert choice != SourceChoice.of_file("it")
+
+
+def test_a_watch_lets_go_of_what_leaves(viewer):
+    listed, painted = [], []
+    watch = LayerWatch(viewer, on_list=lambda: listed.append(1), on_values=painted.append)
+    sheet = viewer.layers["sheet"]
+    sheet.data_setitem((np.array([0]),) * 3, 1)
+    assert painted == [sheet]
+    viewer.layers.remove(sheet)
+    sheet.data_setitem((np.array([1]),) * 3, 1)
+    assert painted == [sheet]
+    later = viewer.add_labels(np.zeros((2, 2, 2), np.uint8))
+    later.name = "later"
+    assert len(listed) == 3
+    watch.close()
+    later.name = "later still"
+    later.data_setitem((np.array([1]),) * 3, 1)
+    viewer.layers.clear()
+    assert len(listed) == 3
+    assert painted == [sheet]
