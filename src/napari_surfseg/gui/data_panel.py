@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_surfseg.gui.form import LABEL_SCHEMES, PairChoice
 from napari_surfseg.gui.source_combo import SourceCombo
-from napari_surfseg.gui.widgets import FieldError, hint, note
+from napari_surfseg.gui.widgets import FieldError, cut_entries, hint, note
 from napari_surfseg.runs.text import format_percent
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class PairRow(QFrame):
         self.role.setObjectName(f"role_{number}")
         self.role.addItem("training", "train")
         self.role.addItem("validation", "validation")
+        cut_entries(self.role)
         hint(self.role, "Train on this pair, or only score on it.")
         self.remove = QToolButton()
         self.remove.setObjectName(f"remove_pair_{number}")

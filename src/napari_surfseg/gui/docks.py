@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.close_guard import CloseGuard, find_main_window
 from napari_surfseg.gui.curves import CurvesPanel
+from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.session import get_session
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class LossCurvesWidget(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.setObjectName("loss_curves_widget")
+        DockPlacer(self, "Curves", below_canvas=True)
         self._viewer = napari_viewer
         self.session = get_session(napari_viewer)
         self.panel = CurvesPanel()
@@ -101,9 +102,6 @@ def show_curves(viewer: Viewer, beside: QWidget) -> LossCurvesWidget:
     if window is not None:
         shown = window.findChild(LossCurvesWidget)
     if shown is None:
-        if window is not None:
-            # The settings keep their height; the curves lie below the canvas only.
-            window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         shown = LossCurvesWidget(viewer)
         viewer.window.add_dock_widget(shown, name="Loss curves", area="bottom")
         return shown

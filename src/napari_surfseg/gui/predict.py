@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from napari_surfseg.errors import CancelledError, CheckpointError, DataError, RunError, SurfsegError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.curve_data import format_value
+from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.jobs import Jobs
 from napari_surfseg.gui.layers import LayerWatch, unwrap
@@ -461,6 +462,7 @@ class PredictWidget(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.setObjectName("predict_surfaces_widget")
+        DockPlacer(self, "Predict")
         self.session = get_session(napari_viewer)
         self.view = PredictView()
         layout = QVBoxLayout(self)

@@ -25,7 +25,15 @@ from qtpy.QtWidgets import (
 
 from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.tuned import TunedRow
-from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note, scrolled
+from napari_surfseg.gui.widgets import (
+    NARROWEST,
+    FieldError,
+    NoWheelFilter,
+    hint,
+    labelled_rows,
+    note,
+    scrolled,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,9 +72,7 @@ class PredictView(QWidget):
         super().__init__()
         self.setObjectName("predict_surfaces")
         body = QWidget()
-        form = QFormLayout()
-        form.setVerticalSpacing(6)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = labelled_rows(spacing=6)
         self._build_inputs(form)
         self._build_options(form)
         inside = QVBoxLayout(body)
@@ -100,7 +106,7 @@ class PredictView(QWidget):
         for item in (self.error, self.state, self.progress):
             layout.addWidget(item)
         layout.addLayout(buttons)
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(NARROWEST)
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
         self.set_busy(False)

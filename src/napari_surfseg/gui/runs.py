@@ -12,6 +12,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.events import EpochFinished, StepFinished, read_events
+from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.docks import show_curves
 from napari_surfseg.gui.jobs import Jobs
 from napari_surfseg.gui.runs_view import RunsView
@@ -278,6 +279,7 @@ class RunsWidget(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.setObjectName("runs_widget")
+        DockPlacer(self, "Runs")
         self._viewer = napari_viewer
         self.session = get_session(napari_viewer)
         self.view = RunsView()

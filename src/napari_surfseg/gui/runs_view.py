@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.curve_data import format_value
-from napari_surfseg.gui.widgets import ElidedLabel, FieldError, hint
+from napari_surfseg.gui.widgets import NARROWEST, ElidedLabel, FieldError, hint
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.text import format_duration
 
@@ -156,7 +156,7 @@ class RunsView(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.error)
         layout.addLayout(buttons)
-        self.setMinimumWidth(360)
+        self.setMinimumWidth(NARROWEST)
         self._show_buttons()
 
     def _button(self, name: str, text: str, tip: str) -> QPushButton:

@@ -10,14 +10,13 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
     QLineEdit,
     QSpinBox,
     QWidget,
 )
 
 from napari_surfseg.config import Experiment
-from napari_surfseg.gui.widgets import hint
+from napari_surfseg.gui.widgets import hint, labelled_rows
 
 __all__ = ["ADVANCED_SETTINGS", "Setting", "SettingsForm", "default_of"]
 
@@ -97,7 +96,7 @@ ADVANCED_SETTINGS: dict[str, tuple[Setting, ...]] = {
                 "the greatest sheet thickness (voxels).", "int", 1, 32),
         Setting("loss.tolerance", "Tolerance", "Distance within which a surface counts as found, "
                 "in the surface distance loss and the scores (voxels of the finest axis).",
-                "float", 0.5, 100, 0.5, 1, " voxels"),
+                "float", 0.5, 100, 0.5, 1, " vox"),
         Setting("loss.euler_window", "Topology window", "Edge of the windows in which the topology "
                 "loss counts (voxels).", "int", 2, 128),
         Setting("loss.interval", "Evaluate every", "Evaluate the terms other than BCE and Dice "
@@ -148,10 +147,8 @@ class SettingsForm(QWidget):
         super().__init__()
         self.controls: dict[str, QWidget] = {}
         self._settings = {setting.key: setting for setting in settings}
-        layout = QFormLayout(self)
+        layout = labelled_rows(self, spacing=3)
         layout.setContentsMargins(8, 2, 2, 4)
-        layout.setVerticalSpacing(3)
-        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for setting in settings:
             control = self._build(setting)
             control.setObjectName(setting.key.replace(".", "_"))

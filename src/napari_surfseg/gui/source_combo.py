@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
 from napari_surfseg.gui.form import SourceChoice
+from napari_surfseg.gui.widgets import cut_entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,7 @@ class SourceCombo(QComboBox):
         self._layers: list[SourceChoice] = []
         self._is_manual = False
         self.lost = ""
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
+        cut_entries(self)
         self.activated.connect(self._on_activated)
         self._fill()
 

@@ -19,7 +19,7 @@ class StrokesPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("strokes_panel")
-        self.automatic = QCheckBox("Send strokes while painting")
+        self.automatic = QCheckBox("Send while painting")
         self.automatic.setObjectName("send_strokes_automatically")
         self.automatic.setChecked(True)
         hint(

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.errors import DataError, LabelError, SurfsegError
+from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.form import SourceChoice, suggest_meanings
 from napari_surfseg.gui.jobs import Jobs
 from napari_surfseg.gui.layers import LayerWatch, unwrap
@@ -308,6 +309,7 @@ class TopologyErrorsWidget(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.setObjectName("topology_errors_widget")
+        DockPlacer(self, "Errors")
         self.session = get_session(napari_viewer)
         self.view = TopologyView()
         layout = QVBoxLayout(self)

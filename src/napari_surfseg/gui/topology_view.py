@@ -25,7 +25,15 @@ from qtpy.QtWidgets import (
 from napari_surfseg.gui.data_panel import MeaningRow
 from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.topology_layers import ERROR_COLORS
-from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note
+from napari_surfseg.gui.widgets import (
+    NARROWEST,
+    FieldError,
+    NoWheelFilter,
+    hint,
+    labelled_rows,
+    note,
+    scrolled,
+)
 from napari_surfseg.metrics.error_table import count_errors
 from napari_surfseg.runs.text import format_number, format_percent, format_size
 
@@ -137,14 +145,18 @@ class TopologyView(QWidget):
         self.setObjectName("topology_errors")
         self.meaning_rows: dict[int, MeaningRow] = {}
         self._errors: Sequence[TopologyError] = ()
+        body = QWidget()
+        inside = QVBoxLayout(body)
+        inside.setContentsMargins(6, 4, 6, 4)
+        inside.setSpacing(4)
+        inside.addLayout(self._build_inputs())
+        inside.addLayout(self._build_work())
+        inside.addLayout(self._build_filter())
+        inside.addWidget(self._build_table(), 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
-        layout.setSpacing(4)
-        layout.addLayout(self._build_inputs())
-        layout.addLayout(self._build_work())
-        layout.addLayout(self._build_filter())
-        layout.addWidget(self._build_table(), 1)
-        self.setMinimumWidth(340)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scrolled(body, "topology_page"))
+        self.setMinimumWidth(NARROWEST)
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
         self.set_busy(False)
@@ -187,9 +199,7 @@ class TopologyView(QWidget):
         cut = QHBoxLayout()
         cut.addWidget(self.is_probability)
         cut.addWidget(self.threshold, 1)
-        form = QFormLayout()
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = labelled_rows()
         form.addRow("Prediction", self.prediction)
         form.addRow("", cut)
         form.addRow(self.prediction_error)
@@ -287,6 +297,7 @@ class TopologyView(QWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column, width in ((1, 64), (2, 100)):
             header.resizeSection(column, width)
+        self.table.setMinimumHeight(140)
         hint(
             self.table,
             "What is wrong, the largest first: kind, size (voxels) and place (voxels, Z, Y, X). "

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.close_guard import CloseGuard
+from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.docks import show_curves
 from napari_surfseg.gui.layers import unwrap
 from napari_surfseg.gui.live_controller import LiveController
@@ -98,6 +99,7 @@ class SurfaceTrainingWidget(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.setObjectName("surface_training_widget")
+        DockPlacer(self, "Training")
         self._viewer = napari_viewer
         self.session = get_session(napari_viewer)
         self.view = TrainingView()

@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -29,7 +28,16 @@ from napari_surfseg.gui.loss_panel import LossPanel
 from napari_surfseg.gui.run_panel import RunPanel
 from napari_surfseg.gui.settings_form import ADVANCED_SETTINGS, SettingsForm
 from napari_surfseg.gui.strokes_panel import StrokesPanel
-from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, Section, hint, note, scrolled
+from napari_surfseg.gui.widgets import (
+    NARROWEST,
+    FieldError,
+    NoWheelFilter,
+    Section,
+    hint,
+    labelled_rows,
+    note,
+    scrolled,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +91,7 @@ class TrainingView(QWidget):
         layout.addWidget(line)
         layout.addWidget(self.strokes)
         layout.addWidget(self.run)
-        self.setMinimumWidth(360)
+        self.setMinimumWidth(NARROWEST)
         self._collect_errors()
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
@@ -109,7 +117,9 @@ class TrainingView(QWidget):
             "more and take longer; exp001 is the reference experiment and wants a GPU.",
         )
         self.patch = []
-        patch_line = QHBoxLayout()
+        patch_box = QWidget()
+        patch_line = QHBoxLayout(patch_box)
+        patch_line.setContentsMargins(0, 0, 0, 0)
         patch_line.setSpacing(4)
         for axis in "zyx":
             spin = QSpinBox()
@@ -127,7 +137,7 @@ class TrainingView(QWidget):
             self.patch.append(spin)
             spin.setPrefix(f"{axis} ")
             # Three of them must fit side by side into the narrowest dock.
-            spin.setMinimumWidth(80)
+            spin.setStyleSheet("min-width: 64px;")  # napari's theme says 90
             spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             patch_line.addWidget(spin, 1)
         self.preset.currentIndexChanged.connect(lambda _index: self.form_changed.emit())
@@ -136,12 +146,11 @@ class TrainingView(QWidget):
         self.estimate.setWordWrap(True)
         self.model_error = FieldError("model")
         self.patch_error = FieldError("data_patch_size")
-        form = QFormLayout(page)
+        form = labelled_rows(page, spacing=6)
         form.setContentsMargins(4, 6, 8, 4)
-        form.setVerticalSpacing(6)
         form.addRow("Size", self.preset)
         form.addRow(self.model_error)
-        form.addRow("Patch", patch_line)
+        form.addRow("Patch", patch_box)
         form.addRow(self.patch_error)
         form.addRow(self.estimate)
         form.addRow(
@@ -157,6 +166,7 @@ class TrainingView(QWidget):
         page = QWidget()
         self.length_kind = QComboBox()
         self.length_kind.setObjectName("training_length_kind")
+        self.length_kind.setMinimumWidth(92)
         self.length_kind.addItem("minutes", "minutes")
         self.length_kind.addItem("epochs", "epochs")
         hint(
@@ -206,8 +216,7 @@ class TrainingView(QWidget):
         folder_line = QHBoxLayout()
         folder_line.addWidget(self.folder, 1)
         folder_line.addWidget(self.browse)
-        form = QFormLayout()
-        form.setVerticalSpacing(5)
+        form = labelled_rows(spacing=5)
         form.addRow("Length", length_line)
         form.addRow("Steps an epoch", self.steps)
         form.addRow("Device", self.device)

@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
+    QFormLayout,
     QFrame,
     QLabel,
     QScrollArea,
@@ -20,15 +21,21 @@ from qtpy.QtWidgets import (
 )
 
 __all__ = [
+    "NARROWEST",
     "ElidedLabel",
     "FieldError",
     "NoWheelFilter",
     "Section",
+    "cut_entries",
     "hint",
+    "labelled_rows",
     "message_color",
     "note",
     "scrolled",
 ]
+
+#: A dock is usable from this width on (pixels); below, its controls would be cut.
+NARROWEST = 290
 
 
 def hint(widget: QWidget, text: str) -> QWidget:
@@ -181,8 +188,29 @@ class NoWheelFilter(QObject):
                 control.installEventFilter(self)
 
 
+def cut_entries(combo: QComboBox) -> None:
+    """Let a list be narrower than its entries, which are then cut."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(6)
+    combo.setMinimumWidth(max(combo.minimumWidth(), 64))
+
+
+def labelled_rows(parent: QWidget | None = None, *, spacing: int = 4) -> QFormLayout:
+    """Return a layout of labels with their controls; in a narrow dock a label stands above."""
+    rows = QFormLayout() if parent is None else QFormLayout(parent)
+    rows.setVerticalSpacing(spacing)
+    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+    return rows
+
+
 def scrolled(body: QWidget, name: str) -> QScrollArea:
-    """Put a widget into a scroll area that scrolls only up and down."""
+    """Put a widget into a scroll area that scrolls only up and down.
+
+    Its lists cut long entries instead of asking for their width, which would then be cut off.
+    """
+    for combo in body.findChildren(QComboBox):
+        cut_entries(combo)
     area = QScrollArea()
     area.setObjectName(name)
     area.setWidgetResizable(True)
