@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_surfseg.gui.box_size import BoxSize
 from napari_surfseg.gui.live import (
     LiveLayers,
     LivePreview,
@@ -9,6 +10,7 @@ from napari_surfseg.gui.live import (
     compute_placement,
     compute_view_center,
 )
+from napari_surfseg.gui.live_key import KEYS, bind_key, unbind_key
 
 
 def preview(value=100, shape=(8, 16, 16), origin=(4, 10, 20), index=0):
@@ -131,3 +133,132 @@ def test_the_view_center_is_a_voxel_of_the_source(viewer, source):
     viewer.dims.ndisplay = 3
     camera.center = (100 + 4 * 3, 2 * 5, 2 * 6 - 7)
     assert compute_view_center(viewer, source) == (3, 5, 6)
+
+
+# -- where they lie -----------------------------------------------------------------
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+def test_they_lie_over_the_volume_and_under_the_labels(viewer, source):
+    viewer.add_image(np.zeros((32, 64, 64), np.uint8), name="other image")
+    viewer.add_labels(np.zeros((32, 64, 64), np.uint8), name="strokes")
+    viewer.add_points(name="points", ndim=3)
+    LiveLayers(viewer).show(preview(), source)
+    live = ["live prediction", "live skeleton"]
+    assert names(viewer) == ["scan", "other image", *live, "strokes", "points"]
+
+
+def test_without_labels_over_the_volume_they_lie_on_top(viewer):
+    viewer.add_labels(np.zeros((32, 64, 64), np.uint8), name="below")
+    source = viewer.add_image(np.zeros((32, 64, 64), np.uint8), name="scan")
+    LiveLayers(viewer).show(preview(), source)
+    assert names(viewer) == ["below", "scan", "live prediction", "live skeleton"]
+
+
+def test_another_order_of_a_persons_stays_until_another_volume_is_shown(viewer, source):
+    live = LiveLayers(viewer)
+    live.show(preview(), source)
+    viewer.layers.move(0, 3)  # the volume over its live layers
+    live.show(preview(7), source)
+    assert names(viewer) == ["live prediction", "live skeleton", "scan"]
+    other = viewer.add_image(np.zeros((32, 64, 64), np.uint8), name="other")
+    live.show(preview(), other)
+    assert names(viewer) == ["scan", "other", "live prediction", "live skeleton"]
+
+
+# -- how they look ------------------------------------------------------------------
+
+
+def test_the_box_is_framed_by_whichever_live_layer_there_is(viewer, source):
+    live = LiveLayers(viewer)
+    live.show(preview(), source)
+    assert live.prediction.bounding_box.visible
+    assert not live.prediction.bounding_box.points
+    assert not live.skeleton.bounding_box.visible
+    viewer.layers.remove(live.prediction)
+    live.show(preview(), source)
+    assert live.skeleton.bounding_box.visible
+
+
+def test_in_3d_there_are_fronts_and_lines_and_back_in_2d_what_was(viewer, source):
+    live = LiveLayers(viewer)
+    live.show(preview(), source)
+    assert live.prediction.opacity < 0.7
+    before = (live.prediction.opacity, live.prediction.rendering, live.skeleton.blending)
+    viewer.dims.ndisplay = 3
+    live.restyle()
+    assert live.prediction.rendering == "attenuated_mip"
+    assert live.skeleton.depiction == "plane"
+    assert tuple(live.skeleton.plane.position) == (4, 8, 8)
+    live.show(preview(shape=(4, 8, 8)), source)
+    assert tuple(live.skeleton.plane.position) == (2, 4, 4)
+    viewer.dims.ndisplay = 2
+    live.restyle()
+    assert live.skeleton.depiction == "volume"
+    assert before == (live.prediction.opacity, live.prediction.rendering, live.skeleton.blending)
+
+
+def test_what_a_person_changed_of_the_look_stays(viewer, source):
+    live = LiveLayers(viewer)
+    live.show(preview(), source)
+    live.prediction.opacity = 0.25
+    live.skeleton.visible = False
+    viewer.dims.ndisplay = 3
+    live.restyle()
+    assert live.prediction.opacity == 0.25
+    assert live.prediction.rendering == "attenuated_mip"
+    live.prediction.rendering = "iso"
+    viewer.dims.ndisplay = 2
+    live.restyle()
+    live.show(preview(9), source)
+    assert live.prediction.rendering == "iso"
+    assert not live.skeleton.visible
+
+
+# -- what is there already ----------------------------------------------------------
+
+
+def test_a_later_one_takes_over_what_is_there(viewer, source):
+    first = LiveLayers(viewer)
+    first.show(preview(), source)
+    first.prediction.name = "renamed"
+    viewer.layers.remove(first.skeleton)
+    second = LiveLayers(viewer)
+    second.show(preview(7), source)
+    assert second.prediction is first.prediction
+    assert (second.prediction.data == 7).all()
+    assert second.skeleton is None
+    assert names(viewer) == ["scan", "renamed"]
+
+
+# -- the key ------------------------------------------------------------------------
+
+
+def test_a_key_that_somebody_has_is_left_to_them(viewer):
+    pressed = []
+    viewer.bind_key(KEYS[0], lambda _viewer: pressed.append("theirs"))
+    key = bind_key(viewer, lambda: pressed.append("ours"))
+    assert key == KEYS[1]
+    viewer.keymap[next(iter(k for k in viewer.keymap if str(k) == "Shift+H"))](viewer)
+    assert pressed == ["ours"]
+    unbind_key(viewer, key)
+    assert bind_key(viewer, lambda: None) == KEYS[1]
+
+
+def test_the_key_is_none_that_napari_uses(viewer):
+    assert bind_key(viewer, lambda: None) == "H"
+
+
+def test_the_size_of_the_box_is_told_once_it_was_chosen(qtbot):
+    box = BoxSize("live_box", (32, 128, 128))
+    qtbot.addWidget(box)
+    told = []
+    box.changed.connect(told.append)
+    box.set_size((16, 64, 64))
+    assert told == []
+    box.spins[1].setValue(96)
+    assert told == [(16, 96, 64)]
+    assert "0.098 million voxels" in box.spins[0].toolTip()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
+from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_surfseg.events import SetPreview
 from napari_surfseg.gui.live import LiveLayers, LivePreview, camera_of, compute_view_center
+from napari_surfseg.gui.live_key import bind_key, unbind_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.gui.session import Session
 
-__all__ = ["LiveController"]
+__all__ = ["LiveController", "get_live_controller"]
 
 #: A moving view sends one command when it rests.
 REST_MILLISECONDS = 350
@@ -30,6 +33,9 @@ SAME_PLACE = 0.2
 class LiveController(QObject):
     """Shows the previews of a session's run in a viewer and lets them follow its view.
 
+    A preview is shown over the layer of its volume. Where that layer is not in the viewer
+    but others are, nothing is shown: it would lie over the wrong volume.
+
     Parameters
     ----------
     viewer : ViewerModel
@@ -39,14 +45,24 @@ class LiveController(QObject):
     """
 
     shown = Signal(object)
+    missed = Signal(object)
+    """A preview that is not shown: its volume is not in the viewer."""
+    enabled_changed = Signal(bool)
+    size_changed = Signal(object)
+    """The size of the live box, Z, Y, X voxels, as the run has it."""
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__()
         self._viewer = viewer
         self._session = session
         self.layers = LiveLayers(viewer)
-        self._enabled = True
+        self.enabled = True
+        #: Of the live box, once a person has chosen it.
+        self.size: tuple[int, int, int] | None = None
+        self.key = bind_key(viewer, self.toggle)
         self._last: LivePreview | None = None
+        #: Volumes whose layers a person deleted.
+        self._lost: set[str] = set()
         self._asked: tuple[str, tuple[int, int, int]] | None = None
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -63,39 +79,90 @@ class LiveController(QObject):
         session.gone_on.connect(self._on_gone_on)
         viewer.dims.events.current_step.connect(self._on_moved)
         camera_of(viewer).events.center.connect(self._on_moved)
-        viewer.dims.events.ndisplay.connect(self._on_moved)
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
 
     def close(self) -> None:
         """Let go of the viewer and the session."""
         self._rest.stop()
         self._next.stop()
+        self._parts.clear()
+        unbind_key(self._viewer, self.key)
         self._viewer.dims.events.current_step.disconnect(self._on_moved)
         camera_of(self._viewer).events.center.disconnect(self._on_moved)
-        self._viewer.dims.events.ndisplay.disconnect(self._on_moved)
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+
+    def toggle(self) -> None:
+        """Show what is hidden, hide what is shown."""
+        self.set_enabled(not self.enabled)
 
     def set_enabled(self, enabled: bool) -> None:
-        """Show live layers or leave them as they are; enabling brings deleted ones back."""
-        self._enabled = enabled
+        """Show the live layers, deleted ones too, or hide them."""
+        if enabled == self.enabled:
+            return
+        self.enabled = enabled
         if enabled:
             self.layers.restore()
             if self._last is not None:
                 self.show(self._last)
+        self.layers.set_visible(enabled)
+        self.enabled_changed.emit(enabled)
+
+    def set_size(self, size: tuple[int, int, int]) -> None:
+        """Let the live box have a size (Z, Y, X voxels), in this run and in those to come."""
+        self.size = size
+        if self._session.is_active:
+            self._session.send(SetPreview(size=size))
 
     def show(self, preview: LivePreview) -> None:
         """Show a preview."""
+        if self._last is None and self.size is None:
+            self.size_changed.emit(preview.probabilities.shape)
         self._last = preview
-        if not self._enabled:
+        if not self.enabled:
             return
-        first, *self._parts = self.layers.plan(preview, self.find_source(preview.image))
+        source = self.find_source(preview.image)
+        if source is None and (preview.image in self._lost or self._shows_other_volumes()):
+            self._parts.clear()
+            self.layers.remove()
+            self.missed.emit(preview)
+            return
+        first, *self._parts = self.layers.plan(preview, source)
         first()
         self._next.start()
         self.shown.emit(preview)
+
+    def _shows_other_volumes(self) -> bool:
+        return any(
+            isinstance(layer, Image) and "surfseg" not in layer.metadata
+            for layer in self._viewer.layers
+        )
 
     def _show_next(self) -> None:
         if self._parts:
             self._parts.pop(0)()
         if self._parts:
             self._next.start()
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self.layers.source and self.layers.shown is not None:
+            self._lost.add(self.layers.shown.image)
+            self._parts.clear()
+            self.layers.remove()
+
+    def _on_inserted(self, event: Any) -> None:
+        """Show the newest preview as soon as its volume is there."""
+        last = self._last
+        waits = last is not None and self.layers.source is None
+        if last is not None and waits and event.value is self.find_source(last.image):
+            self.show(last)
+
+    def _on_ndisplay(self, _event: object = None) -> None:
+        self.layers.restyle()
+        self._on_moved()
 
     def find_source(self, image: str) -> Layer | None:
         """Find the layer that shows a volume: as started from here, or by its file."""
@@ -110,15 +177,17 @@ class LiveController(QObject):
         return None
 
     def _on_attached(self, _run_dir: object) -> None:
-        self._asked = None
         self._last = None
+        self._on_gone_on()
 
-    def _on_gone_on(self, _run_dir: object) -> None:
+    def _on_gone_on(self, _run_dir: object = None) -> None:
         # The new worker looks where it would at first, not where the last one was sent.
         self._asked = None
+        if self.size is not None and self._session.is_own:
+            self._session.send(SetPreview(size=self.size))
 
     def _on_moved(self, _event: object = None) -> None:
-        if self._enabled and self._session.is_active:
+        if self.enabled and self._session.is_active:
             self._rest.start()
 
     def look_here(self) -> None:
@@ -159,6 +228,31 @@ class LiveController(QObject):
             return self.find_source(image) is not active, image != last
 
         return sorted(images, key=rank)
+
+
+_controllers: dict[int, LiveController] = {}
+
+
+def get_live_controller(viewer: ViewerModel, session: Session) -> LiveController:
+    """Return the controller of a session, made at the first call.
+
+    It belongs to the session, not to a dock: the live layers go on while the dock is closed,
+    and one that is opened again finds them as they are.
+    """
+    key = id(session)
+    found = _controllers.get(key)
+    if found is None:
+        found = _controllers[key] = LiveController(viewer, session)
+        session.closed.connect(lambda: _forget(key))
+    return found
+
+
+def _forget(key: int) -> None:
+    found = _controllers.pop(key, None)
+    if found is not None:
+        # Qt may have deleted its timers before the window said that it is gone.
+        with contextlib.suppress(RuntimeError):
+            found.close()
 
 
 def _same_volume(path: str, image: str) -> bool:

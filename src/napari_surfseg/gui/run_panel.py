@@ -17,6 +17,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_surfseg.gui.box_size import BoxSize
+from napari_surfseg.gui.start_plan import PREVIEW_SIZE
 from napari_surfseg.gui.status import (
     describe_all_scores,
     describe_pace,
@@ -42,6 +44,8 @@ class RunPanel(QWidget):
     stop_clicked = Signal()
     save_clicked = Signal()
     live_toggled = Signal(bool)
+    box_size_changed = Signal(object)
+    """Carries the Z, Y, X voxels of the live box that a person chose."""
     curves_clicked = Signal()
     preview_chosen = Signal(object)
     """Carries the index of an earlier preview, or None for the newest."""
@@ -97,12 +101,10 @@ class RunPanel(QWidget):
         self.live = QCheckBox("Live layers")
         self.live.setObjectName("live_layers")
         self.live.setChecked(True)
-        hint(
-            self.live,
-            "Show the newest prediction and its skeleton where you look, updated in "
-            "place while the network learns. Switch off and on to bring deleted layers back.",
-        )
+        self.set_live_key(None)
         self.live.toggled.connect(self.live_toggled)
+        self.box = BoxSize("live_box", PREVIEW_SIZE)
+        self.box.changed.connect(self.box_size_changed)
         self.history = QSlider(Qt.Orientation.Horizontal)
         self.history.setObjectName("preview_history")
         self.history.setEnabled(False)
@@ -137,6 +139,10 @@ class RunPanel(QWidget):
         live.addWidget(self.history, 1)
         live.addWidget(self.history_value)
         live.addWidget(self.curves)
+        box = QHBoxLayout()
+        box.setSpacing(6)
+        box.addWidget(QLabel("Live box"))
+        box.addWidget(self.box, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
@@ -146,6 +152,7 @@ class RunPanel(QWidget):
         layout.addLayout(line)
         layout.addLayout(scores)
         layout.addLayout(live)
+        layout.addLayout(box)
         layout.addLayout(buttons)
 
     def _button(self, name: str, text: str, tip: str) -> QPushButton:
@@ -210,9 +217,23 @@ class RunPanel(QWidget):
             self.history.setValue(indices.index(shown))
         self.history.blockSignals(False)
 
-    def set_shown_preview(self, text: str) -> None:
-        """Say which preview is on display."""
+    def set_shown_preview(self, text: str, tip: str = "") -> None:
+        """Say which preview is on display, or why there is none."""
         self.history_value.setText(text)
+        self.history_value.setToolTip(f"<qt>{tip}</qt>" if tip else "")
+
+    def set_live(self, shown: bool) -> None:
+        """Say whether the live layers are shown."""
+        self.live.setChecked(shown)
+
+    def set_live_key(self, key: str | None) -> None:
+        """Say which key shows and hides the live layers."""
+        pressed = f" The key {key} does the same in the canvas." if key else ""
+        hint(
+            self.live,
+            "Show or hide the newest prediction (orange) and its skeleton (cyan), updated where "
+            f"you look while the network learns.{pressed} Showing them brings deleted ones back.",
+        )
 
     def _on_history(self, value: int) -> None:
         newest = value >= len(self._previews) - 1

@@ -14,7 +14,7 @@ from napari_surfseg.gui.close_guard import CloseGuard
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.docks import show_curves
 from napari_surfseg.gui.layers import unwrap
-from napari_surfseg.gui.live_controller import LiveController
+from napari_surfseg.gui.live_controller import get_live_controller
 from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
 from napari_surfseg.gui.training_view import TrainingView
@@ -110,9 +110,16 @@ class SurfaceTrainingWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         viewer = unwrap(napari_viewer)
         self.controller = TrainingController(viewer, self.view, self.session)
-        self.live = LiveController(viewer, self.session)
+        self.live = get_live_controller(viewer, self.session)
         self.activity = ActivityProgress(self.session, self)
-        self.view.run.live_toggled.connect(self.live.set_enabled)
+        run = self.view.run
+        run.set_live(self.live.enabled)
+        run.set_live_key(self.live.key)
+        run.live_toggled.connect(self.live.set_enabled)
+        run.box_size_changed.connect(self.live.set_size)
+        self.live.enabled_changed.connect(run.set_live)
+        self.live.size_changed.connect(run.box.set_size)
+        self.live.missed.connect(self._on_missed)
         self.view.run.curves_clicked.connect(self.show_curves)
         self.live.shown.connect(self._on_shown)
         self.controller.started.connect(self._on_started)
@@ -126,15 +133,21 @@ class SurfaceTrainingWidget(QWidget):
     def _on_shown(self, preview: LivePreview) -> None:
         self.view.run.set_shown_preview(f"step {preview.step}")
 
+    def _on_missed(self, preview: LivePreview) -> None:
+        self.view.run.set_shown_preview(
+            "not open",
+            f"The live prediction is of {preview.image}, which is not open in this window; open "
+            "it to see the prediction over it.",
+        )
+
     def show_curves(self) -> None:
         """Open the dock with the loss curves, or bring it to the front."""
         show_curves(self._viewer, self)
 
     def _on_session_closed(self) -> None:
         # Qt may have deleted the widget's timers before the window said that it is gone.
-        for part in (self.live, self.controller):
-            with contextlib.suppress(RuntimeError):
-                part.close()
+        with contextlib.suppress(RuntimeError):
+            self.controller.close()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Watch for the window's closing from the first time it is shown."""

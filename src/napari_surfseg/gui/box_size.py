@@ -1,0 +1,85 @@
+"""Three numbers for the size of a box in voxels."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QSpinBox, QWidget
+
+from napari_surfseg.gui.widgets import hint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["BoxSize"]
+
+#: What the default box, 32 x 128 x 128, holds.
+USUAL_VOXELS = 32 * 128 * 128
+
+
+class BoxSize(QWidget):
+    """Z, Y and X voxels side by side, narrow enough for the narrowest dock.
+
+    Parameters
+    ----------
+    name : str
+        Begins the object names: ``NAME_z``, ``NAME_y``, ``NAME_x``.
+    size : sequence of int
+        At first.
+    """
+
+    changed = Signal(object)
+    """Carries the size that a person chose."""
+
+    def __init__(self, name: str, size: Sequence[int]) -> None:
+        super().__init__()
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        self.spins: list[QSpinBox] = []
+        for axis in "zyx":
+            spin = QSpinBox()
+            spin.setObjectName(f"{name}_{axis}")
+            spin.setRange(8, 1024)
+            spin.setSingleStep(16)
+            spin.setPrefix(f"{axis} ")
+            spin.setKeyboardTracking(False)
+            # Without arrows, which keys and the wheel replace, three fit into 200 px.
+            spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+            spin.setMinimumWidth(50)
+            spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            spin.valueChanged.connect(self._on_changed)
+            self.spins.append(spin)
+            layout.addWidget(spin, 1)
+        self.set_size(size)
+
+    def size_voxels(self) -> tuple[int, int, int]:
+        """Return Z, Y, X voxels."""
+        z, y, x = (spin.value() for spin in self.spins)
+        return z, y, x
+
+    def set_size(self, size: Sequence[int]) -> None:
+        """Show a size, without :attr:`changed`."""
+        for spin, value in zip(self.spins, size, strict=True):
+            spin.blockSignals(True)
+            spin.setValue(int(value))
+            spin.blockSignals(False)
+        self._hint()
+
+    def _on_changed(self, _value: int) -> None:
+        self._hint()
+        self.changed.emit(self.size_voxels())
+
+    def _hint(self) -> None:
+        voxels = math.prod(self.size_voxels())
+        times = voxels / USUAL_VOXELS
+        for axis, spin in zip("ZYX", self.spins, strict=True):
+            hint(
+                spin,
+                f"Size of the live box along {axis} (voxels). Together {voxels / 1e6:.2g} million "
+                f"voxels: a prediction takes {times:.2g} times as long as of the usual "
+                "32 × 128 × 128, and comes as much less often, since previews get at most a "
+                "twentieth of the time.",
+            )
