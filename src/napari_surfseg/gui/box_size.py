@@ -48,7 +48,7 @@ class BoxSize(QWidget):
             spin.setKeyboardTracking(False)
             # Without arrows, which keys and the wheel replace, three fit into 200 px.
             spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-            spin.setMinimumWidth(50)
+            spin.setStyleSheet("min-width: 44px; padding: 1px 4px;")  # napari's theme says 90
             spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             spin.valueChanged.connect(self._on_changed)
             self.spins.append(spin)
