@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image
 
 from napari_surfseg.gui.box_size import BoxSize
 from napari_surfseg.gui.live import (
@@ -262,3 +263,21 @@ def test_the_size_of_the_box_is_told_once_it_was_chosen(qtbot):
     box.spins[1].setValue(96)
     assert told == [(16, 96, 64)]
     assert "0.098 million voxels" in box.spins[0].toolTip()
+
+
+def test_over_a_layer_with_a_channel_axis_it_lies_where_that_shows_its_voxels():
+    source = Image(
+        np.zeros((1, 4, 5, 6), np.uint8),
+        scale=(9, 4, 2, 1),
+        translate=(7, 10, 20, 30),
+        shear=(0, 0, 0, 0.1, 0, 0),
+        units=("s", "nm", "nm", "nm"),
+    )
+    place = compute_placement(source, (1, 2, 3))
+    over = Image(np.zeros((2, 2, 2), np.uint8), **place)
+    voxel = np.asarray(source.data_to_world((0, 1, 2, 3)))[1:]
+    np.testing.assert_allclose(over.data_to_world((0, 0, 0)), voxel)
+    np.testing.assert_allclose(
+        over.data_to_world((1, 1, 1)), np.asarray(source.data_to_world((0, 2, 3, 4)))[1:]
+    )
+    assert over.units == source.units[1:]

@@ -13,7 +13,8 @@ from napari_surfseg.events import (
     UpdateLabels,
     read_commands,
 )
-from napari_surfseg.gui.sources import take_file, take_layer, write_layer
+from napari_surfseg.gui.layer_copies import write_layer
+from napari_surfseg.gui.sources import take_file, take_layer
 from napari_surfseg.gui.strokes import find_painted, pack_strokes
 from napari_surfseg.gui.strokes_controller import StrokesController
 from napari_surfseg.gui.strokes_panel import StrokesPanel

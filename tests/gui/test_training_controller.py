@@ -1,8 +1,10 @@
 """The training widget's controller on a viewer model, with no napari window."""
 
+import dask.array
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image
 
 from napari_surfseg.config import load_experiment
 from napari_surfseg.data.volume import open_volume
@@ -22,7 +24,8 @@ from napari_surfseg.events import (
     read_commands,
 )
 from napari_surfseg.gui.form import SourceChoice
-from napari_surfseg.gui.sources import take_layer, write_layer
+from napari_surfseg.gui.layer_copies import write_layer
+from napari_surfseg.gui.sources import take_layer
 from napari_surfseg.gui.start_plan import describe_network
 from napari_surfseg.gui.training_controller import TrainingController
 from napari_surfseg.runs.folder import RunFolder, RunState
@@ -116,6 +119,62 @@ def test_start_writes_a_whole_run_folder_and_launches(
     assert isinstance(first, SetPreview)
     assert first.image == pair.image
     assert session.layer_of(pair.image) is viewer.layers["scan"]
+
+
+def test_a_large_layer_is_copied_only_where_that_is_meant(
+    controller, view, launcher, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("napari_surfseg.gui.layer_copies.ASK_BYTES", 1000)
+    asked = []
+    controller.asker._show = lambda text, _parent: bool(asked.append(text))
+    controller.start()
+    assert "The layer 'scan' (160 KiB) isn't backed by a file" in asked[0]
+    assert "'scan' was not copied" in view.run.error.text()
+    assert launcher.calls == []
+    assert list(tmp_path.iterdir()) == []
+    assert view.run.cancel.isHidden()
+    controller.asker._show = lambda _text, _parent: True
+    controller.start()
+    assert len(launcher.calls) == 1
+
+
+def test_a_start_given_up_while_it_copies_leaves_nothing(
+    controller, view, launcher, tmp_path, monkeypatch
+):
+    seen = []
+
+    def give_up(share):
+        seen.append(view.run.cancel.isHidden())
+        view.run.cancel.click()
+
+    monkeypatch.setattr(view.run, "set_busy_progress", give_up)
+    controller.start()
+    assert seen == [False]
+    assert view.run.cancel.isHidden()
+    assert "cancelled" in view.run.error.text()
+    assert launcher.calls == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_zarr_is_read_where_it_lies_with_its_voxel_size(
+    controller, view, viewer, launcher, session, tmp_path
+):
+    data = viewer.layers["scan"].data
+    scan = Image(data, scale=(40, 10, 10), units="nm", name="scan")
+    write_layer(take_layer(scan), tmp_path / "scan.zarr")
+    viewer.layers.clear()
+    array = dask.array.from_zarr(str(tmp_path / "scan.zarr"), component="0")
+    shown = viewer.add_image(array, name="scroll")
+    viewer.add_labels((data > 100).astype(np.uint8), name="sheet")
+    controller.start()
+    ((run_dir, _options),) = launcher.calls
+    experiment = load_experiment(run_dir / "config.yaml")
+    (pair,) = experiment.data.train
+    assert pair.image == f"{tmp_path / 'scan.zarr'}::0"
+    assert experiment.data.spacing == (40, 10, 10)
+    assert session.layer_of(pair.image) is shown
+    assert [path.name for path in (run_dir / "inputs").iterdir()] == ["labels_0.zarr"]
+    assert open_volume(pair.labels).spacing == (40, 10, 10)
 
 
 def test_the_labels_that_were_copied_take_strokes(

@@ -18,9 +18,10 @@ from napari_surfseg.gui.form import (
     build_form_experiment,
     suggest_meanings,
 )
+from napari_surfseg.gui.label_counts import count_values
 from napari_surfseg.gui.layers import LayerWatch
 from napari_surfseg.gui.live import compute_view_center
-from napari_surfseg.gui.sources import LayerVolume, count_values, shape_of, take_file, take_layer
+from napari_surfseg.gui.sources import LayerVolume, shape_of, take_file, take_layer
 from napari_surfseg.gui.start_plan import Plan, PlannedPair, describe_network
 from napari_surfseg.gui.validation_box import build_box_layer, read_box
 from napari_surfseg.model.presets import resolve_architecture

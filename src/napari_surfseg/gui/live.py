@@ -93,7 +93,7 @@ def compute_placement(source: Layer | None, origin: Index3) -> dict[str, Any]:
     Parameters
     ----------
     source : Layer or None
-        The three-dimensional layer it belongs to; None for a volume that is no layer.
+        The layer it belongs to; None for a volume that is no layer.
     origin : tuple of int
         Z, Y, X voxel of the source.
 
@@ -105,19 +105,29 @@ def compute_placement(source: Layer | None, origin: Index3) -> dict[str, Any]:
     """
     if source is None:
         return {"scale": np.ones(3), "translate": np.asarray(origin, float)}
-    shift = np.asarray(source.data_to_world(origin)) - np.asarray(source.data_to_world((0, 0, 0)))
+    # A time point or channel before Z, Y, X is left out: napari lines layers up by the last axes.
+    start = np.zeros(source.ndim)
+    voxel = np.concatenate([start[3:], origin])
+    shift = np.asarray(source.data_to_world(voxel)) - np.asarray(source.data_to_world(start))
     # The shift was measured in the world; translate applies before the layer's affine.
     linear = np.asarray(source.affine.linear_matrix)
     shift = np.linalg.solve(linear, shift)
     return {
-        "scale": np.asarray(source.scale),
-        "translate": np.asarray(source.translate) + shift,
-        "rotate": np.asarray(source.rotate),
-        "shear": np.asarray(source.shear),
-        "affine": source.affine.affine_matrix,
-        "units": source.units,
-        "axis_labels": source.axis_labels,
+        "scale": np.asarray(source.scale)[-3:],
+        "translate": (np.asarray(source.translate) + shift)[-3:],
+        "rotate": np.asarray(source.rotate)[-3:, -3:],
+        "shear": _take_last_shear(np.asarray(source.shear), source.ndim),
+        "affine": np.asarray(source.affine.affine_matrix)[-4:, -4:],
+        "units": source.units[-3:],
+        "axis_labels": source.axis_labels[-3:],
     }
+
+
+def _take_last_shear(shear: NDArray[Any], ndim: int) -> NDArray[Any]:
+    """Shear among the last three axes, as napari lists it: the upper triangle, row by row."""
+    full = np.zeros((ndim, ndim))
+    full[np.triu_indices(ndim, 1)] = shear
+    return full[-3:, -3:][np.triu_indices(3, 1)]
 
 
 def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from napari_surfseg.gui.curve_data import format_value
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.layer_copies import hand_over
 from napari_surfseg.gui.layers import LayerWatch, unwrap
 from napari_surfseg.gui.live import (
     build_probability_colormap,
@@ -27,8 +29,9 @@ from napari_surfseg.gui.live import (
 )
 from napari_surfseg.gui.predict_view import PredictForm, PredictView
 from napari_surfseg.gui.processes import JobProcess, Waiting
+from napari_surfseg.gui.questions import Asker
 from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.sources import LayerVolume, find_file, take_file, take_layer, write_layer
+from napari_surfseg.gui.sources import LayerVolume, take_file, take_layer
 from napari_surfseg.inference.job import PredictionJob, write_job
 from napari_surfseg.runs.folder import RunFolder, find_new_run_path
 from napari_surfseg.runs.text import format_percent
@@ -255,6 +258,7 @@ class PredictController(QObject):
         self._session = session
         self._jobs = jobs or Jobs()
         self._waiting = Waiting(view, "Predicting surfaces")
+        self.asker = Asker(view)
         view.set_folder(Path.home() / "surfseg_runs" / "predictions")
         view.predict_clicked.connect(self.predict)
         view.cancel_clicked.connect(self.cancel)
@@ -349,7 +353,10 @@ class PredictController(QObject):
         self._waiting.begin(process)
 
         def work(_job: Job) -> Prediction:
-            return run_prediction(form, volume, process, self._waiting.tell)
+            def ask(question: str) -> bool:
+                return self.asker.ask(question, lambda: process.is_cancelled)
+
+            return run_prediction(form, volume, process, self._waiting.tell, ask)
 
         self._jobs.start("predict", work, done=self._on_done, failed=self._on_failed)
 
@@ -401,8 +408,11 @@ def run_prediction(
     volume: LayerVolume | str,
     process: JobProcess,
     tell: Callable[[str, float], None],
+    ask: Callable[[str], bool] = lambda _question: True,
 ) -> Prediction:
     """Run a whole prediction and load its result; waits for disk and process.
+
+    ``ask`` is asked before a large layer is copied; no ends it all.
 
     Raises
     ------
@@ -419,16 +429,13 @@ def run_prediction(
     except OSError as error:
         raise RunError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
     try:
-        path = find_file(taken)
-        if path is None:
-            target = folder / "input.zarr"
-
-            def report(share: float) -> None:
-                process.require_going()
-                tell("copying the layer", share)
-
-            write_layer(taken, target, report)
-            path = str(target)
+        taken, path = hand_over(
+            taken,
+            folder / "input.zarr",
+            ask=ask,
+            progress=partial(tell, "copying the layer"),
+            check=process.require_going,
+        )
         job = PredictionJob(
             image=path,
             checkpoint=str(checkpoint),
@@ -437,12 +444,13 @@ def run_prediction(
             overlap=form.overlap,
             flips=form.flips,
             device=form.device,
-            spacing=taken.spacing if taken.spacing != (1.0, 1.0, 1.0) else None,
+            spacing=taken.spacing if taken.spacing_known else None,
             sheets=form.sheets,
             skeleton=form.skeleton,
             mesh=form.mesh,
         )
         result = process.run(write_job(folder, job), tell)
+        result["warnings"] = [*result.get("warnings", []), *filter(None, [taken.note])]
         arrays = _load(folder, result)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -41,6 +41,11 @@ class JobProcess:
         self._lock = threading.Lock()
         self._cancelled = False
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the job was cancelled."""
+        return self._cancelled
+
     def cancel(self) -> None:
         """End the process, if there is one."""
         with self._lock:

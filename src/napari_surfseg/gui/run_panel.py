@@ -39,6 +39,7 @@ class RunPanel(QWidget):
     """Passive: :meth:`set_snapshot` shows a run, the signals say what a person wants of it."""
 
     start_clicked = Signal()
+    cancel_clicked = Signal()
     pause_clicked = Signal()
     resume_clicked = Signal()
     stop_clicked = Signal()
@@ -61,6 +62,11 @@ class RunPanel(QWidget):
         self.start = self._button(
             "start", "Start", "Write the run folder and start training in a process of its own."
         )
+        self.cancel = self._button(
+            "cancel_start", "Cancel", "Give up copying the layers; nothing of the run is left."
+        )
+        self.cancel.clicked.connect(self.cancel_clicked)
+        self.cancel.hide()
         self.pause = self._button("pause", "Pause", "Finish the step and wait; nothing is lost.")
         self.resume = self._button(
             "resume",
@@ -120,7 +126,7 @@ class RunPanel(QWidget):
 
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
-        for button in (self.start, self.pause, self.resume, self.stop, self.save):
+        for button in (self.start, self.cancel, self.pause, self.resume, self.stop, self.save):
             buttons.addWidget(button)
         line = QHBoxLayout()
         line.addWidget(self.place, 2)
@@ -197,6 +203,10 @@ class RunPanel(QWidget):
         self.stop.setVisible(active)
         self.save.setVisible(active)
         self.save.setEnabled(state in {RunState.RUNNING, RunState.PAUSED})
+
+    def set_can_cancel(self, can: bool) -> None:
+        """Offer to give up what the window itself is doing."""
+        self.cancel.setVisible(can)
 
     def set_busy_progress(self, share: float) -> None:
         """Show how far the window's own work is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.config import Model
@@ -15,7 +15,9 @@ from napari_surfseg.gui.form import (
     build_form_experiment,
     largest_box_beside,
 )
-from napari_surfseg.gui.sources import LayerVolume, find_file, take_file, write_layer
+from napari_surfseg.gui.layer_copies import require_consent, write_copies
+from napari_surfseg.gui.layer_files import locate
+from napari_surfseg.gui.sources import LayerVolume, take_file
 from napari_surfseg.model.presets import (
     check_patch_size,
     count_parameters,
@@ -81,6 +83,8 @@ class Plan:
     image_layers, label_layers : dict
         Once carried out: the layer that shows each volume, and the one that each of the
         run's own labels was copied from, by the path in the run's configuration.
+    notes : list of str
+        Once carried out: sentences about what was chosen for the person.
     """
 
     form: TrainingForm
@@ -90,6 +94,7 @@ class Plan:
     center: tuple[int, int, int] | None = None
     image_layers: dict[str, Layer] = field(default_factory=dict)
     label_layers: dict[str, Layer] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def describe_network(form: TrainingForm, *, available_bytes: int | None = None) -> str:
@@ -126,19 +131,43 @@ def execute_plan(
     plan: Plan,
     progress: Callable[[float], None],
     launch: Callable[..., int] = launch_worker,
+    *,
+    ask: Callable[[str], bool] = lambda _question: True,
+    check: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Write the run folder, layers included, and launch the worker; waits for the disk.
+
+    Parameters
+    ----------
+    plan : Plan
+        Settled before.
+    progress : callable
+        Told the share of the copying that is done.
+    launch : callable
+        Starts the worker.
+    ask : callable
+        Asked before a large layer is copied; no ends it all.
+    check : callable
+        Called now and then; raises to stop.
 
     Raises
     ------
     SurfsegError
         The folder is then gone again.
     """
-    images: dict[int, str] = {}
+    located: dict[int, LayerVolume] = {}
+    targets: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
     exports: list[tuple[LayerVolume, Path]] = []
     inputs = RunFolder(plan.run_dir).inputs
     pairs = [(_opened(pair.image), _opened(pair.labels), pair.role) for pair in plan.pairs]
+    for volume in (volume for *pair, _role in pairs for volume in pair):
+        if id(volume.data) not in located:
+            located[id(volume.data)] = locate(volume, check=check)
+    pairs = [
+        (located[id(image.data)], located[id(labels.data)], role) for image, labels, role in pairs
+    ]
+    plan.notes = [volume.note for volume in located.values() if volume.note]
     for number, (image, labels, role) in enumerate(pairs):
         planned = plan.pairs[number]
         if image.shape != labels.shape:
@@ -149,13 +178,11 @@ def execute_plan(
             )
         entry: dict[str, Any] = {"role": role}
         for what, volume in (("image", image), ("labels", labels)):
-            known = images.get(id(volume.data))
-            path = known or find_file(volume)
+            path = volume.file or targets.get(id(volume.data))
             if path is None:
                 target = inputs / f"{what}_{number}.zarr"
-                exports.append((volume, target))
-                path = str(target.resolve())
-            images[id(volume.data)] = path
+                exports.append((_with_spacing_of(image, volume), target))
+                path = targets[id(volume.data)] = str(target.resolve())
             entry[what] = path
         if planned.image_layer is not None:
             plan.image_layers[entry["image"]] = planned.image_layer
@@ -181,19 +208,21 @@ def execute_plan(
             spacing=_common_spacing(pairs),
         )
     )
+    require_consent([volume for volume, _ in exports], inputs, ask)
     folder = RunFolder(plan.run_dir).create(experiment)
+
+    def report(share: float) -> None:
+        check()
+        progress(share)
+
     try:
-        for number, (volume, target) in enumerate(exports):
-
-            def report(share: float, number: int = number) -> None:
-                progress((number + share) / len(exports))
-
-            write_layer(volume, target, report)
+        write_copies(exports, report)
         if plan.center is not None:
             append_command(
                 folder.commands_path,
                 SetPreview(image=entries[0]["image"], center=plan.center, size=PREVIEW_SIZE),
             )
+        check()
         launch(plan.run_dir, device=plan.form.device)
     except BaseException:
         shutil.rmtree(plan.run_dir, ignore_errors=True)
@@ -221,15 +250,20 @@ def _opened(volume: LayerVolume | str) -> LayerVolume:
         raise
 
 
+def _with_spacing_of(image: LayerVolume, volume: LayerVolume) -> LayerVolume:
+    """Give labels of which no voxel size is known that of their image."""
+    if volume.spacing_known or not image.spacing_known:
+        return volume
+    return replace(volume, spacing=image.spacing, units=image.units, spacing_known=True)
+
+
 def _common_spacing(
     pairs: list[tuple[LayerVolume, LayerVolume, str]],
 ) -> tuple[float, float, float] | None:
-    """Return the volumes' voxel size where they share it and it says something."""
+    """Return the volumes' voxel size where it is known of all of them, and the same."""
     spacings = {image.spacing for image, _labels, _role in pairs}
-    if len(spacings) != 1:
-        return None
-    spacing = spacings.pop()
-    return None if spacing == (1.0, 1.0, 1.0) else spacing
+    is_known = all(image.spacing_known for image, _labels, _role in pairs)
+    return spacings.pop() if is_known and len(spacings) == 1 else None
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from napari_surfseg.data.strokes import write_strokes
 from napari_surfseg.errors import DataError
 from napari_surfseg.events import UpdateLabels
-from napari_surfseg.gui.sources import iterate_boxes
+from napari_surfseg.gui.layer_boxes import iterate_boxes
 from napari_surfseg.runs.folder import RunFolder
 
 if TYPE_CHECKING:

@@ -16,17 +16,13 @@ from napari_surfseg.errors import DataError, LabelError, SurfsegError
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.form import SourceChoice, suggest_meanings
 from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.label_counts import count_values
+from napari_surfseg.gui.layer_copies import hand_over
 from napari_surfseg.gui.layers import LayerWatch, unwrap
 from napari_surfseg.gui.processes import JobProcess, Waiting
+from napari_surfseg.gui.questions import Asker
 from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.sources import (
-    LayerVolume,
-    count_values,
-    find_file,
-    take_file,
-    take_layer,
-    write_layer,
-)
+from napari_surfseg.gui.sources import LayerVolume, take_file, take_layer
 from napari_surfseg.gui.topology_layers import ErrorLayers
 from napari_surfseg.gui.topology_view import TopologyView
 from napari_surfseg.inference.evaluation_job import EvaluationJob
@@ -78,8 +74,11 @@ def run_comparison(
     threshold: float | None,
     process: JobProcess,
     tell: Callable[[str, float], None],
+    ask: Callable[[str], bool] = lambda _question: True,
 ) -> Comparison:
     """Compare two volumes; waits for disk and process.
+
+    ``ask`` is asked before a large layer is copied; no ends it all.
 
     Raises
     ------
@@ -103,11 +102,13 @@ def run_comparison(
     with tempfile.TemporaryDirectory(prefix="surfseg_", ignore_cleanup_errors=True) as folder:
         paths = {}
         for field, volume in taken.items():
-            path = find_file(volume)
-            if path is None:
-                path = str(Path(folder) / f"{field}.zarr")
-                write_layer(volume, Path(path), partial(tell, f"copying the {field}"))
-            paths[field] = path
+            _, paths[field] = hand_over(
+                volume,
+                Path(folder) / f"{field}.zarr",
+                ask=ask,
+                progress=partial(tell, f"copying the {field}"),
+                check=process.require_going,
+            )
         job = EvaluationJob(
             **paths,
             foreground=tuple(v for v, meaning in meanings.items() if meaning == "foreground"),
@@ -140,6 +141,7 @@ class TopologyController(QObject):
         self._view = view
         self._jobs = jobs or Jobs()
         self._waiting = Waiting(view, "Topology errors")
+        self.asker = Asker(view)
         self._errors: list[TopologyError] = []
         self.shown = ErrorLayers(self._viewer)
         self._adding: Iterator[str] = iter(())
@@ -253,8 +255,11 @@ class TopologyController(QObject):
         self._waiting.begin(process)
 
         def work(_job: Job) -> Comparison:
+            def ask(question: str) -> bool:
+                return self.asker.ask(question, lambda: process.is_cancelled)
+
             return run_comparison(
-                prediction, labels, meanings, threshold, process, self._waiting.tell
+                prediction, labels, meanings, threshold, process, self._waiting.tell, ask
             )
 
         self._jobs.start("compare", work, done=self._on_done, failed=self._on_failed)

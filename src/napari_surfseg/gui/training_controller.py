@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_surfseg.errors import SurfsegError
+from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import Pause, Resume, SaveNow, Stop
 from napari_surfseg.gui.form import field_of_message
 from napari_surfseg.gui.form_controller import FormController
 from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.questions import Asker
 from napari_surfseg.gui.start_plan import Plan, execute_plan
 from napari_surfseg.gui.steering_controller import SteeringController
 from napari_surfseg.gui.strokes_controller import StrokesController
@@ -76,16 +79,19 @@ class TrainingController(QObject):
         self._launch = launch
         self._jobs = jobs or Jobs()
         self._busy = ""
+        self._given_up = threading.Event()
         self._noticed = QTimer(self)
         self._noticed.setSingleShot(True)
         self._noticed.setInterval(NOTICE_MILLISECONDS)
         self._noticed.timeout.connect(self._on_noticed)
         view.set_folder(runs_folder or Path.home() / "surfseg_runs")
+        self.asker = Asker(view)
         self.form = FormController(viewer, view, self._jobs)
         self.steering = SteeringController(view, session)
         self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
         run = view.run
         run.start_clicked.connect(self.start)
+        run.cancel_clicked.connect(self.cancel_start)
         run.pause_clicked.connect(self.pause)
         run.resume_clicked.connect(self.resume)
         run.stop_clicked.connect(self.stop)
@@ -117,10 +123,22 @@ class TrainingController(QObject):
             self._view.show_error(str(error), error.field)
             return
         self._set_busy("Writing the run folder…")
+        self._view.run.set_can_cancel(True)
         launch = self._launch
+        given_up = self._given_up = threading.Event()
 
         def work(job: Job) -> Plan:
-            return execute_plan(plan, job.report, launch)
+            def is_given_up() -> bool:
+                return given_up.is_set() or job.is_cancelled()
+
+            def check() -> None:
+                if is_given_up():
+                    raise CancelledError("The start was cancelled; nothing of the run is left.")
+
+            def ask(question: str) -> bool:
+                return self.asker.ask(question, is_given_up)
+
+            return execute_plan(plan, job.report, launch, ask=ask, check=check)
 
         self._jobs.start(
             "start",
@@ -130,6 +148,11 @@ class TrainingController(QObject):
             progressed=self._view.run.set_busy_progress,
         )
 
+    def cancel_start(self) -> None:
+        """Give up a start that is still copying; its thread takes away what it wrote."""
+        self._given_up.set()
+        self._set_busy("Cancelling…")
+
     def _on_launched(self, plan: Plan) -> None:
         self._set_busy("")
         self._session.attach(plan.run_dir, own=True)
@@ -137,6 +160,8 @@ class TrainingController(QObject):
             self._session.link_layer(path, layer)
         self._view.data.confirm()
         self.strokes.follow(plan.label_layers)
+        for note in plan.notes:
+            show_info(note)
         self.started.emit(plan.run_dir)
 
     def _on_start_failed(self, error: SurfsegError) -> None:
@@ -145,6 +170,7 @@ class TrainingController(QObject):
 
     def _set_busy(self, text: str) -> None:
         self._busy = text
+        self._view.run.set_can_cancel(False)
         self._view.set_snapshot(self._session.snapshot, busy=text)
 
     # -- buttons -------------------------------------------------------------------

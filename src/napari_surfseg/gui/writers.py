@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_surfseg.errors import OutputError
 from napari_surfseg.files import written_aside
-from napari_surfseg.gui.sources import LayerVolume, write_layer
+from napari_surfseg.gui.layer_copies import write_layer
+from napari_surfseg.gui.sources import LayerVolume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +80,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         dtype=np.dtype(data.dtype),
         spacing=(float(scale[0]), float(scale[1]), float(scale[2])),
         units=None if unit in {"pixel", "dimensionless"} else unit,
+        spacing_known=bool((scale != 1).any()) or unit not in {"pixel", "dimensionless"},
         is_labels=True,
     )
     target = Path(path)
