@@ -102,11 +102,11 @@ def test_labels_that_were_open_before_are_counted_again_when_painted(controller,
     sheet.data_setitem((np.array([0, 0]), np.array([0, 1]), np.array([0, 0])), 2)
     assert controller.form._recount.isActive()
     controller.form._recount.timeout.emit()
-    assert set(view.data.meaning_rows) == {0, 1, 2}
+    assert set(view.data.labels.values.rows) == {0, 1, 2}
     sheet.data = np.where(sheet.data == 1, 5, 0).astype(np.uint8)
     assert controller.form._recount.isActive()
     controller.form._recount.timeout.emit()
-    assert set(view.data.meanings()) == {0, 5}
+    assert set(view.data.labels.meanings()) == {0, 5}
 
 
 def test_painting_elsewhere_does_not_count_again(controller, viewer):

@@ -142,7 +142,7 @@ def applied(command):
 
 def test_a_stroke_is_sent_when_the_brush_rests(controller, view, layer, session, tell, copy):
     tell()
-    assert not view.isHidden()
+    assert not view.sending.isHidden()
     assert not controller._rest.isActive()
     paint(layer)
     assert controller._rest.isActive()
@@ -242,7 +242,7 @@ def test_what_a_dead_worker_did_not_answer_goes_to_the_next(
     paint(layer)
     controller.send()
     tell(state=RunState.VANISHED)
-    assert view.isHidden()
+    assert view.sending.isHidden()
     session.attach(tmp_path / "run", own=True)
     tell()
     assert controller._rest.isActive()
@@ -253,7 +253,7 @@ def test_what_a_dead_worker_did_not_answer_goes_to_the_next(
 def test_another_run_takes_no_strokes(controller, view, layer, session, tell, tmp_path):
     session.attach(tmp_path / "other", own=False)
     tell()
-    assert view.isHidden()
+    assert view.sending.isHidden()
     paint(layer)
     assert not controller._rest.isActive()
 
@@ -261,7 +261,7 @@ def test_another_run_takes_no_strokes(controller, view, layer, session, tell, tm
 def test_labels_of_a_file_are_said_not_to_change(controller, view, session, tell):
     controller.follow({})
     tell()
-    assert not view.isHidden()
+    assert not view.sending.isHidden()
     assert not view.send.isEnabled()
     assert (
         view.state.whole_text() == "The run reads its labels from files; painting changes neither."

@@ -271,7 +271,7 @@ def test_from_layers_to_marks(qtbot, controller, viewer):
 
 
 def test_what_is_not_annotated_is_not_compared(controller):
-    controller.view.meaning_rows[0].meaning.setCurrentIndex(2)
+    controller.view.values.rows[0].meaning.setCurrentIndex(2)
     controller.view.compute.click()
     # Only what lies on the labelled surface itself is left to be wrong.
     names = {error.name for error in controller.view.model.errors}
@@ -326,7 +326,7 @@ def test_faults_are_sentences_beside_their_field(controller, viewer):
     view.compute.click()
     assert view.prediction_error.text() == "Choose a prediction: a layer or a file."
     view.prediction.set_choice(SourceChoice.of_layer(viewer.layers["surface"]))
-    view.meaning_rows[1].meaning.setCurrentIndex(1)
+    view.values.rows[1].meaning.setCurrentIndex(1)
     view.compute.click()
     assert view.prediction_error.text() == ""
     assert view.labels_error.text().startswith("No label value means surface")

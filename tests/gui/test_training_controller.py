@@ -92,9 +92,9 @@ def started():
 def test_layers_that_fit_are_chosen_and_their_labels_counted(controller, view):
     pair = view.form().pairs[0]
     assert (pair.image.name, pair.labels.name) == ("scan", "sheet")
-    assert view.data.meanings() == {0: "background", 1: "foreground", 2: "ignore"}
-    assert view.data.meaning_rows[1].count.text() == "5.0 %"
-    assert view.data.scheme.currentData() == "dense"
+    assert view.data.labels.meanings() == {0: "background", 1: "foreground", 2: "ignore"}
+    assert view.data.labels.values.rows[1].count.text() == "5.0 %"
+    assert view.data.labels.scheme.currentData() == "dense"
 
 
 def test_start_writes_a_whole_run_folder_and_launches(
@@ -184,7 +184,7 @@ def test_the_labels_that_were_copied_take_strokes(
     run = RunFolder(session.run_dir)
     (pair,) = run.read_experiment().data.train
     tell(session, feeds, RunState.RUNNING, started())
-    assert not view.strokes.isHidden()
+    assert not view.strokes.sending.isHidden()
     viewer.layers["sheet"].data_setitem((np.array([0]),) * 3, 1)
     view.strokes.send.click()
     command = commands(session)[-1]
@@ -209,8 +209,8 @@ def test_the_second_run_of_a_name_gets_a_folder_of_its_own(controller, launcher,
 
 
 def test_strokes_turn_the_meaning_round(controller, view, tmp_path):
-    view.data.scheme.setCurrentIndex(view.data.scheme.findData("strokes"))
-    view.data.scheme.activated.emit(view.data.scheme.currentIndex())
+    view.data.labels.scheme.setCurrentIndex(view.data.labels.scheme.findData("strokes"))
+    view.data.labels.scheme.activated.emit(view.data.labels.scheme.currentIndex())
     controller.start()
     labels = load_experiment(tmp_path / "surfaces" / "config.yaml").data.labels
     assert (labels.foreground, labels.background, labels.ignore) == ((1,), (2,), (0,))
@@ -231,17 +231,17 @@ def test_a_failed_launch_leaves_nothing_and_says_why(controller, view, launcher,
         (lambda v: v.folder.setText(""), "run_dir", "Choose a folder"),
         (lambda v: v.name.setText(""), "experiment.name", "must be a text that is not empty"),
         (
-            lambda v: v.data.validation_mode.setCurrentIndex(2),
+            lambda v: v.data.validation.mode.setCurrentIndex(3),
             "data.validation",
             "No pair is marked for validation",
         ),
         (
-            lambda v: v.data.validation_mode.setCurrentIndex(1),
+            lambda v: v.data.validation.mode.setCurrentIndex(2),
             "data.validation",
             "Press Draw",
         ),
         (
-            lambda v: v.data.meaning_rows[1].meaning.setCurrentIndex(1),
+            lambda v: v.data.labels.values.rows[1].meaning.setCurrentIndex(1),
             "data.labels",
             "means surface",
         ),
@@ -276,7 +276,7 @@ def test_a_volume_of_another_shape_than_its_labels_is_refused(controller, view, 
 def test_a_drawn_box_is_validation_and_the_rest_beside_it_training(
     controller, view, viewer, launcher, tmp_path
 ):
-    view.data.validation_mode.setCurrentIndex(1)
+    view.data.validation.mode.setCurrentIndex(2)
     controller.form.draw_box()
     viewer.layers["validation box"].data = [
         np.array([[5, 44, 0], [5, 44, 63], [5, 63, 63], [5, 63, 0]])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from napari_surfseg.config import LOSS_TERMS, Experiment, Loss, build_experiment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.layers import Layer
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "build_form_experiment",
     "field_of_message",
     "largest_box_beside",
+    "name_scheme",
     "suggest_meanings",
+    "suggest_scheme",
 ]
 
 #: (start, stop) of Z, Y, X in voxels.
@@ -47,6 +51,8 @@ LABEL_SCHEMES: dict[str, dict[int, str]] = {
 
 #: The usual value of what is not annotated.
 NOT_ANNOTATED = 2
+#: Labels of which less is not 0 are rather strokes than a volume with so little surface.
+SPARSE_SHARE = 0.005
 
 
 @dataclass(frozen=True)
@@ -117,8 +123,8 @@ class TrainingForm:
     pairs : tuple of PairChoice
         What to learn from.
     validation : str
-        ``"slab"`` (the end of each volume), ``"box"`` (a drawn box) or ``"pairs"``
-        (pairs marked for validation).
+        ``"automatic"`` (parts of each volume), ``"none"``, ``"box"`` (a drawn box) or
+        ``"pairs"`` (pairs marked for validation).
     meanings : dict
         Label value to ``"foreground"``, ``"background"`` or ``"ignore"``.
     weights : dict
@@ -128,7 +134,7 @@ class TrainingForm:
     """
 
     pairs: tuple[PairChoice, ...] = ()
-    validation: str = "slab"
+    validation: str = "automatic"
     validation_fraction: float = 0.15
     validation_layer: SourceChoice | None = None
     meanings: dict[int, str] = field(default_factory=lambda: dict(LABEL_SCHEMES["dense"]))
@@ -168,11 +174,12 @@ def build_form_experiment(
     if not labels["ignore"] and NOT_ANNOTATED not in form.meanings:
         # Nobody has painted it yet, but may while the run trains.
         labels["ignore"] = [NOT_ANNOTATED]
+    fraction = 0.0 if form.validation == "none" else form.validation_fraction
     values: dict[str, Any] = {
         "experiment": {"name": form.name},
         "data": {
             "train": train,
-            "validation": validation or {"fraction": form.validation_fraction},
+            "validation": validation or {"fraction": fraction},
             "labels": labels,
             "spacing": spacing,
         },
@@ -200,8 +207,16 @@ def field_of_message(message: str) -> str | None:
     return min(found)[2] if found else None
 
 
+def name_scheme(meanings: Mapping[int, str]) -> str:
+    """Return the ready-made meanings that these are: ``"dense"``, ``"strokes"`` or ``"custom"``."""
+    for name, scheme in LABEL_SCHEMES.items():
+        if meanings and all(scheme.get(v, "ignore") == m for v, m in meanings.items()):
+            return name
+    return "custom"
+
+
 def suggest_meanings(values: list[int]) -> dict[int, str]:
-    """Guess what label values mean; a person corrects it in the form.
+    """Guess what the values of dense labels mean; a person corrects it in the form.
 
     Parameters
     ----------
@@ -220,6 +235,37 @@ def suggest_meanings(values: list[int]) -> dict[int, str]:
         return {values[0]: "background", values[1]: "foreground"}
     dense = LABEL_SCHEMES["dense"]
     return {value: dense.get(value, "ignore") for value in values}
+
+
+def suggest_scheme(counts: Mapping[int, int]) -> tuple[dict[int, str], str]:
+    """Guess from how often each value occurs what the values mean.
+
+    Parameters
+    ----------
+    counts : mapping
+        Value to voxels.
+
+    Returns
+    -------
+    meanings : dict
+        Of every value.
+    assumed : str
+        A sentence that says what was assumed; empty where nothing else is likely.
+    """
+    if not counts:
+        return {}, ""
+    painted = sum(count for value, count in counts.items() if value != 0)
+    is_sparse = painted < SPARSE_SHARE * sum(counts.values())
+    if 0 in counts and set(counts) <= {0, 1, 2} and is_sparse:
+        strokes = LABEL_SCHEMES["strokes"]
+        said = (
+            f"Taken for strokes, since {painted:,} {'voxel is' if painted == 1 else 'voxels are'} "
+            "painted: what is 0 is not learned from. Choose dense if 0 is background."
+            if painted
+            else "Nothing is painted yet: paint 1 on the surface and 2 on what is not surface."
+        )
+        return {value: strokes[value] for value in counts}, said
+    return suggest_meanings(sorted(counts)), ""
 
 
 def largest_box_beside(shape: tuple[int, int, int], box: Box, gap: int = 8) -> Box | None:

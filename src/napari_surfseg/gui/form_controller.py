@@ -12,15 +12,19 @@ from qtpy.QtCore import QObject, QTimer
 from napari_surfseg.config import Model
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.gui.form import (
+    LABEL_SCHEMES,
     Box,
     SourceChoice,
     TrainingForm,
     build_form_experiment,
+    name_scheme,
     suggest_meanings,
+    suggest_scheme,
 )
 from napari_surfseg.gui.label_counts import count_values
 from napari_surfseg.gui.layers import LayerWatch
 from napari_surfseg.gui.live import compute_view_center
+from napari_surfseg.gui.painting import color_of
 from napari_surfseg.gui.sources import LayerVolume, shape_of, take_file, take_layer
 from napari_surfseg.gui.start_plan import Plan, PlannedPair, describe_network
 from napari_surfseg.gui.validation_box import build_box_layer, read_box
@@ -59,6 +63,8 @@ class FormController(QObject):
         self._view = view
         self._jobs = jobs
         self._counted: tuple[SourceChoice, ...] | None = None
+        self._meant: list[SourceChoice] = []
+        self._suggested: str | None = None
         self._recount = QTimer(self)
         self._recount.setSingleShot(True)
         self._recount.setInterval(RECOUNT_MILLISECONDS)
@@ -158,19 +164,23 @@ class FormController(QObject):
         self.refresh()
 
     def _count_labels(self, choices: list[SourceChoice]) -> None:
-        data = self._view.data
-        data.labels_error.set_message("")
+        labels = self._view.data.labels
+        labels.error.set_message("")
+        if choices != self._meant:
+            labels.is_manual = False
+            self._suggested = None
+            self._meant = choices
         if not choices:
-            data.set_label_values({}, {}, {})
-            data.set_counting("Choose labels to see their values.")
+            labels.set_values({}, {}, {})
+            labels.set_counting("Choose labels to see their values.")
             return
         try:
             volumes = [self._take(choice) for choice in choices]
         except DataError as error:
-            data.labels_error.set_message(str(error))
+            labels.error.set_message(str(error))
             return
-        if not data.meaning_rows:
-            data.set_counting("Counting label values…")
+        if not labels.values.rows:
+            labels.set_counting("Counting label values…")
 
         def work(job: Job) -> dict[int, int]:
             totals: dict[int, int] = {}
@@ -183,30 +193,40 @@ class FormController(QObject):
         self._jobs.start("count", work, done=self._on_counted, failed=self._on_count_failed)
 
     def _on_counted(self, counts: dict[int, int]) -> None:
-        data = self._view.data
+        panel = self._view.data.labels
         layer = next(
             (
                 found
-                for pair in data.pairs()
-                if (found := self._layer(pair.labels)) is not None and hasattr(found, "get_color")
+                for pair in self._view.data.pairs()
+                if isinstance(found := self._layer(pair.labels), Labels)
             ),
             None,
         )
-        colors: dict[int, tuple[float, float, float, float]] = {}
-        for value in counts:
-            rgba = layer.get_color(value) if layer is not None else None
-            if rgba is not None:
-                red, green, blue, alpha = (float(part) for part in rgba)
-                colors[value] = (red, green, blue, alpha)
         told = layer.metadata.get("surfseg_labels") if layer is not None else None
-        meanings = {**suggest_meanings(sorted(counts)), **(told or {})}
-        meanings |= {v: m for v, m in data.meanings().items() if v in counts}
-        data.set_counting("")
-        data.set_label_values(counts, meanings, colors)
+        meanings, assumed = self._suggest(counts, dict(told or {}))
+        colors = {value: color_of(layer, value) for value in {*counts, *meanings}} if layer else {}
+        panel.set_counting(assumed)
+        panel.set_values(counts, meanings, colors)
+
+    def _suggest(self, counts: dict[int, int], told: dict[int, str]) -> tuple[dict[int, str], str]:
+        """Keep what a person, the layer or an earlier guess said; guess the rest."""
+        panel = self._view.data.labels
+        if panel.is_manual:
+            scheme = LABEL_SCHEMES.get(panel.scheme.currentData(), {})
+            kept = {**suggest_meanings(sorted(counts)), **scheme, **panel.meanings()}
+            return {value: kept.get(value, "ignore") for value in counts}, ""
+        if told:
+            return {**suggest_meanings(sorted(counts)), **told}, ""
+        meanings, assumed = suggest_scheme(counts)
+        if self._suggested == "strokes" and set(counts) <= {0, 1, 2}:
+            # Strokes stay strokes, however much is painted.
+            meanings = {value: LABEL_SCHEMES["strokes"][value] for value in counts}
+        self._suggested = name_scheme(meanings)
+        return meanings, assumed
 
     def _on_count_failed(self, error: SurfsegError) -> None:
-        self._view.data.set_counting("")
-        self._view.data.labels_error.set_message(str(error))
+        self._view.data.labels.set_counting("")
+        self._view.data.labels.error.set_message(str(error))
 
     def _take(self, choice: SourceChoice) -> LayerVolume | str:
         if choice.kind == "file":
@@ -233,7 +253,7 @@ class FormController(QObject):
         layer = build_box_layer(self._viewer, image)
         self._viewer.layers.append(layer)
         layer.mode = "select"
-        self._view.data.box_layer.set_choice(SourceChoice.of_layer(layer))
+        self._view.data.validation.box_layer.set_choice(SourceChoice.of_layer(layer))
 
     def make_plan(self, form: TrainingForm) -> Plan:
         """Settle what Start will do, without touching the disk.
@@ -263,7 +283,7 @@ class FormController(QObject):
             raise DataError("At least one pair must be for training.", field="data.train")
         if form.validation == "pairs" and all(pair.role == "train" for pair in pairs):
             raise ConfigError(
-                "No pair is marked for validation; mark one, or keep the end of each volume.",
+                "No pair is marked for validation; mark one, or let validation be automatic.",
                 field="data.validation",
             )
         if form.meanings and "foreground" not in form.meanings.values():

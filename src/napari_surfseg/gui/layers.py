@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["LayerWatch", "unwrap"]
+__all__ = ["LayerWatch", "disconnect", "let_go", "unwrap"]
 
 
 def unwrap(thing: Any) -> Any:
@@ -55,7 +55,7 @@ class LayerWatch:
     def close(self) -> None:
         """Let go of the viewer and of every layer."""
         for name in ("inserted", "removed", "reordered"):
-            _disconnect(getattr(self._viewer.layers.events, name), self._on_layers)
+            disconnect(getattr(self._viewer.layers.events, name), self._on_layers)
         for layer in self._followed:
             self._let_go(layer)
         self._followed = []
@@ -75,9 +75,9 @@ class LayerWatch:
                 event.connect(self._on_changed)
 
     def _let_go(self, layer: Layer) -> None:
-        _disconnect(layer.events.name, self._on_name)
+        disconnect(layer.events.name, self._on_name)
         for event in _value_events(layer):
-            _disconnect(event, self._on_changed)
+            disconnect(event, self._on_changed)
 
     def _on_layers(self, _event: object = None) -> None:
         self._sync()
@@ -98,6 +98,13 @@ def _value_events(layer: Layer) -> list[Any]:
     ]
 
 
-def _disconnect(event: Any, slot: Any) -> None:
+def disconnect(event: Any, slot: Any) -> None:
+    """Disconnect a slot from an event, if it is connected."""
     with contextlib.suppress(ValueError, RuntimeError):
         event.disconnect(slot)
+
+
+def let_go(signal: Any, slot: Any) -> None:
+    """Disconnect a slot from a Qt signal, if it is connected."""
+    with contextlib.suppress(TypeError, RuntimeError):
+        signal.disconnect(slot)

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated
+from napari_surfseg.gui.layers import let_go
 from napari_surfseg.gui.sources import take_file, take_layer
 from napari_surfseg.gui.strokes import find_painted, pack_strokes
 from napari_surfseg.runs.folder import RunState
@@ -86,6 +87,8 @@ class StrokesController(QObject):
     def close(self) -> None:
         """Let go of the layers."""
         self._rest.stop()
+        let_go(self._session.attached, self._on_attached)
+        let_go(self._session.polled, self._on_polled)
         self._let_go()
 
     def _let_go(self) -> None:

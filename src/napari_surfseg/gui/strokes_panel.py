@@ -1,10 +1,11 @@
-"""A line over the run panel: what was painted, and whether the run has it."""
+"""Over the run panel: what the brush paints, what was painted, and whether the run has it."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_surfseg.gui.stroke_tools import StrokeTools
 from napari_surfseg.gui.widgets import ElidedLabel, FieldError, hint
 
 __all__ = ["StrokesPanel"]
@@ -19,6 +20,8 @@ class StrokesPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("strokes_panel")
+        self.tools = StrokeTools()
+        self.sending = QWidget()
         self.automatic = QCheckBox("Send while painting")
         self.automatic.setObjectName("send_strokes_automatically")
         self.automatic.setChecked(True)
@@ -43,20 +46,25 @@ class StrokesPanel(QWidget):
         line.addWidget(self.automatic)
         line.addStretch(1)
         line.addWidget(self.send)
+        inside = QVBoxLayout(self.sending)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(2)
+        inside.addLayout(line)
+        inside.addWidget(self.state)
+        inside.addWidget(self.error)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.setSpacing(2)
-        layout.addLayout(line)
-        layout.addWidget(self.state)
-        layout.addWidget(self.error)
+        layout.addWidget(self.tools)
+        layout.addWidget(self.sending)
         self.automatic.toggled.connect(self.automatic_toggled)
         self.send.clicked.connect(self.send_clicked)
-        self.setVisible(False)
+        self.sending.setVisible(False)
 
     def set_shown(self, shown: bool) -> None:
-        """Show the line while a run can take strokes."""
-        if self.isVisibleTo(self.parentWidget()) != shown:
-            self.setVisible(shown)
+        """Show how strokes reach the run, while it can take them."""
+        if self.sending.isVisibleTo(self) != shown:
+            self.sending.setVisible(shown)
 
     def set_can_send(self, can_send: bool) -> None:
         """Offer the button or not."""

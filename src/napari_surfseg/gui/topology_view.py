@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_surfseg.gui.data_panel import MeaningRow
+from napari_surfseg.gui.label_meanings import MeaningList
 from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.topology_layers import ERROR_COLORS
 from napari_surfseg.gui.widgets import (
@@ -35,7 +35,7 @@ from napari_surfseg.gui.widgets import (
     scrolled,
 )
 from napari_surfseg.metrics.error_table import count_errors
-from napari_surfseg.runs.text import format_number, format_percent, format_size
+from napari_surfseg.runs.text import format_number, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +143,6 @@ class TopologyView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("topology_errors")
-        self.meaning_rows: dict[int, MeaningRow] = {}
         self._errors: Sequence[TopologyError] = ()
         body = QWidget()
         inside = QVBoxLayout(body)
@@ -194,8 +193,8 @@ class TopologyView(QWidget):
         self.labels_error = FieldError("errors_labels")
         self.counting = note("")
         self.counting.setObjectName("errors_counts_note")
-        self._meanings = QVBoxLayout()
-        self._meanings.setSpacing(2)
+        # The colours are the layer's, which lies in the view; here the place is short.
+        self.values = MeaningList("errors_", swatches=False)
         cut = QHBoxLayout()
         cut.addWidget(self.is_probability)
         cut.addWidget(self.threshold, 1)
@@ -204,7 +203,7 @@ class TopologyView(QWidget):
         form.addRow("", cut)
         form.addRow(self.prediction_error)
         form.addRow("Labels", self.labels)
-        form.addRow(self._meanings)
+        form.addRow(self.values)
         form.addRow(self.counting)
         form.addRow(self.labels_error)
         self.set_counting("")
@@ -317,26 +316,15 @@ class TopologyView(QWidget):
 
     def set_label_values(self, counts: dict[int, int], meanings: dict[int, str]) -> None:
         """Show the values that occur in the labels, how often, and what they mean."""
-        for row in self.meaning_rows.values():
-            self._meanings.removeWidget(row)
-            row.hide()
-            row.deleteLater()
-        self.meaning_rows = {}
-        total = max(sum(counts.values()), 1)
-        for value, count in sorted(counts.items()):
-            row = MeaningRow(value)
-            # The colour is the layer's, which lies in the view; here the room is short.
-            row.swatch.hide()
-            row.meaning.setObjectName(f"errors_label_{value}_meaning")
-            row.count.setText(format_percent(count / total))
-            row.meaning.setCurrentIndex(max(row.meaning.findData(meanings.get(value)), 0))
-            self._wheel.guard(row)
-            self._meanings.addWidget(row)
-            self.meaning_rows[value] = row
+        self.values.set_values(counts)
+        self.values.set_meanings(meanings)
+        total = sum(counts.values())
+        for value, row in self.values.rows.items():
+            row.set_count(counts[value], total, in_voxels=False)
 
     def meanings(self) -> dict[int, str]:
         """Value to meaning, as shown."""
-        return {value: row.meaning.currentData() for value, row in self.meaning_rows.items()}
+        return self.values.meanings()
 
     def set_counting(self, text: str) -> None:
         """Say what the counting of label values is up to; empty hides the line."""

@@ -7,13 +7,13 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.close_guard import CloseGuard
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.docks import show_curves
-from napari_surfseg.gui.layers import unwrap
+from napari_surfseg.gui.layers import let_go, unwrap
 from napari_surfseg.gui.live_controller import get_live_controller
 from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
@@ -46,10 +46,18 @@ class ActivityProgress(QObject):
     def __init__(self, session: Session, widget: QWidget) -> None:
         super().__init__(widget)
         self._widget = widget
+        self._session = session
         self._bar: Any = None
         session.polled.connect(self._on_polled)
         session.attached.connect(self._on_attached)
         session.closed.connect(self.close)
+
+    def end(self) -> None:
+        """Take the bar away and follow the session no more."""
+        let_go(self._session.polled, self._on_polled)
+        let_go(self._session.attached, self._on_attached)
+        let_go(self._session.closed, self.close)
+        self.close()
 
     def close(self) -> None:
         """Take the bar away."""
@@ -98,6 +106,7 @@ class SurfaceTrainingWidget(QWidget):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
+        self._is_docked = False
         self.setObjectName("surface_training_widget")
         DockPlacer(self, "Training")
         self._viewer = napari_viewer
@@ -148,6 +157,22 @@ class SurfaceTrainingWidget(QWidget):
         # Qt may have deleted the widget's timers before the window said that it is gone.
         with contextlib.suppress(RuntimeError):
             self.controller.close()
+
+    def event(self, event: Any) -> bool:
+        """Let go of the viewer when napari takes the widget out of its dock for good."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._is_docked = True
+            elif self._is_docked:
+                self._is_docked = False
+                let_go(self.session.closed, self._on_session_closed)
+                let_go(self.live.enabled_changed, self.view.run.set_live)
+                let_go(self.live.size_changed, self.view.run.box.set_size)
+                let_go(self.live.missed, self._on_missed)
+                let_go(self.live.shown, self._on_shown)
+                self.activity.end()
+                self._on_session_closed()
+        return super().event(event)
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Watch for the window's closing from the first time it is shown."""

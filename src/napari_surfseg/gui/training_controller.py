@@ -14,6 +14,8 @@ from napari_surfseg.events import Pause, Resume, SaveNow, Stop
 from napari_surfseg.gui.form import field_of_message
 from napari_surfseg.gui.form_controller import FormController
 from napari_surfseg.gui.jobs import Jobs
+from napari_surfseg.gui.layers import let_go
+from napari_surfseg.gui.painting_controller import PaintingController
 from napari_surfseg.gui.questions import Asker
 from napari_surfseg.gui.start_plan import Plan, execute_plan
 from napari_surfseg.gui.steering_controller import SteeringController
@@ -89,6 +91,7 @@ class TrainingController(QObject):
         self.form = FormController(viewer, view, self._jobs)
         self.steering = SteeringController(view, session)
         self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
+        self.painting = PaintingController(viewer, view, session)
         run = view.run
         run.start_clicked.connect(self.start)
         run.cancel_clicked.connect(self.cancel_start)
@@ -108,7 +111,16 @@ class TrainingController(QObject):
     def close(self) -> None:
         """Let go of the viewer; the run goes on."""
         self._noticed.stop()
-        for part in (self.form, self.steering, self.strokes):
+        session, run = self._session, self._view.run
+        for signal, slot in (
+            (session.attached, self._on_attached),
+            (session.gone_on, self._on_gone_on),
+            (session.polled, self._on_polled),
+            (session.previews_changed, run.set_previews),
+            (session.broke, self._on_broke),
+        ):
+            let_go(signal, slot)
+        for part in (self.form, self.steering, self.strokes, self.painting):
             part.close()
         self._jobs.cancel_all()
 

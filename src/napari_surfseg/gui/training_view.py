@@ -298,10 +298,10 @@ class TrainingView(QWidget):
         }
         return TrainingForm(
             pairs=self.data.pairs(),
-            validation=self.data.validation_mode.currentData(),
-            validation_fraction=self.data.fraction.value() / 100,
-            validation_layer=self.data.box_layer.choice(),
-            meanings=self.data.meanings(),
+            validation=self.data.validation.mode.currentData(),
+            validation_fraction=self.data.validation.fraction.value() / 100,
+            validation_layer=self.data.validation.box_layer.choice(),
+            meanings=self.data.labels.meanings(),
             weights=self.loss.weights(),
             settings=settings,
             device=self.device.currentData(),

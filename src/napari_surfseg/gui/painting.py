@@ -1,0 +1,101 @@
+"""A labels layer for strokes, in place over a volume, and the brush that paints on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import CyclicLabelColormap
+
+from napari_surfseg.gui.form import LABEL_SCHEMES
+from napari_surfseg.gui.live import compute_placement
+from napari_surfseg.gui.sources import shape_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+__all__ = [
+    "build_strokes_colormap",
+    "build_strokes_layer",
+    "color_of",
+    "is_painting",
+    "paint_with",
+]
+
+#: A sheet is a few voxels thick.
+BRUSH_VOXELS = 4
+
+SURFACE_COLOR = (1.0, 0.25, 0.85, 1.0)
+BACKGROUND_COLOR = (0.35, 0.55, 1.0, 1.0)
+
+
+def build_strokes_colormap() -> CyclicLabelColormap:
+    """Magenta for surface, blue for background: neither is grey, nor in a live layer.
+
+    The colours after them, for other values, are easily told from both. Naming the colour
+    of each label instead would have napari compile for two seconds before the first stroke.
+    """
+    return CyclicLabelColormap(
+        colors=[
+            (0.0, 0.0, 0.0, 0.0),
+            SURFACE_COLOR,
+            BACKGROUND_COLOR,
+            (0.65, 1.0, 0.4, 1.0),
+            (1.0, 1.0, 1.0, 1.0),
+        ]
+    )
+
+
+def build_strokes_layer(image: Layer) -> Labels:
+    """Make an empty labels layer that lies exactly over an image, for strokes.
+
+    Parameters
+    ----------
+    image : Layer
+        Three axes; multiscale or not.
+    """
+    strokes = LABEL_SCHEMES["strokes"]
+    layer = Labels(
+        np.zeros(shape_of(image), np.uint8),
+        name=f"{image.name} strokes",
+        colormap=build_strokes_colormap(),
+        opacity=0.85,
+        features={"index": [1, 2], "meaning": ["surface", "background"]},
+        metadata={"surfseg_labels": dict(strokes)},
+        **compute_placement(image, (0, 0, 0)),
+    )
+    layer.brush_size = BRUSH_VOXELS
+    layer.n_edit_dimensions = 2
+    return layer
+
+
+def color_of(layer: Labels | None, value: int) -> tuple[float, float, float, float] | None:
+    """Return the colour a labels layer gives a value, or None where it draws nothing."""
+    rgba = layer.get_color(value) if layer is not None else None
+    if rgba is None:
+        return None
+    red, green, blue, alpha = (float(part) for part in rgba)
+    return red, green, blue, alpha
+
+
+def paint_with(viewer: ViewerModel, layer: Labels, value: int) -> None:
+    """Put a brush with a value into the person's hand: the layer selected, in paint mode."""
+    if viewer.dims.ndisplay == 3:
+        viewer.dims.ndisplay = 2  # a brush needs a slice to paint on
+    layer.visible = True
+    viewer.layers.selection.active = layer
+    if value == 0:
+        layer.mode = "erase"
+        return
+    layer.selected_label = value
+    layer.mode = "paint"
+
+
+def is_painting(layer: Labels, value: int) -> bool:
+    """Whether the brush of a layer paints a value now."""
+    mode = str(layer.mode)
+    if value == 0:
+        return mode == "erase"
+    return mode in {"paint", "fill", "polygon"} and int(layer.selected_label) == value

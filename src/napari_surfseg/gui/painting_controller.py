@@ -1,0 +1,160 @@
+"""What "Start painting" and the buttons for the brush do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from qtpy.QtCore import QObject
+
+from napari_surfseg.gui.form import LABEL_SCHEMES, NOT_ANNOTATED, SourceChoice
+from napari_surfseg.gui.layers import LayerWatch, disconnect
+from napari_surfseg.gui.painting import build_strokes_layer, color_of, is_painting, paint_with
+from napari_surfseg.gui.sources import shape_of
+from napari_surfseg.gui.stroke_tools import StrokeTool
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_surfseg.gui.session import Session
+    from napari_surfseg.gui.training_view import TrainingView
+
+__all__ = ["PaintingController"]
+
+
+class PaintingController(QObject):
+    """Joins the brush of the viewer's labels layers and the buttons.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers are.
+    view : TrainingView
+        Its data page and its strokes panel.
+    session : Session
+        Knows which labels its run learns from.
+    """
+
+    def __init__(self, viewer: ViewerModel, view: TrainingView, session: Session) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._view = view
+        self._session = session
+        self._target: Labels | None = None
+        view.data.paint_requested.connect(self.start)
+        view.form_changed.connect(self.refresh)
+        view.data.labels.shown.connect(self.refresh)
+        view.strokes.tools.chosen.connect(self.paint)
+        self._watch = LayerWatch(viewer, on_list=self.refresh)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        self.refresh()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._watch.close()
+        disconnect(self._viewer.layers.selection.events.active, self._on_active)
+        self._aim(None)
+
+    def start(self) -> None:
+        """Put a strokes layer over the chosen volume, choose it, and take the brush."""
+        row = self._view.data.rows[0]
+        error = self._view.data.pairs_error
+        error.set_message("")
+        image = row.image.choice()
+        if image is None or image.layer not in self._viewer.layers:
+            where = "open it in napari, so that it can be seen" if image else "open one in napari"
+            error.set_message(f"Painting needs a volume that is a layer; {where}.")
+            return
+        chosen = row.labels.choice()
+        layer = chosen.layer if chosen is not None else None
+        if not self._is_strokes(layer, image.layer):
+            layer = build_strokes_layer(image.layer)
+            self._viewer.layers.append(layer)
+            row.labels.set_choice(SourceChoice.of_layer(layer))
+            row.labels.confirm()
+            self._view.data.pairs_changed.emit()
+        paint_with(self._viewer, layer, 1)
+        self.refresh()
+
+    def _is_strokes(self, layer: Layer | None, image: Layer) -> bool:
+        return (
+            isinstance(layer, Labels)
+            and layer in self._viewer.layers
+            and layer.metadata.get("surfseg_labels") == LABEL_SCHEMES["strokes"]
+            and shape_of(layer) == shape_of(image)
+        )
+
+    def paint(self, value: int) -> None:
+        """Take the brush for a value."""
+        if self._target is not None:
+            paint_with(self._viewer, self._target, value)
+        self.refresh()
+
+    # -- following -----------------------------------------------------------------
+
+    def _on_active(self, _event: object = None) -> None:
+        self.refresh()
+
+    def _on_brush(self, _event: object = None) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what the brush can paint and what it paints."""
+        candidates = self._candidates()
+        active = self._viewer.layers.selection.active
+        target = next((layer for layer in candidates if layer is active), None)
+        self._aim(target or next(iter(candidates), None))
+        tools = self._tools()
+        painted = None
+        if self._target is not None and self._target is active:
+            painted = next(
+                (m for m, tool in tools.items() if is_painting(self._target, tool.value)), None
+            )
+        self._view.strokes.tools.set_tools(tools, painted)
+
+    def _candidates(self) -> list[Labels]:
+        """Labels layers that are learned from, or will be."""
+        chosen = [pair.labels.layer for pair in self._view.data.pairs() if pair.labels is not None]
+        linked = [self._session.layer_of(path) for path in self._session.linked]
+        found = [*linked, *chosen] if self._session.is_active else [*chosen, *linked]
+        return [
+            layer for layer in found if isinstance(layer, Labels) and layer in self._viewer.layers
+        ]
+
+    def _aim(self, target: Labels | None) -> None:
+        if target is self._target:
+            return
+        if self._target is not None:
+            disconnect(self._target.events.mode, self._on_brush)
+            disconnect(self._target.events.selected_label, self._on_brush)
+        self._target = target
+        if target is not None:
+            target.events.mode.connect(self._on_brush)
+            target.events.selected_label.connect(self._on_brush)
+
+    def _tools(self) -> dict[str, StrokeTool]:
+        if self._target is None:
+            return {}
+        told = self._target.metadata.get("surfseg_labels")
+        meanings = dict(told or {}) or self._view.data.labels.meanings()
+        if meanings and NOT_ANNOTATED not in meanings and "ignore" not in meanings.values():
+            meanings[NOT_ANNOTATED] = "ignore"
+        tools = {}
+        for meaning, text, tip in (
+            ("foreground", "Surface", "on the surface"),
+            ("background", "Background", "on what is not surface"),
+            ("ignore", "Not annotated", "where nothing is to be learned"),
+        ):
+            values = sorted(value for value, of in meanings.items() if of == meaning)
+            if not values:
+                continue
+            value = values[0]
+            tools[meaning] = StrokeTool(
+                value,
+                color_of(self._target, value),
+                "Erase" if meaning == "ignore" and value == 0 else text,
+                f"Paint label value {value} {tip}, on the layer {self._target.name!r}; the width "
+                "of the brush (voxels) is set in napari's layer controls.",
+            )
+        return tools
