@@ -66,9 +66,6 @@ def train(volumes: Volumes, seed: int, epochs: int, path: Path) -> RunFolder:
         "training.train_iterations_per_epoch=100",
         "training.tuning_share=1",  # all of the search, however slow the machine
     ]
-    if volumes.name == "phantom":
-        # As the demo does: a roll has an axis.
-        settings.append("data.augmentation.symmetries=axial")
     folder.create(apply_overrides(Experiment(), settings))
     run_training(folder.path, device="cpu", with_report=False)
     return folder

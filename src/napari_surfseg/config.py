@@ -149,13 +149,15 @@ class ValidationSlab(_Section):
     Attributes
     ----------
     fraction : float
-        Share of the volume's longest axis, at its end.
+        Share of the volume's extent along one axis: of the slabs at its six faces the
+        one whose content is most like the rest. Where only strokes are annotated, about
+        this share of them, if there are enough. 0 keeps nothing: no validation.
     gap : int, optional
         Voxels left unused between the two parts; by default 8, less in a
         volume too short for that.
     """
 
-    fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.15
+    fraction: Annotated[float, Field(ge=0, lt=0.9)] = 0.15
     gap: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -192,10 +194,13 @@ class Augmentation(_Section):
 
     Attributes
     ----------
-    symmetries : bool or "axial"
-        The cube's 48 flips and turns; only those that keep the spacing and the
-        patch shape are used. ``axial``: only the 16 that keep Z, for structures
-        with an axis, such as a scroll rolled about Z, whose fibres tell its sides.
+    symmetries : "auto", bool, "axial", "axial_y" or "axial_x"
+        Flips and quarter turns of patches; only those that keep the spacing and the
+        patch shape are used. ``true``: all 48 of the cube. ``axial``: the 16 that keep
+        the Z axis (``axial_y``, ``axial_x``: Y or X), for surfaces whose two sides look
+        different because fibres run along that axis on one and across it on the other,
+        as in a scroll: the other turns exchange the sides. ``auto`` measures the texture
+        beside the labelled surface, takes the one or the other and says so in the log.
     intensity : float
         Strength of contrast, brightness and gamma changes, 0 (none) to 1.
     noise : float
@@ -207,7 +212,7 @@ class Augmentation(_Section):
         Probability that a patch is bent on the device.
     """
 
-    symmetries: bool | Literal["axial"] = True
+    symmetries: bool | Literal["auto", "axial", "axial_y", "axial_x"] = "auto"
     intensity: Fraction = 0.5
     noise: Fraction = 0.05
     affine: Fraction = 0.2
@@ -239,7 +244,7 @@ class Data(_Section):
     phantom : PhantomData, optional
         Where ``train`` is empty, make this synthetic scroll and train on it.
     validation : ValidationSlab or tuple of Pair
-        A slab of the training volumes, or volumes of their own.
+        A part of the training volumes, or volumes of their own.
     labels : Labels
         Meaning of the label values.
     patch_size : tuple of int

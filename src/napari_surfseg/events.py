@@ -119,10 +119,12 @@ class DataChecked(Event):
 
     A row holds ``image``, ``labels``, ``role`` (``train`` or ``validation``),
     ``shape``, ``spacing``, ``num_surface`` and ``num_background`` voxels,
-    ``foreground_fraction`` and ``ignored_fraction``.
+    ``foreground_fraction`` and ``ignored_fraction``. ``notes`` are sentences on what
+    was settled by looking at them: what is kept for validation, which flips and turns.
     """
 
     volumes: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,9 @@ MAX_CONTRAST = 1.6
 MAX_GAMMA = 1.6
 MAX_BRIGHTNESS = 0.6
 
+#: Settings that keep one axis, by which.
+KEPT_AXES = {"axial": 0, "axial_y": 1, "axial_x": 2}
+
 # Not made read-only: to numba that would be another type, and all be compiled twice.
 IDENTITY_TABLE: Table = np.arange(256, dtype=np.uint8)
 
@@ -129,7 +132,8 @@ def choose_symmetries(wanted: bool | str, shape: Index3, spacing: Spacing3) -> t
     Parameters
     ----------
     wanted : bool or str
-        False for none, True for all, ``axial`` for those that keep Z.
+        False for none, True for all, ``axial``, ``axial_y`` or ``axial_x`` for those
+        that keep Z, Y or X; ``auto``, where nobody measured, is all.
     shape : tuple of int
         Of a patch, in voxels.
     spacing : tuple of float
@@ -138,7 +142,8 @@ def choose_symmetries(wanted: bool | str, shape: Index3, spacing: Spacing3) -> t
     if not wanted:
         return SYMMETRIES[:1]
     found = find_symmetries(shape, spacing)
-    return found if wanted is True else tuple(s for s in found if s.axes[0] == 0)
+    axis = KEPT_AXES.get(str(wanted))
+    return found if axis is None else tuple(s for s in found if s.axes[axis] == axis)
 
 
 def find_symmetries(shape: Index3, spacing: Spacing3) -> tuple[Symmetry, ...]:

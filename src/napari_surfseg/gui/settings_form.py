@@ -76,8 +76,10 @@ ADVANCED_SETTINGS: dict[str, tuple[Setting, ...]] = {
     "Sampling and augmentation": (
         Setting("data.foreground_share", "On surface", "Share of the patches whose centre lies on "
                 "the surface (0 to 1).", "float", 0, 1, 0.05),
-        Setting("data.augmentation.symmetries", "Flips and turns", "Vary patches by the cube's 48 "
-                "flips and quarter turns.", "bool"),
+        Setting("data.augmentation.symmetries", "Flips and turns", "Vary patches by flips and "
+                "quarter turns; automatic leaves out those that would exchange two sides of the "
+                "surface that look different.", "choice",
+                choices=("auto", "axial", "axial_y", "axial_x")),
         Setting("data.augmentation.intensity", "Contrast", "Strength of contrast, brightness and "
                 "gamma changes (0 none to 1).", "float", 0, 1, 0.05),
         Setting("data.augmentation.noise", "Noise", "Greatest standard deviation of added noise "

@@ -136,7 +136,8 @@ def describe_event(event: events.Event) -> list[str]:
         case events.RunStarted():
             return _describe_start(event)
         case events.DataChecked():
-            return [_describe_volume(row) for row in event.volumes]
+            rows = [_describe_volume(row) for row in event.volumes]
+            return [*rows, *(f"    {note}" for note in event.notes)]
         case events.LabelsUpdated():
             rows = [_describe_volume(row) for row in event.volumes]
             return [f"labels painted: {event.num_changed:,} voxels changed", *rows]

@@ -336,7 +336,10 @@ def _data(history: RunHistory) -> list[str]:
         for row in history.data.volumes
     ]
     header = ["role", "image", "voxels", "voxel size", "surface", "ignored"]
-    return ["## Data", "", *tabulate_markdown(header, rows, left=2), ""]
+    lines = ["## Data", "", *tabulate_markdown(header, rows, left=2), ""]
+    for note in history.data.notes:
+        lines += [note, ""]
+    return lines
 
 
 def _settings(history: RunHistory) -> list[str]:

@@ -19,6 +19,7 @@ from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import open_pairs
 from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.loader import PatchLoader
+from napari_surfseg.data.sides import resolve_symmetries
 from napari_surfseg.errors import CheckpointError
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -187,12 +188,29 @@ class Trainer:
         )
         self.spacing = train[0].spacing
         self._proportions = in_finest_voxels(self.spacing)
-        self._tell(events.DataChecked(volumes=[pair.as_row() for pair in [*train, *validation]]))
-        for pair in [*train, *validation]:
+        pairs = [*train, *validation]
+        remarks = [*self._resolve_symmetries(train)]
+        self._tell(events.DataChecked(volumes=[pair.as_row() for pair in pairs], notes=remarks))
+        for pair in pairs:
             for note in pair.notes:
                 self._tell(events.WarningIssued(message=note))
         self._fit_patch(train)
         return train, validation
+
+    def _resolve_symmetries(self, train: list[CheckedPair]) -> list[str]:
+        """Settle which flips and turns are used, so that the checkpoint says; return why."""
+        data = self.experiment.data
+        symmetries, reason = resolve_symmetries(
+            data.augmentation.symmetries,
+            train,
+            data.patch_size,
+            seed=self.experiment.experiment.seed,
+        )
+        augmentation = data.augmentation.model_copy(update={"symmetries": symmetries})
+        self.experiment = self.experiment.model_copy(
+            update={"data": data.model_copy(update={"augmentation": augmentation})}
+        )
+        return [reason] if reason else []
 
     def _fit_patch(self, train: list[CheckedPair]) -> None:
         """Use no larger patch than the largest extents of the training volumes."""
