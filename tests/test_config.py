@@ -243,8 +243,16 @@ data:
     assert data.validation[0].labels == "https://example.org/d.zarr"
 
 
+def test_the_network_to_start_from_is_taken_from_the_files_folder(tmp_path):
+    path = write(tmp_path, "model: {start_from: runs/first}")
+    found = load_experiment(path).model.start_from
+    assert found == str((tmp_path / "runs" / "first").resolve())
+
+
 def test_resolving_twice_changes_nothing(tmp_path):
-    experiment = Experiment(data=Data(train=(Pair(image="a.tif", labels="b.tif"),)))
+    experiment = Experiment(
+        data=Data(train=(Pair(image="a.tif", labels="b.tif"),)), model={"start_from": "run"}
+    )
     once = resolve_paths(experiment, tmp_path)
     assert resolve_paths(once, tmp_path / "elsewhere") == once
 

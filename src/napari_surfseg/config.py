@@ -300,6 +300,10 @@ class Model(_Section):
         ``mish``, ``leakyrelu``, ``relu`` or ``silu``.
     deep_supervision : bool, optional
         Also score lower-resolution heads.
+    start_from : str, optional
+        A checkpoint, or a run folder (which stands for its ``best.pt``), whose weights
+        the network starts from. Its size must be the same; ``preset: auto`` takes its
+        network. The grey values are normalised by the new volumes.
     """
 
     preset: Literal["auto", "tiny", "small", "base", "exp001"] = "auto"
@@ -309,6 +313,7 @@ class Model(_Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     activation: Literal["mish", "leakyrelu", "relu", "silu"] | None = None
     deep_supervision: bool | None = None
+    start_from: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Loss(_Section):
@@ -608,7 +613,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def resolve_paths(experiment: Experiment, folder: Path) -> Experiment:
-    """Make relative data paths absolute, taking them from ``folder``."""
+    """Make relative paths of volumes and of ``model.start_from`` absolute, from ``folder``."""
 
     def resolved(pair: Pair) -> Pair:
         return pair.model_copy(
@@ -619,7 +624,11 @@ def resolve_paths(experiment: Experiment, folder: Path) -> Experiment:
     update: dict[str, Any] = {"train": tuple(resolved(pair) for pair in data.train)}
     if isinstance(data.validation, tuple):
         update["validation"] = tuple(resolved(pair) for pair in data.validation)
-    return experiment.model_copy(update={"data": data.model_copy(update=update)})
+    model = experiment.model
+    if model.start_from is not None:
+        start_from = _resolve(model.start_from, folder)
+        model = model.model_copy(update={"start_from": start_from})
+    return experiment.model_copy(update={"data": data.model_copy(update=update), "model": model})
 
 
 def _resolve(source: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.cli.options import Subparsers
 
-__all__ = ["add", "find_checkpoint"]
+__all__ = ["add"]
 
 DESCRIPTION = """\
 Find surfaces in a volume with a trained network.
@@ -106,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.cli.main import UsageError
     from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.model.checkpoint_summary import find_checkpoint
     from napari_surfseg.runs.launch import prepare_this_process
     from napari_surfseg.runs.text import format_duration, format_percent, format_size
 
@@ -155,22 +156,3 @@ def _read_flips(wanted: str | None, setting: bool | Literal["auto"]) -> bool | L
     if wanted is None:
         return setting
     return "auto" if wanted == "auto" else wanted == "on"
-
-
-def find_checkpoint(path: Path) -> Path:
-    """Return the checkpoint file that a path means: itself, or the best one of a run folder."""
-    from napari_surfseg.errors import CheckpointError
-    from napari_surfseg.runs.folder import RunFolder
-
-    if not path.is_dir():
-        if not path.exists():
-            raise CheckpointError(f"There is no checkpoint {path}.")
-        return path
-    for folder in (RunFolder(path), RunFolder(path.parent)):  # RUN or RUN/checkpoints
-        for found in (folder.best_checkpoint, folder.last_checkpoint):
-            if folder.exists() and found.exists():
-                return found
-    raise CheckpointError(
-        f"There is no checkpoint in the folder {path}; name a best.pt or last.pt, or a run "
-        "folder that was trained."
-    )

@@ -204,6 +204,11 @@ class Learner:
             spacing=self._spacing,
         )
 
+    def start_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with other weights than fresh ones; coarse heads they lack stay fresh."""
+        for network in (self.network, self.average.network):
+            network.load_state_dict(weights, strict=False)
+
     def state(self) -> dict[str, Any]:
         """Return what resuming needs besides the averaged weights: tensors and plain values."""
         return {

@@ -38,6 +38,7 @@ from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
 from napari_surfseg.training.relabeling import Relabeler
 from napari_surfseg.training.schedule import compute_progress
+from napari_surfseg.training.start_from import adopt_model, check_start, load_start
 from napari_surfseg.training.steering import Steering
 from napari_surfseg.training.validation import Validator, in_finest_voxels
 
@@ -132,8 +133,15 @@ class Trainer:
     ) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(experiment.training.precision, self.device)
-        self.experiment = _resolve(experiment, self.device)
+        # A run that is resumed started from other weights once, and has its own now.
+        self._start = None if resume else load_start(experiment.model)
+        known = self._start
+        if resume and experiment.model.preset == "auto":
+            known = load_checkpoint(checkpoints / "last.pt")
+        self.experiment = _resolve(experiment, self.device, known)
         self.architecture = resolve_architecture(self.experiment.model, device=self.device.type)
+        if self._start is not None:
+            check_start(self.experiment.model, self.architecture, self._start)
         check_patch_size(self.experiment.data.patch_size, self.architecture)
         self._emit = emit
         self._poll_commands = poll_commands
@@ -162,6 +170,8 @@ class Trainer:
             precision=self.precision,
         )
         weights = self._restore() if self._resume else self.experiment.loss.weights
+        if self._start is not None:
+            self.learner.start_with(self._start.weights)
         self._threads = ThreadTuner.for_this_machine() if self.device.type == "cpu" else None
         self._open_loader(train)
         try:
@@ -631,10 +641,15 @@ def _terms(values: dict[str, float]) -> dict[str, float]:
     return {term: values[term] for term in LOSS_TERMS if term in values}
 
 
-def _resolve(experiment: Experiment, device: torch.device) -> Experiment:
-    """Settle what the configuration leaves open, so that a checkpoint repeats it anywhere."""
+def _resolve(experiment: Experiment, device: torch.device, known: Checkpoint | None) -> Experiment:
+    """Settle what the configuration leaves open, so that a checkpoint repeats it anywhere.
+
+    ``known`` is the checkpoint that the run goes on or starts from.
+    """
     model, training = experiment.model, experiment.training
-    if model.preset == "auto":
+    if model.preset == "auto" and known is not None:
+        model = adopt_model(model, known)
+    elif model.preset == "auto":
         preset = "tiny" if device.type == "cpu" else "small"
         model = model.model_copy(update={"preset": preset})
     if training.max_epochs is None and training.max_minutes is None:
