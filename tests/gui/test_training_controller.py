@@ -308,7 +308,7 @@ def test_weights_and_length_change_while_it_runs(controller, view, session, feed
     controller.steering.send_weights()
     view.length.setValue(25)
     controller.steering.send_length()
-    view.sections["Sampling and augmentation"].controls["data.foreground_share"].setValue(0.8)
+    view.control("data.foreground_share").setValue(0.8)
     sent = commands(session)[1:]
     assert isinstance(sent[0], SetLossWeights)
     assert sent[0].weights["cldice"] == 0.3
@@ -391,7 +391,7 @@ def test_a_failure_is_said_beside_the_setting_it_names(controller, view, session
     controller.start()
     message = "data.patch_size is [32, 32, 32], but the volume is smaller."
     tell(session, feeds, RunState.FAILED, message=message)
-    assert view.patch_error.text() == message
+    assert view.patch_error.text() == message.replace("data.patch_size", "The patch size")
 
 
 def test_layers_that_come_and_go_are_followed(controller, view, viewer):

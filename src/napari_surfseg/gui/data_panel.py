@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_surfseg.gui.data_more import DataMore
 from napari_surfseg.gui.label_meanings import MeaningsPanel
 from napari_surfseg.gui.pair_row import PairRow
 from napari_surfseg.gui.validation_panel import ValidationPanel
@@ -67,6 +68,8 @@ class DataPanel(QWidget):
         layout.addWidget(self.labels)
         layout.addWidget(_heading("Validation"))
         layout.addWidget(self.validation)
+        self.more = DataMore()
+        layout.addWidget(self.more)
         layout.addStretch(1)
         self.paint.clicked.connect(self.paint_requested)
         self.add_button.clicked.connect(self._on_add)
@@ -92,12 +95,14 @@ class DataPanel(QWidget):
         row.changed.connect(self.pairs_changed)
         row.removed.connect(self.remove_pair)
         self._show_remove()
+        self.more.set_num_pairs(len(self.rows))
         return row
 
     def remove_pair(self, row: PairRow) -> None:
         """Take a row off the list."""
         if len(self.rows) == 1 or row not in self.rows:
             return
+        self.more.remove_pair(self.rows.index(row))
         self.rows.remove(row)
         self._pairs_layout.removeWidget(row)
         row.changed.disconnect(self.pairs_changed)

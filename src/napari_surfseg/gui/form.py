@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.config import LOSS_TERMS, Experiment, Loss, build_experiment
+from napari_surfseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,8 @@ __all__ = [
     "field_of_message",
     "largest_box_beside",
     "name_scheme",
+    "nest_settings",
+    "read_roi",
     "suggest_meanings",
     "suggest_scheme",
 ]
@@ -107,11 +110,15 @@ class SourceChoice:
 
 @dataclass(frozen=True)
 class PairChoice:
-    """A volume with its labels and what it is for: ``"train"`` or ``"validation"``."""
+    """A volume with its labels and what it is for: ``"train"`` or ``"validation"``.
+
+    `roi` is the box that is used, as a person writes it (:func:`read_roi`); empty for all.
+    """
 
     image: SourceChoice | None
     labels: SourceChoice | None
     role: str = "train"
+    roi: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,14 +192,57 @@ def build_form_experiment(
         },
         "loss": {term: float(form.weights.get(term, 0.0)) for term in LOSS_TERMS},
     }
-    for key, value in form.settings.items():
-        section, _, name = key.partition(".")
-        node = values.setdefault(section, {})
-        while "." in name:
-            head, _, name = name.partition(".")
-            node = node.setdefault(head, {})
-        node[name] = value
+    _merge(values, nest_settings(form.settings))
     return build_experiment(values, source="the form")
+
+
+def nest_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into nested mappings."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        node = nested
+        *sections, name = key.split(".")
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = value
+    return nested
+
+
+def _merge(values: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Put settings over values; one left empty is no answer to what the layers say."""
+    for name, value in settings.items():
+        known = values.get(name)
+        if isinstance(value, dict):
+            # Pairs for validation stand where the settings of the part would.
+            if not isinstance(known, list):
+                _merge(values.setdefault(name, {}), value)
+        elif value is not None or known is None:
+            values[name] = value
+
+
+def read_roi(text: str) -> Box | None:
+    """Read a box as a person writes it: ``0:64, 0:128, 0:128``; None where it is empty.
+
+    Raises
+    ------
+    ConfigError
+        If it is no box.
+    """
+    if not text.strip():
+        return None
+    edges = []
+    for part in text.replace(",", " ").split():
+        start, colon, stop = part.partition(":")
+        if not (colon and start.isdigit() and stop.isdigit() and int(start) < int(stop)):
+            break
+        edges.append((int(start), int(stop)))
+    else:
+        if len(edges) == 3:
+            return edges[0], edges[1], edges[2]
+    raise ConfigError(
+        f"The box {text!r} must be three ranges of voxels along Z, Y and X, each from less to "
+        "more, as 0:64, 0:128, 0:128."
+    )
 
 
 def field_of_message(message: str) -> str | None:

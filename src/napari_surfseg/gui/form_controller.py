@@ -9,7 +9,6 @@ import psutil
 from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, QTimer
 
-from napari_surfseg.config import Model
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.gui.form import (
     LABEL_SCHEMES,
@@ -18,6 +17,7 @@ from napari_surfseg.gui.form import (
     TrainingForm,
     build_form_experiment,
     name_scheme,
+    read_roi,
     suggest_meanings,
     suggest_scheme,
 )
@@ -26,7 +26,7 @@ from napari_surfseg.gui.layers import LayerWatch
 from napari_surfseg.gui.live import compute_view_center
 from napari_surfseg.gui.painting import color_of
 from napari_surfseg.gui.sources import LayerVolume, shape_of, take_file, take_layer
-from napari_surfseg.gui.start_plan import Plan, PlannedPair, describe_network
+from napari_surfseg.gui.start_plan import Plan, PlannedPair, describe_network, read_model
 from napari_surfseg.gui.validation_box import build_box_layer, read_box
 from napari_surfseg.model.presets import resolve_architecture
 from napari_surfseg.runs.folder import find_new_run_path
@@ -145,7 +145,7 @@ class FormController(QObject):
         self._view.patch_error.set_message("")
         try:
             architecture = resolve_architecture(
-                Model(preset=form.settings["model.preset"]),
+                read_model(form),
                 device="cuda" if form.device == "cuda" else "cpu",
             )
             self._view.set_patch_step(architecture.divisor)
@@ -278,7 +278,12 @@ class FormController(QObject):
             image, labels = (self._take(choice) for choice in (pair.image, pair.labels))
             role = pair.role if several else "train"
             layers = self._layer(pair.image), self._layer(pair.labels)
-            pairs.append(PlannedPair(image, labels, role, *layers))
+            try:
+                roi = read_roi(pair.roi)
+            except ConfigError as error:
+                error.field = f"data.train.{number - 1}.roi"
+                raise
+            pairs.append(PlannedPair(image, labels, role, *layers, roi, number - 1))
         if not any(pair.role == "train" for pair in pairs):
             raise DataError("At least one pair must be for training.", field="data.train")
         if form.validation == "pairs" and all(pair.role == "train" for pair in pairs):

@@ -1,136 +1,61 @@
-"""Controls for plain settings, made from a table: one row a configuration key."""
+"""Rows of labelled controls for plain settings, made from a table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QLineEdit,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
-from napari_surfseg.config import Experiment
-from napari_surfseg.gui.widgets import hint, labelled_rows
+from napari_surfseg.config import build_experiment
+from napari_surfseg.errors import ConfigError
+from napari_surfseg.gui.form import nest_settings
+from napari_surfseg.gui.number_boxes import NumberBox, WholeBox, with_error
+from napari_surfseg.gui.settings_table import CHOICES, Setting, allowed_values, default_of
+from napari_surfseg.gui.text_fields import NotesField, ValueField, read_number, read_numbers
+from napari_surfseg.gui.widgets import FieldError, Section, hint, labelled_rows
 
-__all__ = ["ADVANCED_SETTINGS", "Setting", "SettingsForm", "default_of"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-
-@dataclass(frozen=True)
-class Setting:
-    """One row.
-
-    Attributes
-    ----------
-    key : str
-        Dotted configuration key.
-    label : str
-        What stands before the control.
-    tip : str
-        What it does, with its unit.
-    kind : str
-        ``int``, ``float``, ``bool``, ``choice``, ``auto_float`` (a number or
-        "automatic"), ``optional_float`` or ``optional_int`` (a number or "off").
-    low, high, step : float
-        Range of a number.
-    choices : tuple of str
-        Of a ``choice``.
-    """
-
-    key: str
-    label: str
-    tip: str
-    kind: str
-    low: float = 0
-    high: float = 1
-    step: float = 1
-    decimals: int = 2
-    suffix: str = ""
-    choices: tuple[str, ...] = ()
+__all__ = ["ChoiceBox", "MoreSection", "SettingsForm", "say_of_setting"]
 
 
-ADVANCED_SETTINGS: dict[str, tuple[Setting, ...]] = {
-    "Optimizer": (
-        Setting("training.train_batch_size", "Batch size", "Patches in a step (patches).",
-                "int", 1, 64),
-        Setting("training.accumulate", "Accumulate", "Batches whose gradients are added before the "
-                "weights change (batches).", "int", 1, 64),
-        Setting("training.max_learning_rate", "Learning rate", "Peak of AdamW's one-cycle rate "
-                " (no unit). Automatic suits the network's size.",
-                "auto_float", 0, 0.1, 0.0001, 5),
-        Setting("training.weight_decay", "Weight decay", "AdamW's decoupled decay (no unit).",
-                "float", 0, 1, 0.001, 4),
-        Setting("training.gradient_clip", "Gradient clip", "Greatest norm of the gradient (no "
-                "unit); 0 is off.", "optional_float", 0, 100, 0.1, 2),
-        Setting("training.precision", "Precision", "Number format of the network's activations; "
-                "automatic measures whether bf16 pays on this device.", "choice",
-                choices=("auto", "float32", "bf16")),
-        Setting("experiment.seed", "Seed", "Seeds weights, sampling and augmentation (a whole "
-                "number).", "int", 0, 2**31 - 1),
-    ),
-    "Sampling and augmentation": (
-        Setting("data.foreground_share", "On surface", "Share of the patches whose centre lies on "
-                "the surface (0 to 1).", "float", 0, 1, 0.05),
-        Setting("data.augmentation.symmetries", "Flips and turns", "Vary patches by flips and "
-                "quarter turns; automatic leaves out those that would exchange two sides of the "
-                "surface that look different.", "choice",
-                choices=("auto", "axial", "axial_y", "axial_x")),
-        Setting("data.augmentation.intensity", "Contrast", "Strength of contrast, brightness and "
-                "gamma changes (0 none to 1).", "float", 0, 1, 0.05),
-        Setting("data.augmentation.noise", "Noise", "Greatest standard deviation of added noise "
-                "(share of the intensity range, 0 to 1).", "float", 0, 1, 0.01),
-        Setting("data.augmentation.affine", "Rotate, scale", "Probability that a patch is rotated, "
-                "scaled and sheared (0 to 1).", "float", 0, 1, 0.05),
-        Setting("data.augmentation.elastic", "Bend", "Probability that a patch is bent (0 to 1).",
-                "float", 0, 1, 0.05),
-        Setting("data.cache_gib", "Cache", "Memory for decoded chunks of the volumes (GiB).",
-                "float", 0.1, 1024, 0.5, 1, " GiB"),
-    ),
-    "Loss details": (
-        Setting("loss.pos_weight", "Surface weight", "Weight of a surface voxel against a "
-                "background voxel in weighted BCE (no unit).", "float", 0.1, 100, 0.1),
-        Setting("loss.skeleton_iterations", "Skeleton depth", "Erosions of the soft skeleton: half "
-                "the greatest sheet thickness (voxels).", "int", 1, 32),
-        Setting("loss.tolerance", "Tolerance", "Distance within which a surface counts as found, "
-                "in the surface distance loss and the scores (voxels of the finest axis).",
-                "float", 0.5, 100, 0.5, 1, " vox"),
-        Setting("loss.euler_window", "Topology window", "Edge of the windows in which the topology "
-                "loss counts (voxels).", "int", 2, 128),
-        Setting("loss.interval", "Evaluate every", "Evaluate the terms other than BCE and Dice "
-                "every so many steps (steps).", "int", 1, 100),
-    ),
-    "Validation and preview": (
-        Setting("training.best_by", "Best by", "Validation score that decides which weights are "
-                "kept as best.pt.", "choice", choices=("surface_dice", "score")),
-        Setting("training.validation_share", "Validation time", "Greatest share of the time "
-                "spent on validation (0 to 1).", "float", 0.01, 1, 0.05),
-        Setting("training.early_stopping", "Early stopping", "Stop after so many scored epochs "
-                "without a better score (epochs); 0 is off.", "optional_int", 0, 1000),
-        Setting("preview.seconds", "Preview every", "Time between live predictions (seconds); 0 "
-                "turns them off.", "float", 0, 3600, 1, 1, " s"),
-        Setting("preview.keep", "Previews kept", "Earlier previews kept for looking back "
-                "(previews).", "int", 1, 1000),
-    ),
-}  # fmt: skip
+#: Choices of more characters have a line to themselves.
+LONG_WORDS = 34
 
 
-#: Where the window differs from a run without one: somebody is looking.
-WINDOW_DEFAULTS: dict[str, Any] = {"preview.seconds": 5.0}
+class ChoiceBox(QComboBox):
+    """One of a few values, each in words."""
+
+    def __init__(self, name: str, words: Mapping[Any, str]) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.error = FieldError(name)
+        for value, text in words.items():
+            self.addItem(text, [value])  # in a list: Qt takes None for no data at all
+        self.longest = max(map(len, words.values()))
+        # The box may be cut, what it offers not.
+        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 24)
+
+    def value(self) -> Any:
+        """Read the value."""
+        return self.currentData()[0]
+
+    def set_value(self, value: Any) -> None:
+        """Show a value."""
+        values = [self.itemData(index)[0] for index in range(self.count())]
+        # By type as well: 1 is no True.
+        match = [v == value and type(v) is type(value) for v in values]
+        self.setCurrentIndex(match.index(True) if True in match else 0)
 
 
-def default_of(key: str) -> Any:
-    """Value of a setting in a form that was not touched."""
-    if key in WINDOW_DEFAULTS:
-        return WINDOW_DEFAULTS[key]
-    node: Any = Experiment()
-    for part in key.split("."):
-        node = getattr(node, part)
-    return node
+def say_of_setting(message: str, labels: Mapping[str, str]) -> str:
+    """Name a setting as the window does, where a sentence gives its key in the configuration."""
+    said = message.removeprefix("In the form, ")
+    for key in sorted(labels, key=len, reverse=True):
+        said = said.replace(key, labels[key])
+    return said[:1].upper() + said[1:]
 
 
 class SettingsForm(QWidget):
@@ -147,64 +72,76 @@ class SettingsForm(QWidget):
 
     def __init__(self, settings: tuple[Setting, ...]) -> None:
         super().__init__()
-        self.controls: dict[str, QWidget] = {}
+        self.controls: dict[str, Any] = {}
         self._settings = {setting.key: setting for setting in settings}
         layout = labelled_rows(self, spacing=3)
         layout.setContentsMargins(8, 2, 2, 4)
         for setting in settings:
             control = self._build(setting)
-            control.setObjectName(setting.key.replace(".", "_"))
             hint(control, setting.tip)
+            control.setAccessibleName(setting.label)
             self.controls[setting.key] = control
-            layout.addRow(setting.label, control)
-            layout.labelForField(control).setToolTip(control.toolTip())
+            label, cell = QLabel(setting.label), with_error(control)
+            label.setToolTip(control.toolTip())
+            if isinstance(control, ChoiceBox) and control.longest > LONG_WORDS:
+                layout.addRow(label)
+                layout.addRow(cell)
+            else:
+                layout.addRow(label, cell)
             self.set_value(setting.key, default_of(setting.key))
 
-    def _build(self, setting: Setting) -> QWidget:
-        key = setting.key
-        if setting.kind == "bool":
-            box = QCheckBox()
-            box.toggled.connect(lambda _on: self.changed.emit(key))
-            return box
+    @property
+    def labels(self) -> dict[str, str]:
+        """What each setting is called, by key."""
+        return {key: setting.label for key, setting in self._settings.items()}
+
+    def _build(self, setting: Setting) -> Any:
+        key, name = setting.key, setting.key.replace(".", "_")
         if setting.kind == "choice":
-            combo = QComboBox()
-            for choice in setting.choices:
-                combo.addItem({"auto": "automatic"}.get(choice, choice.replace("_", " ")), choice)
+            allowed = allowed_values(key)
+            words = {value: text for value, text in CHOICES[key].items() if value in allowed}
+            combo = ChoiceBox(name, words)
             combo.currentIndexChanged.connect(lambda _index: self.changed.emit(key))
             return combo
-        if setting.kind in {"int", "optional_int"}:
-            spin = QSpinBox()
-            spin.setRange(int(setting.low), int(setting.high))
-            spin.setSingleStep(int(setting.step))
+        if setting.kind == "notes":
+            notes = NotesField(name, setting.empty)
+            notes.textChanged.connect(lambda: self.changed.emit(key))
+            return notes
+        if setting.kind in {"number", "numbers"}:
+            empty = "auto" if default_of(key) == "auto" else None
+            read = read_number if setting.kind == "number" else read_numbers
+            field = ValueField(name, read, empty=empty, placeholder=setting.empty)
+            field.settled.connect(lambda: self._on_settled(key))
+            return field
+        box: Any
+        if setting.kind.endswith("int"):
+            box = WholeBox(name, setting.label, int(setting.low), int(setting.high),
+                           step=int(setting.step), suffix=setting.suffix)  # fmt: skip
         else:
-            spin = QDoubleSpinBox()
-            spin.setDecimals(setting.decimals)
-            spin.setRange(setting.low, setting.high)
-            spin.setSingleStep(setting.step)
-        spin.setSuffix(setting.suffix)
-        spin.setKeyboardTracking(False)
-        if setting.kind.startswith("optional"):
-            spin.setSpecialValueText("off")
-        if setting.kind == "auto_float":
-            spin.setSpecialValueText("automatic")
-        spin.valueChanged.connect(lambda _value: self.changed.emit(key))
-        return spin
+            box = NumberBox(name, setting.label, setting.low, setting.high, step=setting.step,
+                            decimals=setting.decimals, suffix=setting.suffix)  # fmt: skip
+        box.setSpecialValueText(setting.empty)
+        box.valueChanged.connect(lambda _value: self.changed.emit(key))
+        return box
+
+    def _on_settled(self, key: str) -> None:
+        """Say at once where the configuration would refuse a value."""
+        try:
+            build_experiment(nest_settings({key: self.value(key)}), source="the form")
+        except ConfigError as error:
+            self.controls[key].error.set_message(say_of_setting(str(error), self.labels))
+            return
+        self.changed.emit(key)
 
     def value(self, key: str) -> Any:
         """Read one setting, as the configuration wants it."""
         control, setting = self.controls[key], self._settings[key]
-        if isinstance(control, QCheckBox):
-            return control.isChecked()
-        if isinstance(control, QComboBox):
-            return control.currentData()
-        if isinstance(control, QLineEdit):
-            return control.text()
+        if isinstance(control, NotesField):
+            return control.toPlainText().strip()
         value = control.value()
-        if value == control.minimum() and setting.kind.startswith("optional"):
+        if setting.kind.startswith("optional") and value == control.minimum():
             return None
-        if value == control.minimum() and setting.kind == "auto_float":
-            return "auto"
-        return round(value, setting.decimals) if isinstance(value, float) else value
+        return round(value, setting.decimals) if isinstance(control, NumberBox) else value
 
     def values(self) -> dict[str, Any]:
         """Read all settings, by dotted key."""
@@ -215,13 +152,39 @@ class SettingsForm(QWidget):
         control = self.controls[key]
         blocked = control.blockSignals(True)
         try:
-            if isinstance(control, QCheckBox):
-                control.setChecked(bool(value))
-            elif isinstance(control, QComboBox):
-                control.setCurrentIndex(max(control.findData(value), 0))
-            elif value is None or value == "auto":
-                control.setValue(control.minimum())
+            if isinstance(control, NotesField):
+                control.setPlainText(str(value))
+            elif isinstance(control, ChoiceBox | ValueField):
+                control.set_value(value)
             else:
-                control.setValue(value)
+                control.setValue(control.minimum() if value is None else value)
         finally:
             control.blockSignals(blocked)
+
+
+class MoreSection(Section):
+    """The settings of a page that few need, folded away.
+
+    Parameters
+    ----------
+    name : str
+        Object name of the heading.
+    groups : dict
+        Rows by the heading above them.
+    """
+
+    changed = Signal(str)
+
+    def __init__(self, name: str, groups: Mapping[str, tuple[Setting, ...]]) -> None:
+        super().__init__("More", name)
+        self.forms: list[SettingsForm] = []
+        self.inside = QVBoxLayout(self.body)
+        self.inside.setContentsMargins(0, 0, 0, 0)
+        for title, settings in groups.items():
+            heading = QLabel(title)
+            heading.setStyleSheet("font-weight: bold;")
+            form = SettingsForm(settings)
+            form.changed.connect(self.changed)
+            self.forms.append(form)
+            self.inside.addWidget(heading)
+            self.inside.addWidget(form)

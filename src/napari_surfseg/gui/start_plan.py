@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.config import Model
+from napari_surfseg.config import Model, build_experiment
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
 from napari_surfseg.gui.form import (
@@ -14,6 +14,7 @@ from napari_surfseg.gui.form import (
     TrainingForm,
     build_form_experiment,
     largest_box_beside,
+    nest_settings,
 )
 from napari_surfseg.gui.layer_copies import require_consent, write_copies
 from napari_surfseg.gui.layer_files import locate
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment
 
-__all__ = ["Plan", "PlannedPair", "describe_network", "execute_plan"]
+__all__ = ["Plan", "PlannedPair", "describe_network", "execute_plan", "read_model"]
 
 #: Region predicted live: the slices around the one on screen, a quarter of the time of the
 #: default's full cube.
@@ -55,6 +56,10 @@ class PlannedPair:
         ``"train"`` or ``"validation"``.
     image_layer, labels_layer : Layer or None
         What they were taken from; only remembered, never touched in a thread.
+    roi : Box or None
+        The part that is used.
+    number : int
+        Place among the form's pairs.
     """
 
     image: LayerVolume | str
@@ -62,6 +67,8 @@ class PlannedPair:
     role: str = "train"
     image_layer: Layer | None = None
     labels_layer: Layer | None = None
+    roi: Box | None = None
+    number: int = 0
 
 
 @dataclass
@@ -97,6 +104,18 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
 
+def read_model(form: TrainingForm) -> Model:
+    """Read what the form says of the network.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting.
+    """
+    settings = {key: value for key, value in form.settings.items() if key.startswith("model.")}
+    return build_experiment(nest_settings(settings), source="the form").model
+
+
 def describe_network(form: TrainingForm, *, available_bytes: int | None = None) -> str:
     """Say how large the network is and what a step of training will need.
 
@@ -106,8 +125,7 @@ def describe_network(form: TrainingForm, *, available_bytes: int | None = None) 
         Where the patch does not fit the network.
     """
     device = "cuda" if form.device == "cuda" else "cpu"
-    preset = form.settings["model.preset"]
-    architecture = resolve_architecture(Model(preset=preset), device=device)
+    architecture = resolve_architecture(read_model(form), device=device)
     z, y, x = form.settings["data.patch_size"]
     check_patch_size((z, y, x), architecture)
     needed = estimate_training_bytes(
@@ -177,6 +195,9 @@ def execute_plan(
                 field="data.train",
             )
         entry: dict[str, Any] = {"role": role}
+        if planned.roi is not None:
+            _require_inside(planned.roi, image, planned.number)
+            entry["roi"] = planned.roi
         for what, volume in (("image", image), ("labels", labels)):
             path = volume.file or targets.get(id(volume.data))
             if path is None:
@@ -192,7 +213,7 @@ def execute_plan(
     train = [_without_role(entry) for entry in entries if entry["role"] == "train"]
     validation = [_without_role(entry) for entry in entries if entry["role"] == "validation"]
     if plan.box is not None:
-        beside = largest_box_beside(pairs[0][0].shape, plan.box)
+        beside = _find_box_beside(pairs[0][0].shape, plan.pairs[0].roi, plan.box)
         if beside is None:
             raise ConfigError(
                 "The validation box leaves no part of the volume to train on; make it smaller.",
@@ -228,6 +249,32 @@ def execute_plan(
         shutil.rmtree(plan.run_dir, ignore_errors=True)
         raise
     return plan
+
+
+def _require_inside(roi: Box, volume: LayerVolume, number: int) -> None:
+    if any(stop > size for (_start, stop), size in zip(roi, volume.shape, strict=True)):
+        shown = ", ".join(f"{start}:{stop}" for start, stop in roi)
+        raise ConfigError(
+            f"The box {shown} reaches beyond the volume {volume.name!r}, which has "
+            f"{_by(volume.shape)} voxels.",
+            field=f"data.train.{number}.roi",
+        )
+
+
+def _find_box_beside(shape: tuple[int, ...], roi: Box | None, box: Box) -> Box | None:
+    """Find what is left for training beside the validation box, in the part that is used."""
+    z, y, x = roi or [(0, size) for size in shape]
+    starts = (z[0], y[0], x[0])
+    sizes = (z[1] - z[0], y[1] - y[0], x[1] - x[0])
+    inside = [
+        (min(max(a - start, 0), size), min(max(b - start, 0), size))
+        for (a, b), start, size in zip(box, starts, sizes, strict=True)
+    ]
+    found = largest_box_beside(sizes, (inside[0], inside[1], inside[2]))
+    if found is None:
+        return None
+    edges = [(a + start, b + start) for (a, b), start in zip(found, starts, strict=True)]
+    return edges[0], edges[1], edges[2]
 
 
 def _without_role(entry: dict[str, Any]) -> dict[str, Any]:

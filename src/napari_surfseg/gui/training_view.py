@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QScrollArea,
     QSizePolicy,
-    QSpinBox,
     QTabWidget,
     QToolButton,
     QVBoxLayout,
@@ -25,14 +26,15 @@ from napari_surfseg.config import MODEL_PRESETS
 from napari_surfseg.gui.data_panel import DataPanel
 from napari_surfseg.gui.form import TrainingForm
 from napari_surfseg.gui.loss_panel import LossPanel
+from napari_surfseg.gui.number_boxes import NumberBox, WholeBox, with_error
 from napari_surfseg.gui.run_panel import RunPanel
-from napari_surfseg.gui.settings_form import ADVANCED_SETTINGS, SettingsForm
+from napari_surfseg.gui.settings_form import MoreSection, SettingsForm, say_of_setting
+from napari_surfseg.gui.settings_table import LABELS, NETWORK_SETTINGS, TRAINING_SETTINGS
 from napari_surfseg.gui.strokes_panel import StrokesPanel
 from napari_surfseg.gui.widgets import (
     NARROWEST,
     FieldError,
     NoWheelFilter,
-    Section,
     hint,
     labelled_rows,
     note,
@@ -49,6 +51,7 @@ __all__ = ["TrainingView"]
 FIXED_REASON = (
     "Fixed for this run: the network and its data cannot change under a running training."
 )
+ROI_KEY = re.compile(r"data\.train\.(\d+)\.roi")
 #: Settings a running training takes, by key.
 LIVE_SETTINGS = ("data.foreground_share", "preview.seconds")
 
@@ -67,7 +70,6 @@ class TrainingView(QWidget):
         self.loss = LossPanel()
         self.run = RunPanel()
         self.strokes = StrokesPanel()
-        self.sections: dict[str, SettingsForm] = {}
         self._errors: dict[str, tuple[FieldError, int]] = {}
         self._tips: dict[QWidget, str] = {}
         self.tabs = QTabWidget()
@@ -79,6 +81,9 @@ class TrainingView(QWidget):
             ("Losses", self.loss, "What counts as an error, and how much."),
             ("Training", self._build_training(), "How long, where, and the finer settings."),
         )
+        self._more = ((self.data.more, 0), (self.more_network, 1), (self.more, 3))
+        for more, _page in self._more:
+            more.changed.connect(self._on_setting)
         for index, (title, page, tip) in enumerate(pages):
             self.tabs.addTab(scrolled(page, f"{title.lower()}_page"), title)
             self.tabs.setTabToolTip(index, tip)
@@ -93,6 +98,10 @@ class TrainingView(QWidget):
         layout.addWidget(self.run)
         self.setMinimumWidth(NARROWEST)
         self._collect_errors()
+        self._revealed: QWidget = self
+        self._reveal = QTimer(self)
+        self._reveal.setSingleShot(True)
+        self._reveal.timeout.connect(self._on_reveal)
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
         self.data.pairs_changed.connect(self.form_changed)
@@ -116,28 +125,24 @@ class TrainingView(QWidget):
             "Size of the 3-D U-Net; automatic is tiny on a CPU and small on a GPU. Larger ones see "
             "more and take longer; exp001 is the reference experiment and wants a GPU.",
         )
+        self.patch_error = FieldError("data_patch_size")
         self.patch = []
         patch_box = QWidget()
         patch_line = QHBoxLayout(patch_box)
         patch_line.setContentsMargins(0, 0, 0, 0)
         patch_line.setSpacing(4)
         for axis in "zyx":
-            spin = QSpinBox()
-            spin.setObjectName(f"patch_size_{axis}")
-            spin.setRange(8, 1024)
-            spin.setSingleStep(8)
+            spin = WholeBox(f"patch_size_{axis}", f"Patch along {axis.upper()}", 8, 1024, step=8)
+            spin.error = self.patch_error
             spin.setValue(64)
-            spin.setKeyboardTracking(False)
             hint(
                 spin,
-                f"Edge of a training patch along {axis.upper()} (voxels). Larger patches "
-                "show more of a sheet and cost memory and time.",
+                f"Edge of a training patch along {axis.upper()} (voxels, 8 to 1024; 64 by "
+                "default). Larger patches show more of a sheet and cost memory and time.",
             )
             spin.valueChanged.connect(lambda _value: self.form_changed.emit())
             self.patch.append(spin)
             spin.setPrefix(f"{axis} ")
-            # Three of them must fit side by side into the narrowest dock.
-            spin.setStyleSheet("min-width: 64px;")  # napari's theme says 90
             spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             patch_line.addWidget(spin, 1)
         self.preset.currentIndexChanged.connect(lambda _index: self.form_changed.emit())
@@ -145,9 +150,7 @@ class TrainingView(QWidget):
         self.estimate.setObjectName("model_estimate")
         self.estimate.setWordWrap(True)
         self.model_error = FieldError("model")
-        self.patch_error = FieldError("data_patch_size")
-        form = labelled_rows(page, spacing=6)
-        form.setContentsMargins(4, 6, 8, 4)
+        form = labelled_rows(spacing=6)
         form.addRow("Size", self.preset)
         form.addRow(self.model_error)
         form.addRow("Patch", patch_box)
@@ -160,6 +163,12 @@ class TrainingView(QWidget):
                 "stays small."
             )
         )
+        self.more_network = MoreSection("more_network", NETWORK_SETTINGS)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(4, 6, 8, 4)
+        layout.addLayout(form)
+        layout.addWidget(self.more_network)
+        layout.addStretch(1)
         return page
 
     def _build_training(self) -> QWidget:
@@ -173,22 +182,21 @@ class TrainingView(QWidget):
             self.length_kind,
             "Bound the training by time or by epochs; the learning rate's schedule spans it.",
         )
-        self.length = QDoubleSpinBox()
-        self.length.setObjectName("training_length")
-        self.length.setDecimals(1)
-        self.length.setRange(0.1, 100000)
+        self.training_error = FieldError("training")
+        self.length = NumberBox("training_length", "Length", 0.1, 100000, decimals=1)
+        self.length.error = self.training_error
         self.length.setValue(10)
-        self.length.setKeyboardTracking(False)
-        hint(self.length, "How long to train (minutes or epochs). It can be changed while it runs.")
-        self.steps = QSpinBox()
-        self.steps.setObjectName("steps_per_epoch")
-        self.steps.setRange(1, 100000)
+        hint(
+            self.length,
+            "How long to train (minutes or epochs, 0.1 to 100000; 10 by default). It can be "
+            "changed while it runs.",
+        )
+        self.steps = WholeBox("steps_per_epoch", "Steps an epoch", 1, 100000)
         self.steps.setValue(100)
-        self.steps.setKeyboardTracking(False)
         hint(
             self.steps,
-            "Optimizer steps in an epoch; after each the network is saved and may be "
-            "scored (steps).",
+            "Optimizer steps in an epoch; after each the network is saved and may be scored "
+            "(steps, 1 to 100000; 100 by default).",
         )
         self.device = QComboBox()
         self.device.setObjectName("device")
@@ -209,7 +217,6 @@ class TrainingView(QWidget):
         self.browse.clicked.connect(self._on_browse)
         self.name_error = FieldError("experiment_name")
         self.folder_error = FieldError("run_dir")
-        self.training_error = FieldError("training")
         length_line = QHBoxLayout()
         length_line.addWidget(self.length, 1)
         length_line.addWidget(self.length_kind, 1)
@@ -218,9 +225,9 @@ class TrainingView(QWidget):
         folder_line.addWidget(self.browse)
         form = labelled_rows(spacing=5)
         form.addRow("Length", length_line)
-        form.addRow("Steps an epoch", self.steps)
-        form.addRow("Device", self.device)
         form.addRow(self.training_error)
+        form.addRow("Steps an epoch", with_error(self.steps))
+        form.addRow("Device", self.device)
         form.addRow("Run name", self.name)
         form.addRow(self.name_error)
         form.addRow("Runs folder", folder_line)
@@ -228,19 +235,7 @@ class TrainingView(QWidget):
         layout = QVBoxLayout(page)
         layout.setContentsMargins(4, 6, 8, 4)
         layout.addLayout(form)
-        self.more = Section("More", "more_settings")
-        inside = QVBoxLayout(self.more.body)
-        inside.setContentsMargins(0, 0, 0, 0)
-        for title, settings in ADVANCED_SETTINGS.items():
-            heading = QLabel(title)
-            heading.setStyleSheet("font-weight: bold;")
-            inside.addWidget(heading)
-            section = SettingsForm(settings)
-            section.changed.connect(self._on_setting)
-            self.sections[title] = section
-            inside.addWidget(section)
-        self.settings_error = FieldError("settings")
-        layout.addWidget(self.settings_error)
+        self.more = MoreSection("more_training", TRAINING_SETTINGS)
         layout.addWidget(self.more)
         layout.addStretch(1)
         self.length.valueChanged.connect(lambda _value: self.length_changed.emit())
@@ -256,20 +251,14 @@ class TrainingView(QWidget):
             "model": (self.model_error, 1),
             "loss": (self.loss.error, 2),
             "training": (self.training_error, 3),
-            "experiment.name": (self.name_error, 3),
+            "training.train_iterations_per_epoch": (self.steps.error, 3),
+            "experiment": (self.name_error, 3),
             "run_dir": (self.folder_error, 3),
-            "data": (self.settings_error, 3),
-            "preview": (self.settings_error, 3),
-            "experiment": (self.settings_error, 3),
         }
-        for setting in (
-            "loss.pos_weight",
-            "loss.skeleton_iterations",
-            "loss.tolerance",
-            "loss.euler_window",
-            "loss.interval",
-        ):
-            self._errors[setting] = (self.settings_error, 3)
+        for more, page in self._more:
+            for form in more.forms:
+                for key, control in form.controls.items():
+                    self._errors[key] = (control.error, page)
 
     def _on_browse(self) -> None:
         found = QFileDialog.getExistingDirectory(self, "Folder for runs", self.folder.text())
@@ -286,8 +275,8 @@ class TrainingView(QWidget):
     def form(self) -> TrainingForm:
         """Read everything."""
         settings: dict[str, Any] = {}
-        for section in self.sections.values():
-            settings |= section.values()
+        for form in self._forms():
+            settings |= form.values()
         minutes = self.length_kind.currentData() == "minutes"
         settings |= {
             "data.patch_size": [spin.value() for spin in self.patch],
@@ -297,7 +286,10 @@ class TrainingView(QWidget):
             "training.train_iterations_per_epoch": self.steps.value(),
         }
         return TrainingForm(
-            pairs=self.data.pairs(),
+            pairs=tuple(
+                replace(pair, roi=field.value())
+                for pair, field in zip(self.data.pairs(), self.data.more.rois, strict=True)
+            ),
             validation=self.data.validation.mode.currentData(),
             validation_fraction=self.data.validation.fraction.value() / 100,
             validation_layer=self.data.validation.box_layer.choice(),
@@ -311,10 +303,17 @@ class TrainingView(QWidget):
 
     def setting(self, key: str) -> Any:
         """Read one of the settings behind "More"."""
-        for section in self.sections.values():
-            if key in section.controls:
-                return section.value(key)
-        raise KeyError(key)
+        return self._form_of(key).value(key)
+
+    def control(self, key: str) -> Any:
+        """Return the control of one of the settings behind "More"."""
+        return self._form_of(key).controls[key]
+
+    def _forms(self) -> list[SettingsForm]:
+        return [form for more, _page in self._more for form in more.forms]
+
+    def _form_of(self, key: str) -> SettingsForm:
+        return next(form for form in self._forms() if key in form.controls)
 
     # -- filling -------------------------------------------------------------------
 
@@ -351,8 +350,9 @@ class TrainingView(QWidget):
             self.browse,
             self.length_kind,
         ]
-        for section in self.sections.values():
-            fixed += [w for key, w in section.controls.items() if key not in LIVE_SETTINGS]
+        for form in self._forms():
+            fixed += [w for key, w in form.controls.items() if key not in LIVE_SETTINGS]
+        fixed += self.data.more.rois
         for control in fixed:
             if locked and control.isEnabled():
                 self._tips[control] = control.toolTip()
@@ -365,20 +365,36 @@ class TrainingView(QWidget):
             self._tips.clear()
 
     def show_error(self, message: str, field: str | None = None) -> None:
-        """Show a sentence beside the control it concerns, and turn to its page."""
+        """Show a sentence beside the control it concerns, unfold it and turn to its page."""
         error, page = self._find_error(field)
-        error.set_message(message)
+        labels = dict(LABELS)
+        for form in self._forms():
+            labels |= form.labels
+        error.set_message(say_of_setting(message, labels))
         if page is not None:
             self.tabs.setCurrentIndex(page)
+            for more, place in self._more:
+                if place == page and more.body.isAncestorOf(error):
+                    more.button.setChecked(True)
+            self._revealed = error
+            self._reveal.start()  # once the page is laid out with the sentence in it
+
+    def _on_reveal(self) -> None:
+        area = self.tabs.currentWidget()
+        if isinstance(area, QScrollArea) and area.isAncestorOf(self._revealed):
+            area.ensureWidgetVisible(self._revealed)
 
     def clear_errors(self) -> None:
         """Take all sentences away."""
-        for error, _page in self._errors.values():
+        rois = [field.error for field in self.data.more.rois]
+        for error in (*(error for error, _page in self._errors.values()), *rois, self.run.error):
             error.set_message("")
-        self.run.error.set_message("")
 
     def _find_error(self, field: str | None) -> tuple[FieldError, int | None]:
         key = field or ""
+        found = ROI_KEY.fullmatch(key)
+        if found is not None and int(found[1]) < len(self.data.more.rois):
+            return self.data.more.rois[int(found[1])].error, 0
         while key:
             if key in self._errors:
                 return self._errors[key]

@@ -1,0 +1,234 @@
+"""Every setting of the configuration has a control, in words, with its sentence beside it."""
+
+import typing
+from dataclasses import replace
+
+import pytest
+from pydantic import BaseModel
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+
+from napari_surfseg.config import LOSS_TERMS, Experiment
+from napari_surfseg.gui.data_more import DataMore
+from napari_surfseg.gui.form import PairChoice, TrainingForm, build_form_experiment, read_roi
+from napari_surfseg.gui.settings_form import SettingsForm
+from napari_surfseg.gui.settings_table import (
+    CHOICES,
+    DATA_SETTINGS,
+    NETWORK_SETTINGS,
+    TRAINING_SETTINGS,
+    allowed_values,
+    default_of,
+)
+from napari_surfseg.gui.training_view import TrainingView
+
+#: Settings with a control of their own, by its object name.
+IN_FULL_VIEW = {
+    "data.labels.background": "label_scheme",
+    "data.labels.foreground": "label_scheme",
+    "data.labels.ignore": "label_scheme",
+    "data.patch_size": "patch_size_z",
+    "data.train.image": "image_0",
+    "data.train.labels": "labels_0",
+    "data.train.roi": "roi_0",
+    "data.validation.fraction": "validation_fraction",
+    "data.validation.image": "image_0",
+    "data.validation.labels": "labels_0",
+    "data.validation.roi": "roi_0",
+    "experiment.name": "run_name",
+    "model.preset": "model_preset",
+    "training.max_epochs": "training_length",
+    "training.max_minutes": "training_length",
+    "training.train_iterations_per_epoch": "steps_per_epoch",
+    **{f"loss.{term}": f"{term}_weight" for term in LOSS_TERMS},
+}
+#: Settings that the window deliberately does not offer, and why.
+NOT_OFFERED = {
+    "data.phantom.shape": "the window has the scroll as a sample, which is a layer like others",
+    "data.phantom.seed": "as above",
+    "preview.size": "the window asks for the box it shows",
+}
+ROWS = [
+    setting
+    for groups in (DATA_SETTINGS, NETWORK_SETTINGS, TRAINING_SETTINGS)
+    for settings in groups.values()
+    for setting in settings
+]
+
+
+def walk(model, prefix=""):
+    """List the dotted keys of a model's settings, those of every alternative too."""
+    for name, field in model.model_fields.items():
+        inner = list(models_in(field.annotation))
+        if not inner:
+            yield f"{prefix}{name}"
+        for other in inner:
+            yield from walk(other, f"{prefix}{name}.")
+
+
+def models_in(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from models_in(argument)
+
+
+@pytest.fixture
+def view(qtbot):
+    view = TrainingView()
+    qtbot.addWidget(view)
+    return view
+
+
+def form_of(view):
+    """Read the form as if dense labels had been chosen."""
+    return replace(view.form(), meanings=TrainingForm().meanings)
+
+
+def test_every_setting_has_a_control_or_a_reason(view):
+    keys = set(walk(Experiment))
+    rows = {setting.key for setting in ROWS}
+    assert len(rows) == len(ROWS)
+    assert rows | set(IN_FULL_VIEW) | set(NOT_OFFERED) == keys
+    assert not (rows & set(IN_FULL_VIEW)) | (rows & set(NOT_OFFERED))
+    for key in rows:
+        assert view.findChild(QWidget, key.replace(".", "_")) is not None, key
+    for key, name in IN_FULL_VIEW.items():
+        assert view.findChild(QWidget, name) is not None, key
+
+
+def test_choices_are_those_of_the_configuration_in_words():
+    choices = [setting.key for setting in ROWS if setting.kind == "choice"]
+    assert set(choices) == set(CHOICES)
+    for key in choices:
+        for value in allowed_values(key):
+            words = [text for known, text in CHOICES[key].items()
+                     if known == value and type(known) is type(value)]  # fmt: skip
+            assert len(words) == 1, (key, value)
+
+
+def test_an_untouched_form_is_the_configuration_as_it_is(view):
+    made = build_form_experiment(form_of(view), [{"image": "a", "labels": "b"}], [])
+    plain = Experiment.model_validate({"data": {"train": [{"image": "a", "labels": "b"}]}})
+    # Somebody is looking, and the length is in minutes.
+    preview = plain.preview.model_copy(update={"seconds": 5.0})
+    training = plain.training.model_copy(update={"max_minutes": 10.0})
+    assert made == plain.model_copy(update={"preview": preview, "training": training})
+
+
+def test_what_is_set_reaches_the_configuration(view):
+    for key, value in {
+        "data.spacing": [4.0, 2.0, 2.0],
+        "data.void_value": 0,
+        "data.validation.gap": 0,
+        "data.augmentation.symmetries": "axial",
+        "model.base_channels": 12,
+        "model.multipliers": [1, 2, 4],
+        "model.blocks_per_stage": 3,
+        "model.dropout": 0,
+        "model.activation": "relu",
+        "model.deep_supervision": False,
+        "training.learning_rate": 3e-5,
+        "training.max_learning_rate": 1e-3,
+        "training.ema_decay": 0,
+        "training.workers": 0,
+        "training.tuning_share": 0.0,
+        "inference.threshold": 0.4,
+        "experiment.notes": "two lines\nof text",
+    }.items():
+        view._form_of(key).set_value(key, value)
+        assert view.setting(key) == value
+    made = build_form_experiment(
+        form_of(view), [{"image": "a", "labels": "b"}], [], spacing=(1.0, 1.0, 1.0)
+    )
+    assert made.data.spacing == (4.0, 2.0, 2.0)
+    assert made.data.void_value == 0
+    assert made.data.validation.gap == 0
+    assert made.data.augmentation.symmetries == "axial"
+    assert (made.model.base_channels, made.model.multipliers) == (12, (1, 2, 4))
+    assert (made.model.dropout, made.model.activation) == (0, "relu")
+    assert made.model.deep_supervision is False
+    assert (made.training.learning_rate, made.training.ema_decay) == (3e-5, 0)
+    assert made.training.workers == 0
+    assert made.inference.threshold == 0.4
+    assert made.experiment.notes == "two lines\nof text"
+
+
+def test_a_gap_says_nothing_where_pairs_are_named():
+    form = TrainingForm(settings={"data.validation.gap": 4})
+    pair = {"image": "a", "labels": "b"}
+    made = build_form_experiment(form, [pair], [pair])
+    assert len(made.data.validation) == 1
+
+
+def test_the_layers_spacing_holds_where_none_is_set(view):
+    made = build_form_experiment(
+        form_of(view), [{"image": "a", "labels": "b"}], [], spacing=(2.0, 1.0, 1.0)
+    )
+    assert made.data.spacing == (2.0, 1.0, 1.0)
+
+
+def type_into(control, text):
+    control.setFocus()
+    control.selectAll()
+    QTest.keyClick(control, Qt.Key.Key_Backspace)
+    QTest.keyClicks(control, text)
+    QTest.keyClick(control, Qt.Key.Key_Return)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.key)
+def test_a_number_out_of_range_is_refused_in_a_sentence(qtbot, row):
+    if row.kind in {"choice", "notes"}:
+        return
+    form = SettingsForm((row,))
+    qtbot.addWidget(form)
+    form.show()
+    control = form.controls[row.key]
+    before = default_of(row.key)
+    low = "-5" if row.key == "data.void_value" else "-1000000"
+    for text in (low, "99999999999"):
+        type_into(control, text)
+        if row.key in {"data.void_value", "data.validation.gap", "training.max_learning_rate",
+                       "training.learning_rate"} and text != "-1000000":  # fmt: skip
+            continue  # they have no greatest value
+        assert text in control.error.text() or "[" in control.error.text(), (row.key, text)
+        assert control.error.text().endswith(".")
+        assert row.label in control.error.text()
+        if row.kind not in {"number", "numbers"}:
+            assert form.value(row.key) == before
+    assert control.error.isVisibleTo(form) == bool(control.error.text())
+
+
+def test_a_box_is_read_as_it_is_written():
+    assert read_roi("0:64, 8:128,16:20") == ((0, 64), (8, 128), (16, 20))
+    assert read_roi(" ") is None
+
+
+@pytest.mark.parametrize("text", ["0:64", "a", "0:1, 0:1, 5:2", "0:1 0:1 0:1 0:1", "-1:2 0:1 0:1"])
+def test_what_is_no_box_is_refused_beside_its_field(qtbot, text):
+    more = DataMore()
+    qtbot.addWidget(more)
+    more.set_num_pairs(2)
+    assert len(more.rois) == 2
+    type_into(more.rois[1], text)
+    assert text in more.rois[1].error.text()
+    assert "as 0:64, 0:128, 0:128" in more.rois[1].error.text()
+    more.remove_pair(0)
+    assert len(more.rois) == 1
+    assert more.rois[0].text() == text
+    assert text in more.rois[0].error.text()
+
+
+def test_a_sentence_is_shown_beside_its_control_and_unfolded(view, qtbot):
+    view.show()
+    view.show_error("In the form, model.dropout is 7, but it must be below 1.", "model.dropout")
+    error = view.control("model.dropout").error
+    assert error.text() == "Dropout is 7, but it must be below 1."
+    assert error.isVisible()
+    assert view.tabs.currentIndex() == 1
+    view.clear_errors()
+    view.show_error("The box is too large.", "data.train.0.roi")
+    assert view.data.more.rois[0].error.isVisible()
+    assert not error.isVisible()
+    assert view.form().pairs == (PairChoice(None, None, roi=""),)
