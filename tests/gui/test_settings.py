@@ -38,6 +38,7 @@ IN_FULL_VIEW = {
     "data.validation.roi": "roi_0",
     "experiment.name": "run_name",
     "model.preset": "model_preset",
+    "preview.size": "live_box_z",
     "training.max_epochs": "training_length",
     "training.max_minutes": "training_length",
     "training.train_iterations_per_epoch": "steps_per_epoch",
@@ -47,7 +48,6 @@ IN_FULL_VIEW = {
 NOT_OFFERED = {
     "data.phantom.shape": "the window has the scroll as a sample, which is a layer like others",
     "data.phantom.seed": "as above",
-    "preview.size": "the window asks for the box it shows",
 }
 ROWS = [
     setting
@@ -111,8 +111,8 @@ def test_choices_are_those_of_the_configuration_in_words():
 def test_an_untouched_form_is_the_configuration_as_it_is(view):
     made = build_form_experiment(form_of(view), [{"image": "a", "labels": "b"}], [])
     plain = Experiment.model_validate({"data": {"train": [{"image": "a", "labels": "b"}]}})
-    # Somebody is looking, and the length is in minutes.
-    preview = plain.preview.model_copy(update={"seconds": 5.0})
+    # Somebody is looking at a box, and the length is in minutes.
+    preview = plain.preview.model_copy(update={"seconds": 5.0, "size": (32, 128, 128)})
     training = plain.training.model_copy(update={"max_minutes": 10.0})
     assert made == plain.model_copy(update={"preview": preview, "training": training})
 

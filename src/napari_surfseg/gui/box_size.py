@@ -6,17 +6,19 @@ import math
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_surfseg.gui.widgets import hint
+from napari_surfseg.gui.number_boxes import WholeBox
+from napari_surfseg.gui.widgets import FieldError, hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BoxSize"]
+__all__ = ["USUAL_SIZE", "BoxSize"]
 
-#: What the default box, 32 x 128 x 128, holds.
-USUAL_VOXELS = 32 * 128 * 128
+#: Voxels predicted live unless a person says otherwise: the slices around the one on screen, a
+#: quarter of the time of a cube of the same width.
+USUAL_SIZE = (32, 128, 128)
 
 
 class BoxSize(QWidget):
@@ -35,19 +37,22 @@ class BoxSize(QWidget):
 
     def __init__(self, name: str, size: Sequence[int]) -> None:
         super().__init__()
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        self.error = FieldError(name)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(1)
+        layout = QHBoxLayout()
         layout.setSpacing(4)
-        self.spins: list[QSpinBox] = []
+        column.addLayout(layout)
+        column.addWidget(self.error)
+        self.spins: list[WholeBox] = []
         for axis in "zyx":
-            spin = QSpinBox()
-            spin.setObjectName(f"{name}_{axis}")
-            spin.setRange(8, 1024)
-            spin.setSingleStep(16)
+            label = f"The live box along {axis.upper()}"
+            spin = WholeBox(f"{name}_{axis}", label, 8, 1024, step=16)
+            spin.error = self.error
             spin.setPrefix(f"{axis} ")
-            spin.setKeyboardTracking(False)
             # Without arrows, which keys and the wheel replace, three fit into 200 px.
-            spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+            spin.setButtonSymbols(WholeBox.ButtonSymbols.NoButtons)
             spin.setStyleSheet("min-width: 44px; padding: 1px 4px;")  # napari's theme says 90
             spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             spin.valueChanged.connect(self._on_changed)
@@ -74,12 +79,12 @@ class BoxSize(QWidget):
 
     def _hint(self) -> None:
         voxels = math.prod(self.size_voxels())
-        times = voxels / USUAL_VOXELS
+        times = voxels / math.prod(USUAL_SIZE)
         for axis, spin in zip("ZYX", self.spins, strict=True):
             hint(
                 spin,
-                f"Size of the live box along {axis} (voxels). Together {voxels / 1e6:.2g} million "
-                f"voxels: a prediction takes {times:.2g} times as long as of the usual "
-                "32 × 128 × 128, and comes as much less often, since previews get at most a "
-                "twentieth of the time.",
+                f"Size of the live box along {axis} (voxels, 8 to 1024). Together "
+                f"{voxels / 1e6:.2g} million voxels: a prediction takes {times:.2g} times as long "
+                "as of the usual 32 × 128 × 128, and comes as much less often, since previews get "
+                "at most a twentieth of the time.",
             )

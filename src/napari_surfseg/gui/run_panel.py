@@ -17,8 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_surfseg.gui.box_size import BoxSize
-from napari_surfseg.gui.start_plan import PREVIEW_SIZE
+from napari_surfseg.gui.box_size import USUAL_SIZE, BoxSize
 from napari_surfseg.gui.status import (
     describe_all_scores,
     describe_pace,
@@ -109,7 +108,7 @@ class RunPanel(QWidget):
         self.live.setChecked(True)
         self.set_live_key(None)
         self.live.toggled.connect(self.live_toggled)
-        self.box = BoxSize("live_box", PREVIEW_SIZE)
+        self.box = BoxSize("live_box", USUAL_SIZE)
         self.box.changed.connect(self.box_size_changed)
         self.history = QSlider(Qt.Orientation.Horizontal)
         self.history.setObjectName("preview_history")

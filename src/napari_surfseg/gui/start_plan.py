@@ -35,13 +35,8 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_surfseg.config import Experiment
 
 __all__ = ["Plan", "PlannedPair", "describe_network", "execute_plan", "read_model"]
-
-#: Region predicted live: the slices around the one on screen, a quarter of the time of the
-#: default's full cube.
-PREVIEW_SIZE = (32, 128, 128)
 
 
 @dataclass(frozen=True)
@@ -221,13 +216,11 @@ def execute_plan(
             )
         validation = [{**train[0], "roi": plan.box}]
         train[0] = {**train[0], "roi": beside}
-    experiment = _with_preview(
-        build_form_experiment(
-            plan.form,
-            train,
-            validation,
-            spacing=_common_spacing(pairs),
-        )
+    experiment = build_form_experiment(
+        plan.form,
+        train,
+        validation,
+        spacing=_common_spacing(pairs),
     )
     require_consent([volume for volume, _ in exports], inputs, ask)
     folder = RunFolder(plan.run_dir).create(experiment)
@@ -239,9 +232,10 @@ def execute_plan(
     try:
         write_copies(exports, report)
         if plan.center is not None:
+            size = experiment.preview.size
             append_command(
                 folder.commands_path,
-                SetPreview(image=entries[0]["image"], center=plan.center, size=PREVIEW_SIZE),
+                SetPreview(image=entries[0]["image"], center=plan.center, size=size),
             )
         check()
         launch(plan.run_dir, device=plan.form.device)
@@ -279,11 +273,6 @@ def _find_box_beside(shape: tuple[int, ...], roi: Box | None, box: Box) -> Box |
 
 def _without_role(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key != "role"}
-
-
-def _with_preview(experiment: Experiment) -> Experiment:
-    preview = experiment.preview.model_copy(update={"size": PREVIEW_SIZE})
-    return experiment.model_copy(update={"preview": preview})
 
 
 def _opened(volume: LayerVolume | str) -> LayerVolume:

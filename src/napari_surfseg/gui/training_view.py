@@ -281,6 +281,7 @@ class TrainingView(QWidget):
         settings |= {
             "data.patch_size": [spin.value() for spin in self.patch],
             "model.preset": self.preset.currentData(),
+            "preview.size": list(self.run.box.size_voxels()),
             "training.max_minutes": self.length.value() if minutes else None,
             "training.max_epochs": None if minutes else max(round(self.length.value()), 1),
             "training.train_iterations_per_epoch": self.steps.value(),
