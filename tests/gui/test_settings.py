@@ -7,11 +7,13 @@ import pytest
 from pydantic import BaseModel
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QWidget
 
 from napari_surfseg.config import LOSS_TERMS, Experiment
 from napari_surfseg.gui.data_more import DataMore
 from napari_surfseg.gui.form import PairChoice, TrainingForm, build_form_experiment, read_roi
+from napari_surfseg.gui.number_boxes import NumberBox, WholeBox
+from napari_surfseg.gui.predict_view import PredictView
 from napari_surfseg.gui.settings_form import SettingsForm
 from napari_surfseg.gui.settings_table import (
     CHOICES,
@@ -21,6 +23,7 @@ from napari_surfseg.gui.settings_table import (
     allowed_values,
     default_of,
 )
+from napari_surfseg.gui.topology_view import TopologyView
 from napari_surfseg.gui.training_view import TrainingView
 
 #: Settings with a control of their own, by its object name.
@@ -198,6 +201,25 @@ def test_a_number_out_of_range_is_refused_in_a_sentence(qtbot, row):
         if row.kind not in {"number", "numbers"}:
             assert form.value(row.key) == before
     assert control.error.isVisibleTo(form) == bool(control.error.text())
+
+
+@pytest.mark.parametrize("make", [TrainingView, PredictView, TopologyView])
+def test_every_number_of_a_widget_refuses_in_a_sentence(qtbot, make):
+    view = make()
+    qtbot.addWidget(view)
+    numbers = view.findChildren(QAbstractSpinBox)
+    assert numbers
+    for number in numbers:
+        assert isinstance(number, WholeBox | NumberBox), number.objectName()
+        number.setEnabled(True)
+        before = number.value()
+        type_into(number, "-7")
+        assert number.value() == before
+        assert number.error.text().startswith(f"{number.label} is -7, but it must be from ")
+        assert view.isAncestorOf(number.error), number.objectName()
+        type_into(number, str(number.maximum()))
+        assert number.value() == number.maximum()
+        assert number.error.text() == ""
 
 
 def test_a_box_is_read_as_it_is_written():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_surfseg.config import LOSS_TERMS, Loss
 from napari_surfseg.gui.curve_data import CURVE_COLORS, title_of
 from napari_surfseg.gui.form import LOSS_NOTES
+from napari_surfseg.gui.number_boxes import NumberBox
 from napari_surfseg.gui.widgets import FieldError, hint, note
 
 __all__ = ["LossPanel", "WeightRow"]
@@ -52,12 +52,7 @@ class WeightRow(QWidget):
             self.slider,
             f"Weight of {title} in the total loss (no unit, 0 to 1). {LOSS_NOTES[term]}",
         )
-        self.spin = QDoubleSpinBox()
-        self.spin.setObjectName(f"{term}_weight")
-        self.spin.setDecimals(2)
-        self.spin.setRange(0, 10)
-        self.spin.setSingleStep(0.01)
-        self.spin.setKeyboardTracking(False)
+        self.spin = NumberBox(f"{term}_weight", f"The weight of {title}", 0, 10, step=0.01)
         self.spin.setFixedWidth(74)
         hint(self.spin, f"Weight of {title} in the total loss (no unit, 0 to 10).")
         self.reset = QToolButton()
@@ -76,7 +71,8 @@ class WeightRow(QWidget):
         layout.addWidget(self.slider, 1, 0)
         layout.addWidget(self.spin, 1, 1)
         layout.addWidget(self.reset, 1, 2)
-        layout.addWidget(note(LOSS_NOTES[term]), 2, 0, 1, 3)
+        layout.addWidget(self.spin.error, 2, 0, 1, 3)
+        layout.addWidget(note(LOSS_NOTES[term]), 3, 0, 1, 3)
         layout.setColumnStretch(0, 1)
         self.set_weight(default)
         self.slider.valueChanged.connect(self._on_slider)

@@ -9,7 +9,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -17,12 +16,12 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QProgressBar,
     QPushButton,
-    QSpinBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_surfseg.gui.number_boxes import NumberBox, WholeBox, with_error
 from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.tuned import TunedRow
 from napari_surfseg.gui.widgets import (
@@ -151,33 +150,27 @@ class PredictView(QWidget):
         form.addRow("Volume", self.source)
 
     def _build_options(self, form: QFormLayout) -> None:
-        self.threshold = QDoubleSpinBox()
-        self.threshold.setObjectName("threshold")
-        self.threshold.setRange(0.01, 0.99)
-        self.threshold.setSingleStep(0.05)
+        self.threshold = NumberBox("threshold", "The threshold", 0.01, 0.99, step=0.05)
         hint(
             self.threshold,
             "Probability above which a voxel is surface (0 to 1). One of your own also leaves out "
             "the clean-up (smoothing, plugged holes) that was tuned with the checkpoint's.",
         )
         self.threshold_row = TunedRow(self.threshold, "threshold_from_checkpoint")
-        self.min_voxels = QSpinBox()
-        self.min_voxels.setObjectName("min_component_size")
-        self.min_voxels.setRange(0, 10_000_000)
-        self.min_voxels.setSingleStep(50)
-        self.min_voxels.setSuffix(" vox")
-        hint(self.min_voxels, "Leave out connected pieces smaller than this (voxels); 0 keeps all.")
+        self.min_voxels = WholeBox(
+            "min_component_size", "The smallest piece", 0, 10_000_000, step=50, suffix=" vox"
+        )
+        hint(
+            self.min_voxels,
+            "Leave out connected pieces smaller than this (voxels, 0 to 10 million); 0 keeps all.",
+        )
         self.min_voxels_row = TunedRow(self.min_voxels, "min_component_size_from_checkpoint")
-        self.overlap = QSpinBox()
-        self.overlap.setObjectName("window_overlap")
-        self.overlap.setRange(0, 90)
-        self.overlap.setSingleStep(5)
+        self.overlap = WholeBox("window_overlap", "The overlap", 0, 90, step=5, suffix=" %")
         self.overlap.setValue(25)
-        self.overlap.setSuffix(" %")
         hint(
             self.overlap,
-            "Share of a window that its neighbour sees again (per cent). More is "
-            "smoother and slower.",
+            "Share of a window that its neighbour sees again (per cent, 0 to 90; 25 by default). "
+            "More is smoother and slower.",
         )
         self.flips = QComboBox()
         self.flips.setObjectName("flips")
@@ -214,7 +207,7 @@ class PredictView(QWidget):
         hint(self.folder, "Folder in which each prediction gets a folder of its own (path).")
         form.addRow("Threshold", self.threshold_row)
         form.addRow("Smallest piece", self.min_voxels_row)
-        form.addRow("Overlap", self.overlap)
+        form.addRow("Overlap", with_error(self.overlap))
         form.addRow("Flips", self.flips)
         form.addRow("Device", self.device)
         form.addRow("Labels", self.sheets)

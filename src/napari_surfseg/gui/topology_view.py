@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.label_meanings import MeaningList
+from napari_surfseg.gui.number_boxes import NumberBox
 from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.topology_layers import ERROR_COLORS
 from napari_surfseg.gui.widgets import (
@@ -176,10 +176,8 @@ class TopologyView(QWidget):
             self.is_probability,
             "The prediction holds probabilities (0 to 255, or 0 to 1) instead of surface.",
         )
-        self.threshold = QDoubleSpinBox()
-        self.threshold.setObjectName("errors_threshold")
-        self.threshold.setRange(0.01, 0.99)
-        self.threshold.setSingleStep(0.05)
+        self.threshold = NumberBox("errors_threshold", "The threshold", 0.01, 0.99, step=0.05)
+        self.threshold.error = self.prediction_error
         self.threshold.setValue(0.5)
         self.threshold.setEnabled(False)
         hint(self.threshold, "Probability above which a voxel is surface (0 to 1).")

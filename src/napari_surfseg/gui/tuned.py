@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QSizePolicy, QWidget
 
 from napari_surfseg.gui.widgets import hint
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QDoubleSpinBox, QSpinBox
+    from napari_surfseg.gui.number_boxes import NumberBox, WholeBox
 
 __all__ = ["TunedRow"]
 
@@ -19,13 +19,13 @@ class TunedRow(QWidget):
 
     Parameters
     ----------
-    spin : QSpinBox or QDoubleSpinBox
+    spin : WholeBox or NumberBox
         With its limits, unit and tooltip.
     name : str
         Of the switch.
     """
 
-    def __init__(self, spin: QSpinBox | QDoubleSpinBox, name: str) -> None:
+    def __init__(self, spin: WholeBox | NumberBox, name: str) -> None:
         super().__init__()
         self.spin = spin
         self.tuned = QCheckBox("checkpoint's")
@@ -40,10 +40,13 @@ class TunedRow(QWidget):
         # In the narrowest dock the words beside it need the room.
         spin.setMinimumWidth(70)
         spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        layout = QHBoxLayout(self)
+        layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(spin, 1)
-        layout.addWidget(self.tuned)
+        layout.setVerticalSpacing(1)
+        layout.setColumnStretch(0, 1)
+        layout.addWidget(spin, 0, 0)
+        layout.addWidget(self.tuned, 0, 1)
+        layout.addWidget(spin.error, 1, 0, 1, 2)
         self.tuned.toggled.connect(lambda _on: self._show())
         self._show()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
+from napari_surfseg.gui.number_boxes import WholeBox
 from napari_surfseg.gui.source_combo import SourceCombo
 from napari_surfseg.gui.widgets import FieldError, hint
 
@@ -34,14 +35,16 @@ class ValidationPanel(QWidget):
             "keeps parts that stand for each volume, and goes without where the strokes are too "
             "few to be parted. None learns from everything and scores nothing.",
         )
-        self.fraction = QDoubleSpinBox()
-        self.fraction.setObjectName("validation_fraction")
-        self.fraction.setRange(5, 80)
-        self.fraction.setDecimals(0)
-        self.fraction.setSingleStep(5)
+        self.error = FieldError("data_validation")
+        self.fraction = WholeBox(
+            "validation_fraction", "The share for validation", 5, 80, step=5, suffix=" %"
+        )
+        self.fraction.error = self.error
         self.fraction.setValue(15)
-        self.fraction.setSuffix(" %")
-        hint(self.fraction, "Share of each volume that is kept for validation (per cent).")
+        hint(
+            self.fraction,
+            "Share of each volume that is kept for validation (per cent, 5 to 80; 15 by default).",
+        )
         self.box_layer = SourceCombo("validation_box_layer", "Shapes layer", files=False)
         hint(
             self.box_layer,
@@ -51,7 +54,6 @@ class ValidationPanel(QWidget):
         self.draw_box = QPushButton("Draw")
         self.draw_box.setObjectName("draw_validation_box")
         hint(self.draw_box, "Add a Shapes layer with a rectangle to move and resize.")
-        self.error = FieldError("data_validation")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(6)
