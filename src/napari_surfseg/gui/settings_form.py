@@ -16,11 +16,17 @@ from napari_surfseg.gui.text_fields import NotesField, ValueField, read_number, 
 from napari_surfseg.gui.widgets import FieldError, Section, hint, labelled_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["ChoiceBox", "MoreSection", "SettingsForm", "say_of_setting"]
 
 
+#: Makes a value of what is typed, by kind of setting.
+READERS: dict[str, Callable[[str], Any]] = {
+    "number": read_number,
+    "numbers": read_numbers,
+    "text": str,
+}
 #: Choices of more characters have a line to themselves.
 LONG_WORDS = 34
 
@@ -107,10 +113,9 @@ class SettingsForm(QWidget):
             notes = NotesField(name, setting.empty)
             notes.textChanged.connect(lambda: self.changed.emit(key))
             return notes
-        if setting.kind in {"number", "numbers"}:
+        if setting.kind in READERS:
             empty = "auto" if default_of(key) == "auto" else None
-            read = read_number if setting.kind == "number" else read_numbers
-            field = ValueField(name, read, empty=empty, placeholder=setting.empty)
+            field = ValueField(name, READERS[setting.kind], empty=empty, placeholder=setting.empty)
             field.settled.connect(lambda: self._on_settled(key))
             return field
         box: Any

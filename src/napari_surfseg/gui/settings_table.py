@@ -37,8 +37,8 @@ class Setting:
         What it does, with its unit, range and default.
     kind : str
         ``int`` or ``float``; ``optional_int`` or ``optional_float``, whose least value is
-        named `empty`; ``choice`` of :data:`CHOICES`; ``number`` or ``numbers``, typed or
-        left empty; ``notes``, lines of text.
+        named `empty`; ``choice`` of :data:`CHOICES`; ``number``, ``numbers`` or ``text``,
+        typed or left empty; ``notes``, lines of text.
     low, high, step : float
         Range of a number.
     empty : str
@@ -116,7 +116,10 @@ DATA_SETTINGS: dict[str, tuple[Setting, ...]] = {
 }  # fmt: skip
 
 NETWORK_SETTINGS: dict[str, tuple[Setting, ...]] = {
-    "Instead of the preset's": (
+    "Weights and size": (
+        Setting("model.start_from", "Start from", "A checkpoint or a run's folder whose weights "
+                "the network starts from, of the same size (path); by default from nothing. An "
+                "automatic size takes that network's.", "text", empty="nothing"),
         Setting("model.base_channels", "First channels", "Channels of the first stage (channels, "
                 "at least 1; by default the preset's). Twice as many take about four times as "
                 "long.", "optional_int", 0, 1024, 4, empty="preset's"),

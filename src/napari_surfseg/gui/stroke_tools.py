@@ -57,6 +57,7 @@ class StrokeTools(QWidget):
             button = QPushButton()
             button.setObjectName(name)
             button.setCheckable(True)
+            hint(button, "Paint this meaning with the brush.")
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             button.clicked.connect(self._on_clicked)
             self.buttons[meaning] = button
