@@ -3,8 +3,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QEventLoop, QObject, QPoint, QTimer, Signal
+from qtpy.QtGui import QColor, QGuiApplication, QImage
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.session import Session
@@ -90,3 +92,63 @@ def view(qtbot):
     for spin in view.patch:
         spin.setValue(32)
     return view
+
+
+class Screen:
+    """Looks at the screen as a person does, while Qt's own event loop runs.
+
+    ``QWidget.grab`` and ``viewer.screenshot`` draw again for the picture, and so show what a
+    person may never see.
+    """
+
+    def run(self, seconds, until=None):
+        """Run Qt's own event loop, with nothing in between, at most so long.
+
+        Returns whether ``until`` came true (always True without one).
+        """
+        loop = QEventLoop()
+        fulfilled = []
+
+        def look():
+            if until is not None and until():
+                fulfilled.append(True)
+                loop.quit()
+
+        timer = QTimer()
+        timer.timeout.connect(look)
+        timer.start(50)
+        QTimer.singleShot(round(1000 * seconds), loop.quit)
+        loop.exec()
+        timer.stop()
+        return until is None or bool(fulfilled)
+
+    def grab(self, widget=None):
+        """Return what the screen shows, (height, width, 3) uint8; of a widget's place, if given."""
+        screen = QGuiApplication.primaryScreen()
+        picture = screen.grabWindow(0).toImage()
+        if picture.isNull():
+            pytest.skip("this platform draws on no screen")
+        picture = picture.convertToFormat(QImage.Format.Format_RGB888)
+        bits = picture.constBits()
+        if hasattr(bits, "setsize"):  # PyQt gives a pointer, PySide a buffer
+            bits.setsize(picture.sizeInBytes())
+        rows = np.frombuffer(bits, np.uint8).reshape(picture.height(), picture.bytesPerLine())
+        pixels = rows[:, : 3 * picture.width()].reshape(picture.height(), -1, 3).copy()
+        if widget is None:
+            return pixels
+        ratio = picture.width() / screen.geometry().width()
+        corner = widget.mapToGlobal(QPoint(0, 0)) - screen.geometry().topLeft()
+        left, top = round(corner.x() * ratio), round(corner.y() * ratio)
+        bottom, right = top + round(widget.height() * ratio), left + round(widget.width() * ratio)
+        return pixels[max(top, 0) : bottom, max(left, 0) : right]
+
+    def count(self, widget, color, tolerance=40):
+        """Count the pixels of a widget's place on the screen that have about this colour."""
+        wanted = np.array(QColor(color).getRgb()[:3], int)
+        return int((np.abs(self.grab(widget).astype(int) - wanted).max(axis=-1) < tolerance).sum())
+
+
+@pytest.fixture
+def screen(qapp):
+    """The real screen; the test is skipped where there is none."""
+    return Screen()

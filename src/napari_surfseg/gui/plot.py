@@ -39,6 +39,8 @@ GRID = "grid"
 #: Long enough for a paint, and for whatever else the window has to do, between two new layers:
 #: napari takes a twentieth of a second for each.
 NEW_LAYER_MILLISECONDS = 100
+#: What the drawing of known layers may take of one turn of the event loop.
+TURN_SECONDS = 0.02
 
 
 @dataclass
@@ -104,7 +106,6 @@ class PlotCanvas(QWidget):
         self._drag: tuple[QPointF, PlotRange] | None = None
         self._x_title = "optimizer step"
         self._spent = 0.0
-        # One layer a turn of the event loop: ten at once would hold up everything else.
         self._turn = QTimer(self)
         self._turn.setInterval(0)
         self._turn.timeout.connect(self._draw_next)
@@ -190,8 +191,9 @@ class PlotCanvas(QWidget):
         self.qt_viewer.deleteLater()
         # napari counts its canvases; one that is held on to would seem to be leaked.
         self.qt_viewer = self._native = None
+        # The layers stay in their viewer: taking them out would have it change its sliders, which
+        # Qt may have deleted in part.
         self._layers.clear()
-        self.model.layers.clear()
 
     # -- drawing -------------------------------------------------------------------
 
@@ -199,8 +201,6 @@ class PlotCanvas(QWidget):
         if key not in self._dirty:
             self._dirty.append(key)
         if not self._turn.isActive():
-            # Ten layers, but one repaint: a repaint costs as much as all of them.
-            self._native.setUpdatesEnabled(False)
             self._turn.start()
 
     @property
@@ -218,22 +218,27 @@ class PlotCanvas(QWidget):
         camera.zoom = 1.0
 
     def _draw_next(self) -> None:
+        """Draw what fits into a turn of the event loop; Qt repaints the canvas once after it.
+
+        Never by switching the canvas's updates off meanwhile: a repaint of this widget would then
+        cover the canvas, and nothing would be seen of it until something else repaints it.
+        """
         if not self._dirty:
             self._turn.stop()
-            self._native.setUpdatesEnabled(True)
             self.drawn.emit(self._spent)
             self._spent = 0.0
             return
         begun = time.perf_counter()
-        known = len(self._layers)
-        self._draw(self._dirty.pop(0))
-        if len(self._layers) == known:
-            self._turn.setInterval(0)
-            self._spent += time.perf_counter() - begun
-        else:
-            # The shaders of a new layer are compiled at the next paint: not those of ten in one.
-            self._native.setUpdatesEnabled(True)
-            self._turn.setInterval(NEW_LAYER_MILLISECONDS)
+        self._turn.setInterval(0)
+        while self._dirty and time.perf_counter() - begun < TURN_SECONDS:
+            known = len(self._layers)
+            self._draw(self._dirty.pop(0))
+            if len(self._layers) != known:
+                # The shaders of a new layer are compiled at the next paint: not those of ten in
+                # one.
+                self._turn.setInterval(NEW_LAYER_MILLISECONDS)
+                return
+        self._spent += time.perf_counter() - begun
 
     def _draw(self, key: str) -> None:
         if key == GRID:
