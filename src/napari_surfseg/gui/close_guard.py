@@ -1,10 +1,10 @@
-"""Asks, when napari is closed while its run trains, whether the training goes on."""
+"""Ends a window's session when the window closes; asks first whether a run goes on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from napari_surfseg.events import Stop
@@ -28,6 +28,10 @@ def find_main_window(widget: QWidget) -> QMainWindow | None:
 class CloseGuard(QObject):
     """Watches one main window for one session.
 
+    The session is closed as soon as the window has accepted to close and is hidden: its docks and
+    their canvases are whole then. Where the window is destroyed without ever closing, that is the
+    last moment to do it.
+
     Parameters
     ----------
     window : QMainWindow
@@ -42,8 +46,10 @@ class CloseGuard(QObject):
         self._session = session
         self._window = window
         self._answered = False
+        self._closing = False
+        self._over = False
         window.installEventFilter(self)
-        window.destroyed.connect(session.close)
+        window.destroyed.connect(self._end)
 
     @staticmethod
     def install(widget: QWidget, session: Session) -> CloseGuard | None:
@@ -58,19 +64,50 @@ class CloseGuard(QObject):
         """Ask before the window closes; the answer may keep it open."""
         # PySide still delivers events while the window takes this object down, emptied already.
         window = getattr(self, "_window", None)
-        if watched is not window or event.type() != QEvent.Type.Close or self._answered:
+        if watched is not window:
             return False
+        kind = event.type()
+        if kind == QEvent.Type.Close:
+            return self._on_close(event)
+        if kind == QEvent.Type.Hide and self._closing and not event.spontaneous():
+            self._end()
+        return False
+
+    def _on_close(self, event: Any) -> bool:
+        """Return whether the window stays open."""
+        if not self._answered and self._must_ask():
+            answer = self.ask()
+            if answer == "cancel":
+                event.ignore()
+                return True
+            if answer == "stop":
+                self._session.send(Stop())
+            # napari may send a second close event on its way out; one question is enough.
+            self._answered = True
+        self._closing = True
+        # napari may still refuse to close; a window that is hidden later on is another matter.
+        QTimer.singleShot(0, self._forget_refused)
+        return False
+
+    def _must_ask(self) -> bool:
+        """Whether a run is under way that this window started, and a person is there to answer.
+
+        ``Viewer.close`` takes the viewer's inside down before the window: a program closes it,
+        and there is no way back.
+        """
         if not (self._session.is_own and self._session.is_active):
             return False
-        answer = self.ask()
-        if answer == "cancel":
-            event.ignore()
-            return True
-        if answer == "stop":
-            self._session.send(Stop())
-        # napari may send a second close event on its way out; one question is enough.
-        self._answered = True
-        return False
+        inside = self._window.centralWidget()
+        return inside is None or not inside.isHidden()
+
+    def _forget_refused(self) -> None:
+        if not self._over and self._window.isVisible():
+            self._closing = self._answered = False
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            self._session.close()
 
     def ask(self) -> str:
         """Ask the person; returns ``"keep"``, ``"stop"`` or ``"cancel"``."""
