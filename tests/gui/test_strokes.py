@@ -146,7 +146,7 @@ def test_a_stroke_is_sent_when_the_brush_rests(controller, view, layer, session,
     assert not controller._rest.isActive()
     paint(layer)
     assert controller._rest.isActive()
-    assert view.state.whole_text() == "Painted; sent when the brush rests."
+    assert view.state.whole_text() == "Painted; taken when the brush rests."
     controller._rest.timeout.emit()
     (command,) = sent(session)
     assert isinstance(command, UpdateLabels)
@@ -242,7 +242,6 @@ def test_what_a_dead_worker_did_not_answer_goes_to_the_next(
     paint(layer)
     controller.send()
     tell(state=RunState.VANISHED)
-    assert view.sending.isHidden()
     session.attach(tmp_path / "run", own=True)
     tell()
     assert controller._rest.isActive()
@@ -256,16 +255,6 @@ def test_another_run_takes_no_strokes(controller, view, layer, session, tell, tm
     assert view.sending.isHidden()
     paint(layer)
     assert not controller._rest.isActive()
-
-
-def test_labels_of_a_file_are_said_not_to_change(controller, view, session, tell):
-    controller.follow({})
-    tell()
-    assert not view.sending.isHidden()
-    assert not view.send.isEnabled()
-    assert (
-        view.state.whole_text() == "The run reads its labels from files; painting changes neither."
-    )
 
 
 def test_a_full_disk_is_a_sentence(controller, view, layer, session, tell, monkeypatch):

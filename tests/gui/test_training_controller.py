@@ -173,7 +173,7 @@ def test_a_zarr_is_read_where_it_lies_with_its_voxel_size(
     assert pair.image == f"{tmp_path / 'scan.zarr'}::0"
     assert experiment.data.spacing == (40, 10, 10)
     assert session.layer_of(pair.image) is shown
-    assert [path.name for path in (run_dir / "inputs").iterdir()] == ["labels_0.zarr"]
+    assert [path.name for path in (run_dir / "inputs").glob("*.zarr")] == ["labels_0.zarr"]
     assert open_volume(pair.labels).spacing == (40, 10, 10)
 
 
@@ -198,7 +198,7 @@ def test_labels_of_a_file_take_none(controller, view, session, feeds, tmp_path, 
     view.data.rows[0].labels.set_choice(SourceChoice.of_file(str(tmp_path / "labels.zarr")))
     controller.start()
     tell(session, feeds, RunState.RUNNING, started())
-    assert "reads its labels from files" in view.strokes.state.whole_text()
+    assert "are files of your own" in view.strokes.state.whole_text()
     assert not view.strokes.send.isEnabled()
 
 

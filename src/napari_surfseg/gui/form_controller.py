@@ -25,6 +25,7 @@ from napari_surfseg.gui.label_counts import count_values
 from napari_surfseg.gui.layers import LayerWatch
 from napari_surfseg.gui.live import compute_view_center
 from napari_surfseg.gui.painting import color_of
+from napari_surfseg.gui.run_layers import describe_layer
 from napari_surfseg.gui.sources import LayerVolume, shape_of, take_file, take_layer
 from napari_surfseg.gui.start_plan import Plan, PlannedPair, describe_network, read_model
 from napari_surfseg.gui.validation_box import build_box_layer, read_box
@@ -301,6 +302,12 @@ class FormController(QObject):
         pairs.sort(key=lambda pair: pair.role != "train")
         run_dir = find_new_run_path(form.name, Path(form.folder).expanduser().resolve())
         plan = Plan(form=form, pairs=pairs, run_dir=run_dir)
+        plan.places = {
+            id(layer): describe_layer(layer)
+            for pair in pairs
+            for layer in (pair.image_layer, pair.labels_layer)
+            if layer is not None
+        }
         if form.validation == "box":
             plan.box = self._read_box(form)
         first = next((pair for pair in form.pairs if pair.role == "train" or not several), None)

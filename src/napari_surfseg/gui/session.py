@@ -7,13 +7,21 @@ import os
 import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import SurfsegError
-from napari_surfseg.events import Command, DataChecked, append_command
+from napari_surfseg.events import (
+    Command,
+    CommandRefused,
+    DataChecked,
+    RunFailed,
+    WarningIssued,
+    append_command,
+)
 from napari_surfseg.gui.feed import RunFeed
 from napari_surfseg.gui.layers import unwrap
 from napari_surfseg.runs.folder import RunFolder
@@ -62,6 +70,7 @@ class Session(QObject):
         self.history: list[Event] = []
         self.volumes: list[dict[str, Any]] = []
         self._layers: dict[str, weakref.ref[Layer]] = {}
+        self._linked: list[str] = []
         self.is_own = False
         self._waiting: deque[RunSnapshot] = deque()
         self._is_telling = False
@@ -71,7 +80,9 @@ class Session(QObject):
         """Whether a worker is at work on the run."""
         return self.snapshot is not None and self.snapshot.state.is_active
 
-    def attach(self, run_dir: Path, *, own: bool = False) -> None:
+    def attach(
+        self, run_dir: Path, *, own: bool = False, layers: dict[str, Layer] | None = None
+    ) -> None:
         """Follow a run, and no other from now on.
 
         One that is followed already goes on being followed: what a new worker does
@@ -83,8 +94,14 @@ class Session(QObject):
             The run folder.
         own : bool
             Whether this window started it, and so asks before it closes.
+        layers : dict, optional
+            The layer that shows each of its volumes and labels, by path.
         """
         same = self.run_dir == run_dir
+        if not same:
+            self._linked = []
+        for path, layer in (layers or {}).items():
+            self.link_layer(path, layer)
         if same and self._feed is not None:
             self.is_own = own or self.is_own
             self.gone_on.emit(run_dir)
@@ -96,8 +113,6 @@ class Session(QObject):
         self.snapshot = None
         self.history = []
         self.is_own = own or (same and self.is_own)
-        if not same:
-            self._layers = {}
         feed = self._make_feed(run_dir)
         self._feed = feed
         feed.polled.connect(self._on_polled)
@@ -109,12 +124,18 @@ class Session(QObject):
 
     @property
     def linked(self) -> list[str]:
-        """Paths of the volumes and labels that a layer shows."""
-        return [path for path, ref in self._layers.items() if ref() is not None]
+        """Paths of the run's volumes and labels that a layer shows."""
+        return [path for path in self._linked if self.layer_of(path) is not None]
 
     def link_layer(self, image_path: str, layer: Layer) -> None:
-        """Remember which layer shows a volume or labels of the run; held weakly."""
-        self._layers[_same_path(image_path)] = weakref.ref(unwrap(layer))
+        """Remember which layer shows a volume or labels of the run; held weakly.
+
+        A link outlives the run's turn: who comes back to it finds its layers.
+        """
+        path = _same_path(image_path)
+        self._layers[path] = weakref.ref(unwrap(layer))
+        if path not in self._linked:
+            self._linked.append(path)
 
     def layer_of(self, image_path: str) -> Layer | None:
         """Return the layer that shows a volume or labels of the run, if this window knows it.
@@ -172,7 +193,27 @@ class Session(QObject):
         finally:
             self._is_telling = False
 
+    def name_layers(self, message: str) -> str:
+        """Say the layer's name where a sentence says the path of what it shows."""
+        for path, ref in self._layers.items():
+            layer = ref()
+            if layer is not None and path in message:
+                begins = message.startswith(path)
+                message = message.replace(path, f"the layer {layer.name!r}")
+                message = f"T{message[1:]}" if begins else message
+        return message
+
     def _tell(self, snapshot: RunSnapshot) -> None:
+        snapshot = replace(
+            snapshot,
+            message=self.name_layers(snapshot.message),
+            new_events=tuple(
+                replace(event, message=self.name_layers(event.message))
+                if isinstance(event, CommandRefused | RunFailed | WarningIssued)
+                else event
+                for event in snapshot.new_events
+            ),
+        )
         self.snapshot = snapshot
         self.history += snapshot.new_events
         for event in snapshot.new_events:

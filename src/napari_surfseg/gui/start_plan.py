@@ -18,6 +18,7 @@ from napari_surfseg.gui.form import (
 )
 from napari_surfseg.gui.layer_copies import require_consent, write_copies
 from napari_surfseg.gui.layer_files import locate
+from napari_surfseg.gui.run_layers import write_layer_notes
 from napari_surfseg.gui.sources import LayerVolume, take_file
 from napari_surfseg.model.presets import (
     check_patch_size,
@@ -82,6 +83,8 @@ class Plan:
         Validation box in the first training volume.
     center : tuple of int or None
         Voxel the viewer looks at in the first training volume.
+    places : dict
+        Name and place of each layer, by the layer's ``id``.
     image_layers, label_layers : dict
         Once carried out: the layer that shows each volume, and the one that each of the
         run's own labels was copied from, by the path in the run's configuration.
@@ -94,6 +97,7 @@ class Plan:
     run_dir: Path
     box: Box | None = None
     center: tuple[int, int, int] | None = None
+    places: dict[int, dict[str, Any]] = field(default_factory=dict)
     image_layers: dict[str, Layer] = field(default_factory=dict)
     label_layers: dict[str, Layer] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -231,6 +235,11 @@ def execute_plan(
 
     try:
         write_copies(exports, report)
+        layers = {**plan.image_layers, **plan.label_layers}
+        write_layer_notes(
+            plan.run_dir,
+            {path: plan.places[id(one)] for path, one in layers.items() if id(one) in plan.places},
+        )
         if plan.center is not None:
             size = experiment.preview.size
             append_command(

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import uuid
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.data.strokes import write_strokes
-from napari_surfseg.errors import DataError
+from napari_surfseg.data.strokes import apply_strokes, check_strokes, write_strokes
+from napari_surfseg.data.volume import open_volume
+from napari_surfseg.errors import DataError, RunBusyError
 from napari_surfseg.events import UpdateLabels
 from napari_surfseg.gui.layer_boxes import iterate_boxes
 from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.runs.lock import is_alive, read_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from napari_surfseg.data.strokes import PaintedBox
     from napari_surfseg.gui.sources import LayerVolume
 
-__all__ = ["find_painted", "pack_strokes"]
+__all__ = ["find_painted", "keep_strokes", "pack_strokes"]
 
 
 def find_painted(
@@ -82,3 +84,27 @@ def pack_strokes(run_dir: Path, labels: str, boxes: list[PaintedBox]) -> UpdateL
     path = folder.strokes / f"{uuid.uuid4().hex}.npz"
     write_strokes(path, boxes)
     return UpdateLabels(labels=labels, strokes=path.relative_to(folder.path).as_posix())
+
+
+def keep_strokes(run_dir: Path, labels: str, boxes: list[PaintedBox]) -> int:
+    """Write painted boxes into the labels of a run at rest; return how many voxels changed.
+
+    Raises
+    ------
+    RunBusyError
+        If a worker is on the run, which then is the one to write them.
+    DataError, LabelError, OutputError
+        If they do not fit or the disk does not take them.
+    """
+    folder = RunFolder(run_dir)
+    worker = read_worker(folder.worker_path)
+    if worker is not None and is_alive(worker):
+        raise RunBusyError(f"The run {folder.path} is being trained by process {worker.pid}.")
+    volume = open_volume(labels)
+    fitting = check_strokes(volume, boxes)
+    changed = 0
+    for start, values in fitting:
+        z, y, x = (a + size for a, size in zip(start, values.shape, strict=True))
+        changed += int(np.count_nonzero(volume.read(start, (z, y, x)) != values))
+    apply_strokes(Path(labels), fitting)
+    return changed

@@ -16,6 +16,7 @@ class StrokesPanel(QWidget):
 
     send_clicked = Signal()
     automatic_toggled = Signal(bool)
+    open_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,8 +29,9 @@ class StrokesPanel(QWidget):
         hint(
             self.automatic,
             "Let the run learn from what you paint: three seconds after the brush rests, the "
-            "changed parts of the labels layer go into the run's own copy. The layer's file on "
-            "disk is not changed, and labels chosen as a file are not either.",
+            "changed parts of the labels layer go into the run's own copy, also while the run "
+            "rests. The layer's file on disk is not changed, and labels chosen as a file are not "
+            "either.",
         )
         self.send = QPushButton("Send labels")
         self.send.setObjectName("send_labels")
@@ -38,6 +40,14 @@ class StrokesPanel(QWidget):
             "Put what was painted into the run's copy of the labels now; the worker checks it and "
             "uses it from the next step on. Files that the layer came from are not changed.",
         )
+        self.open = QPushButton("Open the run's volume and labels")
+        self.open.setObjectName("open_run_layers")
+        hint(
+            self.open,
+            "Add the volume and the run's own labels as layers, in place, to see them and to "
+            "paint on: the run learns from it, now or when it is resumed.",
+        )
+        self.open.setVisible(False)
         self.state = ElidedLabel()
         self.state.setObjectName("strokes_state")
         self.error = FieldError("strokes")
@@ -50,6 +60,7 @@ class StrokesPanel(QWidget):
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(2)
         inside.addLayout(line)
+        inside.addWidget(self.open)
         inside.addWidget(self.state)
         inside.addWidget(self.error)
         layout = QVBoxLayout(self)
@@ -59,6 +70,7 @@ class StrokesPanel(QWidget):
         layout.addWidget(self.sending)
         self.automatic.toggled.connect(self.automatic_toggled)
         self.send.clicked.connect(self.send_clicked)
+        self.open.clicked.connect(self.open_clicked)
         self.sending.setVisible(False)
 
     def set_shown(self, shown: bool) -> None:
@@ -69,6 +81,13 @@ class StrokesPanel(QWidget):
     def set_can_send(self, can_send: bool) -> None:
         """Offer the button or not."""
         self.send.setEnabled(can_send)
+
+    def set_can_open(self, can_open: bool, *, busy: bool = False) -> None:
+        """Offer to open what the run learns from, or not."""
+        self.open.setEnabled(not busy)
+        self.open.setVisible(can_open)
+        self.automatic.setVisible(not can_open)
+        self.send.setVisible(not can_open)
 
     def set_state(self, text: str) -> None:
         """Say whether the run has what was painted."""

@@ -167,10 +167,9 @@ class TrainingController(QObject):
 
     def _on_launched(self, plan: Plan) -> None:
         self._set_busy("")
-        self._session.attach(plan.run_dir, own=True)
-        for path, layer in {**plan.image_layers, **plan.label_layers}.items():
-            self._session.link_layer(path, layer)
+        layers = {**plan.image_layers, **plan.label_layers}
         self._view.data.confirm()
+        self._session.attach(plan.run_dir, own=True, layers=layers)
         self.strokes.follow(plan.label_layers)
         for note in plan.notes:
             show_info(note)
@@ -201,11 +200,21 @@ class TrainingController(QObject):
             self.steering.send(Resume())
             return
         self._view.clear_errors()
+        if snapshot.state is RunState.FAILED and snapshot.step == 0 and self._session.is_own:
+            # Nothing was learned: what is painted and set now is what a person wants to try.
+            self.start()
+            return
         self._set_busy("Starting the worker again…")
         device = self._view.form().device
         launch = self._launch
+        try:
+            bring_over = self.strokes.bring_over()
+        except SurfsegError as error:
+            self._on_start_failed(error)
+            return
 
-        def work(_job: Job) -> Path:
+        def work(job: Job) -> Path:
+            bring_over(job)
             has_checkpoint = RunFolder(run_dir).last_checkpoint.exists()
             launch(run_dir, device=device, resume=has_checkpoint)
             return run_dir
