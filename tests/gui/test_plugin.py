@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
 import tifffile
-from napari.layers import Labels, Points, Surface
+from napari.layers import Points
 from npe2 import PluginManifest
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -21,7 +22,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.config import Experiment
-from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import CheckpointError, OutputError, RunError
 from napari_surfseg.events import EventWriter, PreviewWritten, StepFinished
 from napari_surfseg.gui import readers, samples
@@ -30,7 +30,7 @@ from napari_surfseg.gui.predict_view import PredictView
 from napari_surfseg.gui.runs_view import RunsView
 from napari_surfseg.gui.topology_view import TopologyView
 from napari_surfseg.gui.training_view import TrainingView
-from napari_surfseg.gui.writers import write_labels, write_surface
+from napari_surfseg.gui.writers import write_labels
 from napari_surfseg.runs.folder import RunFolder
 
 
@@ -52,6 +52,7 @@ def test_the_manifest_names_things_that_are_there(manifest):
     ]
     assert len(manifest.contributions.sample_data) == 2
     assert set(manifest.contributions.menus) == {
+        "napari/file/io_utilities",
         "napari/layers/measure",
         "napari/layers/segment",
         "napari/layers/visualize",
@@ -59,10 +60,14 @@ def test_the_manifest_names_things_that_are_there(manifest):
 
 
 def test_the_run_reader_leaves_other_files_alone(manifest):
-    run_reader, checkpoint_reader = manifest.contributions.readers
+    run_reader, checkpoint_reader, volume_reader, mesh_reader = manifest.contributions.readers
     assert run_reader.filename_patterns == ["config.yaml"]
     assert checkpoint_reader.filename_patterns == ["*.pt"]
     assert not checkpoint_reader.accepts_directories
+    # napari asks which reader is meant where two know a name.
+    for name in ("scan.tif", "scan.ome.tif", "scan.zarr", "labels.zarr", "labels.tif", "0"):
+        assert not any(fnmatch(name, one) for one in volume_reader.filename_patterns)
+    assert mesh_reader.filename_patterns == ["*.ply", "*.obj", "*.stl"]
 
 
 def test_the_window_imports_no_torch():
@@ -165,15 +170,14 @@ def run_dir(tmp_path):
     return run.path
 
 
-def test_a_run_folder_opens_as_layers(run_dir):
-    read = readers.get_run_reader(str(run_dir))
-    layers = read(str(run_dir))
-    assert [kind for _, _, kind in layers][:2] == ["image", "labels"]
-    assert layers[0][1]["translate"].tolist() == [1, 2, 3]
-    assert {kind for _, _, kind in layers[2:]} == {"shapes"}
-    assert len(layers) == 2 + 3
+def test_a_run_folder_and_its_configuration_open_the_run(run_dir):
+    ((data, about, kind),) = readers.get_run_reader(str(run_dir))(str(run_dir))
+    # Its volumes are not there: the prediction alone, in voxels.
+    assert kind == "image"
+    assert data.shape == (4, 8, 8)
+    assert about["translate"].tolist() == [1, 2, 3]
     config = str(run_dir / "config.yaml")
-    assert len(readers.get_run_reader(config)(config)) == len(layers)
+    assert len(readers.get_run_reader(config)(config)) == 1
 
 
 def test_other_folders_are_left_to_other_readers(tmp_path):
@@ -183,7 +187,7 @@ def test_other_folders_are_left_to_other_readers(tmp_path):
 
 def test_a_run_that_has_nothing_to_show_says_so(tmp_path):
     run = RunFolder(tmp_path / "new").create(Experiment())
-    with pytest.raises(RunError, match="no prediction and no curve yet"):
+    with pytest.raises(RunError, match="no prediction yet, and its volumes are not found"):
         readers.read_run(str(run.path))
 
 
@@ -221,33 +225,6 @@ def test_the_best_checkpoint_of_a_run_is_found(run_dir):
     assert find_checkpoint(str(run_dir)).name == "last.pt"
     run.best_checkpoint.write_bytes(b"")
     assert find_checkpoint(str(run_dir)).name == "best.pt"
-
-
-@pytest.mark.parametrize("suffix", [".ply", ".obj", ".stl"])
-def test_a_surface_layer_becomes_a_mesh_file(tmp_path, suffix):
-    vertices = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
-    faces = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]])
-    layer = Surface((vertices, faces), scale=(2, 3, 4), translate=(10, 0, 0))
-    data, meta, _ = layer.as_layer_data_tuple()
-    path = tmp_path / f"mesh{suffix}"
-    assert write_surface(str(path), data, meta) == [str(path)]
-    assert path.stat().st_size > 50
-    if suffix == ".obj":
-        lines = path.read_text().splitlines()
-        found = [tuple(map(float, line.split()[1:4])) for line in lines if line.startswith("v ")]
-        assert (0.0, 0.0, 10.0) in found  # X, Y, Z of the first vertex
-        assert (4.0, 0.0, 10.0) in found
-
-
-@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr", "labels.ome.zarr"])
-def test_labels_are_written_with_their_voxel_size(tmp_path, name):
-    values = np.arange(60, dtype=np.int32).reshape(3, 4, 5)
-    data, meta, _ = Labels(values, scale=(3, 2, 1), units="um").as_layer_data_tuple()
-    path = tmp_path / name
-    assert write_labels(str(path), data, meta) == [str(path)]
-    found = open_volume(path)
-    np.testing.assert_array_equal(found.read((0, 0, 0), (3, 4, 5)), values)
-    assert found.spacing == pytest.approx((3, 2, 1))
 
 
 def test_flat_labels_are_refused(tmp_path):

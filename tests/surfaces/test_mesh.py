@@ -349,7 +349,7 @@ def test_meshes_that_cannot_be_written(tmp_path, name, sentence):
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
-    def full(file, mesh):
+    def full(file, mesh, comment):
         file.write(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

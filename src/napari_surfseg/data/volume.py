@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
 __all__ = [
+    "CONTENT_KEY",
     "ArrayVolume",
     "Box",
     "Index3",
@@ -41,6 +42,9 @@ VoxelArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 #: Chunk given to volumes that are not stored in chunks: a 64^3 patch then
 #: touches at most eight, and the bookkeeping per chunk stays well below its copy.
 VIRTUAL_CHUNK = 64
+
+#: Under which our own files say what they hold: "labels" or "probabilities".
+CONTENT_KEY = "napari_surfseg"
 
 _keys = itertools.count()
 
@@ -67,6 +71,8 @@ class Volume(ABC):
         Unit of the spacing.
     translate : tuple of float
         Z, Y, X place of the first voxel, in units; zeros where the file does not say.
+    content : str or None
+        ``"labels"`` or ``"probabilities"`` where the file says so.
     chunks : tuple of int
         Z, Y, X voxels that are decoded together.
     key : hashable
@@ -83,6 +89,7 @@ class Volume(ABC):
         spacing: Sequence[float] | None = None,
         units: str | None = None,
         translate: Sequence[float] | None = None,
+        content: str | None = None,
         chunks: Sequence[int] | None = None,
     ) -> None:
         self.source = source
@@ -94,6 +101,7 @@ class Volume(ABC):
         self.units = units
         z, y, x = translate or (0.0, 0.0, 0.0)
         self.translate: Spacing3 = float(z), float(y), float(x)
+        self.content = content
         if chunks is None:
             chunks = (VIRTUAL_CHUNK,) * 3
         self.chunks: Index3 = _index3(
@@ -184,6 +192,10 @@ class ArrayVolume(Volume):
         Z, Y, X voxel size.
     units : str, optional
         Unit of the spacing.
+    translate : tuple of float, optional
+        Z, Y, X place of the first voxel.
+    content : str, optional
+        ``"labels"`` or ``"probabilities"``.
     """
 
     _gives_copies = False
@@ -196,6 +208,8 @@ class ArrayVolume(Volume):
         source: str | None = None,
         spacing: Sequence[float] | None = None,
         units: str | None = None,
+        translate: Sequence[float] | None = None,
+        content: str | None = None,
     ) -> None:
         source = source or name
         super().__init__(
@@ -205,6 +219,8 @@ class ArrayVolume(Volume):
             dtype=array.dtype,
             spacing=spacing,
             units=units,
+            translate=translate,
+            content=content,
         )
         self._array = np.asarray(array).reshape(self.shape)
 

@@ -186,7 +186,9 @@ def write_layer(
     with written_aside(path) as temporary:
         group = zarr.open_group(str(temporary), mode="w", zarr_format=2)
         spacing = volume.spacing if volume.spacing_known else None
-        group.attrs.update(ome_metadata(path.stem, spacing, volume.units, None))
+        content = "labels" if volume.is_labels else None
+        name = path.name.removesuffix(".zarr").removesuffix(".ome")
+        group.attrs.update(ome_metadata(name, spacing, volume.units, volume.translate, content))
         array = zarr.create_array(
             str(temporary),
             name="0",

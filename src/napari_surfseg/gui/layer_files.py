@@ -169,7 +169,13 @@ def _with_spacing(volume: LayerVolume, found: LayerVolume) -> LayerVolume:
     if not found.spacing_known or volume.note:
         return volume
     if not volume.spacing_known:
-        return replace(volume, spacing=found.spacing, units=found.units, spacing_known=True)
+        return replace(
+            volume,
+            spacing=found.spacing,
+            units=found.units,
+            spacing_known=True,
+            translate=found.translate,
+        )
     factor = _convert(volume.units, found.units)
     if factor is not None and np.allclose(
         np.multiply(volume.spacing, factor), found.spacing, rtol=1e-3

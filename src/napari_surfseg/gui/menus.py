@@ -9,7 +9,7 @@ from napari.utils.notifications import show_info
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-__all__ = ["open_curves", "open_predict", "open_topology", "open_training"]
+__all__ = ["find_viewer", "open_curves", "open_predict", "open_topology", "open_training"]
 
 PLUGIN = "napari-surfseg"
 
@@ -35,14 +35,15 @@ def open_topology() -> None:
 
 
 def _open(widget: str) -> None:
-    viewer = _find_viewer()
+    viewer = find_viewer()
     if viewer is None:
         show_info("Open a napari window first.")
         return
     viewer.window.add_plugin_dock_widget(PLUGIN, widget)
 
 
-def _find_viewer() -> Viewer | None:
+def find_viewer() -> Viewer | None:
+    """Return the window that is in front, if there is one."""
     from napari import current_viewer
 
     return current_viewer()

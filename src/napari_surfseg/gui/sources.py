@@ -46,6 +46,8 @@ class LayerVolume:
     spacing_known : bool
         Whether the layer or the file says the spacing: napari shows 1 pixel for both
         "one" and "not known".
+    translate : tuple of float
+        Z, Y, X place of the first voxel, in the units of the spacing.
     path : str or None
         The file the layer was opened from.
     file : str or None
@@ -64,6 +66,7 @@ class LayerVolume:
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     units: str | None = None
     spacing_known: bool = False
+    translate: tuple[float, float, float] = (0.0, 0.0, 0.0)
     path: str | None = None
     file: str | None = None
     note: str = ""
@@ -136,7 +139,8 @@ def take_layer(layer: Layer) -> LayerVolume:
     scale = np.abs(np.asarray(layer.scale, float))[-3:]
     unit = str(layer.units[-1])
     units = None if unit in {"pixel", "dimensionless"} else unit
-    path = layer.source.path
+    path = layer.metadata.get("surfseg_file") or layer.source.path
+    translate = np.asarray(layer.translate, float)[-3:]
     return LayerVolume(
         name=layer.name,
         data=data,
@@ -145,6 +149,7 @@ def take_layer(layer: Layer) -> LayerVolume:
         spacing=(float(scale[0]), float(scale[1]), float(scale[2])),
         units=units,
         spacing_known=units is not None or bool((scale != 1).any()),
+        translate=(float(translate[0]), float(translate[1]), float(translate[2])),
         path=str(path) if path else None,
         is_labels=hasattr(layer, "selected_label"),
     )
@@ -163,5 +168,6 @@ def take_file(path: str) -> LayerVolume:
         spacing=volume.spacing,
         units=volume.units,
         spacing_known=volume.spacing_known,
+        translate=volume.translate,
         path=path,
     )

@@ -299,7 +299,13 @@ def _with_spacing_of(image: LayerVolume, volume: LayerVolume) -> LayerVolume:
     """Give labels of which no voxel size is known that of their image."""
     if volume.spacing_known or not image.spacing_known:
         return volume
-    return replace(volume, spacing=image.spacing, units=image.units, spacing_known=True)
+    return replace(
+        volume,
+        spacing=image.spacing,
+        units=image.units,
+        spacing_known=True,
+        translate=image.translate,
+    )
 
 
 def _common_spacing(

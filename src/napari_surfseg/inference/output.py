@@ -19,6 +19,7 @@ import numpy as np
 import tifffile
 import zarr
 
+from napari_surfseg.data.volume import CONTENT_KEY
 from napari_surfseg.errors import OutputError
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.surfaces.cleaning import BlockComponents, iterate_blocks
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     Piece = tuple[tuple[int, int, int], NDArray[np.uint8]]
 
-__all__ = ["SUFFIXES", "VolumeWriter", "check_output", "ome_metadata"]
+__all__ = ["SUFFIXES", "VolumeWriter", "check_output", "ome_metadata", "ome_xml_metadata"]
 
 Size3 = tuple[int, int, int]
 
@@ -132,6 +133,8 @@ class VolumeWriter:
         Unit of the spacing.
     translate : tuple of float, optional
         Place of the first voxel, in units.
+    content : str, optional
+        What the file says it holds: ``"labels"`` or ``"probabilities"``.
     overwrite : bool
         Replace what is there.
     in_order : bool
@@ -150,13 +153,14 @@ class VolumeWriter:
         spacing: tuple[float, float, float] | None = None,
         units: str | None = None,
         translate: tuple[float, float, float] | None = None,
+        content: str | None = None,
         overwrite: bool = False,
         in_order: bool = True,
         min_component: int = 0,
         component_level: int = 0,
     ) -> None:
         self._path, self._shape = path, shape
-        self._spacing, self._translate = spacing, translate
+        self._spacing, self._translate, self._content = spacing, translate, content
         self._units = UNIT_NAMES.get(units, units) if units else None
         self._overwrite, self._in_order = overwrite, in_order
         self._min_component, self._level = min_component, component_level
@@ -222,7 +226,9 @@ class VolumeWriter:
     def _create_ome_zarr(self, path: Path) -> Any:
         group = zarr.open_group(str(path), mode="w", zarr_format=2)
         group.attrs.update(
-            ome_metadata(self._path.stem, self._spacing, self._units, self._translate)
+            ome_metadata(
+                self._path.stem, self._spacing, self._units, self._translate, self._content
+            )
         )
         return self._create_array(str(path), "0")
 
@@ -271,6 +277,8 @@ class VolumeWriter:
 
     def _imagej(self) -> dict[str, Any]:
         metadata: dict[str, Any] = {"axes": "ZYX"}
+        if self._content is not None:
+            metadata[CONTENT_KEY] = self._content
         if self._spacing is None:
             return metadata
         metadata["spacing"] = self._spacing[0]
@@ -285,14 +293,37 @@ class VolumeWriter:
         return metadata
 
     def _ome_xml(self) -> dict[str, Any]:
-        metadata: dict[str, Any] = {"axes": "ZYX"}
-        if self._spacing is None:
-            return metadata
-        unit = OME_XML_UNITS.get(self._units or "")
-        for axis, size in zip("ZYX", self._spacing, strict=True):
-            metadata[f"PhysicalSize{axis}"] = size
-            metadata[f"PhysicalSize{axis}Unit"] = unit or "pixel"
+        return ome_xml_metadata(
+            self._shape[0], self._spacing, self._units, self._translate, self._content
+        )
+
+
+def ome_xml_metadata(
+    num_planes: int,
+    spacing: tuple[float, float, float] | None,
+    units: str | None,
+    translate: tuple[float, float, float] | None,
+    content: str | None,
+) -> dict[str, Any]:
+    """Metadata that tifffile writes as OME-XML, the place of the first voxel with each plane."""
+    metadata: dict[str, Any] = {"axes": "ZYX"}
+    if content is not None:
+        metadata["Description"] = f"{CONTENT_KEY}={content}"
+    if spacing is None:
         return metadata
+    unit = OME_XML_UNITS.get(units or "", "pixel")
+    for axis, size in zip("ZYX", spacing, strict=True):
+        metadata[f"PhysicalSize{axis}"] = size
+        metadata[f"PhysicalSize{axis}Unit"] = unit
+    if translate is not None and any(translate):
+        z, y, x = translate
+        metadata["Plane"] = {
+            "PositionZ": [z + plane * spacing[0] for plane in range(num_planes)],
+            "PositionY": [y] * num_planes,
+            "PositionX": [x] * num_planes,
+            **{f"Position{axis}Unit": [unit] * num_planes for axis in "ZYX"},
+        }
+    return metadata
 
 
 def ome_metadata(
@@ -300,8 +331,9 @@ def ome_metadata(
     spacing: tuple[float, float, float] | None,
     units: str | None,
     translate: tuple[float, float, float] | None,
+    content: str | None = None,
 ) -> dict[str, Any]:
-    """Attributes of an OME-NGFF 0.4 image with one level named ``0``."""
+    """Attributes of an OME-NGFF 0.4 image, or of labels, with one level named ``0``."""
     axis = {"type": "space", **({"unit": units} if units else {})}
     transformations: list[dict[str, Any]] = [
         {"type": "scale", "scale": [float(value) for value in spacing or (1, 1, 1)]}
@@ -310,7 +342,11 @@ def ome_metadata(
         transformations.append(
             {"type": "translation", "translation": [float(value) for value in translate]}
         )
+    says: dict[str, Any] = {} if content is None else {CONTENT_KEY: content}
+    if content == "labels":
+        says["image-label"] = {"version": "0.4"}
     return {
+        **says,
         "multiscales": [
             {
                 "version": "0.4",
@@ -318,7 +354,7 @@ def ome_metadata(
                 "axes": [{"name": letter, **axis} for letter in "zyx"],
                 "datasets": [{"path": "0", "coordinateTransformations": transformations}],
             }
-        ]
+        ],
     }
 
 

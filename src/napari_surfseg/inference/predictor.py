@@ -318,6 +318,7 @@ def predict_to_file(
         spacing=volume.spacing if volume.spacing_known else None,
         units=volume.units,
         translate=volume.translate,
+        content="probabilities" if probabilities else "labels",
         overwrite=overwrite,
         in_order=len(blocks) == 1,
         min_component=min_component,

@@ -1,10 +1,12 @@
 """Mesh files: binary PLY, OBJ and binary STL, written aside and renamed.
 
-Files hold X, Y, Z, as every program that reads them expects.
+Files hold X, Y, Z in physical units, as every program that reads them expects, and the
+unit's name in a comment. ``mesh_reading`` reads them back.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.surfaces.mesh import Mesh
 
-__all__ = ["MESH_SUFFIXES", "write_mesh"]
+__all__ = ["MESH_SUFFIXES", "find_units", "write_mesh"]
 
 MESH_SUFFIXES = (".ply", ".obj", ".stl")
 
@@ -28,7 +30,9 @@ MESH_SUFFIXES = (".ply", ".obj", ".stl")
 ROWS = 200_000
 
 
-def write_mesh(path: str | Path, mesh: Mesh, *, overwrite: bool = True) -> Path:
+def write_mesh(
+    path: str | Path, mesh: Mesh, *, units: str | None = None, overwrite: bool = True
+) -> Path:
     """Write a mesh as PLY (binary), OBJ or STL (binary), by the path's suffix.
 
     Parameters
@@ -38,6 +42,8 @@ def write_mesh(path: str | Path, mesh: Mesh, *, overwrite: bool = True) -> Path:
     mesh : Mesh
         ZYX; the file gets XYZ. PLY and OBJ hold the vertices' normals, STL
         those of its triangles.
+    units : str, optional
+        Name of the unit of the vertices, kept as a comment.
     overwrite : bool
         Replace an existing file.
 
@@ -60,8 +66,20 @@ def write_mesh(path: str | Path, mesh: Mesh, *, overwrite: bool = True) -> Path:
             f"The folder {path.resolve().parent} of the mesh {path.name} does not exist."
         )
     with written_aside(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
-        writer(file, mesh)
+        writer(file, mesh, _describe(units))
     return path
+
+
+def _describe(units: str | None) -> str:
+    """Write what a mesh file's comment says; ``find_units`` reads it."""
+    ascii_units = (units or "").encode("ascii", "ignore").decode()
+    return f"napari-surfseg units={ascii_units}" if ascii_units else "napari-surfseg"
+
+
+def find_units(text: str) -> str | None:
+    """Find the unit in a mesh file's comment; None where it says none."""
+    found = re.search(r"napari-surfseg units=(\w+)", text)
+    return found[1] if found else None
 
 
 def _rows(count: int) -> Iterator[slice]:
@@ -69,11 +87,11 @@ def _rows(count: int) -> Iterator[slice]:
         yield slice(start, min(start + ROWS, count))
 
 
-def _write_ply(file: BinaryIO, mesh: Mesh) -> None:
+def _write_ply(file: BinaryIO, mesh: Mesh, comment: str) -> None:
     header = [
         "ply",
         "format binary_little_endian 1.0",
-        "comment napari-surfseg",
+        f"comment {comment}",
         f"element vertex {len(mesh.vertices)}",
         *(f"property float {name}" for name in ("x", "y", "z", "nx", "ny", "nz")),
         f"element face {len(mesh.faces)}",
@@ -92,10 +110,10 @@ def _write_ply(file: BinaryIO, mesh: Mesh) -> None:
         file.write(faces.tobytes())
 
 
-def _write_obj(file: BinaryIO, mesh: Mesh) -> None:
+def _write_obj(file: BinaryIO, mesh: Mesh, comment: str) -> None:
     places, normals = mesh.vertices[:, ::-1], mesh.normals[:, ::-1]
     corners = np.repeat(mesh.faces + 1, 2, axis=1)  # each a vertex and its normal
-    file.write(b"# napari-surfseg\n")
+    file.write(f"# {comment}\n".encode("ascii"))
     for pattern, values in (
         ("v %.7g %.7g %.7g", places),
         ("vn %.4f %.4f %.4f", normals),
@@ -110,8 +128,8 @@ def _lines(pattern: str, values: NDArray[np.generic]) -> bytes:
     return (pattern * len(values) % tuple(values.ravel().tolist())).encode("ascii")
 
 
-def _write_stl(file: BinaryIO, mesh: Mesh) -> None:
-    file.write(b"napari-surfseg".ljust(80))
+def _write_stl(file: BinaryIO, mesh: Mesh, comment: str) -> None:
+    file.write(comment.encode("ascii")[:80].ljust(80))
     file.write(np.uint32(len(mesh.faces)).astype("<u4").tobytes())
     record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("colour", "<u2")])
     for rows in _rows(len(mesh.faces)):

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Level", "read_levels"]
+from napari_surfseg.data.volume import CONTENT_KEY
+
+__all__ = ["Level", "read_content", "read_levels"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,16 @@ def read_levels(attributes: dict[str, Any]) -> list[Level]:
             )
         )
     return levels
+
+
+def read_content(attributes: dict[str, Any]) -> str | None:
+    """Read what an OME-Zarr group holds: ``"labels"``, ``"probabilities"`` or None."""
+    ours = attributes.get(CONTENT_KEY)
+    if isinstance(ours, str):
+        return ours
+    ome = attributes.get("ome")
+    is_labels = "image-label" in attributes or (isinstance(ome, dict) and "image-label" in ome)
+    return "labels" if is_labels else None
 
 
 def _scale(transformations: Any) -> tuple[float, ...] | None:

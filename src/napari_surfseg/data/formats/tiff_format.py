@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import tifffile
 
-from napari_surfseg.data.formats.tiff_metadata import is_chain_cut, read_tiff_spacing
+from napari_surfseg.data.formats.tiff_metadata import (
+    is_chain_cut,
+    read_tiff_content,
+    read_tiff_place,
+    read_tiff_spacing,
+)
 from napari_surfseg.data.volume import ArrayVolume, Index3, Volume, VoxelArray, require_volume_shape
 from napari_surfseg.errors import DataError, SurfsegError
 
@@ -68,13 +73,21 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
         )
     shape = require_volume_shape(_shape_without_singletons(series), source)
     spacing, units = read_tiff_spacing(tiff)
+    about: dict[str, Any] = {
+        "name": path.name,
+        "source": source,
+        "spacing": spacing,
+        "units": units,
+        "translate": read_tiff_place(tiff, spacing),
+        "content": read_tiff_content(tiff),
+    }
     offset = series.dataoffset
     if offset is not None and keyframe.is_memmappable:
         dtype = np.dtype(tiff.byteorder + series.dtype.char)
         if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
             raise DataError(f"{source} is cut short: it ends before the last slice.")
         array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
-        return ArrayVolume(array, name=path.name, source=source, spacing=spacing, units=units)
+        return ArrayVolume(array, **about)
     pages = [page for page in series.pages if page is not None]
     if any(page.parent is not tiff for page in pages):
         raise DataError(
@@ -91,9 +104,7 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
             f"{source} has {len(series.pages)} readable pages of {tuple(keyframe.shape)} for a "
             f"volume of shape {shape}; one page a slice is needed."
         )
-    return _TiffVolume(
-        path, pages, shape, name=path.name, source=source, spacing=spacing, units=units
-    )
+    return _TiffVolume(path, pages, shape, **about)
 
 
 def _shape_without_singletons(series: Any) -> tuple[int, ...]:

@@ -13,10 +13,12 @@ import struct
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from napari_surfseg.data.volume import CONTENT_KEY
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_chain_cut", "read_tiff_spacing"]
+__all__ = ["is_chain_cut", "read_tiff_content", "read_tiff_place", "read_tiff_spacing"]
 
 Spacing3 = tuple[float, float, float]
 
@@ -30,6 +32,43 @@ def read_tiff_spacing(tiff: Any) -> tuple[Spacing3 | None, str | None]:
     if tiff.is_shaped:
         return _from_shaped((tiff.shaped_metadata or ({},))[0], tiff.pages[0].tags)
     return None, None
+
+
+def read_tiff_place(tiff: Any, spacing: Spacing3 | None) -> Spacing3 | None:
+    """Z, Y, X place of the first voxel in the units of the spacing, or None where not said.
+
+    ImageJ counts the voxels back to its origin; our OME-TIFFs give the place of each plane.
+    """
+    if spacing is None:
+        return None
+    if tiff.is_imagej:
+        about = tiff.imagej_metadata or {}
+        origin = [_number(about.get(f"{axis}origin")) for axis in "zyx"]
+        if all(value is None for value in origin):
+            return None
+        z, y, x = (-(value or 0.0) * size for value, size in zip(origin, spacing, strict=True))
+        return z, y, x
+    # Other programs put the place of the microscope's stage there.
+    root = _parse_ome(tiff.ome_metadata or "") if read_tiff_content(tiff) is not None else None
+    nodes = root.iter() if root is not None else ()
+    first = next((node for node in nodes if node.tag.endswith("}Plane")), None)
+    places = [_number(first.get(f"Position{axis}")) for axis in "ZYX"] if first is not None else []
+    if not places or None in places:
+        return None
+    z, y, x = (float(place or 0) for place in places)
+    return z, y, x
+
+
+def read_tiff_content(tiff: Any) -> str | None:
+    """Read what one of our own TIFFs holds: ``"labels"`` or ``"probabilities"``."""
+    if tiff.is_imagej:
+        found = (tiff.imagej_metadata or {}).get(CONTENT_KEY)
+        return found if isinstance(found, str) else None
+    root = _parse_ome(tiff.ome_metadata or "") if tiff.is_ome else None
+    for node in root.iter() if root is not None else ():
+        if node.tag.endswith("}Description") and (node.text or "").startswith(f"{CONTENT_KEY}="):
+            return (node.text or "").partition("=")[2]
+    return None
 
 
 def is_chain_cut(path: Path) -> bool:
@@ -60,12 +99,7 @@ def is_chain_cut(path: Path) -> bool:
 
 
 def _from_ome(xml: str) -> tuple[Spacing3 | None, str | None]:
-    try:
-        # The file is data of the person's own; expat expands no external entities.
-        root = ElementTree.fromstring(xml)  # noqa: S314
-    except ElementTree.ParseError:
-        return None, None
-    pixels = next((node for node in root.iter() if node.tag.endswith("}Pixels")), None)
+    pixels = _find_pixels(_parse_ome(xml))
     if pixels is None:
         return None, None
     sizes = [_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "ZYX"]
@@ -80,6 +114,19 @@ def _from_ome(xml: str) -> tuple[Spacing3 | None, str | None]:
         sizes = [float(size or 0) * factor for size, factor in zip(sizes, to_x, strict=True)]
     z, y, x = (float(size or 0) for size in sizes)
     return (z, y, x), _UNIT_NAMES.get(units[2], units[2])
+
+
+def _parse_ome(xml: str) -> ElementTree.Element | None:
+    try:
+        # The file is data of the person's own; expat expands no external entities.
+        return ElementTree.fromstring(xml)  # noqa: S314
+    except ElementTree.ParseError:
+        return None
+
+
+def _find_pixels(root: ElementTree.Element | None) -> ElementTree.Element | None:
+    nodes = root.iter() if root is not None else ()
+    return next((node for node in nodes if node.tag.endswith("}Pixels")), None)
 
 
 def _from_shaped(about: dict[str, Any], tags: Any) -> tuple[Spacing3 | None, str | None]:
@@ -118,12 +165,17 @@ def _pixel_size(tag: Any) -> float | None:
     return _positive(denominator / numerator) if numerator else None
 
 
-def _positive(value: Any) -> float | None:
+def _number(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return number if math.isfinite(number) else None
+
+
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
 
 
 _METRES = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from napari_surfseg.data.formats.ome_metadata import Level, read_levels
+from napari_surfseg.data.formats.ome_metadata import Level, read_content, read_levels
 from napari_surfseg.data.volume import Index3, Volume, VoxelArray, require_volume_shape
 from napari_surfseg.errors import DataError
 
@@ -38,7 +38,8 @@ def open_zarr(location: str, key: str, *, source: str) -> Volume:
             raise DataError(
                 f"{source} asks for {key!r}, but {location} is a single zarr array; leave '::' out."
             )
-        return _build(node, _level_in_parent(location), source)
+        level, content = _look_in_parent(location)
+        return _build(node, level, content, source)
     levels = read_levels(dict(node.attrs))
     if not key:
         key = levels[0].path if levels else _only_array(node, source)
@@ -53,7 +54,7 @@ def open_zarr(location: str, key: str, *, source: str) -> Volume:
             f"{_listing(node, levels)}."
         )
     level = next((level for level in levels if level.path == key), None)
-    return _build(found, level, source)
+    return _build(found, level, read_content(dict(node.attrs)), source)
 
 
 def _open_node(location: str, source: str) -> Any:
@@ -71,7 +72,7 @@ def _open_node(location: str, source: str) -> Any:
         ) from error
 
 
-def _build(array: Any, level: Level | None, source: str) -> Volume:
+def _build(array: Any, level: Level | None, content: str | None, source: str) -> Volume:
     dtype = array.dtype
     if not isinstance(dtype, np.dtype):
         raise DataError(f"{source} holds values of type {dtype}; numbers or booleans are needed.")
@@ -85,19 +86,22 @@ def _build(array: Any, level: Level | None, source: str) -> Volume:
         spacing=level.spacing if level is not None else None,
         units=level.units if level is not None else None,
         translate=level.place if level is not None else None,
+        content=content,
     )
 
 
-def _level_in_parent(location: str) -> Level | None:
+def _look_in_parent(location: str) -> tuple[Level | None, str | None]:
     """Look up what the group around an array says of it, for paths such as ``scroll.zarr/1``."""
     if "://" in location:
-        return None
+        return None, None
     path = Path(location)
     try:
         parent = zarr.open_group(path.parent, mode="r")
     except (OSError, ValueError, KeyError):
-        return None
-    return next((one for one in read_levels(dict(parent.attrs)) if one.path == path.name), None)
+        return None, None
+    about = dict(parent.attrs)
+    level = next((one for one in read_levels(about) if one.path == path.name), None)
+    return level, read_content(about) if level is not None else None
 
 
 def _only_array(group: Any, source: str) -> str:
