@@ -12,9 +12,11 @@ from qtpy.QtWidgets import QApplication
 
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
-from napari_surfseg.gui import predict as predict_module
-from napari_surfseg.gui.predict import PredictController, read_checkpoint_note, run_prediction
+from napari_surfseg.gui.checkpoint_note import read_weights_note
+from napari_surfseg.gui.form import SourceChoice
+from napari_surfseg.gui.predict import PredictController
 from napari_surfseg.gui.predict_view import PredictView
+from napari_surfseg.gui.prediction import run_prediction
 from napari_surfseg.gui.processes import JobProcess
 from napari_surfseg.gui.sources import take_layer
 from napari_surfseg.runs.folder import RunFolder, RunState
@@ -87,22 +89,59 @@ def test_flips_are_automatic_on_or_off(view):
 @pytest.mark.parametrize(
     ("values", "threshold", "min_voxels", "said"),
     [
-        ({}, 0.5, 0, "epoch 3."),
+        ({}, 0.5, 0, "epoch 3, not scored."),
+        ({"metrics": {"surface_dice": 0.97}}, 0.5, 0, "epoch 3, surface Dice 0.970."),
         ({"postprocess": {"threshold": 0.3, "min_voxels": 60, "smoothing": 0.7}}, 0.3, 60,
          "tuned with smoothing."),
-        ({"threshold": "?"}, None, None, "epoch 3."),
-        ({"postprocess": []}, 0.5, 0, "epoch 3."),
+        ({"threshold": "?"}, None, None, "epoch 3, not scored."),
+        ({"postprocess": []}, 0.5, 0, "epoch 3, not scored."),
     ],
 )  # fmt: skip
 def test_a_checkpoint_says_what_it_was_tuned_to(tmp_path, values, threshold, min_voxels, said):
-    note = read_checkpoint_note(write_summary(tmp_path, **values).best_checkpoint)
+    run = write_summary(tmp_path, **values)
+    note = read_weights_note(str(run.best_checkpoint)).notes["best"]
     assert (note.threshold, note.min_voxels) == (threshold, min_voxels)
     assert note.text.endswith(said)
 
 
 def test_a_checkpoint_without_a_summary_is_named(tmp_path):
-    note = read_checkpoint_note(tmp_path / "best.pt")
-    assert (note.text, note.threshold, note.min_voxels) == ("best.pt", None, None)
+    (tmp_path / "mine.pt").write_bytes(b"")
+    note = read_weights_note(str(tmp_path / "mine.pt")).notes["best"]
+    assert (note.text, note.threshold, note.min_voxels) == ("mine.pt", None, None)
+
+
+def write_run(run_dir, best_epoch=1, newest_epoch=14):
+    run = write_summary(
+        run_dir, epoch=best_epoch, step=100 * best_epoch, metrics={"surface_dice": 0.9},
+        postprocess={"threshold": 0.3, "min_voxels": 25},
+    )  # fmt: skip
+    run.last_checkpoint.write_bytes(b"not read")
+    summary = {"name": "first", "model": "tiny", "epoch": newest_epoch, "step": 1400}
+    run.last_checkpoint.with_suffix(".json").write_text(json.dumps({**summary, "threshold": 0.6}))
+    return run
+
+
+def test_best_or_newest_can_be_chosen_and_a_doubtful_best_is_said(controller, view, tmp_path):
+    run = write_run(tmp_path / "run")
+    view.set_checkpoint(str(run.path))
+    view.checkpoint_changed.emit(str(run.path))
+    titles = [view.weights.itemText(index) for index in range(view.weights.count())]
+    assert titles == [
+        "best: step 100, surface Dice 0.900",
+        "newest: step 1,400, not scored",
+    ]
+    assert "The best weights are of epoch 1 of 14" in view.summary.text()
+    assert view.threshold.text() == "0.30"
+    assert not view.form().newest
+    view.weights.setCurrentIndex(1)
+    assert view.form().newest
+    assert view.threshold.text() == "0.60"
+    assert view.summary.text().startswith("last.pt of first, network tiny, epoch 14, not scored.")
+    # Another run begins with its best again only where there is no newest.
+    run.last_checkpoint.unlink()
+    view.checkpoint_changed.emit(str(run.path))
+    assert not view.form().newest
+    assert not view.weights.isEnabled()
 
 
 def test_a_run_that_trains_brings_its_values_up_to_date(controller, view, session, feeds, tmp_path):
@@ -111,16 +150,23 @@ def test_a_run_that_trains_brings_its_values_up_to_date(controller, view, sessio
     controller.use_current()
     assert view.threshold.text() == "0.40"
     write_summary(tmp_path / "run", postprocess={"threshold": 0.3, "min_voxels": 25})
+    feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING))
+    assert view.threshold.text() == "0.40"
     tuned = PostprocessTuned(settings={}, score_before=0, score_after=1, steps=[], seconds=1)
-    for event in (CheckpointSaved(path="checkpoints/last.pt", epoch=1), tuned):
-        feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(event,)))
-        expected = "0.30" if event is tuned else "0.40"
-        assert view.threshold.text() == expected
+    feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(tuned,)))
+    assert view.threshold.text() == "0.30"
+    write_summary(tmp_path / "run", threshold=0.7)
+    saved = CheckpointSaved(path="checkpoints/last.pt", epoch=2)
+    feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(saved,)))
+    assert view.threshold.text() == "0.70"
+    write_summary(tmp_path / "run", postprocess={"threshold": 0.3, "min_voxels": 25})
+    feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(tuned,)))
     assert view.min_voxels.text() == "25 vox"
 
 
 def test_cancelling_while_a_layer_is_copied_leaves_nothing(viewer, view, tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_module, "find_checkpoint", lambda text: tmp_path / "best.pt")
+    (tmp_path / "best.pt").write_bytes(b"")
+    view.set_checkpoint(str(tmp_path / "best.pt"))
     view.set_folder(tmp_path / "predictions")
     process = JobProcess("napari_surfseg.inference.job", "prediction")
     told = []
@@ -168,7 +214,7 @@ def test_a_cancelled_prediction_ends_its_process_and_leaves_nothing(
     viewer.add_image(rng.integers(0, 255, (160, 160, 160)).astype(np.uint8), name="large")
     controller = PredictController(viewer, view, session)
     view.set_folder(tmp_path / "predictions")
-    view.source.set_choice(predict_module.SourceChoice.of_layer(viewer.layers["large"]))
+    view.source.set_choice(SourceChoice.of_layer(viewer.layers["large"]))
     view.set_checkpoint(str(tmp_path / "best.pt"))
     view.flips.setCurrentIndex(view.flips.findData(True))
     before = {child.pid for child in psutil.Process().children(recursive=True)}

@@ -8,32 +8,37 @@ import torch
 
 from napari_surfseg.config import Experiment, apply_overrides
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.inference.job import PredictionJob, run_job
+from napari_surfseg.inference.job import PredictionJob, read_job, run_job, write_job
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
 
-@pytest.mark.parametrize("own_min_voxels", [None, 0, 80])
-@pytest.mark.parametrize("own_threshold", [None, 0.5])
-def test_the_surface_is_post_processed_unless_a_person_says_otherwise(
-    tmp_path, own_threshold, own_min_voxels
-):
+@pytest.fixture
+def checkpoint(tmp_path):
     torch.manual_seed(0)
-    image = np.random.default_rng(0).integers(0, 256, (20, 24, 28), np.uint8)
-    np.save(tmp_path / "image.npy", image)
     experiment = apply_overrides(
         Experiment(), ["model={preset: tiny, base_channels: 4, multipliers: [1, 2]}"]
     )
-    checkpoint = Checkpoint(
+    made = Checkpoint(
         experiment=experiment,
         weights=build_unet(experiment.model, device="cpu").state_dict(),
         intensity_values={"low": 0.0, "high": 255.0, "mean": 0.5, "std": 0.3},
         patch_size=(16, 16, 16),
         spacing=(1.0, 1.0, 1.0),
     )
+    save_checkpoint(tmp_path / "best.pt", made)
+    return made
+
+
+@pytest.mark.parametrize("own_min_voxels", [None, 0, 80])
+@pytest.mark.parametrize("own_threshold", [None, 0.5])
+def test_the_surface_is_post_processed_unless_a_person_says_otherwise(
+    tmp_path, checkpoint, own_threshold, own_min_voxels
+):
+    image = np.random.default_rng(0).integers(0, 256, (20, 24, 28), np.uint8)
+    np.save(tmp_path / "image.npy", image)
     path = tmp_path / "best.pt"
-    save_checkpoint(path, checkpoint)
     job = PredictionJob(
         str(tmp_path / "image.npy"),
         str(path),
@@ -57,3 +62,22 @@ def test_the_surface_is_post_processed_unless_a_person_says_otherwise(
         used = replace(used, min_voxels=own_min_voxels)
     assert result["threshold"] == used.threshold
     np.testing.assert_array_equal(np.load(tmp_path / "surface.npy"), apply_postprocess(probs, used))
+
+
+def test_a_box_is_predicted_alone_and_as_the_whole_would_be(tmp_path, checkpoint):
+    image = np.random.default_rng(0).integers(0, 256, (32, 40, 48)).astype(np.uint8)
+    np.save(tmp_path / "image.npy", image)
+    whole = PredictionJob(
+        str(tmp_path / "image.npy"), str(tmp_path / "best.pt"), device="cpu", flips=False
+    )
+    run_job(whole, tmp_path, lambda *_: None)
+    expected = open_volume(tmp_path / "probabilities.zarr").read((8, 4, 16), (28, 36, 40))
+    job = read_job(write_job(tmp_path, replace(whole, box=((8, 4, 16), (28, 36, 40)))))
+    assert job.box == ((8, 4, 16), (28, 36, 40))
+    told = []
+    result = run_job(job, tmp_path, lambda stage, share: told.append((stage, share)))
+    found = np.load(tmp_path / result["probabilities"])
+    assert found.shape == np.load(tmp_path / result["surface"]).shape == (20, 32, 24)
+    # Windows are normalised each by itself and lie elsewhere: alike, not the same.
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
+    assert ("predicting", 1.0) in told

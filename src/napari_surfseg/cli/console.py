@@ -9,6 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_surfseg import events
+from napari_surfseg.runs.pace import Pace
+from napari_surfseg.runs.text import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,8 +136,6 @@ class TerminalConsole:
         self._bar.close()
 
     def _describe(self, event: events.StepFinished) -> str:
-        from napari_surfseg.runs.text import format_duration
-
         left = ""
         if event.progress and event.elapsed_seconds:
             seconds = event.elapsed_seconds * max(0.0, 1 - event.progress) / event.progress
@@ -163,10 +163,12 @@ class _Counter:
     def __init__(self, description: str) -> None:
         self._description = description
         self._last = time.monotonic()
+        self._pace = Pace()
         self._bar: Any = None
         self._is_terminal = is_terminal(sys.stderr)
 
     def __call__(self, done: int, total: int) -> None:
+        left = self._pace.estimate_left(self._description, done / max(total, 1))
         if self._is_terminal:
             if self._bar is None:
                 from tqdm import tqdm
@@ -176,8 +178,9 @@ class _Counter:
             self._bar.update(done - self._bar.n)
         elif done == total or time.monotonic() - self._last > PLAIN_SECONDS:
             self._last = time.monotonic()
+            said = "" if left is None else f", {format_duration(left)} left"
             share = 100 * done / max(total, 1)
-            say_error(f"{self._description}: {share:.0f} % ({done} of {total})")
+            say_error(f"{self._description}: {share:.0f} % ({done} of {total}){said}")
 
     def close(self) -> None:
         if self._bar is not None:

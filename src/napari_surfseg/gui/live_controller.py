@@ -119,7 +119,7 @@ class LiveController(QObject):
 
     def show(self, preview: LivePreview) -> None:
         """Show a preview."""
-        if self._last is None and self.size is None:
+        if self._last is None and self.size is None and not self._session.is_own:
             self.size_changed.emit(preview.probabilities.shape)
         self._last = preview
         if not self.enabled:

@@ -2,235 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from napari.layers import Image, Labels, Layer, Surface
+from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from napari_surfseg.errors import CancelledError, CheckpointError, DataError, RunError, SurfsegError
+from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
-from napari_surfseg.gui.curve_data import format_value
+from napari_surfseg.gui.checkpoint_note import CheckpointNote, WeightsNote, read_weights_note
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.jobs import Jobs
-from napari_surfseg.gui.layer_copies import hand_over
 from napari_surfseg.gui.layers import LayerWatch, unwrap
-from napari_surfseg.gui.live import (
-    build_probability_colormap,
-    build_skeleton_colormap,
-    compute_placement,
-)
 from napari_surfseg.gui.predict_view import PredictForm, PredictView
+from napari_surfseg.gui.prediction import Box, Prediction, build_layers, run_prediction
 from napari_surfseg.gui.processes import JobProcess, Waiting
 from napari_surfseg.gui.questions import Asker
 from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.sources import LayerVolume, take_file, take_layer
-from napari_surfseg.inference.job import PredictionJob, write_job
-from napari_surfseg.runs.folder import RunFolder, find_new_run_path
+from napari_surfseg.gui.sources import LayerVolume, take_layer
 from napari_surfseg.runs.text import format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
     from napari_surfseg.gui.jobs import Job
     from napari_surfseg.gui.session import Session
     from napari_surfseg.runs.follow import RunSnapshot
 
-__all__ = [
-    "PredictController",
-    "PredictWidget",
-    "Prediction",
-    "build_layers",
-    "describe_checkpoint",
-    "find_checkpoint",
-]
+    Then = Callable[[Prediction, Layer | None], None]
 
-#: Above this, results stay on disk and are read as they are looked at.
-IN_MEMORY_BYTES = 512_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a finished prediction left.
-
-    Attributes
-    ----------
-    folder : Path
-        Holds the files.
-    result : dict
-        As the process told it.
-    name : str
-        Of the volume.
-    arrays : dict
-        ``probabilities``, ``surface``, ``skeleton``, ``vertices`` and ``faces``.
-    """
-
-    folder: Path
-    result: dict[str, Any]
-    name: str
-    arrays: dict[str, Any]
-
-
-def find_checkpoint(text: str) -> Path:
-    """Find the checkpoint a path means: itself, or the best one of a run folder.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none.
-    """
-    if not text:
-        raise CheckpointError("Choose a checkpoint or a run folder.")
-    path = Path(text).expanduser()
-    if path.is_file():
-        return path.resolve()
-    folder = RunFolder(path)
-    for found in (folder.best_checkpoint, folder.last_checkpoint):
-        if found.is_file():
-            return found.resolve()
-    raise CheckpointError(f"There is no checkpoint at {path}; choose a best.pt or a run folder.")
-
-
-def describe_checkpoint(path: Path) -> str:
-    """Say what a checkpoint is, from the summary beside it; no torch is needed."""
-    try:
-        summary = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return path.name
-    score = summary.get("metrics", {}).get("surface_dice")
-    said = [
-        f"{path.name} of {summary.get('name', '?')}",
-        f"network {summary.get('model', '?')}",
-        f"epoch {summary.get('epoch', '?')}",
-    ]
-    if isinstance(score, int | float):
-        said.append(f"surface Dice {format_value(float(score))}")
-    tuned = summary.get("postprocess") or {}
-    clean_up = [
-        name
-        for name, key in (
-            ("smoothing", "smoothing"),
-            ("hysteresis", "low_threshold"),
-            ("plugged holes", "closing_radius"),
-            ("filled cavities", "fill_holes"),
-        )
-        if tuned.get(key)
-    ]
-    if clean_up:
-        said.append(f"tuned with {', '.join(clean_up)}")
-    return ", ".join(said) + "."
-
-
-@dataclass(frozen=True)
-class CheckpointNote:
-    """What the widget shows of a checkpoint.
-
-    Attributes
-    ----------
-    text : str
-        A sentence.
-    threshold, min_voxels : optional
-        What it was tuned to on the validation data.
-    """
-
-    text: str
-    threshold: float | None = None
-    min_voxels: int | None = None
-
-
-def read_checkpoint_note(path: Path) -> CheckpointNote:
-    """Read what there is to show of a checkpoint."""
-    try:
-        summary = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        tuned = summary.get("postprocess") or {}
-        threshold = float(tuned.get("threshold", summary["threshold"]))
-        min_voxels = int(tuned.get("min_voxels", 0))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return CheckpointNote(describe_checkpoint(path))
-    return CheckpointNote(describe_checkpoint(path), threshold, min_voxels)
-
-
-def build_layers(prediction: Prediction, source: Layer | None) -> list[Layer]:
-    """Turn a prediction into layers: probability, labels, skeleton and mesh.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        Loaded.
-    source : Layer or None
-        The layer it was made from; the new ones lie exactly over it.
-    """
-    place = compute_placement(source, (0, 0, 0))
-    if source is None:
-        place = {"scale": prediction.result.get("spacing", (1, 1, 1))}
-    name = prediction.name
-    meta = {"surfseg": "prediction", "folder": str(prediction.folder)}
-    arrays = prediction.arrays
-    layers: list[Layer] = [
-        Image(
-            arrays["probabilities"],
-            name=f"{name} probability",
-            contrast_limits=(0, 255),
-            colormap=build_probability_colormap(),
-            blending="translucent",
-            rendering="mip",
-            metadata=dict(meta),
-            **place,
-        ),
-        Labels(arrays["surface"], name=f"{name} surface", metadata=dict(meta), **place),
-    ]
-    if "skeleton" in arrays:
-        layers.append(
-            Labels(
-                arrays["skeleton"],
-                name=f"{name} skeleton",
-                colormap=build_skeleton_colormap(),
-                visible=False,
-                metadata=dict(meta),
-                **place,
-            )
-        )
-    if "vertices" in arrays:
-        layers.append(
-            Surface(
-                (arrays["vertices"], arrays["faces"]),
-                name=f"{name} mesh",
-                shading="smooth",
-                opacity=0.85,
-                colormap="copper",
-                visible=False,
-                metadata=dict(meta),
-                **place,
-            )
-        )
-    return layers
-
-
-def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-    """Load the arrays of a result; large ones stay on disk."""
-    import zarr
-
-    array: Any = zarr.open_group(str(folder / result["probabilities"]), mode="r")["0"]
-    small = array.nbytes <= IN_MEMORY_BYTES
-    arrays: dict[str, Any] = {"probabilities": array[:] if small else array}
-    for key in ("surface", "skeleton"):
-        if key in result:
-            mode: Any = None if small else "r"
-            arrays[key] = np.load(folder / result[key], mmap_mode=mode, allow_pickle=False)
-    if "mesh" in result:
-        with np.load(folder / result["mesh"], allow_pickle=False) as mesh:
-            arrays["vertices"], arrays["faces"] = mesh["vertices"], mesh["faces"]
-    return arrays
+__all__ = ["PredictController", "PredictWidget"]
 
 
 class PredictController(QObject):
@@ -255,6 +62,8 @@ class PredictController(QObject):
         self._viewer = unwrap(viewer)
         self._view = view
         self._source: SourceChoice | None = None
+        self._then: Then | None = None
+        self._note = WeightsNote()
         self._session = session
         self._jobs = jobs or Jobs()
         self._waiting = Waiting(view, "Predicting surfaces")
@@ -263,6 +72,7 @@ class PredictController(QObject):
         view.predict_clicked.connect(self.predict)
         view.cancel_clicked.connect(self.cancel)
         view.checkpoint_changed.connect(self._on_checkpoint)
+        view.weights_changed.connect(self._show_note)
         view.use_current_clicked.connect(self.use_current)
         session.attached.connect(self._on_attached)
         session.polled.connect(self._on_polled)
@@ -293,33 +103,39 @@ class PredictController(QObject):
     def _on_attached(self, run_dir: Path) -> None:
         if not self._view.form().checkpoint:
             self._view.set_checkpoint(str(run_dir))
+            self._look_at(str(run_dir))
 
     def _on_checkpoint(self, text: str) -> None:
         self._view.set_error("")
         self._look_at(text)
 
     def _look_at(self, text: str) -> None:
-        def work(_job: Job) -> CheckpointNote:
-            return read_checkpoint_note(find_checkpoint(text))
+        def work(_job: Job) -> WeightsNote:
+            return read_weights_note(text)
 
-        self._jobs.start(
-            "checkpoint",
-            work,
-            done=self._on_note,
-            failed=lambda error: self._on_note(CheckpointNote(str(error))),
-        )
+        def fail(error: SurfsegError) -> None:
+            self._on_note(WeightsNote({"best": CheckpointNote(str(error))}))
 
-    def _on_note(self, found: CheckpointNote) -> None:
-        self._view.set_summary(found.text)
-        self._view.set_tuned(found.threshold, found.min_voxels)
+        self._jobs.start("checkpoint", work, done=self._on_note, failed=fail)
+
+    def _on_note(self, found: WeightsNote) -> None:
+        self._note = found
+        titles = {key: note.title for key, note in found.notes.items() if note.title}
+        self._view.set_weights(titles)
+        self._show_note()
+
+    def _show_note(self) -> None:
+        key = "newest" if self._view.form().newest else "best"
+        note = self._note.notes.get(key) or next(iter(self._note.notes.values()), None)
+        if note is not None:
+            self._view.set_summary(" ".join(filter(None, [note.text, self._note.remark])))
+            self._view.set_tuned(note.threshold, note.min_voxels)
 
     def _on_polled(self, snapshot: RunSnapshot) -> None:
-        """Look again at the checkpoint of the run that trains, when it was written anew."""
+        """Look again at the checkpoints of the run that trains, when one was written anew."""
         text = self._view.form().checkpoint
         is_new = any(
-            isinstance(event, PostprocessTuned)
-            or (isinstance(event, CheckpointSaved) and event.path.endswith("best.pt"))
-            for event in snapshot.new_events
+            isinstance(event, PostprocessTuned | CheckpointSaved) for event in snapshot.new_events
         )
         if is_new and text == str(self._session.run_dir):
             self._look_at(text)
@@ -341,6 +157,41 @@ class PredictController(QObject):
 
     def predict(self) -> None:
         """Write the job and run it, in a thread and a process."""
+        self._start(None, None)
+
+    def predict_run(
+        self,
+        run_dir: Path,
+        source: SourceChoice,
+        *,
+        box: Box | None = None,
+        then: Then | None = None,
+    ) -> None:
+        """Predict with a run's network, as if a person had chosen all that.
+
+        Parameters
+        ----------
+        run_dir : Path
+            Of which the best weights are taken, unless the newest are chosen here already.
+        source : SourceChoice
+            The volume.
+        box : (start, stop), optional
+            Voxels of it, Z, Y, X; None for all.
+        then : callable, optional
+            Called with the prediction and the volume's layer, once it is there.
+        """
+        if self.is_busy:
+            self._view.set_error("A prediction is under way; wait for its end or cancel it.")
+            return
+        if self._view.form().checkpoint != str(run_dir):
+            self._view.set_checkpoint(str(run_dir))
+            self._view.set_weights({})
+        self._look_at(str(run_dir))
+        self._view.source.set_choice(source)
+        self._view.source.confirm()
+        self._start(box, then)
+
+    def _start(self, box: Box | None, then: Then | None) -> None:
         form = self._view.form()
         self._view.set_error("")
         try:
@@ -348,7 +199,7 @@ class PredictController(QObject):
         except SurfsegError as error:
             self._view.set_error(str(error))
             return
-        self._source = form.source
+        self._source, self._then = form.source, then
         process = JobProcess("napari_surfseg.inference.job", "prediction")
         self._waiting.begin(process)
 
@@ -356,7 +207,7 @@ class PredictController(QObject):
             def ask(question: str) -> bool:
                 return self.asker.ask(question, lambda: process.is_cancelled)
 
-            return run_prediction(form, volume, process, self._waiting.tell, ask)
+            return run_prediction(form, volume, process, self._waiting.tell, ask, box)
 
         self._jobs.start("predict", work, done=self._on_done, failed=self._on_failed)
 
@@ -389,9 +240,13 @@ class PredictController(QObject):
         )
         self._view.set_state(" ".join([said, *result.get("warnings", [])]))
         self.finished.emit(prediction)
+        then, self._then = self._then, None
+        if then is not None:
+            then(prediction, source)
 
     def _on_failed(self, error: SurfsegError) -> None:
         self._waiting.end()
+        self._then = None
         if isinstance(error, CancelledError):
             self._view.set_state("The prediction was cancelled; nothing of it is left.")
             return
@@ -401,61 +256,6 @@ class PredictController(QObject):
 
 def _describe_lost(name: str) -> str:
     return f"The layer {name!r} is gone from the viewer; choose another volume."
-
-
-def run_prediction(
-    form: PredictForm,
-    volume: LayerVolume | str,
-    process: JobProcess,
-    tell: Callable[[str, float], None],
-    ask: Callable[[str], bool] = lambda _question: True,
-) -> Prediction:
-    """Run a whole prediction and load its result; waits for disk and process.
-
-    ``ask`` is asked before a large layer is copied; no ends it all.
-
-    Raises
-    ------
-    SurfsegError
-        The prediction's folder is then gone again.
-    """
-    checkpoint = find_checkpoint(form.checkpoint)
-    taken = take_file(volume) if isinstance(volume, str) else volume
-    stem = Path(taken.name.rstrip("/")).stem if isinstance(volume, str) else taken.name
-    parent = Path(form.folder or ".").expanduser().resolve()
-    folder = find_new_run_path(stem, parent)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise RunError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
-    try:
-        taken, path = hand_over(
-            taken,
-            folder / "input.zarr",
-            ask=ask,
-            progress=partial(tell, "copying the layer"),
-            check=process.require_going,
-        )
-        job = PredictionJob(
-            image=path,
-            checkpoint=str(checkpoint),
-            threshold=form.threshold,
-            min_voxels=form.min_voxels,
-            overlap=form.overlap,
-            flips=form.flips,
-            device=form.device,
-            spacing=taken.spacing if taken.spacing_known else None,
-            sheets=form.sheets,
-            skeleton=form.skeleton,
-            mesh=form.mesh,
-        )
-        result = process.run(write_job(folder, job), tell)
-        result["warnings"] = [*result.get("warnings", []), *filter(None, [taken.note])]
-        arrays = _load(folder, result)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return Prediction(folder, result, stem, arrays)
 
 
 class PredictWidget(QWidget):

@@ -47,6 +47,7 @@ class PredictForm:
     """Everything the widget says."""
 
     checkpoint: str
+    newest: bool
     source: SourceChoice | None
     threshold: float | None
     min_voxels: int | None
@@ -66,6 +67,7 @@ class PredictView(QWidget):
     cancel_clicked = Signal()
     checkpoint_changed = Signal(str)
     use_current_clicked = Signal()
+    weights_changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,6 +136,15 @@ class PredictView(QWidget):
             "Take the best checkpoint of the run that is shown in Surface training.",
         )
         self.use_current.clicked.connect(self.use_current_clicked)
+        self.weights = QComboBox()
+        self.weights.setObjectName("weights")
+        hint(
+            self.weights,
+            "Which of a run's two checkpoints to use: the one that scored best on the validation "
+            "data (best.pt), or the newest (last.pt).",
+        )
+        self.set_weights({})
+        self.weights.currentIndexChanged.connect(lambda _index: self.weights_changed.emit())
         self.summary = note("")
         self.summary.setObjectName("checkpoint_summary")
         line = QHBoxLayout()
@@ -146,6 +157,7 @@ class PredictView(QWidget):
             "The volume to find surfaces in: an image layer with three axes (Z, Y, X) or a file.",
         )
         form.addRow("Network", line)
+        form.addRow("Weights", self.weights)
         form.addRow("", self.summary)
         form.addRow("Volume", self.source)
 
@@ -228,6 +240,7 @@ class PredictView(QWidget):
         min_voxels = self.min_voxels_row.value()
         return PredictForm(
             checkpoint=self.checkpoint.text().strip(),
+            newest=self.weights.currentData() == "newest",
             source=self.source.choice(),
             threshold=self.threshold_row.value(),
             min_voxels=None if min_voxels is None else int(min_voxels),
@@ -243,6 +256,18 @@ class PredictView(QWidget):
     def set_checkpoint(self, path: str) -> None:
         """Show which checkpoint is used."""
         self.checkpoint.setText(path)
+
+    def set_weights(self, titles: dict[str, str]) -> None:
+        """Offer a run's ``"best"`` and ``"newest"`` weights, with what is known of each."""
+        chosen = self.weights.currentData()
+        self.weights.blockSignals(True)
+        self.weights.clear()
+        for key in ("best", "newest"):
+            if key in titles or not titles:
+                self.weights.addItem(f"{key}: {titles[key]}" if key in titles else key, key)
+        self.weights.setCurrentIndex(max(self.weights.findData(chosen), 0))
+        self.weights.setEnabled(len(titles) > 1)
+        self.weights.blockSignals(False)
 
     def set_summary(self, text: str) -> None:
         """Say what the checkpoint is."""

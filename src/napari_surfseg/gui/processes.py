@@ -14,6 +14,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import CancelledError, RunError, SurfsegError
 from napari_surfseg.runs.launch import build_environment
+from napari_surfseg.runs.pace import Pace
+from napari_surfseg.runs.text import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,6 +146,7 @@ class Waiting(QObject):
         self._title = title
         self._process: JobProcess | None = None
         self._bar: Any = None
+        self._pace = Pace()
         self.told.connect(self._on_told)
 
     @property
@@ -154,6 +157,7 @@ class Waiting(QObject):
     def begin(self, process: JobProcess) -> None:
         """Wait for a process from now on."""
         self._process = process
+        self._pace = Pace()
         self._view.set_busy(True)
         self._on_told("Preparing", 0.0)
 
@@ -176,11 +180,22 @@ class Waiting(QObject):
             self._bar = None
 
     def _on_told(self, stage: str, share: float) -> None:
-        if self._process is None:
+        process = self._process
+        if process is None:
             return
-        self._view.set_state(f"{stage[:1].upper()}{stage[1:]}…", share)
-        if self._bar is None:
-            self._bar = progress(total=1000, desc=self._title)
-        self._bar.set_description(stage)
-        self._bar.reset(total=1000)
-        self._bar.update(round(1000 * share))
+        left = self._pace.estimate_left(stage, share)
+        said = f"{stage[:1].upper()}{stage[1:]}…"
+        if left is not None:
+            said += f" {format_duration(left)} left."
+        self._view.set_state(said, share)
+        bar = self._bar
+        if bar is None:
+            bar = progress(total=1000, desc=self._title)
+            # To show it, napari lets the event loop turn: the job may have ended in the meantime.
+            if self._process is not process:
+                bar.close()
+                return
+            self._bar = bar
+        bar.set_description(stage)
+        bar.reset(total=1000)
+        bar.update(round(1000 * share))

@@ -27,12 +27,18 @@ from napari_surfseg.errors import CheckpointError, SurfsegError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
     from _typeshed import DataclassInstance
     from numpy.typing import NDArray
+
+    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.model.checkpoint import Checkpoint
 
 __all__ = ["JOB_NAME", "PredictionJob", "Teller", "main", "read_job", "run_job", "say", "write_job"]
 
 JOB_NAME = "job.json"
+
+Index3 = tuple[int, int, int]
 
 #: Progress lines no more often than this.
 TELL_SECONDS = 0.1
@@ -66,6 +72,8 @@ class PredictionJob:
         Give each connected sheet a label of its own instead of 1 to all.
     skeleton, mesh : bool
         Also make the medial surface, the triangles.
+    box : (start, stop), optional
+        Predict these voxels only, Z, Y, X, half open; what lies around them is looked at.
     """
 
     image: str
@@ -79,6 +87,7 @@ class PredictionJob:
     sheets: bool = True
     skeleton: bool = True
     mesh: bool = True
+    box: tuple[Index3, Index3] | None = None
 
 
 def write_job(folder: Path, job: DataclassInstance) -> Path:
@@ -101,6 +110,9 @@ def read_job(path: Path) -> PredictionJob:
         known = {item.name for item in fields(PredictionJob)}
         if values.get("spacing") is not None:
             values["spacing"] = tuple(values["spacing"])
+        if values.get("box") is not None:
+            start, stop = values["box"]
+            values["box"] = tuple(start), tuple(stop)
         return PredictionJob(**{key: value for key, value in values.items() if key in known})
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise SurfsegError(f"The job {path} cannot be read: {error}.") from None
@@ -114,9 +126,9 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     job : PredictionJob
         What to do.
     folder : Path
-        Where the results go: ``probabilities.zarr``, ``surface.npy`` (int32 or
-        uint8), ``skeleton.npy`` (uint8), ``mesh.npz`` (``vertices`` in voxels ZYX,
-        ``faces``).
+        Where the results go: ``probabilities.zarr`` (of a box ``probabilities.npy``),
+        ``surface.npy`` (int32 or uint8), ``skeleton.npy`` (uint8), ``mesh.npz``
+        (``vertices`` in voxels ZYX, ``faces``).
     tell : callable
         Told the stage and its share, 0 to 1.
 
@@ -128,7 +140,6 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     import torch
 
     from napari_surfseg.data.volume import open_volume
-    from napari_surfseg.inference.predictor import predict_volume
     from napari_surfseg.model.checkpoint import load_checkpoint
     from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
@@ -138,29 +149,16 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
         device = "cuda" if torch.cuda.is_available() else "cpu"
     volume = open_volume(job.image, spacing=job.spacing)
     checkpoint = load_checkpoint(job.checkpoint)
-    output = folder / "probabilities.zarr"
-    summary = predict_volume(
-        volume,
-        checkpoint,
-        output,
-        device=device,
-        threshold=job.threshold,
-        probabilities=True,
-        overlap=job.overlap,
-        flips=job.flips,
-        overwrite=True,
-        progress=lambda done, total: tell("predicting", done / max(total, 1)),
-    )
-    result: dict[str, Any] = {
-        "probabilities": output.name,
-        "threshold": summary.threshold,
-        "spacing": list(volume.spacing),
-        "warnings": list(summary.warnings),
-    }
+    predict = _predict_whole if job.box is None else _predict_box
+    result = predict(volume, checkpoint, job, folder, torch.device(device), tell)
+    result["spacing"] = list(volume.spacing)
     tell("finding connected sheets", 0.0)
-    probabilities = open_volume(output)
-    values = probabilities.read((0, 0, 0), volume.shape)
-    settings = PostProcess(summary.threshold)
+    values: NDArray[np.uint8]
+    if job.box is None:
+        values = open_volume(folder / result["probabilities"]).read((0, 0, 0), volume.shape)
+    else:
+        values = np.load(folder / result["probabilities"], allow_pickle=False)
+    settings = PostProcess(result["threshold"])
     if job.threshold is None and checkpoint.postprocess is not None:
         settings = PostProcess.from_dict(checkpoint.postprocess)
         result["threshold"] = settings.threshold
@@ -184,6 +182,75 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
         np.savez(folder / "mesh.npz", vertices=made.vertices, faces=made.faces)
         result["mesh"] = "mesh.npz"
     return result
+
+
+def _predict_whole(
+    volume: Volume,
+    checkpoint: Checkpoint,
+    job: PredictionJob,
+    folder: Path,
+    device: torch.device,
+    tell: Callable[[str, float], None],
+) -> dict[str, Any]:
+    from napari_surfseg.inference.predictor import predict_volume
+
+    output = folder / "probabilities.zarr"
+    summary = predict_volume(
+        volume,
+        checkpoint,
+        output,
+        device=device,
+        threshold=job.threshold,
+        probabilities=True,
+        overlap=job.overlap,
+        flips=job.flips,
+        overwrite=True,
+        progress=lambda done, total: tell("predicting", done / max(total, 1)),
+    )
+    return {
+        "probabilities": output.name,
+        "threshold": summary.threshold,
+        "warnings": list(summary.warnings),
+    }
+
+
+def _predict_box(
+    volume: Volume,
+    checkpoint: Checkpoint,
+    job: PredictionJob,
+    folder: Path,
+    device: torch.device,
+    tell: Callable[[str, float], None],
+) -> dict[str, Any]:
+    from napari_surfseg.inference.predictor import choose_flips, compare_spacing, predict_region
+
+    start, stop = job.box or volume.box
+    shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
+    intensity = checkpoint.intensity
+    network = checkpoint.build_model(device)
+    divisor = network.architecture.divisor
+    probabilities = predict_region(
+        network,
+        lambda low, high: intensity.to_uint8(volume.read(low, high)),
+        start,
+        stop,
+        intensity=intensity,
+        window=checkpoint.patch_size,
+        overlap=job.overlap,
+        bounds=volume.box,
+        context=min(checkpoint.patch_size) // 4,
+        multiple=(divisor, divisor, divisor),
+        device=device,
+        flips=choose_flips(job.flips, shape, device),
+        progress=lambda done, total: tell("predicting", done / max(total, 1)),
+    )
+    np.save(folder / "probabilities.npy", probabilities)
+    warning = compare_spacing(volume, checkpoint.spacing)
+    return {
+        "probabilities": "probabilities.npy",
+        "threshold": checkpoint.threshold if job.threshold is None else job.threshold,
+        "warnings": [] if warning is None else [warning],
+    }
 
 
 def _make_surface(mask: NDArray[np.bool_], job: PredictionJob, folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from napari_surfseg.errors import CheckpointError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CheckpointSummary", "find_checkpoint", "read_summary"]
+__all__ = ["BEST", "NEWEST", "CheckpointSummary", "find_checkpoint", "read_summary"]
 
 BEST, NEWEST = "best.pt", "last.pt"
 

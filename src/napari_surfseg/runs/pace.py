@@ -1,0 +1,45 @@
+"""How long a stage of work will still take, from the share of it that is done."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Pace"]
+
+#: Before that, an estimate would jump about.
+LEAST_SECONDS = 2.0
+LEAST_SHARE = 0.02
+
+
+class Pace:
+    """Watches stages of work that tell their share, 0 to 1.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds; replaced in tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stage = ""
+        self._begun = 0.0
+        self._first = 0.0
+
+    def estimate_left(self, stage: str, share: float) -> float | None:
+        """Return the seconds that a stage will still take, or None while that is not known.
+
+        The first share that is told counts from nothing, since what comes before it,
+        loading the network for example, is no part of the stage's pace.
+        """
+        now = self._clock()
+        if stage != self._stage or share < self._first:
+            self._stage, self._begun, self._first = stage, now, share
+        spent, done = now - self._begun, share - self._first
+        if spent < LEAST_SECONDS or done < LEAST_SHARE or share >= 1:
+            return None
+        return spent * (1 - share) / done
