@@ -9,8 +9,15 @@ from qtpy.QtCore import QEventLoop, QObject, QPoint, QTimer, Signal
 from qtpy.QtGui import QColor, QGuiApplication, QImage
 
 from napari_surfseg.errors import SurfsegError
+from napari_surfseg.gui import preferences
 from napari_surfseg.gui.session import Session
 from napari_surfseg.gui.training_view import TrainingView
+
+
+@pytest.fixture(autouse=True)
+def no_preferences(monkeypatch):
+    """Nothing that a person set on this machine counts here."""
+    monkeypatch.setattr(preferences, "read_preferences", preferences.Preferences)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from napari_surfseg.events import Stop
+from napari_surfseg.gui import preferences
 
 if TYPE_CHECKING:
     from napari_surfseg.gui.session import Session
@@ -96,6 +97,8 @@ class CloseGuard(QObject):
         and there is no way back.
         """
         if not (self._session.is_own and self._session.is_active):
+            return False
+        if not preferences.read_preferences().ask_before_closing:
             return False
         inside = self._window.centralWidget()
         return inside is None or not inside.isHidden()

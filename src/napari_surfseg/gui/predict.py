@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
@@ -11,6 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
+from napari_surfseg.gui import preferences
 from napari_surfseg.gui.checkpoint_note import CheckpointNote, WeightsNote, read_weights_note
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.form import SourceChoice
@@ -26,6 +26,7 @@ from napari_surfseg.runs.text import format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -68,7 +69,9 @@ class PredictController(QObject):
         self._jobs = jobs or Jobs()
         self._waiting = Waiting(view, "Predicting surfaces")
         self.asker = Asker(view)
-        view.set_folder(Path.home() / "surfseg_runs" / "predictions")
+        preferred = preferences.read_preferences()
+        view.set_folder(preferred.runs_path / "predictions")
+        view.set_device(preferred.device)
         view.predict_clicked.connect(self.predict)
         view.cancel_clicked.connect(self.cancel)
         view.checkpoint_changed.connect(self._on_checkpoint)

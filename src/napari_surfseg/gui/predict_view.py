@@ -282,6 +282,10 @@ class PredictView(QWidget):
         """Show where predictions go."""
         self.folder.setText(str(folder))
 
+    def set_device(self, device: str) -> None:
+        """Show where the network runs."""
+        self.device.setCurrentIndex(max(self.device.findData(device), 0))
+
     def set_busy(self, busy: bool) -> None:
         """Switch between asking and waiting."""
         self.predict.setEnabled(not busy)

@@ -12,6 +12,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.events import EpochFinished, StepFinished, read_events
+from napari_surfseg.gui import preferences
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.docks import show_curves
 from napari_surfseg.gui.jobs import Jobs
@@ -131,7 +132,7 @@ class RunsController(QObject):
         self._jobs = jobs or Jobs()
         self._list = RunList()
         self._looking = False
-        self._folder = folder or Path.home() / "surfseg_runs"
+        self._folder = folder or preferences.read_preferences().runs_path
         view.set_folder(self._folder)
         view.folder_changed.connect(self.set_folder)
         view.attach_clicked.connect(self.attach)

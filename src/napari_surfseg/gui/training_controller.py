@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
@@ -11,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import Pause, Resume, SaveNow, Stop
+from napari_surfseg.gui import preferences
 from napari_surfseg.gui.form import field_of_message
 from napari_surfseg.gui.form_controller import FormController
 from napari_surfseg.gui.jobs import Jobs
@@ -25,6 +25,7 @@ from napari_surfseg.runs.launch import launch_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari.components import ViewerModel
 
@@ -86,7 +87,10 @@ class TrainingController(QObject):
         self._noticed.setSingleShot(True)
         self._noticed.setInterval(NOTICE_MILLISECONDS)
         self._noticed.timeout.connect(self._on_noticed)
-        view.set_folder(runs_folder or Path.home() / "surfseg_runs")
+        preferred = preferences.read_preferences()
+        view.set_folder(runs_folder or preferred.runs_path)
+        view.set_device(preferred.device)
+        view.run.box.set_size(preferred.live_box)
         self.asker = Asker(view)
         self.form = FormController(viewer, view, self._jobs)
         self.steering = SteeringController(view, session)

@@ -209,7 +209,11 @@ class TrainingView(QWidget):
         hint(self.name, "Name of the run, shown in tables and reports (text).")
         self.folder = QLineEdit()
         self.folder.setObjectName("run_folder")
-        hint(self.folder, "Folder in which the run's own folder is made (path).")
+        hint(
+            self.folder,
+            "Folder in which the run's own folder is made (path). Where it starts is set in "
+            "napari's Preferences, under Surface segmentation.",
+        )
         self.browse = QToolButton()
         self.browse.setObjectName("choose_run_folder")
         self.browse.setText("…")
@@ -321,6 +325,10 @@ class TrainingView(QWidget):
     def set_folder(self, folder: Path) -> None:
         """Show where runs are made."""
         self.folder.setText(str(folder))
+
+    def set_device(self, device: str) -> None:
+        """Show where to train."""
+        self.device.setCurrentIndex(max(self.device.findData(device), 0))
 
     def set_estimate(self, text: str) -> None:
         """Show what the network will be and need."""
