@@ -175,7 +175,17 @@ class EpochFinished(Event):
 class ValidationFinished(Event):
     """The averaged weights were scored on the validation data.
 
-    ``metrics`` uses the names of the metrics room, at ``threshold``.
+    Attributes
+    ----------
+    metrics : dict
+        By the names of :mod:`napari_surfseg.metrics`, at ``threshold``. On strokes only
+        those that are counted voxel by voxel: ``dice``, ``precision`` and ``recall``.
+    num_annotated, num_surface : int
+        Annotated voxels that were scored on, and those of surface among them.
+    is_sparse : bool
+        Whether they are strokes, between which nothing is known.
+    scored_by : str
+        The score by which ``is_best`` was decided.
     """
 
     epoch: int
@@ -183,6 +193,10 @@ class ValidationFinished(Event):
     threshold: float
     is_best: bool
     seconds: float
+    num_annotated: int = 0
+    num_surface: int = 0
+    is_sparse: bool = False
+    scored_by: str = "surface_dice"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,8 +74,8 @@ def test_strokes_only(save):
     labels[8, 10, 2:38] = 2
     mapping = Labels(foreground=(1,), background=(2,), ignore=(0,))
     train, validation = open_pairs(Data(train=(save(labels=labels),), labels=mapping))
-    assert train[0].census.num_foreground == 30
-    assert validation[0].census.num_foreground == 4
+    assert train[0].census.num_foreground == 36
+    assert validation == []
     assert train[0].ignored_fraction > 0.99
 
 
@@ -85,7 +85,7 @@ def test_strokes_in_one_place_train_where_another_volume_validates(save):
     train, validation = open_pairs(Data(train=(save(labels=labels), save(name="b"))))
     assert [pair.name for pair in train] == ["a.npy", "b.npy"]
     assert [pair.name for pair in validation] == ["b.npy"]
-    assert "cannot be cut in two" in train[0].notes[0]
+    assert "too little annotated surface to be cut in two" in train[0].notes[0]
     assert train[0].shape == SHAPE
 
 
@@ -258,10 +258,15 @@ def test_no_file(save):
 def test_cannot_be_split(save):
     labels = np.full(SHAPE, 2, np.uint8)
     labels[8, 5, 5:7] = (0, 1)
-    with pytest.raises(
-        LabelError, match=r"cannot be cut into a part to train on and a slab of 15%"
-    ):
-        open_pairs(Data(train=(save(labels=labels),)))
+    train, validation = open_pairs(Data(train=(save(labels=labels),)))
+    assert train[0].shape == SHAPE
+    assert validation == []
+
+
+def test_no_validation_is_wanted(save):
+    train, validation = open_pairs(Data(train=(save(),), validation=ValidationSlab(fraction=0)))
+    assert train[0].shape == SHAPE
+    assert validation == []
 
 
 def save_with_spacing(path, values, spacing):
@@ -306,17 +311,21 @@ def test_real_volumes():
     pair = Pair(image=str(folder / "train_image.tif"), labels=str(folder / "train_membrane.tif"))
     train, validation = open_pairs(Data(train=(pair,)))
     labels = tifffile.imread(folder / "train_membrane.tif")
-    assert train[0].census.num_foreground == np.count_nonzero(labels[..., :162])
-    assert validation[0].census.num_foreground == np.count_nonzero(labels[..., 170:])
+    for part in (train[0], validation[0]):
+        place = tuple(slice(a, b) for a, b in zip(*part.roi, strict=True))
+        assert part.census.num_foreground == np.count_nonzero(labels[place])
 
 
-def test_says_where_validation_is_if_not_at_the_end(save):
+def test_says_where_validation_is(save):
     labels = make_labels()
     labels[:, :, 30:] = 0
     train, validation = open_pairs(Data(train=(save(labels=labels),)))
-    assert "validation takes the beginning of axis X" in train[0].notes[0]
+    assert train[0].remarks == (
+        "Validation takes the beginning of axis X of a.npy (6 of 40 planes, with a gap of 2): of "
+        "the slabs at its faces the one whose content is most like the rest.",
+    )
     assert validation[0].roi[1][2] == 6
-    assert validation[0].notes == ()
+    assert validation[0].remarks == ()
 
 
 def test_says_if_only_a_part_was_checked(save, monkeypatch):

@@ -1,11 +1,11 @@
-"""The slab kept for validation."""
+"""The slabs that could be kept for validation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from napari_surfseg.data.split import find_gap, split_box
+from napari_surfseg.data.split import find_gap, list_slabs
 
 
 def count_planes(labels):
@@ -13,6 +13,11 @@ def count_planes(labels):
         np.stack([(labels == meaning).sum(axis=tuple({0, 1, 2} - {axis})) for meaning in (0, 1)])
         for axis in range(3)
     )
+
+
+def split_box(*arguments, **settings):
+    slabs = list_slabs(*arguments, **settings)
+    return slabs[0] if slabs else None
 
 
 def scattered(shape):
@@ -65,9 +70,25 @@ def test_the_other_end_where_the_first_has_no_surface():
 
 def test_another_axis_where_the_longest_has_it_in_one_place():
     labels = np.full((40, 10, 100), 2, np.uint8)
-    labels[:, 4:6, 48:52] = scattered((40, 2, 4))
+    labels[:, 4:6, 48:50] = scattered((40, 2, 2))
     split = split_box(((0, 0, 0), labels.shape), count_planes(labels), fraction=0.2, gap=2)
     assert split.axis == 0
+
+
+def test_a_share_of_what_is_annotated_not_of_the_volume():
+    labels = np.full((40, 40, 200), 2, np.uint8)
+    labels[:, :, 80:120] = scattered((40, 40, 40))
+    split = split_box(((0, 0, 0), labels.shape), count_planes(labels), fraction=0.25, gap=2)
+    assert split.validation == ((0, 0, 110), (40, 40, 200))
+    assert split.train == ((0, 0, 0), (40, 40, 108))
+
+
+def test_there_are_six():
+    labels = scattered((60, 60, 60))
+    slabs = list_slabs(((0, 0, 0), labels.shape), count_planes(labels), fraction=0.2)
+    assert [(slab.axis, slab.at_end) for slab in slabs] == [
+        (axis, at_end) for axis in range(3) for at_end in (True, False)
+    ]
 
 
 def test_a_slab_with_its_fair_share_is_preferred():

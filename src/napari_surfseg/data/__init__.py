@@ -21,7 +21,11 @@
 ``targets``             a volume as the network sees it: uint8 image, 0/1/2 labels
 ``census``              how many surface and background voxels lie where
 ``checks``              pairs opened and checked before a run starts
-``split``               the slab kept for validation
+``split``               the slabs that could be kept for validation
+``keep_out``            what is kept: the slab most like the rest, or blocks of strokes
+``likeness``            how alike the contents of two parts of a volume are
+``density``             whether labels are dense or strokes
+``sides``               which flips and turns keep the two sides of the surface apart
 ``sampling``            which patches, in which order
 ``augment``             symmetries and grey-value changes of a patch
 ``kernels``             the compiled loops of census and augment

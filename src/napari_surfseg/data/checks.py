@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.config import ValidationSlab
-from napari_surfseg.data.census import LabelCensus, restrict_census, take_census
+from napari_surfseg.data.census import LabelCensus, take_census
+from napari_surfseg.data.keep_out import keep_out, repeat_parts
 from napari_surfseg.data.labels import describe_unknown, require_label_dtype
-from napari_surfseg.data.split import find_gap, split_box
-from napari_surfseg.data.targets import TargetVolume, UInt8Volume
+from napari_surfseg.data.targets import HeldOutVolume, TargetVolume, UInt8Volume
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Box, Spacing3, Volume
 
-__all__ = ["CheckedPair", "check_census", "check_pair", "open_pairs"]
+__all__ = ["CheckedPair", "check_census", "check_pair", "describe_cut", "open_pairs"]
 
 #: Relative difference up to which two voxel sizes count as the same: headers are rounded.
 SPACING_TOLERANCE = 0.01
@@ -50,8 +50,14 @@ class CheckedPair:
         ``train`` or ``validation``.
     census : LabelCensus
         Where its surface and background voxels lie.
+    held_out : tuple of (start, stop)
+        Boxes within the part whose labels are not used: they are kept for validation.
+    parent : int or None
+        Of a part kept for validation: the training pair it was cut from.
     notes : tuple of str
         Sentences a person should know that are no faults.
+    remarks : tuple of str
+        Sentences on what was settled by looking at the volume.
     """
 
     image: Volume
@@ -61,7 +67,10 @@ class CheckedPair:
     roi: Box
     role: Literal["train", "validation"]
     census: LabelCensus = field(repr=False)
+    held_out: tuple[Box, ...] = ()
+    parent: int | None = None
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -97,7 +106,14 @@ class CheckedPair:
         image = self.image
         if cache is not None and self.void_value is not None:
             image = cache.view(image)
-        return TargetVolume(self.labels, self.mapping, image=image, void_value=self.void_value)
+        labels = self.hide(self.labels)
+        return TargetVolume(labels, self.mapping, image=image, void_value=self.void_value)
+
+    def hide(self, labels: Volume) -> Volume:
+        """Take what is kept for validation out of labels of this pair."""
+        if not self.held_out:
+            return labels
+        return HeldOutVolume(labels, self.held_out, self.mapping.ignore[0])
 
     def open_image(self, intensity: Intensity, cache: VolumeCache | None = None) -> Volume:
         """Open the image as uint8; the whole volume, not the part.
@@ -128,18 +144,25 @@ class CheckedPair:
         }
 
 
-def open_pairs(data: Data) -> tuple[list[CheckedPair], list[CheckedPair]]:
+def open_pairs(
+    data: Data, *, seed: int = 0, cut: dict[str, Any] | None = None
+) -> tuple[list[CheckedPair], list[CheckedPair]]:
     """Open and check everything a run needs.
 
     Parameters
     ----------
     data : Data
         The section of the configuration.
+    seed : int
+        Of the choice of what is kept for validation.
+    cut : dict, optional
+        From :func:`describe_cut`, of an earlier start of the same run.
 
     Returns
     -------
     train, validation : list of CheckedPair
-        Where no validation pair is named, slabs of the training volumes.
+        Where no validation pair is named, parts of the training volumes; none where
+        ``data.validation.fraction`` is 0 or there is too little to be cut in two.
 
     Raises
     ------
@@ -157,7 +180,10 @@ def open_pairs(data: Data) -> tuple[list[CheckedPair], list[CheckedPair]]:
         for i, pair in enumerate(data.train)
     ]
     if isinstance(data.validation, ValidationSlab):
-        train, validation = _split_all(train, data.validation)
+        validation: list[CheckedPair] = []
+        if data.validation.fraction:
+            cut = cut if _fits(cut, data, train) else None
+            train, validation = _split_all(train, data.validation, seed, cut)
     else:
         validation = [
             check_pair(pair, data, role="validation", field=f"data.validation.{i}")
@@ -220,7 +246,7 @@ def check_volumes(
             f"{labels.source} is so large that {share:.0%} of it, drawn at random, was checked; "
             "patches are centred there.",
         )
-    return CheckedPair(image, labels, data.labels, data.void_value, box, role, census, notes)
+    return CheckedPair(image, labels, data.labels, data.void_value, box, role, census, notes=notes)
 
 
 def _open(source: str, data: Data, field: str) -> Volume:
@@ -305,56 +331,60 @@ def check_census(
 
 
 def _split_all(
-    pairs: list[CheckedPair], slab: ValidationSlab
+    pairs: list[CheckedPair], slab: ValidationSlab, seed: int, cut: dict[str, Any] | None
 ) -> tuple[list[CheckedPair], list[CheckedPair]]:
     train: list[CheckedPair] = []
     validation: list[CheckedPair] = []
-    for pair in pairs:
-        split = split_box(pair.roi, pair.census.planes, fraction=slab.fraction, gap=slab.gap)
-        if split is None:
-            # Its annotation sits in one place. It still teaches, if others can be scored on.
-            note = f"{pair.labels.source} cannot be cut in two, so all of it is used for training."
-            train.append(replace(pair, notes=(*pair.notes, note)))
-            continue
-        if split.axis != pair.shape.index(max(pair.shape)) or not split.at_end:
-            note = (
-                f"The slab at the end of the longest axis of {pair.labels.source} holds too little "
-                f"to score on, so validation takes the {'end' if split.at_end else 'beginning'} of "
-                f"axis {'ZYX'[split.axis]}."
-            )
-            pair = replace(pair, notes=(*pair.notes, note))
-        train.append(_part(pair, split.train, "train"))
-        validation.append(replace(_part(pair, split.validation, "validation"), notes=()))
+    for index, pair in enumerate(pairs):
+        if cut is None:
+            parts = keep_out(pair, slab, seed=seed)
+        else:
+            parts = repeat_parts(pair, cut["parts"][index])
+        train.append(parts.train)
+        validation += [replace(part, parent=index) for part in parts.validation]
     if validation:
-        return train, validation
-    first = pairs[0]
-    extent = max(first.shape)
-    gap = find_gap(extent) if slab.gap is None else slab.gap
-    if slab.gap is not None and round(slab.fraction * extent) + gap >= extent:
-        raise ConfigError(
-            f"data.validation.gap is {gap}, but the longest axis of {first.image.source} has only "
-            f"{extent} voxels, of which validation takes {max(1, round(slab.fraction * extent))}; "
-            "no voxel is left to train on.",
-            field="data.validation.gap",
-        )
-    raise LabelError(
-        f"{first.labels.source} cannot be cut into a part to train on and a slab of "
-        f"{slab.fraction:.0%} to validate on that both hold surface and background voxels; label "
-        "more places, or name a validation pair in data.validation.",
-        field="data.validation",
+        parents = {part.parent for part in validation}
+        train = [
+            pair if index in parents else replace(pair, notes=(*pair.notes, _explain_whole(pair)))
+            for index, pair in enumerate(train)
+        ]
+    return train, validation
+
+
+def _explain_whole(pair: CheckedPair) -> str:
+    return (
+        f"{pair.labels.source} has too little annotated surface to be cut in two, so all of it is "
+        "used for training."
     )
 
 
-def _part(pair: CheckedPair, box: Box, role: Literal["train", "validation"]) -> CheckedPair:
-    census = restrict_census(
-        pair.census,
-        box,
-        pair.labels,
-        pair.mapping,
-        image=pair.image,
-        void_value=pair.void_value,
+def describe_cut(
+    data: Data, train: list[CheckedPair], validation: list[CheckedPair]
+) -> dict[str, Any]:
+    """Write down how the training volumes were cut, so that a resumed run cuts them so again.
+
+    By then their labels may have changed: another choice would score on what was trained on.
+    """
+    return {
+        "validation": data.model_dump(mode="json")["validation"],
+        "labels": [pair.labels.source for pair in train],
+        "parts": [
+            {
+                "train": pair.roi,
+                "held_out": list(pair.held_out),
+                "validation": [part.roi for part in validation if part.parent == index],
+            }
+            for index, pair in enumerate(train)
+        ],
+    }
+
+
+def _fits(cut: dict[str, Any] | None, data: Data, train: list[CheckedPair]) -> bool:
+    return (
+        cut is not None
+        and cut["validation"] == data.model_dump(mode="json")["validation"]
+        and cut["labels"] == [pair.labels.source for pair in train]
     )
-    return replace(pair, roi=box, role=role, census=census)
 
 
 def _check_together(pairs: list[CheckedPair]) -> None:

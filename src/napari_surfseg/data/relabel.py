@@ -59,7 +59,7 @@ def relabel_pair(pair: CheckedPair, boxes: Sequence[PaintedBox]) -> CheckedPair:
     LabelError
         If a value has no meaning, or no surface or background would be left.
     """
-    painted = PaintedVolume(pair.labels, boxes)
+    painted = pair.hide(PaintedVolume(pair.labels, boxes))
     census = pair.census
     blocks = census.blocks.copy()
     unknown: dict[int, int] = {}

@@ -15,10 +15,13 @@ from napari_surfseg.data.labels import IGNORE, map_labels
 from napari_surfseg.data.volume import Index3, Volume, VoxelArray
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_surfseg.config import Labels
     from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.data.volume import Box
 
-__all__ = ["TargetVolume", "UInt8Volume", "is_void"]
+__all__ = ["HeldOutVolume", "TargetVolume", "UInt8Volume", "is_void"]
 
 
 class UInt8Volume(Volume):
@@ -92,6 +95,47 @@ class TargetVolume(Volume):
         if self._image is not None and self._void_value is not None:
             targets[is_void(self._image.read(start, stop), self._void_value)] = IGNORE
         return targets
+
+
+class HeldOutVolume(Volume):
+    """Labels that are not annotated in some boxes, which are kept for validation.
+
+    Parameters
+    ----------
+    labels : Volume
+        Whole numbers.
+    boxes : sequence of (start, stop)
+        What is kept.
+    ignore : int
+        A value that means not annotated.
+    """
+
+    def __init__(self, labels: Volume, boxes: Sequence[Box], ignore: int) -> None:
+        super().__init__(
+            source=labels.source,
+            name=labels.name,
+            shape=labels.shape,
+            dtype=labels.dtype,
+            spacing=labels.spacing if labels.spacing_known else None,
+            units=labels.units,
+            chunks=labels.chunks,
+        )
+        self.key = ("held out", labels.key, tuple(boxes), ignore)
+        self._labels = labels
+        self._boxes = tuple(boxes)
+        self._ignore = ignore
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        values = self._labels.read(start, stop)
+        is_own = False
+        for box in self._boxes:
+            if any(a >= d or b <= c for a, b, c, d in zip(start, stop, *box, strict=True)):
+                continue
+            if not is_own:  # another reader may hold the same array
+                values, is_own = values.copy(), True
+            place = tuple(slice(max(c - a, 0), d - a) for a, c, d in zip(start, *box, strict=True))
+            values[place] = self._ignore
+        return values
 
 
 def is_void(image: VoxelArray, void_value: float) -> VoxelArray:

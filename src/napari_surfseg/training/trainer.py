@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS
+from napari_surfseg.config import LOSS_TERMS, ValidationSlab
 from napari_surfseg.data.cache import VolumeCache
-from napari_surfseg.data.checks import open_pairs
+from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.loader import PatchLoader
 from napari_surfseg.data.sides import resolve_symmetries
@@ -59,6 +59,12 @@ TELL_SECONDS = 0.1
 
 #: How often a paused worker looks for commands.
 PAUSE_SECONDS = 0.1
+
+
+NO_VALIDATION = (
+    "Too little surface and background is annotated to keep some of it for validation, so the run "
+    "trains on all of it and nothing is scored; name a volume in data.validation to have scores."
+)
 
 
 @dataclass
@@ -189,7 +195,8 @@ class Trainer:
 
     def _open_data(self) -> tuple[list[CheckedPair], list[CheckedPair]]:
         data = self.experiment.data
-        train, validation = open_pairs(data)
+        seed = self.experiment.experiment.seed
+        train, validation = open_pairs(data, seed=seed, cut=self._read_cut())
         self._cache = VolumeCache(int(data.cache_gib * 2**30))
         self.intensity = compute_intensity(
             [pair.image for pair in train],
@@ -199,16 +206,21 @@ class Trainer:
         self.spacing = train[0].spacing
         self._proportions = in_finest_voxels(self.spacing)
         pairs = [*train, *validation]
-        remarks = [*self._resolve_symmetries(train)]
+        self._cut = describe_cut(data, train, validation)
+        remarks = [remark for pair in train for remark in pair.remarks]
+        remarks += self._resolve_symmetries(train)
         self._tell(events.DataChecked(volumes=[pair.as_row() for pair in pairs], notes=remarks))
         for pair in pairs:
             for note in pair.notes:
                 self._tell(events.WarningIssued(message=note))
+        wanted = not isinstance(data.validation, ValidationSlab) or data.validation.fraction > 0
+        if wanted and not validation and not self._resume:
+            self._tell(events.WarningIssued(message=NO_VALIDATION))
         self._fit_patch(train)
         return train, validation
 
     def _resolve_symmetries(self, train: list[CheckedPair]) -> list[str]:
-        """Settle which flips and turns are used, so that the checkpoint says; return why."""
+        """Settle which flips and turns are used, so that the checkpoint shows it; return why."""
         data = self.experiment.data
         symmetries, reason = resolve_symmetries(
             data.augmentation.symmetries,
@@ -221,6 +233,13 @@ class Trainer:
             update={"data": data.model_copy(update={"augmentation": augmentation})}
         )
         return [reason] if reason else []
+
+    def _read_cut(self) -> dict[str, Any] | None:
+        """Find how the volumes were cut when the run that is resumed began."""
+        path = self._checkpoints / "last.pt"
+        if not self._resume or not path.exists():
+            return None
+        return (load_checkpoint(path).training or {}).get("cut")
 
     def _fit_patch(self, train: list[CheckedPair]) -> None:
         """Use no larger patch than the largest extents of the training volumes."""
@@ -256,8 +275,8 @@ class Trainer:
         self, train: list[CheckedPair], validation: list[CheckedPair], weights: dict[str, float]
     ) -> None:
         experiment = self.experiment
-        self._validator = self._open_validator(validation)
-        self._witness = self._open_validator(train, max_voxels=self._validator.num_voxels)
+        self._validator = self._open_validator(validation) if validation else None
+        self._train = train
         self._previewer = Previewer(
             [*train, *validation],
             self._cache,
@@ -370,8 +389,10 @@ class Trainer:
         self._counters.epoch += 1
         self._tell_epoch(means, rate, elapsed_before)
         is_due = self._is_over() or (means.num_steps == iterations and self._may_validate())
-        if is_due and not self._steering.is_stopping:
-            self._validate()
+        if self._validator is None:
+            self._save("best.pt", self._checkpoint())  # nothing can say that older ones are better
+        elif is_due and not self._steering.is_stopping:
+            self._validate(self._validator)
         self._save_last()
 
     def _tune_threads(self, step_seconds: float) -> None:
@@ -388,13 +409,16 @@ class Trainer:
         spent = self._counters.validation_seconds + (self._newest.seconds if self._newest else 0.0)
         return spent <= self.experiment.training.validation_share * self._elapsed()
 
-    def _validate(self) -> None:
+    def _validate(self, validator: Validator) -> None:
         counters = self._counters
-        result = self._validator.run(self.learner.average.network)
+        result = validator.run(self.learner.average.network)
         self._newest = result
         counters.validation_seconds += result.seconds
         counters.threshold = result.threshold
-        value = result.metrics[self.experiment.training.best_by]
+        scored_by: str = self.experiment.training.best_by
+        if result.is_sparse:
+            scored_by = "dice"  # the others need to know what lies between the strokes
+        value = result.metrics.get(scored_by, 0.0)
         is_best = value > counters.best_value
         if is_best:
             counters.best_value = value
@@ -409,6 +433,10 @@ class Trainer:
                 threshold=result.threshold,
                 is_best=is_best,
                 seconds=result.seconds,
+                num_annotated=result.num_annotated,
+                num_surface=result.num_surface,
+                is_sparse=result.is_sparse,
+                scored_by=scored_by,
             )
         )
         if is_best:
@@ -428,6 +456,7 @@ class Trainer:
             **self.learner.state(),
             "counters": vars(self._counters).copy(),
             "loss_weights": self._steering.loss_weights,
+            "cut": self._cut,
         }
         self._save("last.pt", self._checkpoint(training=training))
 
@@ -486,12 +515,13 @@ class Trainer:
     def _finish(self) -> None:
         is_stopping = self._steering.is_stopping
         if not is_stopping:
-            self._tune()
+            if self._validator is not None:
+                self._tune(self._validator)
             if self._previewer.is_on:
                 self._preview()
-        if self._newest is not None:
+        if self._validator is not None and self._newest is not None:
             self._validator.write_samples(self._samples, self._newest)
-        if self._best is not None:
+        if self._validator is not None and self._best is not None and not self._best.is_sparse:
             epoch = int(self._counters.best["epoch"])
             self._validator.write_errors(self._samples, self._best, epoch=epoch)
         if is_stopping:
@@ -504,11 +534,11 @@ class Trainer:
             )
         )
 
-    def _tune(self) -> None:
-        """Choose the post-processing of ``best.pt`` on the validation data."""
+    def _tune(self, validator: Validator) -> None:
+        """Choose the post-processing of ``best.pt`` on the validation data, if it is dense."""
         share = self.experiment.training.tuning_share
         path = self._checkpoints / "best.pt"
-        if share == 0 or not path.exists():
+        if share == 0 or not path.exists() or validator.is_sparse():
             return
         begun = told = time.perf_counter()
         until = begun + share * self._elapsed()
@@ -526,10 +556,11 @@ class Trainer:
 
         checkpoint = load_checkpoint(path)
         network = checkpoint.build_model(self.device)
-        seen = self._witness.predict_as_volumes(network)
-        settings, history = self._validator.tune(
-            self._validator.predict_as_volumes(network),
-            witness=(seen, self._witness.read_all_labels()),
+        witness = self._open_validator(self._train, max_voxels=validator.num_voxels)
+        seen = witness.predict_as_volumes(network)
+        settings, history = validator.tune(
+            validator.predict_as_volumes(network),
+            witness=(seen, witness.read_all_labels()),
             progress=tell,
             should_stop=is_over,
         )

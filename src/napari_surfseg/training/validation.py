@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.data.census import BLOCK
-from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.data.density import DENSE_SHARE, count_annotated_near_surface
+from napari_surfseg.data.labels import FOREGROUND, IGNORE
 from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.inference.predictor import predict_region
 from napari_surfseg.inference.running import choose_fitting_window
@@ -51,6 +52,8 @@ CONTEXT = 16
 
 #: Thresholds outside are never chosen: they would say more about a small slab than about the net.
 THRESHOLD_RANGE = (0.2, 0.8)
+#: Where strokes cannot say which is best.
+PLAIN_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,27 @@ class ValidationResult:
     Attributes
     ----------
     metrics : dict
-        Means over the regions, weighted by their supervised voxels.
+        Means over the regions, weighted by their supervised voxels; on strokes the
+        scores that are counted voxel by voxel, over all of them together.
     threshold : float
         The probability at which they were scored.
     seconds : float
         Time it took.
     probabilities : list of array
         uint8, one a region.
+    num_annotated, num_surface : int
+        Voxels it was made on.
+    is_sparse : bool
+        Whether these are strokes.
     """
 
     metrics: dict[str, float]
     threshold: float
     seconds: float
     probabilities: list[NDArray[np.uint8]]
+    num_annotated: int = 0
+    num_surface: int = 0
+    is_sparse: bool = False
 
 
 def choose_regions(
@@ -97,24 +108,37 @@ def choose_regions(
 ) -> list[ValidationRegion]:
     """Choose the boxes that are scored: everything, or as much of it as is allowed.
 
-    A volume that is too large is represented by the box of its share of
+    Of a volume whose labels lie in one place only that place counts. One
+    that is too large is represented by the box of its share of
     ``max_voxels``, of the volume's proportions, around its most annotated place
     among a few drawn ones. The choice depends on the seed alone, so that the
     scores of a run can be compared with each other.
     """
-    total = sum(int(np.prod(pair.shape)) for pair in pairs)
+    boxes = [_annotated_box(pair) for pair in pairs]
+    total = sum(math.prod(b - a for a, b in zip(*box, strict=True)) for box in boxes)
     rng = np.random.default_rng([seed, 7])
     regions = []
     for index, pair in enumerate(pairs):
-        start, stop = pair.roi
+        start, stop = boxes[index]
         if total > max_voxels:
-            start, stop = _shrink(pair, max_voxels / total, rng)
+            start, stop = _shrink(pair, boxes[index], max_voxels / total, rng)
         regions.append(ValidationRegion(index, start, stop))
     return regions
 
 
-def _shrink(pair: CheckedPair, share: float, rng: np.random.Generator) -> tuple[Size3, Size3]:
-    low, high = pair.roi
+def _annotated_box(pair: CheckedPair) -> tuple[Size3, Size3]:
+    """Find the box of the census blocks with annotated voxels."""
+    occupied = np.argwhere(pair.census.blocks.sum(axis=0))
+    if not len(occupied):
+        return pair.roi
+    first = pair.census.block_box(_triple(occupied.min(axis=0).tolist()))[0]
+    return first, pair.census.block_box(_triple(occupied.max(axis=0).tolist()))[1]
+
+
+def _shrink(
+    pair: CheckedPair, box: tuple[Size3, Size3], share: float, rng: np.random.Generator
+) -> tuple[Size3, Size3]:
+    low, high = box
     edge = share ** (1 / 3)
     # A thin slab keeps its thin axis as long as it can: cut the long axes first.
     size = _cut_longest([b - a for a, b in zip(low, high, strict=True)], edge)
@@ -180,6 +204,11 @@ def choose_threshold(histograms: NDArray[np.int64]) -> float:
     low, high = (round(value * 255) for value in THRESHOLD_RANGE)
     cut = low + int(dice[low : high + 1].argmax())
     return (cut - 0.5) / 255
+
+
+def _are_strokes(labels: list[NDArray[np.uint8]]) -> bool:
+    annotated, near = np.sum([count_annotated_near_surface(truth) for truth in labels], axis=0)
+    return bool(annotated < DENSE_SHARE * near)
 
 
 class Validator:
@@ -259,6 +288,10 @@ class Validator:
         """Return the labels of every region as 0, 1 and 2."""
         return [self.read_labels(region) for region in self.regions]
 
+    def is_sparse(self) -> bool:
+        """Whether only strokes are annotated, as the labels stand now."""
+        return _are_strokes(self.read_all_labels())
+
     def read_image(self, region: ValidationRegion) -> NDArray[np.uint8]:
         """Return the image of a region as uint8."""
         return self._images[region.pair].read(region.start, region.stop)
@@ -275,15 +308,27 @@ class Validator:
             self._predict(network, region, self._window, should_stop) for region in self.regions
         ]
         labels = self.read_all_labels()
+        is_sparse = _are_strokes(labels)
         threshold = self._fixed_threshold
-        if threshold is None:
+        if threshold is None and is_sparse:
+            # What is drawn between strokes costs nothing there: the lowest would always win.
+            threshold = PLAIN_THRESHOLD
+        elif threshold is None:
             histograms = np.zeros((2, 256), np.int64)
             for found, truth in zip(probabilities, labels, strict=True):
                 for value in (0, 1):
                     histograms[value] += np.bincount(found[truth == value], minlength=256)
             threshold = choose_threshold(histograms)
-        metrics = self._score(probabilities, labels, threshold)
-        return ValidationResult(metrics, threshold, time.perf_counter() - begun, probabilities)
+        score = self._score_strokes if is_sparse else self._score
+        return ValidationResult(
+            score(probabilities, labels, threshold),
+            threshold,
+            time.perf_counter() - begun,
+            probabilities,
+            num_annotated=sum(int(np.count_nonzero(truth != IGNORE)) for truth in labels),
+            num_surface=sum(int(np.count_nonzero(truth == FOREGROUND)) for truth in labels),
+            is_sparse=is_sparse,
+        )
 
     def predict_as_volumes(self, network: torch.nn.Module) -> list[NDArray[np.uint8]]:
         """Predict every region as a prediction of its whole volume would.
@@ -329,6 +374,29 @@ class Validator:
             precision="bf16" if self._precision == "bf16" else "float32",
             should_stop=should_stop,
         )
+
+    @staticmethod
+    def _score_strokes(
+        probabilities: list[NDArray[np.uint8]],
+        labels: list[NDArray[np.uint8]],
+        threshold: float,
+    ) -> dict[str, float]:
+        """Count voxel by voxel, all regions together: one block can hold few strokes."""
+        counts = np.zeros((2, 2), np.int64)
+        for found, truth in zip(probabilities, labels, strict=True):
+            for value in (0, 1):
+                hits = np.count_nonzero(found[truth == value] > threshold * 255)
+                counts[value] += hits, np.count_nonzero(truth == value) - hits
+        (false_positive, _), (true_positive, missed) = counts.tolist()
+        predicted, labelled = true_positive + false_positive, true_positive + missed
+        metrics = {}
+        if predicted + labelled:
+            metrics["dice"] = 2 * true_positive / (predicted + labelled)
+        if predicted:
+            metrics["precision"] = true_positive / predicted
+        if labelled:
+            metrics["recall"] = true_positive / labelled
+        return metrics
 
     def _score(
         self,
