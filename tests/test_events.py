@@ -50,6 +50,7 @@ EXAMPLES = {
     bool: True,
     "dict[str, float]": {"cldice": 0.5},
     "dict[str, Any]": {"deep": {"a": 1}},
+    "list[str]": ["a sentence."],
     "list[dict[str, Any]]": [{"image": "a.tif"}],
     "tuple[int, int, int]": (1, 2, 3),
     "str": "text",

@@ -395,7 +395,8 @@ class Training(_Section):
     ema_decay : float or "auto"
         Decay of the averaged weights, which are the ones scored and used.
     best_by : str
-        Validation score that decides which weights are ``best.pt``.
+        Validation score that decides which weights are ``best.pt``. On strokes it is
+        Dice on their voxels; without validation ``best.pt`` is the newest.
     validation_share : float
         Greatest share of the running time spent on validation; epochs are left
         unscored to keep to it (the last one never).

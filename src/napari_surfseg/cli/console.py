@@ -121,6 +121,8 @@ class TerminalConsole:
                 score = event.metrics.get("surface_dice")
                 if score is not None:
                     self._best = f", surface dice {score:.3f}"
+                elif event.metrics.get("dice") is not None:
+                    self._best = f", dice {event.metrics['dice']:.3f} on strokes"
             case events.TuningProgressed():
                 self._bar.set_description_str("choosing post-processing", refresh=False)
                 self._bar.n = round(BAR_UNITS * event.done / event.total)

@@ -61,8 +61,7 @@ def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
     """Put a summary into words."""
     if not summary.model:
         return CheckpointNote(summary.path.name, summary.path.name)
-    score = summary.surface_dice
-    scored = "not scored" if score is None else f"surface Dice {format_value(score)}"
+    scored = _describe_score(summary)
     said = [
         f"{summary.path.name} of {summary.name or '?'}",
         f"network {summary.model}",
@@ -78,6 +77,15 @@ def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
         min_voxels = int(found) if isinstance(found, int | float) else 0
     step = "" if summary.step is None else f"step {summary.step:,}, "
     return CheckpointNote(", ".join(said) + ".", step + scored, summary.threshold, min_voxels)
+
+
+def _describe_score(summary: CheckpointSummary) -> str:
+    if summary.surface_dice is not None:
+        return f"surface Dice {format_value(summary.surface_dice)}"
+    on_strokes = summary.metrics.get("dice")
+    if isinstance(on_strokes, int | float):
+        return f"Dice {format_value(on_strokes)} on strokes"
+    return "not scored"
 
 
 def read_weights_note(text: str) -> WeightsNote:

@@ -196,8 +196,10 @@ class CurveStore:
             scores = {name: event.metrics[name] for name in SCORES if name in event.metrics}
             grown = self._append(event.step, scores, "score")
             if event.is_best:
-                value = event.metrics.get("surface_dice")
-                said = "" if value is None else f": surface Dice {format_value(value)}"
+                value = event.metrics.get(event.scored_by)
+                said = (
+                    "" if value is None else f": {title_of(event.scored_by)} {format_value(value)}"
+                )
                 self.marks.append(Mark(event.step, "best", f"best checkpoint so far{said}"))
                 grown.add("marks")
             return grown

@@ -180,10 +180,12 @@ class RunPanel(QWidget):
         self.state.setText(busy or describe_state(snapshot))
         self.place.set_text(describe_place(snapshot))
         self.pace.set_text(describe_pace(snapshot))
-        self.newest.set_text(describe_scores(snapshot.metrics if snapshot else {}))
-        self.newest.set_details(describe_all_scores(snapshot.metrics if snapshot else {}))
-        best = describe_scores(snapshot.best_metrics if snapshot else {})
-        self.best.set_details(describe_all_scores(snapshot.best_metrics if snapshot else {}))
+        newest_scores = snapshot.validation if snapshot else None
+        best_scores = snapshot.best_validation if snapshot else None
+        self.newest.set_text(describe_scores(newest_scores, snapshot))
+        self.newest.set_details(describe_all_scores(newest_scores))
+        best = describe_scores(best_scores, snapshot)
+        self.best.set_details(describe_all_scores(best_scores))
         if snapshot is not None and snapshot.best_epoch is not None:
             best += f"   (epoch {snapshot.best_epoch})"
         self.best.set_text(best)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from napari_surfseg.gui.curve_data import SCORES, format_value, title_of
 from napari_surfseg.runs.folder import RunState
-from napari_surfseg.runs.text import format_duration
+from napari_surfseg.runs.text import describe_basis, format_duration
 
 if TYPE_CHECKING:
+    from napari_surfseg.events import ValidationFinished
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = [
@@ -70,13 +71,29 @@ def describe_pace(snapshot: RunSnapshot | None) -> str:
     return ", ".join(said)
 
 
-def describe_all_scores(metrics: dict[str, float]) -> str:
-    """Write every score with a name of its own, one a line."""
-    shown = [name for name in SCORES if name in metrics]
-    return "\n".join(f"{title_of(name)} {format_value(metrics[name])}" for name in shown)
+def describe_all_scores(scored: ValidationFinished | None) -> str:
+    """Write every score with a name of its own, one a line, and what they were made on."""
+    if scored is None:
+        return ""
+    lines = [
+        f"{title_of(name)} {format_value(scored.metrics[name])}"
+        for name in SCORES
+        if name in scored.metrics
+    ]
+    basis = describe_basis(scored.num_annotated, scored.num_surface)
+    if scored.is_sparse:
+        basis += ". They are strokes, counted voxel by voxel: between them nothing is known, so "
+        basis += "scores of whole surfaces would say nothing"
+    return "\n".join([*lines, f"{basis}." if basis else ""]).strip()
 
 
-def describe_scores(metrics: dict[str, float]) -> str:
-    """Write scores in a line, most telling first; a dash where there are none."""
-    shown = [name for name in SHOWN_SCORES if name in metrics]
-    return "   ".join(f"{title_of(name)} {format_value(metrics[name])}" for name in shown) or "–"
+def describe_scores(scored: ValidationFinished | None, snapshot: RunSnapshot | None) -> str:
+    """Write scores in a line, most telling first, and why there are none where there are none."""
+    if scored is None:
+        absent = snapshot is not None and snapshot.is_validated is False
+        return "not scored: no validation" if absent else "–"
+    shown = [name for name in SHOWN_SCORES if name in scored.metrics]
+    said = "   ".join(f"{title_of(name)} {format_value(scored.metrics[name])}" for name in shown)
+    if scored.is_sparse and said:
+        said += f" on {scored.num_annotated:,} annotated voxels"
+    return said or "–"

@@ -33,7 +33,8 @@ class TunedRow(QWidget):
         self.tuned.setChecked(True)
         hint(
             self.tuned,
-            "From the checkpoint: the number that was tuned on the validation data. "
+            "From the checkpoint: the number that was tuned on the validation data, or the plain "
+            "one where there was nothing to tune it on. "
             "Switch off to set one of your own.",
         )
         self._value: float | None = None

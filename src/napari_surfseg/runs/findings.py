@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_surfseg import events
 from napari_surfseg.runs.text import (
+    describe_basis,
     format_duration,
     format_number,
     format_percent,
@@ -62,6 +63,19 @@ def describe_headline(history: RunHistory) -> str:
             f"**Surface dice {format_number(best.metrics['surface_dice'])}** on the validation "
             f"data at epoch {best.epoch} ({', '.join(others)})."
         )
+    elif best is not None and best.is_sparse and best.metrics.get("dice") is not None:
+        others = [
+            f"{name} {format_number(best.metrics[name])}"
+            for name in ("precision", "recall")
+            if best.metrics.get(name) is not None
+        ]
+        parts.append(
+            f"**Dice {format_number(best.metrics['dice'])}** "
+            f"{describe_basis(best.num_annotated, best.num_surface)}, at epoch {best.epoch} "
+            f"({', '.join(others)}): strokes, not whole surfaces."
+        )
+    elif _was_not_validated(history):
+        parts.append("**Not scored**: there was no validation.")
     else:
         parts.append("**No validation score**: nothing can be said about how good it is.")
     parts.append(
@@ -254,7 +268,12 @@ def _describe_sampling(history: RunHistory) -> str:
 def _describe_validation_data(history: RunHistory) -> str:
     rows = [row for row in _rows(history) if row.get("role") == "validation"]
     if not rows:
-        return "" if history.validations else "There was no validation data."
+        if history.validations:
+            return ""
+        return (
+            "There was no validation data, so nothing says how good the network is or when it was "
+            "best: `best.pt` holds its newest averaged weights."
+        )
     voxels = sum(math.prod(row["shape"]) for row in rows if row.get("shape"))
     surface = sum(
         math.prod(row["shape"]) * row["foreground_fraction"]
@@ -262,7 +281,14 @@ def _describe_validation_data(history: RunHistory) -> str:
         if row.get("shape") and row.get("foreground_fraction") is not None
     )
     trained_on = {row.get("image") for row in _rows(history) if row.get("role") == "train"}
-    text = f"The scores come from {voxels / 1e6:.2f} million voxels with {surface:,.0f} of surface"
+    scored = history.best or next(iter(history.validations.values()), None)
+    if scored is not None and scored.num_annotated:
+        surface = scored.num_surface
+        text = f"The scores were made {describe_basis(scored.num_annotated, scored.num_surface)}"
+    else:
+        text = (
+            f"The scores come from {voxels / 1e6:.2f} million voxels with {surface:,.0f} of surface"
+        )
     if surface < FEW_SURFACE_VOXELS:
         text += f", so few that a difference of {NOTABLE_SCORE} may be chance"
     if all(row.get("image") in trained_on for row in rows):
@@ -289,6 +315,11 @@ def _describe_threshold(history: RunHistory) -> str:
     fixed = history.experiment.inference.threshold if history.experiment else None
     if fixed is not None:
         return f"The threshold was set to {fixed:g}, not chosen for the data."
+    if best.is_sparse:
+        return (
+            f"The threshold stayed at {best.threshold:g} and no post-processing was chosen: "
+            "strokes do not say how thick a surface is or where there is none."
+        )
     return (
         f"The threshold {best.threshold:.2f} and the best epoch were chosen on the validation data "
         "itself, which makes its scores a little too good."
@@ -309,6 +340,12 @@ def _describe_changed_weights(history: RunHistory) -> str:
 def _describe_topology(history: RunHistory) -> str:
     if not history.validations or "topo_score" in _best_metrics(history):
         return ""
+    if any(event.is_sparse for event in history.validations.values()):
+        return (
+            "Only strokes were annotated in the validation data. Dice, precision and recall are "
+            "counted on their voxels; surface Dice, variation of information and topology are "
+            "absent, because between strokes nothing is known and anything would count as right."
+        )
     return "`topo_score` is absent: it was not computed in this run, and neither was `score`."
 
 
@@ -320,6 +357,11 @@ def _describe_resumptions(history: RunHistory) -> str:
 def _describe_totals(history: RunHistory) -> str:
     if not history.terms:
         return ""
+    if not history.validations:
+        return (
+            "Losses are means over the patches an epoch happened to draw, of the weights as they "
+            "were at each step."
+        )
     return (
         "Losses are means over the patches an epoch happened to draw, of the weights as they were "
         "at each step; scores are of the averaged weights on all the validation data."
@@ -337,6 +379,11 @@ def _best_metrics(history: RunHistory) -> dict[str, float]:
         return history.best.metrics
     last: NDArray[Any] | list[int] = sorted(history.validations)
     return history.validations[last[-1]].metrics if len(last) else {}
+
+
+def _was_not_validated(history: RunHistory) -> bool:
+    rows = _rows(history)
+    return bool(rows) and all(row.get("role") != "validation" for row in rows)
 
 
 def _rows(history: RunHistory) -> list[dict[str, Any]]:

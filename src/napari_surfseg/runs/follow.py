@@ -55,7 +55,11 @@ class RunSnapshot:
     metrics, best_metrics : dict
         Scores of the newest validation, and of the best one.
     best_epoch : int, optional
-        When ``best.pt`` was written.
+        When the best scores were made.
+    validation, best_validation : ValidationFinished, optional
+        The same with what they were made on.
+    is_validated : bool, optional
+        Whether there is validation data; None where it is not known yet.
     started : RunStarted, optional
         The newest start: device, model, parameters, patch size, weights.
     weights : dict
@@ -86,6 +90,9 @@ class RunSnapshot:
     metrics: dict[str, float] = field(default_factory=dict)
     best_metrics: dict[str, float] = field(default_factory=dict)
     best_epoch: int | None = None
+    validation: events.ValidationFinished | None = None
+    best_validation: events.ValidationFinished | None = None
+    is_validated: bool | None = None
     started: events.RunStarted | None = None
     weights: dict[str, float] = field(default_factory=dict)
     preview: events.PreviewWritten | None = None
@@ -208,9 +215,16 @@ class RunFollower:
                     "seconds_left": event.seconds_left,
                 }
             case events.ValidationFinished():
-                changes = {"metrics": event.metrics or {}}
+                changes = {"metrics": event.metrics or {}, "validation": event}
                 if event.is_best:
-                    changes |= {"best_metrics": event.metrics or {}, "best_epoch": event.epoch}
+                    changes |= {
+                        "best_metrics": event.metrics or {},
+                        "best_epoch": event.epoch,
+                        "best_validation": event,
+                    }
+            case events.DataChecked():
+                roles = {row.get("role") for row in event.volumes or []}
+                changes = {"is_validated": "validation" in roles}
             case events.PreviewWritten():
                 changes = {"preview": event}
             case events.WarningIssued():

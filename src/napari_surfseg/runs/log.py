@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from napari_surfseg import events
 from napari_surfseg.config import LOSS_TERMS
 from napari_surfseg.runs.text import (
+    describe_basis,
     format_bytes,
     format_duration,
     format_number,
@@ -156,9 +157,12 @@ def describe_event(event: events.Event) -> list[str]:
                 if event.metrics.get(name) is not None
             )
             best = "  ** best so far **" if event.is_best else ""
+            kind = "strokes, voxel by voxel" if event.is_sparse else ""
+            basis = describe_basis(event.num_annotated, event.num_surface)
+            parts = [part for part in (basis, kind, format_duration(event.seconds)) if part]
             return [
                 f"    validation  {scores}  at threshold {event.threshold:.2f}, "
-                f"{format_duration(event.seconds)}{best}"
+                f"{', '.join(parts)}{best}"
             ]
         case events.TuningProgressed():
             if event.done:
@@ -192,6 +196,7 @@ def describe_event(event: events.Event) -> list[str]:
                 f", best {name} {format_number(value, 4)}"
                 for name, value in (event.best or {}).items()
                 if name in {"surface_dice", "score"}
+                or (name == "dice" and "surface_dice" not in (event.best or {}))
             )
             return [
                 f"{done} after {event.epoch} epochs, {event.step} steps and "

@@ -125,7 +125,7 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
     _label_ends(axes, [(name, float(values[-1])) for name, _, values in curves], low)
     best = history.best
     if best is not None:
-        score = best.metrics.get("surface_dice")
+        score = best.metrics.get(best.scored_by)
         axes.axvline(best.epoch, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(
             f"best.pt, epoch {best.epoch}",
@@ -143,7 +143,7 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
                 score,
                 marker="*",
                 markersize=14,
-                color=COLORS["surface_dice"],
+                color=COLORS[best.scored_by],
                 zorder=4,
                 clip_on=False,
             )
@@ -151,7 +151,9 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
     first = min(float(epochs[0]) for _, epochs, _ in curves)
     axes.set_xlim(min(first, last_epoch - 1) - 0.02 * last_epoch, last_epoch)
     axes.set_xlabel("epoch")
-    _title(axes, "Validation scores", "averaged weights, all of the validation data")
+    is_sparse = any(event.is_sparse for event in history.validations.values())
+    what = "voxels of strokes" if is_sparse else "all of the validation data"
+    _title(axes, "Validation scores", f"averaged weights, {what}")
     _save(figure, path)
     return True
 

@@ -52,7 +52,7 @@ def read_run_weights(run_dir: Path) -> RunWeights:
         read_summary(path) if path.is_file() else None
         for path in (folder.best_checkpoint, folder.last_checkpoint)
     )
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     scores: dict[int, dict[str, float]] = {}
     for event in parse_events(_read_lines(folder.events_path)):
         if isinstance(event, ValidationFinished):
@@ -61,10 +61,10 @@ def read_run_weights(run_dir: Path) -> RunWeights:
             if isinstance(event, DataChecked):
                 rows.clear()
             for row in event.volumes:
-                rows[str(row.get("role")), str(row.get("image"))] = row
+                rows[str(row.get("role")), str(row.get("image")), str(row.get("roi"))] = row
     if newest is not None and newest.epoch in scores and not newest.metrics:
         newest = replace(newest, metrics=scores[newest.epoch])
-    validation = [row for (role, _image), row in rows.items() if role == "validation"]
+    validation = [row for (role, *_), row in rows.items() if role == "validation"]
     surface = sum(int(row.get("num_surface") or 0) for row in validation)
     is_known = bool(rows)
     return RunWeights(best, newest, _remark(best, newest, surface if is_known else None))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "align_columns",
+    "describe_basis",
     "format_bytes",
     "format_duration",
     "format_number",
@@ -52,6 +53,13 @@ def format_percent(share: float | None) -> str:
         return "–"
     percent = 100 * share
     return f"{percent:.0f} %" if percent >= 99.95 or percent == 0 else f"{percent:.1f} %"
+
+
+def describe_basis(num_annotated: int, num_surface: int) -> str:
+    """Say on what scores were made; empty where it is not known."""
+    if not num_annotated:
+        return ""
+    return f"on {num_annotated:,} annotated voxels, {num_surface:,} of them surface"
 
 
 def format_bytes(num_bytes: float) -> str:
