@@ -12,7 +12,8 @@ from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui import preferences
 from napari_surfseg.gui.checkpoint_note import CheckpointNote, WeightsNote, read_weights_note
-from napari_surfseg.gui.dock_layout import DockPlacer
+from napari_surfseg.gui.close_guard import find_main_window
+from napari_surfseg.gui.dock_layout import DockPlacer, find_dock
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.jobs import Jobs
 from napari_surfseg.gui.layers import LayerWatch, unwrap
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     Then = Callable[[Prediction, Layer | None], None]
 
-__all__ = ["PredictController", "PredictWidget"]
+__all__ = ["PredictController", "PredictWidget", "show_predict"]
 
 
 class PredictController(QObject):
@@ -65,6 +66,9 @@ class PredictController(QObject):
         self._source: SourceChoice | None = None
         self._then: Then | None = None
         self._note = WeightsNote()
+        #: The newest prediction, and the layer that it was made from.
+        self.last: Prediction | None = None
+        self.last_source: Layer | None = None
         self._session = session
         self._jobs = jobs or Jobs()
         self._waiting = Waiting(view, "Predicting surfaces")
@@ -242,6 +246,7 @@ class PredictController(QObject):
             f"The files are in {prediction.folder}."
         )
         self._view.set_state(" ".join([said, *result.get("warnings", [])]))
+        self.last, self.last_source = prediction, source
         self.finished.emit(prediction)
         then, self._then = self._then, None
         if then is not None:
@@ -259,6 +264,28 @@ class PredictController(QObject):
 
 def _describe_lost(name: str) -> str:
     return f"The layer {name!r} is gone from the viewer; choose another volume."
+
+
+def show_predict(viewer: Viewer, beside: QWidget) -> PredictController:
+    """Open the dock "Predict surfaces", or bring it to the front.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose session is shown.
+    beside : QWidget
+        A widget of the same window.
+    """
+    window = find_main_window(beside)
+    shown = window.findChild(PredictWidget) if window is not None else None
+    found = find_dock(shown) if shown is not None else None
+    if shown is None or found is None:
+        shown = PredictWidget(viewer)
+        viewer.window.add_dock_widget(shown, name="Predict surfaces", area="right")
+    else:
+        found[1].show()
+        found[1].raise_()
+    return shown.controller
 
 
 class PredictWidget(QWidget):

@@ -157,7 +157,7 @@ class PredictView(QWidget):
             "The volume to find surfaces in: an image layer with three axes (Z, Y, X) or a file.",
         )
         form.addRow("Network", line)
-        form.addRow("Weights", self.weights)
+        form.addRow(self.weights)
         form.addRow("", self.summary)
         form.addRow("Volume", self.source)
 
@@ -264,7 +264,8 @@ class PredictView(QWidget):
         self.weights.clear()
         for key in ("best", "newest"):
             if key in titles or not titles:
-                self.weights.addItem(f"{key}: {titles[key]}" if key in titles else key, key)
+                title = f": {titles[key]}" if key in titles else ""
+                self.weights.addItem(f"{key} weights{title}", key)
         self.weights.setCurrentIndex(max(self.weights.findData(chosen), 0))
         self.weights.setEnabled(len(titles) > 1)
         self.weights.blockSignals(False)

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.box_size import USUAL_SIZE, BoxSize
+from napari_surfseg.gui.next_steps import NextSteps
 from napari_surfseg.gui.status import (
     describe_all_scores,
     describe_pace,
@@ -118,6 +119,7 @@ class RunPanel(QWidget):
         self.history_value = QLabel("newest")
         self.history_value.setObjectName("preview_shown")
         self.history_value.setMinimumWidth(62)
+        self.next_steps = NextSteps()
         self.curves = QPushButton("Loss curves")
         self.curves.setObjectName("show_curves")
         hint(self.curves, "Open the dock with the loss curves and scores of this run.")
@@ -158,6 +160,7 @@ class RunPanel(QWidget):
         layout.addLayout(scores)
         layout.addLayout(live)
         layout.addLayout(box)
+        layout.addWidget(self.next_steps)
         layout.addLayout(buttons)
 
     def _button(self, name: str, text: str, tip: str) -> QPushButton:
@@ -193,6 +196,7 @@ class RunPanel(QWidget):
         # the worker needs the processor to start.
         self.progress.setRange(0, 1000)
         self.progress.setValue(round(1000 * (snapshot.progress if snapshot else 0)))
+        self.next_steps.set_snapshot(snapshot, busy=bool(busy))
         active = state is not None and state.is_active
         self.start.setVisible(not active)
         self.start.setEnabled(not busy)

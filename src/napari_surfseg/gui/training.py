@@ -13,8 +13,11 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 from napari_surfseg.gui.close_guard import CloseGuard
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.docks import show_curves
+from napari_surfseg.gui.jobs import Jobs
 from napari_surfseg.gui.layers import let_go, unwrap
 from napari_surfseg.gui.live_controller import get_live_controller
+from napari_surfseg.gui.next_steps_controller import NextStepsController
+from napari_surfseg.gui.predict import show_predict
 from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
 from napari_surfseg.gui.training_view import TrainingView
@@ -120,6 +123,15 @@ class SurfaceTrainingWidget(QWidget):
         viewer = unwrap(napari_viewer)
         self.controller = TrainingController(viewer, self.view, self.session)
         self.live = get_live_controller(viewer, self.session)
+        self.next_steps = NextStepsController(
+            viewer,
+            self.view,
+            self.session,
+            self.live,
+            self.controller,
+            lambda: show_predict(napari_viewer, self),
+            Jobs(),
+        )
         self.activity = ActivityProgress(self.session, self)
         run = self.view.run
         run.set_live(self.live.enabled)

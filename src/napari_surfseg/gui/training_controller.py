@@ -22,6 +22,7 @@ from napari_surfseg.gui.steering_controller import SteeringController
 from napari_surfseg.gui.strokes_controller import StrokesController
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.launch import launch_worker
+from napari_surfseg.runs.lengthen import wait_for_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,6 +209,17 @@ class TrainingController(QObject):
             # Nothing was learned: what is painted and set now is what a person wants to try.
             self.start()
             return
+        self.go_on(lambda: None)
+
+    def go_on(self, prepare: Callable[[], None]) -> None:
+        """Launch a new worker on the run, once the one before has let go of it.
+
+        ``prepare`` is called first, in the thread.
+        """
+        run_dir = self._session.run_dir
+        if run_dir is None:
+            return
+        self._view.clear_errors()
         self._set_busy("Starting the worker again…")
         device = self._view.form().device
         launch = self._launch
@@ -218,6 +230,8 @@ class TrainingController(QObject):
             return
 
         def work(job: Job) -> Path:
+            wait_for_worker(run_dir)
+            prepare()
             bring_over(job)
             has_checkpoint = RunFolder(run_dir).last_checkpoint.exists()
             launch(run_dir, device=device, resume=has_checkpoint)

@@ -314,6 +314,17 @@ class TrainingView(QWidget):
         """Return the control of one of the settings behind "More"."""
         return self._form_of(key).controls[key]
 
+    def set_setting(self, key: str, value: Any) -> None:
+        """Fill one of the settings behind "More"."""
+        self._form_of(key).set_value(key, value)
+
+    def reveal_setting(self, key: str) -> None:
+        """Unfold one of the settings behind "More", and turn to its page."""
+        for more, page in self._more:
+            if any(key in form.controls for form in more.forms):
+                more.button.setChecked(True)
+                self.tabs.setCurrentIndex(page)
+
     def _forms(self) -> list[SettingsForm]:
         return [form for more, _page in self._more for form in more.forms]
 

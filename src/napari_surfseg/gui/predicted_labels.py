@@ -1,0 +1,70 @@
+"""A prediction as labels that a person corrects and trains on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import CyclicLabelColormap
+
+from napari_surfseg.gui.form import LABEL_SCHEMES, NOT_ANNOTATED
+from napari_surfseg.gui.live import compute_placement
+from napari_surfseg.gui.painting import BRUSH_VOXELS, SURFACE_COLOR
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+    from napari_surfseg.gui.prediction import Prediction
+
+__all__ = ["build_predicted_labels", "compute_label_values"]
+
+#: Faint: it may be most of the volume.
+NOT_ANNOTATED_COLOR = (0.6, 0.6, 0.6, 0.25)
+
+
+def compute_label_values(prediction: Prediction) -> NDArray[np.uint8]:
+    """Make labels of the whole volume: 1 on every sheet, 0 beside, 2 where nothing was predicted.
+
+    May wait for the disk.
+    """
+    surface: Any = prediction.arrays["surface"]
+    inside = (np.asarray(surface) > 0).astype(np.uint8)
+    if prediction.box is None or prediction.shape is None:
+        return inside
+    start, stop = prediction.box
+    values = np.full(prediction.shape, NOT_ANNOTATED, np.uint8)
+    values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = inside
+    return values
+
+
+def build_predicted_labels(
+    prediction: Prediction, values: NDArray[np.uint8], source: Layer | None
+) -> Labels:
+    """Make the layer, exactly over the volume, ready for the brush.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        What they come from.
+    values : array
+        As :func:`compute_label_values` returns.
+    source : Layer or None
+        The volume's layer.
+    """
+    place: dict[str, Any] = {"scale": prediction.result.get("spacing", (1, 1, 1))}
+    if source is not None:
+        place = compute_placement(source, (0, 0, 0))
+    clear = (0.0, 0.0, 0.0, 0.0)
+    layer = Labels(
+        values,
+        name=f"{prediction.name} labels",
+        colormap=CyclicLabelColormap(colors=[clear, SURFACE_COLOR, NOT_ANNOTATED_COLOR]),
+        opacity=0.6,
+        features={"index": [1, 2], "meaning": ["surface", "not annotated"]},
+        metadata={"surfseg_labels": dict(LABEL_SCHEMES["dense"])},
+        **place,
+    )
+    layer.brush_size = BRUSH_VOXELS
+    return layer
