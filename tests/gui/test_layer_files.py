@@ -204,6 +204,34 @@ def test_a_layer_is_read_where_it_lies(tmp_path, name):
     assert taken.note == ""
 
 
+def test_a_group_stands_for_its_finest_level_only(tmp_path):
+    path = ome_zarr(tmp_path / "a.zarr", values())
+    group = zarr.open_group(str(path), mode="r+")
+    other = group.create_array("filtered", shape=SHAPE, dtype="u1", chunks=(16,) * 3)
+    other[:] = values()  # alike, voxel for voxel, and yet another array
+    level = group["1"]
+    files = [
+        locate(take_layer(Image(da.from_zarr(array)))).file for array in (group["0"], level, other)
+    ]
+    assert files == [str(path), f"{path}::1", f"{path}::filtered"]
+
+
+def test_a_zarr_behind_a_url_is_read_there():
+    pytest.importorskip("fsspec")
+    url = "memory://volumes/scan.zarr"
+    store = zarr.storage.FsspecStore.from_url(url)
+    data = values()
+    group = zarr.open_group(store, mode="w", zarr_format=2)
+    group.attrs.update(ome_metadata("scan", (30, 10, 10), "nanometer", None))
+    array = group.create_array("0", shape=SHAPE, dtype="u1", chunks=(16,) * 3)
+    array[:] = data
+    level = zarr.open_array(zarr.storage.FsspecStore.from_url(f"{url}/0"), mode="r")
+    for shown in (array, level):
+        taken = locate(take_layer(Image(da.from_zarr(shown))))
+        assert taken.file == url.replace("://", ":///")  # as fsspec writes it
+        assert taken.spacing == (30, 10, 10)
+
+
 def transposed(path):
     data = values(shape=(48, 48, 48))
     return Image(da.from_zarr(str(ome_zarr(path / "a.zarr", data)), component="0").T)

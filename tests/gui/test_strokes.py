@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import zarr
 from napari.components import ViewerModel
+from napari.layers import Labels
 
 from napari_surfseg.data.strokes import read_strokes
 from napari_surfseg.errors import DataError
@@ -44,6 +46,24 @@ def copy(layer, tmp_path):
 
 
 # -- finding ---------------------------------------------------------------------------
+
+
+def test_of_a_huge_sparse_zarr_only_what_either_stores_is_compared(tmp_path):
+    shape = (20_000,) * 3
+    array = zarr.create_array(
+        zarr.storage.MemoryStore(), shape=shape, chunks=(128,) * 3, dtype="u1"
+    )
+    array[200, 300:310, 7] = 1
+    layer = Labels(array)
+    write_layer(take_layer(layer), tmp_path / "copy.zarr")
+    copy = take_file(str(tmp_path / "copy.zarr"))
+    assert find_painted(take_layer(layer), copy, {}) == []
+    array[200, 300:310, 7] = 0  # what is rubbed out may have no chunk any more
+    array[19_000, 5, 6] = 2
+    (first, erased), (second, painted) = find_painted(take_layer(layer), copy, {})
+    assert (first, second) == ((192, 256, 0), (18_944, 0, 0))
+    assert not erased.any()
+    assert painted[19_000 - 18_944, 5, 6] == 2
 
 
 def test_only_boxes_that_differ_are_found(layer, copy):

@@ -170,7 +170,7 @@ def test_a_zarr_is_read_where_it_lies_with_its_voxel_size(
     ((run_dir, _options),) = launcher.calls
     experiment = load_experiment(run_dir / "config.yaml")
     (pair,) = experiment.data.train
-    assert pair.image == f"{tmp_path / 'scan.zarr'}::0"
+    assert pair.image == str(tmp_path / "scan.zarr")
     assert experiment.data.spacing == (40, 10, 10)
     assert session.layer_of(pair.image) is shown
     assert [path.name for path in (run_dir / "inputs").glob("*.zarr")] == ["labels_0.zarr"]

@@ -74,25 +74,26 @@ class StoredBoxes:
         return (_box_at(start, self.shape, CHUNK) for start in self.starts)
 
 
-def find_stored_boxes(volume: LayerVolume) -> StoredBoxes:
-    """Find the boxes of :func:`iterate_boxes` that may hold anything but 0.
+def find_stored_boxes(*volumes: LayerVolume) -> StoredBoxes:
+    """Find the boxes of :func:`iterate_boxes` in which any of some like volumes may hold not 0.
 
     A sparse zarr (a few strokes in a volume of terabytes) tells which of its
     chunks were ever written; of everything else that is every box.
     """
-    stored = find_zarr(volume.data)
-    chunks = list_chunks(stored.array) if stored is not None and stored.is_whole else None
-    if stored is None or chunks is None:
-        return StoredBoxes(volume.shape)
-    edge = (stored.array.shards or stored.array.chunks)[-3:]
     starts: set[Index3] = set()
-    for chunk in chunks:
-        z, y, x = (
-            range(n * size // CHUNK * CHUNK, min((n + 1) * size, total), CHUNK)
-            for n, size, total in zip(chunk[-3:], edge, volume.shape, strict=True)
-        )
-        starts.update(itertools.product(z, y, x))
-    return StoredBoxes(volume.shape, sorted(starts))
+    for volume in volumes:
+        stored = find_zarr(volume.data)
+        chunks = list_chunks(stored.array) if stored is not None and stored.is_whole else None
+        if stored is None or chunks is None:
+            return StoredBoxes(volume.shape)
+        edge = (stored.array.shards or stored.array.chunks)[-3:]
+        for chunk in chunks:
+            z, y, x = (
+                range(n * size // CHUNK * CHUNK, min((n + 1) * size, total), CHUNK)
+                for n, size, total in zip(chunk[-3:], edge, volume.shape, strict=True)
+            )
+            starts.update(itertools.product(z, y, x))
+    return StoredBoxes(volumes[0].shape, sorted(starts))
 
 
 def _box_at(start: Sequence[int], shape: Index3, edge: int) -> Box:

@@ -25,7 +25,7 @@ import numpy as np
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.layer_boxes import iterate_boxes, sample_boxes
-from napari_surfseg.gui.layer_stores import find_address, find_mapped_file
+from napari_surfseg.gui.layer_stores import find_addresses, find_mapped_file, find_place, find_zarr
 from napari_surfseg.gui.sources import VolumeArray, take_file
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def locate(
     for path, proof in _find_candidates(volume, copies):
         check()
         found = _open(path)
-        if found is None or found.shape != volume.shape:
+        if found is None or found.shape != volume.shape or _is_other_array(found, volume):
             continue
         is_same = not volume.is_labels and _holds_same(found, volume, proof, check)
         if is_same or _is_edited(found, volume):
@@ -91,16 +91,25 @@ def locate(
 
 def _find_candidates(volume: LayerVolume, copies: Iterable[str]) -> Iterator[tuple[str, Proof]]:
     in_memory = isinstance(volume.data, np.ndarray) and not isinstance(volume.data, np.memmap)
-    address = find_address(volume.data)
-    if address is not None:
-        yield _absolute(address[0]), Proof.FEW if address[1] else Proof.TELLING
+    addresses, is_whole = find_addresses(volume.data)
+    for address in addresses:
+        yield _absolute(address), Proof.FEW if is_whole else Proof.TELLING
     mapped = find_mapped_file(volume.data)
     if mapped is not None:
         yield _absolute(mapped), Proof.FEW
-    if volume.path is not None and address is None:
+    if volume.path is not None and not addresses:
         yield _absolute(volume.path), Proof.ALL if in_memory else Proof.TELLING
     for path in copies:
         yield path, Proof.ALL
+
+
+def _is_other_array(found: LayerVolume, volume: LayerVolume) -> bool:
+    """Whether a group leads to another array than the one the layer shows."""
+    theirs, ours = find_zarr(found.data), find_zarr(volume.data)
+    if theirs is None or ours is None:
+        return False
+    places = find_place(theirs.array), find_place(ours.array)
+    return None not in places and places[0] != places[1]
 
 
 def _absolute(path: str) -> str:
@@ -169,13 +178,7 @@ def _with_spacing(volume: LayerVolume, found: LayerVolume) -> LayerVolume:
     if not found.spacing_known or volume.note:
         return volume
     if not volume.spacing_known:
-        return replace(
-            volume,
-            spacing=found.spacing,
-            units=found.units,
-            spacing_known=True,
-            translate=found.translate,
-        )
+        return volume.placed_like(found)
     factor = _convert(volume.units, found.units)
     if factor is not None and np.allclose(
         np.multiply(volume.spacing, factor), found.spacing, rtol=1e-3

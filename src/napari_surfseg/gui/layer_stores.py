@@ -14,7 +14,17 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["StoredArray", "find_address", "find_mapped_file", "find_zarr", "list_chunks"]
+__all__ = [
+    "StoredArray",
+    "find_addresses",
+    "find_mapped_file",
+    "find_place",
+    "find_zarr",
+    "list_chunks",
+]
+
+#: Of which a zarr group has one.
+GROUP_FILES = (".zgroup", "zarr.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +45,7 @@ class StoredArray:
 
 
 def find_zarr(data: Any) -> StoredArray | None:
-    """Find the zarr array that an array is, or that a dask array reads.
+    """Find the zarr array that an array is, or that a dask array or a volume reads.
 
     Returns
     -------
@@ -43,30 +53,44 @@ def find_zarr(data: Any) -> StoredArray | None:
         None where there is none, or dask computes with what it reads.
     """
     found = _find_stored(data)
-    return found if found is not None and _is_zarr(found.array) else None
+    if found is None:
+        return None
+    array = found.array
+    if hasattr(array, "volume"):
+        array = getattr(array.volume, "array", None)
+    return StoredArray(array, found.is_whole) if _is_zarr(array) else None
 
 
-def find_address(data: Any) -> tuple[str, bool] | None:
+def find_addresses(data: Any) -> tuple[list[str], bool]:
     """Find where the store behind an array lies, as ``open_volume`` takes it.
 
     Returns
     -------
-    tuple of str and bool, or None
-        ``PATH``, ``PATH::KEY`` or a URL, and whether the array is the whole of it. None
-        for what lies in memory only or in a store that has no address.
+    list of str
+        The group whose finest level it may be, then ``PATH::KEY``, then the array by
+        itself: a group holds the voxel size. Empty for what lies in memory only or in a
+        store that has no address.
+    bool
+        Whether the array is the whole of it.
     """
     found = _find_stored(data)
     if found is None:
-        return None
+        return [], False
     if not _is_zarr(found.array):
-        return str(found.array.volume.source), found.is_whole
-    root = _find_root(found.array.store)
-    if root is None:
-        return None
-    # The group right above the array holds its voxel size.
-    group, _, name = found.array.path.strip("/").rpartition("/")
-    place = "/".join(filter(None, (root.rstrip("/"), group)))
-    return (f"{place}::{name}" if name else place), found.is_whole
+        return [str(found.array.volume.source)], found.is_whole
+    place = find_place(found.array)
+    if place is None:
+        return [], False
+    group, _, name = place.rpartition("/")
+    is_group = "://" in group or any((Path(group) / one).is_file() for one in GROUP_FILES)
+    return [group, f"{group}::{name}", place] if is_group else [place], found.is_whole
+
+
+def find_place(array: Any) -> str | None:
+    """Find the path or URL of a zarr array; None where it has none."""
+    root = _find_root(array.store)
+    inside = array.path.strip("/")
+    return None if root is None else "/".join(filter(None, (root.rstrip("/"), inside)))
 
 
 def find_mapped_file(data: Any) -> str | None:

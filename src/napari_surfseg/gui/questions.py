@@ -22,6 +22,7 @@ def ask_in_dialog(text: str, parent: QWidget | None) -> bool:
     buttons = QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel
     box = QMessageBox(QMessageBox.Icon.Question, "Surface segmentation", text, buttons, parent)
     box.setObjectName("copy_question")
+    box.button(QMessageBox.StandardButton.Yes).setText("Go on")
     box.setDefaultButton(QMessageBox.StandardButton.Cancel)
     return bool(box.exec() == QMessageBox.StandardButton.Yes)
 

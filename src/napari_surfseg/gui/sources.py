@@ -9,7 +9,7 @@ follows works on that snapshot, in threads, and never touches the layer again::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +71,16 @@ class LayerVolume:
     file: str | None = None
     note: str = ""
     is_labels: bool = False
+
+    def placed_like(self, other: LayerVolume) -> LayerVolume:
+        """Return the same with the voxel size and place of another volume."""
+        return replace(
+            self,
+            spacing=other.spacing,
+            units=other.units,
+            spacing_known=other.spacing_known,
+            translate=other.translate,
+        )
 
     def read(self, start: Index3, stop: Index3) -> np.ndarray[Any, Any]:
         """Read a box."""

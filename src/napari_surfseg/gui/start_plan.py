@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.config import Model, build_experiment
@@ -299,13 +299,7 @@ def _with_spacing_of(image: LayerVolume, volume: LayerVolume) -> LayerVolume:
     """Give labels of which no voxel size is known that of their image."""
     if volume.spacing_known or not image.spacing_known:
         return volume
-    return replace(
-        volume,
-        spacing=image.spacing,
-        units=image.units,
-        spacing_known=True,
-        translate=image.translate,
-    )
+    return volume.placed_like(image)
 
 
 def _common_spacing(

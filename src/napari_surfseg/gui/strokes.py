@@ -13,7 +13,7 @@ from napari_surfseg.data.strokes import apply_strokes, check_strokes, write_stro
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import DataError, RunBusyError
 from napari_surfseg.events import UpdateLabels
-from napari_surfseg.gui.layer_boxes import iterate_boxes
+from napari_surfseg.gui.layer_boxes import find_stored_boxes
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import is_alive, read_worker
 
@@ -55,7 +55,7 @@ def find_painted(
             f"{list(copy.shape)} when the run started; its strokes cannot be used."
         )
     painted: list[PaintedBox] = []
-    for start, stop in iterate_boxes(layer.shape):
+    for start, stop in find_stored_boxes(layer, copy):
         if should_stop():
             break
         values = np.ascontiguousarray(layer.read(start, stop))

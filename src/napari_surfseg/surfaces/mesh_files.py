@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.surfaces.mesh import Mesh
 
-__all__ = ["MESH_SUFFIXES", "find_units", "write_mesh"]
+__all__ = ["MESH_SUFFIXES", "describe_suffix", "find_units", "write_mesh"]
 
 MESH_SUFFIXES = (".ply", ".obj", ".stl")
 
@@ -57,10 +57,7 @@ def write_mesh(
     writers = {".ply": _write_ply, ".obj": _write_obj, ".stl": _write_stl}
     writer = writers.get(path.suffix.lower())
     if writer is None:
-        raise OutputError(
-            f"The mesh {path} ends in {path.suffix or 'nothing'!r}; it must end in "
-            f"{', '.join(MESH_SUFFIXES[:-1])} or {MESH_SUFFIXES[-1]}."
-        )
+        raise OutputError(describe_suffix(path))
     if not path.resolve().parent.is_dir():
         raise OutputError(
             f"The folder {path.resolve().parent} of the mesh {path.name} does not exist."
@@ -68,6 +65,14 @@ def write_mesh(
     with written_aside(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         writer(file, mesh, _describe(units))
     return path
+
+
+def describe_suffix(path: Path) -> str:
+    """Say that a path has none of the suffixes of a mesh."""
+    return (
+        f"The mesh {path} ends in {path.suffix or 'nothing'!r}; it must end in "
+        f"{', '.join(MESH_SUFFIXES[:-1])} or {MESH_SUFFIXES[-1]}."
+    )
 
 
 def _describe(units: str | None) -> str:

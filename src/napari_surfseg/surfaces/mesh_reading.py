@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.surfaces.mesh_files import MESH_SUFFIXES, find_units
+from napari_surfseg.surfaces.mesh_files import describe_suffix, find_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -52,10 +52,7 @@ def read_mesh(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.int32],
     readers = {".ply": _read_ply, ".obj": _read_obj, ".stl": _read_stl}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise DataError(
-            f"The mesh {path} ends in {path.suffix or 'nothing'!r}; it must end in "
-            f"{', '.join(MESH_SUFFIXES[:-1])} or {MESH_SUFFIXES[-1]}."
-        )
+        raise DataError(describe_suffix(path))
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -122,13 +122,19 @@ def _listing(group: Any, levels: list[Level]) -> str:
 
 
 class _ZarrVolume(Volume):
-    """A zarr array; chunks that were never written read as the fill value."""
+    """A zarr array; chunks that were never written read as the fill value.
+
+    Attributes
+    ----------
+    array : zarr.Array
+        As stored.
+    """
 
     def __init__(self, array: Any, **about: Any) -> None:
         super().__init__(**about)
-        self._array = array
+        self.array = array
         self._leading = (0,) * (array.ndim - 3)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        return np.asarray(self._array[(*self._leading, *box)])
+        return np.asarray(self.array[(*self._leading, *box)])
