@@ -29,7 +29,7 @@ def test_an_empty_folder_is_taken(tmp_path, experiment):
 
 def test_a_folder_with_a_run_is_refused(folder, experiment):
     before = folder.config_path.read_bytes()
-    with pytest.raises(RunError, match=r"already holds a run; continue it with --resume .*\.$"):
+    with pytest.raises(RunError, match=r"already holds a run; resume it .*\.$"):
         folder.create(experiment)
     assert folder.config_path.read_bytes() == before
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.utils import progress
@@ -147,6 +148,7 @@ class Waiting(QObject):
         self._process: JobProcess | None = None
         self._bar: Any = None
         self._pace = Pace()
+        self._is_drawing = False
         self.told.connect(self._on_told)
 
     @property
@@ -180,22 +182,33 @@ class Waiting(QObject):
             self._bar = None
 
     def _on_told(self, stage: str, share: float) -> None:
-        process = self._process
-        if process is None:
+        if self._process is None:
             return
         left = self._pace.estimate_left(stage, share)
         said = f"{stage[:1].upper()}{stage[1:]}…"
         if left is not None:
             said += f" {format_duration(left)} left."
         self._view.set_state(said, share)
-        bar = self._bar
-        if bar is None:
-            bar = progress(total=1000, desc=self._title)
-            # To show it, napari lets the event loop turn: the job may have ended in the meantime.
-            if self._process is not process:
-                bar.close()
+        if not self._is_drawing:
+            self._is_drawing = True
+            try:
+                self._draw(stage, share)
+            finally:
+                self._is_drawing = False
+
+    def _draw(self, stage: str, share: float) -> None:
+        """Draw the bar; napari lets the event loop turn meanwhile, and the job may end in it."""
+        process = self._process
+        bar = self._bar or progress(total=1000, desc=self._title)
+        if self._process is not process:
+            bar.close()
+            return
+        self._bar = bar
+        for change in (
+            partial(bar.set_description, stage),
+            partial(bar.reset, total=1000),
+            partial(bar.update, round(1000 * share)),
+        ):
+            change()
+            if self._bar is not bar:
                 return
-            self._bar = bar
-        bar.set_description(stage)
-        bar.reset(total=1000)
-        bar.update(round(1000 * share))

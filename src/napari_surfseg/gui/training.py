@@ -78,12 +78,14 @@ class ActivityProgress(QObject):
         if self._bar is None:
             self._bar = progress(total=100, desc=f"Training {snapshot.name}")
             self._hold_spinner()
-        moved = int(100 * snapshot.progress) - self._bar.n
+        bar = self._bar
+        moved = int(100 * snapshot.progress) - bar.n if bar is not None else 0
         if moved <= 0:
             return
-        self._bar.update(moved)
-        if snapshot.seconds_left is not None:
-            self._bar.set_description(
+        bar.update(moved)
+        # napari lets the event loop turn while it draws a bar, and the run may end meanwhile.
+        if self._bar is bar and snapshot.seconds_left is not None:
+            bar.set_description(
                 f"Training {snapshot.name}, {format_duration(snapshot.seconds_left)} left"
             )
 

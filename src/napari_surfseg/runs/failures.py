@@ -48,7 +48,7 @@ def explain_failure(error: BaseException, folder: RunFolder, experiment: Experim
         )
     if _is_full(error):
         return (
-            f"The disk that holds {folder.path} is full; free some space and go on with --resume."
+            f"The disk that holds {folder.path} is full; free some space and resume the run."
         )
     if isinstance(error, OSError):
         what = error.filename or folder.path

@@ -155,8 +155,8 @@ class RunFolder:
         """
         if self.exists():
             raise RunError(
-                f"{self.path} already holds a run; continue it with --resume or choose "
-                "another folder.",
+                f"{self.path} already holds a run; resume it or choose another "
+                "folder.",
                 field="run_dir",
             )
         if self.path.exists() and not self.path.is_dir():

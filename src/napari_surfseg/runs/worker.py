@@ -269,7 +269,7 @@ class _Session:
         with contextlib.suppress(OSError):
             self.emit(
                 events.RunFailed(
-                    message="Training was ended at once by a second interrupt; --resume goes on "
+                    message="Training was ended at once by a second interrupt; resuming goes on "
                     "from the last checkpoint, if there is one.",
                     step=step,
                 )

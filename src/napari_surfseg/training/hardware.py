@@ -29,8 +29,8 @@ def choose_device(wanted: str) -> torch.device:
         )
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "The device cuda was asked for, but PyTorch finds no CUDA GPU here; use --device cpu "
-            "or auto.",
+            "The device cuda was asked for, but PyTorch finds no CUDA GPU here; choose the "
+            "device cpu or auto.",
             field="device",
         )
     try:
