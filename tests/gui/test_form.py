@@ -105,3 +105,9 @@ def test_training_takes_the_largest_part_beside_the_validation_box():
 def test_what_is_not_annotated_can_be_painted_later(meanings, ignore):
     form = TrainingForm(meanings=meanings)
     assert build_form_experiment(form, PAIR, []).data.labels.ignore == ignore
+
+
+@pytest.mark.parametrize(("validation", "fraction"), [("automatic", 0.2), ("none", 0.0)])
+def test_validation_can_be_left_out(validation, fraction):
+    form = TrainingForm(validation=validation, validation_fraction=0.2)
+    assert build_form_experiment(form, PAIR, []).data.validation.fraction == fraction

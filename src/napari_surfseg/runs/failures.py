@@ -47,9 +47,7 @@ def explain_failure(error: BaseException, folder: RunFolder, experiment: Experim
             "smaller, or choose a smaller model.preset."
         )
     if _is_full(error):
-        return (
-            f"The disk that holds {folder.path} is full; free some space and resume the run."
-        )
+        return f"The disk that holds {folder.path} is full; free some space and resume the run."
     if isinstance(error, OSError):
         what = error.filename or folder.path
         return f"{what} could not be read or written: {error.strerror or error}."

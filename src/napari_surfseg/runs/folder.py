@@ -155,8 +155,7 @@ class RunFolder:
         """
         if self.exists():
             raise RunError(
-                f"{self.path} already holds a run; resume it or choose another "
-                "folder.",
+                f"{self.path} already holds a run; resume it or choose another folder.",
                 field="run_dir",
             )
         if self.path.exists() and not self.path.is_dir():
