@@ -257,6 +257,9 @@ class Data(_Section):
         Masked CT has exactly 0 there.
     foreground_share : float
         Share of the patches whose centre lies on the surface.
+    pseudo_labels : bool or "auto"
+        Let a quick classifier on filter responses, trained on the annotated voxels, say what
+        surrounds them, and learn from that too. ``auto``: where labels are strokes.
     cache_gib : float
         Memory for decoded chunks, in GiB.
     augmentation : Augmentation
@@ -271,6 +274,7 @@ class Data(_Section):
     spacing: Spacing3 | None = None
     void_value: float | None = None
     foreground_share: Fraction = 0.65
+    pseudo_labels: bool | Literal["auto"] = "auto"
     cache_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     augmentation: Augmentation = Augmentation()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.volume import VoxelArray
 
-__all__ = ["NOISE_LENGTH", "add_noise", "count_classes", "count_meanings", "cut_pair"]
+__all__ = ["NOISE_LENGTH", "add_noise", "compiled", "count_classes", "count_meanings", "cut_pair"]
 
 #: Row after row begins this far on in the noise (odd, so that every place is used).
 GOLDEN = 2654435761
@@ -26,7 +26,7 @@ NOISE_LENGTH = 2**20
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
-def _compiled(function: _Function) -> _Function:
+def compiled(function: _Function) -> _Function:
     """Compile without the GIL, cached on disk where some folder can be written."""
     try:
         compiled: _Function = numba.njit(nogil=True, cache=True)(function)
@@ -35,7 +35,7 @@ def _compiled(function: _Function) -> _Function:
     return compiled
 
 
-@_compiled
+@compiled
 def count_classes(
     classes: VoxelArray,
     table: VoxelArray,
@@ -98,7 +98,7 @@ def count_classes(
     return num_unknown
 
 
-@_compiled
+@compiled
 def cut_pair(
     image: VoxelArray,
     labels: VoxelArray,
@@ -175,7 +175,7 @@ def cut_pair(
                             place += one
 
 
-@_compiled
+@compiled
 def add_noise(patch: VoxelArray, noise: VoxelArray, seed: int, scale: float) -> None:
     """Add noise to grey values, in place, clipped to 0 and 255.
 
@@ -205,7 +205,7 @@ def add_noise(patch: VoxelArray, noise: VoxelArray, seed: int, scale: float) -> 
                 row[x] = np.uint8(min(max(grey, lowest), highest) + half)
 
 
-@_compiled
+@compiled
 def count_meanings(labels: VoxelArray, counts: VoxelArray) -> None:
     """Add the numbers of voxels of meaning 0, 1 and 2 to ``counts``, shape (3,), int64.
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Data
     from napari_surfseg.data.cache import CacheStats, VolumeCache
     from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.filled_targets import FilledTargets
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Index3
 
@@ -113,6 +114,9 @@ class PatchLoader:
         Holds decoded chunks.
     start_step : int
         First step of the stream, for a resumed run.
+    filled : sequence of FilledTargets, optional
+        The pairs' targets with their gaps filled: what patches are cut from, instead of the
+        targets themselves, which still say where.
     prefetch : int, optional
         Batches kept ready; by default two more than there are workers.
     """
@@ -128,6 +132,7 @@ class PatchLoader:
         workers: int,
         cache: VolumeCache,
         start_step: int = 0,
+        filled: Sequence[FilledTargets] | None = None,
         prefetch: int | None = None,
     ) -> None:
         self._pairs = list(pairs)
@@ -139,6 +144,7 @@ class PatchLoader:
         self._cache = cache
         self._images = [cache.view(pair.open_image(intensity, cache)) for pair in self._pairs]
         self._targets = [cache.view(pair.open_targets(cache)) for pair in self._pairs]
+        self._fill(filled)
         self._sampler = PatchSampler(
             self._pairs, self._targets, foreground_share=data.foreground_share, seed=seed
         )
@@ -252,12 +258,15 @@ class PatchLoader:
         allowed = self._symmetries[place.source]
         symmetry = allowed[int(rng.integers(len(allowed)))]
         roi = self._pairs[place.source].roi
-        start = place_patch(place.voxel, self._patch, symmetry, roi)
+        within = roi
+        if self._filled is not None:
+            within = self._filled[place.source].chunk_bounds(place.voxel, self._patch)
+        start = place_patch(place.voxel, self._patch, symmetry, within)
         stop = (start[0] + self._patch[0], start[1] + self._patch[1], start[2] + self._patch[2])
         image, labels = self._buffers()
         read_padded(self._images[place.source], start, stop, bounds=roi, out=image.view)
         read_padded(
-            self._targets[place.source],
+            self._patch_targets[place.source],
             start,
             stop,
             "constant",
@@ -297,15 +306,26 @@ class PatchLoader:
                 self._is_held = False
                 self._changed.notify_all()
 
-    def recount(self, pairs: Sequence[CheckedPair]) -> None:
+    def _fill(self, filled: Sequence[FilledTargets] | None) -> None:
+        self._filled = None if filled is None else list(filled)
+        self._patch_targets = (
+            self._targets if filled is None else [self._cache.view(each) for each in filled]
+        )
+
+    def recount(
+        self, pairs: Sequence[CheckedPair], filled: Sequence[FilledTargets] | None = None
+    ) -> None:
         """Draw from the same volumes by other counts, batches already prepared excepted.
 
         Parameters
         ----------
         pairs : sequence of CheckedPair
             As given at first, with new censuses. To be called while :meth:`held`.
+        filled : sequence of FilledTargets, optional
+            As given at first, made from the new labels.
         """
         self._pairs = list(pairs)
+        self._fill(filled)
         self._sampler = PatchSampler(
             self._pairs,
             self._targets,

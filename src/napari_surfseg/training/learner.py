@@ -18,7 +18,8 @@ from napari_surfseg.losses.combined import (
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
-from napari_surfseg.training.schedule import compute_learning_rate
+from napari_surfseg.training.schedule import WARMUP_SHARE, compute_learning_rate
+from napari_surfseg.training.stroke_start import STROKES_POS_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from napari_surfseg.model.presets import Architecture
 
 __all__ = ["Learner"]
+
+#: Steps in which the learning rate reaches its peak where somebody paints and waits.
+QUICK_STEPS = 30
 
 
 class Learner:
@@ -69,6 +73,8 @@ class Learner:
         self._spacing = spacing
         self._device = device
         self._precision = precision
+        self._pos_weight = experiment.loss.pos_weight
+        self._learns_from_strokes = False
         training = experiment.training
         self._peak_rate = (
             architecture.max_learning_rate
@@ -92,9 +98,21 @@ class Learner:
         """Trainable numbers in the network."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
-    def compute_rate(self, progress: float, scale: float = 1.0) -> float:
-        """Learning rate at a share of the training, times what a watcher asked for."""
-        return scale * compute_learning_rate(progress, start=self._start_rate, peak=self._peak_rate)
+    def learn_from_strokes(self) -> None:
+        """Learn at once, and from targets that are filled in around strokes."""
+        self._learns_from_strokes = True
+        self._pos_weight = STROKES_POS_WEIGHT
+
+    def compute_rate(self, progress: float, scale: float = 1.0, *, step: int = 0) -> float:
+        """Learning rate at a share of the training, times what a watcher asked for.
+
+        Somebody who paints waits for the first steps, however long the training may last: with
+        strokes the rate rises within :data:`QUICK_STEPS`.
+        """
+        rate = compute_learning_rate(progress, start=self._start_rate, peak=self._peak_rate)
+        if self._learns_from_strokes and progress < WARMUP_SHARE:
+            rate = max(rate, self._peak_rate * min(1.0, (step + 1) / QUICK_STEPS))
+        return scale * rate
 
     def take_step(
         self, batches: Iterator[Batch], loss_weights: Mapping[str, float], rate: float, step: int
@@ -184,7 +202,7 @@ class Learner:
         )
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             heads = self.network(image)
-        return compute_combined_loss(heads, targets, weights, pos_weight=loss.pos_weight)
+        return compute_combined_loss(heads, targets, weights, pos_weight=self._pos_weight)
 
     def _move(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
         """Bring a batch to the device, normalise it and warp some of it."""

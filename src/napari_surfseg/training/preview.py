@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.events import SetPreview
+    from napari_surfseg.training.stroke_start import StrokeStart
 
     Size3 = tuple[int, int, int]
 
@@ -135,24 +136,40 @@ class Previewer:
         """Whether it is time for the next one."""
         return self.is_on and time.monotonic() >= self._due
 
-    def write(self, network: torch.nn.Module, *, threshold: float, epoch: int) -> PreviewWritten:
-        """Predict the region and put the arrays in place."""
+    def write(
+        self,
+        network: torch.nn.Module,
+        *,
+        threshold: float,
+        epoch: int,
+        leading: tuple[StrokeStart, float] | None = None,
+    ) -> PreviewWritten:
+        """Predict the region and put the arrays in place.
+
+        Parameters
+        ----------
+        network : Module
+            What learns.
+        threshold : float
+            Probability above which the skeleton is made.
+        epoch : int
+            For the event.
+        leading : tuple, optional
+            A pixel classifier that knows more than the network as yet, and its share.
+        """
         begun = time.monotonic()
         start, stop = self._region()
         pair = self._pairs[self._image]
-        probabilities = predict_region(
-            network,
-            self._views[self._image].read,
-            start,
-            stop,
-            intensity=self._intensity,
-            window=self._window,
-            overlap=0.2,
-            bounds=self._views[self._image].box,
-            multiple=self._multiple,
-            device=self._device,
-            precision="bf16" if self._precision == "bf16" else "float32",
-        )
+        lead, share = leading or (None, 0.0)
+        first = None if lead is None else lead.predict(self._image, start, stop)
+        if first is not None and share >= 1:
+            probabilities = np.rint(first * 255).astype(np.uint8)
+        else:
+            probabilities = self._predict(network, start, stop)
+            if first is not None:
+                probabilities = np.rint((1 - share) * probabilities + share * 255 * first).astype(
+                    np.uint8
+                )
         skeleton = compute_medial_surface(probabilities > threshold * 255, pair.spacing)
         self._folder.mkdir(parents=True, exist_ok=True)
         index = self._index
@@ -172,6 +189,21 @@ class Previewer:
             shape=_shape(start, stop),
             epoch=epoch,
             seconds=self._last_seconds,
+        )
+
+    def _predict(self, network: torch.nn.Module, start: Size3, stop: Size3) -> NDArray[np.uint8]:
+        return predict_region(
+            network,
+            self._views[self._image].read,
+            start,
+            stop,
+            intensity=self._intensity,
+            window=self._window,
+            overlap=0.2,
+            bounds=self._views[self._image].box,
+            multiple=self._multiple,
+            device=self._device,
+            precision="bf16" if self._precision == "bf16" else "float32",
         )
 
     def _rest(self) -> float:

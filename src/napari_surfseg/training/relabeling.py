@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.filled_targets import FilledTargets
     from napari_surfseg.data.loader import PatchLoader
     from napari_surfseg.data.strokes import PaintedBox
     from napari_surfseg.data.volume import Index3, Volume, VoxelArray
@@ -41,6 +42,9 @@ class Relabeler:
         Takes :class:`LabelsUpdated`.
     on_validation : callable
         Called when validation labels changed: earlier scores were by other labels.
+    fill : callable
+        Takes the training pairs as they are now and returns their targets with the gaps filled,
+        or None where none are.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class Relabeler:
         *,
         tell: Callable[[LabelsUpdated], None],
         on_validation: Callable[[], None],
+        fill: Callable[[list[CheckedPair]], list[FilledTargets] | None],
     ) -> None:
         self._pairs = [*train, *validation]
         self._cache = cache
         self._loader = loader
         self._tell = tell
         self._on_validation = on_validation
+        self._fill = fill
 
     def update(self, command: UpdateLabels) -> str | None:
         """Take strokes into the labels; return why that cannot be done, or None."""
@@ -102,7 +108,8 @@ class Relabeler:
                 for pair in changed.values():
                     self._forget(pair.open_targets(), boxes)
             self._pairs = [changed.get(i, pair) for i, pair in enumerate(self._pairs)]
-            self._loader.recount([pair for pair in self._pairs if pair.role == "train"])
+            train = [pair for pair in self._pairs if pair.role == "train"]
+            self._loader.recount(train, self._fill(train))
         if is_validation:
             self._on_validation()
         return LabelsUpdated(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["compute_ema_decay", "compute_learning_rate", "compute_progress"]
+__all__ = ["WARMUP_SHARE", "compute_ema_decay", "compute_learning_rate", "compute_progress"]
 
 #: Share of the training in which the learning rate rises.
 WARMUP_SHARE = 0.15

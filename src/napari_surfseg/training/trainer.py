@@ -40,6 +40,7 @@ from napari_surfseg.training.relabeling import Relabeler
 from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.start_from import adopt_model, check_start, load_start
 from napari_surfseg.training.steering import Steering
+from napari_surfseg.training.stroke_start import StrokeStart, open_stroke_start
 from napari_surfseg.training.validation import Validator, in_finest_voxels
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.filled_targets import FilledTargets
     from napari_surfseg.training.validation import ValidationResult
 
 __all__ = ["Trainer"]
@@ -160,6 +162,7 @@ class Trainer:
         self._best: ValidationResult | None = None
         self._clock = time.perf_counter()
         self._steering: Steering
+        self._strokes: StrokeStart | None = None
         for folder in (checkpoints, previews):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -178,11 +181,15 @@ class Trainer:
         weights = self._restore() if self._resume else self.experiment.loss.weights
         if self._start is not None:
             self.learner.start_with(self._start.weights)
+        self._open_stroke_start(train)
         self._threads = ThreadTuner.for_this_machine() if self.device.type == "cpu" else None
         self._open_loader(train)
         try:
             self._open_watchers(train, validation, weights)
             self._announce()
+            if self._strokes is not None:
+                self._tell(events.WarningIssued(message=self._strokes.describe()))
+                self._preview_first()
             self._compile_ahead()
             self._clock = time.perf_counter()
             while not self._is_over():
@@ -258,6 +265,26 @@ class Trainer:
             update={"data": data.model_copy(update={"patch_size": fitting})}
         )
 
+    def _open_stroke_start(self, train: list[CheckedPair]) -> None:
+        """Prepare the pixel classifier that leads where labels are strokes."""
+        self._strokes = open_stroke_start(
+            train,
+            self._cache,
+            self.intensity,
+            wanted=self.experiment.data.pseudo_labels,
+            seed=self.experiment.experiment.seed,
+        )
+        if self._strokes is not None:
+            self._strokes.begin_at(self._counters.step, has_learned=self._start is not None)
+            self.learner.learn_from_strokes()
+
+    def _preview_first(self) -> None:
+        """Show what the pixel classifier finds before the first step, if somebody is watching."""
+        with self._loader.held():
+            self._obey_all()
+            if self._previewer.is_on:
+                self._preview()
+
     def _open_loader(self, train: list[CheckedPair]) -> None:
         training = self.experiment.training
         self._loader = PatchLoader(
@@ -269,6 +296,7 @@ class Trainer:
             workers=choose_workers(training.workers, self.device),
             cache=self._cache,
             start_step=self._counters.step * training.accumulate,
+            filled=None if self._strokes is None else self._strokes.filled,
         )
 
     def _open_watchers(
@@ -304,8 +332,15 @@ class Trainer:
                 self._loader,
                 tell=self._tell,
                 on_validation=self._forget_best_score,
+                fill=self._learn_strokes_again,
             ).update,
         )
+
+    def _learn_strokes_again(self, train: list[CheckedPair]) -> list[FilledTargets] | None:
+        if self._strokes is None:
+            return None
+        self._strokes.learn_again(train, self._counters.step)
+        return self._strokes.filled
 
     def _open_validator(
         self, pairs: list[CheckedPair], *, max_voxels: int | None = None
@@ -371,7 +406,9 @@ class Trainer:
             if self._is_over():
                 break
             begun = time.perf_counter()
-            rate = self.learner.compute_rate(self._progress(), self._steering.rate_scale)
+            rate = self.learner.compute_rate(
+                self._progress(), self._steering.rate_scale, step=self._counters.step
+            )
             values = self.learner.take_step(
                 self._loader, self._steering.loss_weights, rate, self._counters.step
             )
@@ -504,10 +541,12 @@ class Trainer:
             ) from None
 
     def _preview(self) -> None:
+        share = 0.0 if self._strokes is None else self._strokes.share(self._counters.step)
         event = self._previewer.write(
             self.learner.average.network,
             threshold=self._counters.threshold,
             epoch=self._counters.epoch,
+            leading=(self._strokes, share) if self._strokes is not None and share > 0 else None,
         )
         self._counters.num_previews = event.index + 1
         self._tell(event)

@@ -1,0 +1,187 @@
+"""What a run does where labels are strokes: a pixel classifier leads until the network can.
+
+::
+
+    strokes ──▶ pixel classifier ──▶ filled targets ──▶ patches ──▶ network
+                       └──────────▶ live preview ◀─────────────────────┘
+
+Twelve strokes are some hundred voxels of millions. A network that learns from them alone takes
+minutes to say anything sensible and then draws slabs; the classifier says something sensible
+within a second or two, and thinly. So the network learns from what the classifier finds around
+the strokes besides the strokes themselves, and the live preview passes from the one to the
+other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_surfseg.data.annotation import gather_annotation, measure_density
+from napari_surfseg.data.filled_targets import FilledTargets
+from napari_surfseg.data.pixel_classifier import PixelClassifier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_surfseg.data.annotation import AnnotatedBlock
+    from napari_surfseg.data.cache import VolumeCache
+    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.data.volume import Index3
+
+__all__ = ["STROKES_POS_WEIGHT", "StrokeStart", "open_stroke_start"]
+
+#: Labels in which less than this share of what surrounds the surface is annotated are strokes.
+SPARSE_DENSITY = 0.5
+#: Steps over which the live preview passes from the classifier to the network.
+HANDOVER_STEPS = 200
+#: Share of the classifier in the preview right after new strokes; the network knows the old.
+SHARE_AFTER_STROKES = 0.5
+#: Weight of a surface voxel in the cross entropy. Filled targets are as thin as the surface, and
+#: a higher weight, meant for rare surface, would thicken it again.
+STROKES_POS_WEIGHT = 1.0
+
+
+def open_stroke_start(
+    pairs: Sequence[CheckedPair],
+    cache: VolumeCache,
+    intensity: Intensity,
+    *,
+    wanted: bool | str,
+    seed: int,
+) -> StrokeStart | None:
+    """Prepare for strokes, if that is wanted and the labels are strokes; else None.
+
+    Parameters
+    ----------
+    pairs : sequence of CheckedPair
+        What is trained on.
+    cache, intensity
+        The run's.
+    wanted : bool or "auto"
+        ``data.pseudo_labels``.
+    seed : int
+        The run's.
+    """
+    if wanted is False:
+        return None
+    targets = [cache.view(pair.open_targets(cache)) for pair in pairs]
+    blocks = gather_annotation(targets, [pair.census for pair in pairs], seed=seed)
+    density = measure_density(blocks)
+    if wanted == "auto" and density >= SPARSE_DENSITY:
+        return None
+    return StrokeStart(pairs, blocks, density, cache, intensity, seed=seed)
+
+
+class StrokeStart:
+    """The pixel classifier of a run, and how much it still has to say.
+
+    Parameters
+    ----------
+    pairs : sequence of CheckedPair
+        What is trained on.
+    blocks : sequence of AnnotatedBlock
+        Their annotated voxels.
+    density : float
+        How densely the surface is annotated, for the log.
+    cache, intensity
+        The run's.
+    seed : int
+        The run's.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[CheckedPair],
+        blocks: Sequence[AnnotatedBlock],
+        density: float,
+        cache: VolumeCache,
+        intensity: Intensity,
+        *,
+        seed: int,
+    ) -> None:
+        self._cache = cache
+        self._intensity = intensity
+        self._seed = seed
+        self._density = density
+        self._learned_at = 0
+        self._first_share = 1.0
+        self._shown: tuple[object, NDArray[np.float32]] | None = None
+        self._learn(pairs, blocks)
+
+    def _learn(self, pairs: Sequence[CheckedPair], blocks: Sequence[AnnotatedBlock]) -> None:
+        self._sources = {pair.image.source: i for i, pair in reversed(list(enumerate(pairs)))}
+        self._classifier = PixelClassifier(
+            [self._cache.view(pair.open_image(self._intensity, self._cache)) for pair in pairs],
+            [pair.spacing for pair in pairs],
+            [pair.image.box for pair in pairs],
+            blocks,
+            seed=self._seed,
+        )
+        self._filled = [
+            FilledTargets(
+                self._cache.view(pair.open_targets(self._cache)),
+                self._classifier,
+                index,
+                pair.roi,
+                image=self._cache.view(pair.image),
+                void_value=pair.void_value,
+            )
+            for index, pair in enumerate(pairs)
+        ]
+        self._shown = None
+
+    @property
+    def filled(self) -> list[FilledTargets]:
+        """Targets of each pair to cut patches from."""
+        return self._filled
+
+    def describe(self) -> str:
+        """Say to a person what is done."""
+        return (
+            f"The labels are strokes ({self._density:.0%} of what lies within two voxels of "
+            "painted surface is annotated), so a quick classifier trained on "
+            f"{self._classifier.num_points:,} voxels shows the first prediction and fills in what "
+            "nobody annotated near the strokes; the network learns from both and takes over."
+        )
+
+    def learn_again(self, pairs: Sequence[CheckedPair], step: int) -> None:
+        """Take new strokes in.
+
+        Parameters
+        ----------
+        pairs : sequence of CheckedPair
+            As at first, with the new labels counted.
+        step : int
+            Optimizer steps taken so far.
+        """
+        targets = [self._cache.view(pair.open_targets(self._cache)) for pair in pairs]
+        blocks = gather_annotation(targets, [pair.census for pair in pairs], seed=self._seed)
+        self._density = measure_density(blocks)
+        # Before the handover the network has no say that the classifier should wait for.
+        self._first_share = max(self.share(step), SHARE_AFTER_STROKES)
+        self._learned_at = step
+        self._learn(pairs, blocks)
+
+    def begin_at(self, step: int, *, has_learned: bool) -> None:
+        """Begin beside a network that took so many steps, or has learned in another run."""
+        self._learned_at = step
+        self._first_share = SHARE_AFTER_STROKES if step or has_learned else 1.0
+
+    def share(self, step: int) -> float:
+        """Share of the classifier in a preview, from 1 before the first step down to 0."""
+        return self._first_share * max(0.0, 1 - (step - self._learned_at) / HANDOVER_STEPS)
+
+    def predict(self, image: str, start: Index3, stop: Index3) -> NDArray[np.float32] | None:
+        """Give the classifier's probabilities in a box; None for an image it does not know."""
+        source = self._sources.get(image)
+        if source is None:
+            return None
+        place = (image, start, stop)
+        if self._shown is None or self._shown[0] != place:
+            found = self._classifier.predict_quickly(source, start, stop)
+            self._shown = (place, found)
+        return self._shown[1]
