@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -40,7 +38,7 @@ from random_forest import compute_features  # noqa: E402
 
 from napari_surfseg.config import build_experiment  # noqa: E402
 from napari_surfseg.data.strokes import write_strokes  # noqa: E402
-from napari_surfseg.events import SetPreview, UpdateLabels, append_command  # noqa: E402
+from napari_surfseg.events import UpdateLabels, append_command  # noqa: E402
 from napari_surfseg.metrics.score import compute_metrics  # noqa: E402
 from napari_surfseg.runs.folder import RunFolder  # noqa: E402
 
@@ -163,7 +161,7 @@ def _brush(labels: np.ndarray, line: np.ndarray, value: int) -> None:
 
 
 def middle_box(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """The box that is shown live when nobody looks elsewhere."""
+    """Return the box that is shown live when nobody looks elsewhere."""
     return tuple(
         slice(max(0, n // 2 - min(b, n) // 2), max(0, n // 2 - min(b, n) // 2) + min(b, n))
         for n, b in zip(shape, BOX, strict=True)
@@ -171,13 +169,13 @@ def middle_box(shape: tuple[int, ...]) -> tuple[slice, ...]:
 
 
 def score(probs: np.ndarray, truth: np.ndarray, threshold: float = 0.5) -> tuple[float, float]:
-    """True Dice and surface Dice (tolerance 2 voxels) of a box."""
+    """Compute the true Dice and surface Dice (tolerance 2 voxels) of a box."""
     found = compute_metrics((probs > threshold).astype(np.uint8), (truth > 0).astype(np.uint8))
     return found["dice"], found["surface_dice"]
 
 
 def run_forest(case: Case, number: int) -> list[Row]:
-    """The usual tool on the strokes of a round: features once, a forest in less than a second."""
+    """Use the usual tool on the strokes of a round: a forest on filter features."""
     box = middle_box(case.image.shape)
     labels = case.rounds[number - 1].ravel()
     rows = np.flatnonzero(labels)
@@ -239,16 +237,13 @@ def run_ours(
                 number += 1
             events = _read_events(run.events_path)
             for event in events[seen:]:
-                if event.get("type") == "PreviewWritten":
+                if event["kind"] == "PreviewWritten":
                     probs = np.load(run.path / event["probabilities"])
                     place = tuple(
-                        slice(a, a + n)
-                        for a, n in zip(event["origin"], probs.shape, strict=True)
+                        slice(a, a + n) for a, n in zip(event["origin"], probs.shape, strict=True)
                     )
                     at = event["time"] - begun
-                    rows.append(
-                        Row("ours", at, number, *score(probs / 255.0, box_truth[place]))
-                    )
+                    rows.append(Row("ours", at, number, *score(probs / 255.0, box_truth[place])))
             seen = len(events)
             if now > len(case.rounds) * seconds_a_round:
                 break

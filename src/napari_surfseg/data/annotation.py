@@ -31,8 +31,9 @@ DENSITY_RADIUS = 2
 #: Distances from a painted surface, in voxels of the finest axis, between which what is not
 #: annotated counts as background: nearer, the brush may have missed a part of the sheet.
 BESIDE_FROM, BESIDE_TO = 1.0, 2.5
-#: A stroke of so many planes, as a share of its next longest extent, was painted with a ball.
-BALL_SHARE = 0.7
+#: A stroke of more planes than these, and than this share of its next extent, was painted with a
+#: ball.
+FEW_PLANES, BALL_SHARE = 2, 0.7
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,12 @@ def find_beside(targets: NDArray[np.uint8], spacing: Spacing3) -> NDArray[np.boo
     """
     surface = targets == FOREGROUND
     strokes, _ = ndimage.label(surface, np.ones((3, 3, 3), bool))
+    # A straight line may lie in planes of two axes; what else was painted tells which it was.
+    used = [len(np.unique(along)) for along in np.nonzero(targets != IGNORE)]
     groups: dict[int | None, list[int]] = {}
     for number, place in enumerate(ndimage.find_objects(strokes), start=1):
         if place is not None:
-            groups.setdefault(_painted_axis(place), []).append(number)
+            groups.setdefault(_painted_axis(place, used), []).append(number)
     beside = np.zeros(targets.shape, bool)
     finest = min(spacing)
     sampling = [size / finest for size in spacing]
@@ -139,12 +142,12 @@ def find_beside(targets: NDArray[np.uint8], spacing: Spacing3) -> NDArray[np.boo
     return beside & (targets == IGNORE)
 
 
-def _painted_axis(place: tuple[Any, ...]) -> int | None:
+def _painted_axis(place: tuple[Any, ...], used: Sequence[int]) -> int | None:
     """Return the axis across which a stroke is thin; None for one painted with a ball."""
-    extents = np.array([part.stop - part.start for part in place])
-    axis = int(extents.argmin())
-    others = np.delete(extents, axis)
-    return None if extents[axis] > BALL_SHARE * others.min() else axis
+    extents = [part.stop - part.start for part in place]
+    axis, second, _ = sorted(range(3), key=lambda each: (extents[each], used[each]))
+    is_ball = extents[axis] > max(FEW_PLANES, BALL_SHARE * extents[second])
+    return None if is_ball else axis
 
 
 def _planes(painted: NDArray[np.bool_], axis: int | None) -> list[Any]:

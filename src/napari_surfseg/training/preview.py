@@ -127,6 +127,10 @@ class Previewer:
             self._due = time.monotonic() + self._rest() / 2
         return None
 
+    def hurry(self) -> None:
+        """Let the next preview be due now: there is something new to see."""
+        self._due = time.monotonic()
+
     @property
     def is_on(self) -> bool:
         """Whether previews are wanted."""

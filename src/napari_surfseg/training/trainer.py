@@ -340,6 +340,7 @@ class Trainer:
         if self._strokes is None:
             return None
         self._strokes.learn_again(train, self._counters.step)
+        self._previewer.hurry()
         return self._strokes.filled
 
     def _open_validator(

@@ -47,6 +47,7 @@ def warm_up(folder: Path) -> None:
         [
             f"data.train=[{{image: {image!r}, labels: {cells!r}}}]",
             "data.patch_size=[16,16,16]",
+            "data.pseudo_labels=true",
             "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}",
             "training.max_epochs=1",
             "training.train_iterations_per_epoch=1",
