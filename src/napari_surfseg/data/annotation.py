@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from napari_surfseg.data.census import LabelCensus
     from napari_surfseg.data.volume import Index3, Spacing3, Volume
 
-__all__ = ["AnnotatedBlock", "find_beside", "gather_annotation", "list_points", "measure_density"]
+__all__ = ["AnnotatedBlock", "find_beside", "gather_annotation", "list_points"]
 
 #: Blocks read at most: enough for a classifier, and a bound on the time that it takes.
 MAX_BLOCKS = 48
-#: Voxels on each side of a block that tell how densely it is annotated.
-DENSITY_RADIUS = 2
 #: Distances from a painted surface, in voxels of the finest axis, between which what is not
 #: annotated counts as background: nearer, the brush may have missed a part of the sheet.
 BESIDE_FROM, BESIDE_TO = 1.0, 2.5
@@ -85,26 +83,6 @@ def gather_annotation(
     return blocks
 
 
-def measure_density(blocks: Sequence[AnnotatedBlock]) -> float:
-    """Share of annotated voxels within two voxels of annotated surface.
-
-    Returns
-    -------
-    float
-        About 1 for dense labels, 0.2 for single annotated slices, less for strokes.
-    """
-    size = 2 * DENSITY_RADIUS + 1
-    total = count = 0.0
-    for block in blocks:
-        surface = block.targets == FOREGROUND
-        annotated = (block.targets != IGNORE).astype(np.float32)
-        # Mirrored, so that the block's own border says nothing about the density.
-        near = ndimage.uniform_filter(annotated, size, mode="mirror")
-        total += float(near[surface].sum())
-        count += int(surface.sum())
-    return total / count if count else 1.0
-
-
 def find_beside(targets: NDArray[np.uint8], spacing: Spacing3) -> NDArray[np.bool_]:
     """Find what lies just beside painted surface and was not annotated.
 
@@ -139,7 +117,8 @@ def find_beside(targets: NDArray[np.uint8], spacing: Spacing3) -> NDArray[np.boo
                 sampling=sampling if axis is None else np.delete(sampling, axis).tolist(),
             )
             beside[plane] |= (distance > BESIDE_FROM) & (distance <= BESIDE_TO)
-    return beside & (targets == IGNORE)
+    beside &= targets == IGNORE
+    return beside
 
 
 def _painted_axis(place: tuple[Any, ...], used: Sequence[int]) -> int | None:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg.data.annotation import gather_annotation, measure_density
+from napari_surfseg.data.annotation import gather_annotation
+from napari_surfseg.data.density import DENSE_SHARE, measure_density
 from napari_surfseg.data.filled_targets import FilledTargets
 from napari_surfseg.data.pixel_classifier import PixelClassifier
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_surfseg.data.annotation import AnnotatedBlock
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STROKES_POS_WEIGHT", "StrokeStart", "open_stroke_start"]
 
-#: Labels in which less than this share of what surrounds the surface is annotated are strokes.
-SPARSE_DENSITY = 0.5
 #: Steps over which the live preview passes from the classifier to the network.
 HANDOVER_STEPS = 200
 #: Share of the classifier in the preview right after new strokes; the network knows the old.
@@ -68,12 +66,9 @@ def open_stroke_start(
     """
     if wanted is False:
         return None
-    targets = [cache.view(pair.open_targets(cache)) for pair in pairs]
-    blocks = gather_annotation(targets, [pair.census for pair in pairs], seed=seed)
-    density = measure_density(blocks)
-    if wanted == "auto" and density >= SPARSE_DENSITY:
+    if wanted == "auto" and measure_density(pairs, seed=seed) >= DENSE_SHARE:
         return None
-    return StrokeStart(pairs, blocks, density, cache, intensity, seed=seed)
+    return StrokeStart(pairs, cache, intensity, seed=seed)
 
 
 class StrokeStart:
@@ -83,10 +78,6 @@ class StrokeStart:
     ----------
     pairs : sequence of CheckedPair
         What is trained on.
-    blocks : sequence of AnnotatedBlock
-        Their annotated voxels.
-    density : float
-        How densely the surface is annotated, for the log.
     cache, intensity
         The run's.
     seed : int
@@ -96,8 +87,6 @@ class StrokeStart:
     def __init__(
         self,
         pairs: Sequence[CheckedPair],
-        blocks: Sequence[AnnotatedBlock],
-        density: float,
         cache: VolumeCache,
         intensity: Intensity,
         *,
@@ -106,13 +95,14 @@ class StrokeStart:
         self._cache = cache
         self._intensity = intensity
         self._seed = seed
-        self._density = density
         self._learned_at = 0
         self._first_share = 1.0
         self._shown: tuple[object, NDArray[np.float32]] | None = None
-        self._learn(pairs, blocks)
+        self._learn(pairs)
 
-    def _learn(self, pairs: Sequence[CheckedPair], blocks: Sequence[AnnotatedBlock]) -> None:
+    def _learn(self, pairs: Sequence[CheckedPair]) -> None:
+        targets = [self._cache.view(pair.open_targets(self._cache)) for pair in pairs]
+        blocks = gather_annotation(targets, [pair.census for pair in pairs], seed=self._seed)
         self._sources = {pair.image.source: i for i, pair in reversed(list(enumerate(pairs)))}
         self._classifier = PixelClassifier(
             [self._cache.view(pair.open_image(self._intensity, self._cache)) for pair in pairs],
@@ -123,7 +113,7 @@ class StrokeStart:
         )
         self._filled = [
             FilledTargets(
-                self._cache.view(pair.open_targets(self._cache)),
+                targets[index],
                 self._classifier,
                 index,
                 pair.roi,
@@ -142,10 +132,9 @@ class StrokeStart:
     def describe(self) -> str:
         """Say to a person what is done."""
         return (
-            f"The labels are strokes ({self._density:.0%} of what lies within two voxels of "
-            "painted surface is annotated), so a quick classifier trained on "
+            "The labels are strokes, so a quick classifier trained on "
             f"{self._classifier.num_points:,} voxels shows the first prediction and fills in what "
-            "nobody annotated near the strokes; the network learns from both and takes over."
+            "nobody annotated near them; the network learns from both and takes over."
         )
 
     def learn_again(self, pairs: Sequence[CheckedPair], step: int) -> None:
@@ -158,13 +147,10 @@ class StrokeStart:
         step : int
             Optimizer steps taken so far.
         """
-        targets = [self._cache.view(pair.open_targets(self._cache)) for pair in pairs]
-        blocks = gather_annotation(targets, [pair.census for pair in pairs], seed=self._seed)
-        self._density = measure_density(blocks)
         # Before the handover the network has no say that the classifier should wait for.
         self._first_share = max(self.share(step), SHARE_AFTER_STROKES)
         self._learned_at = step
-        self._learn(pairs, blocks)
+        self._learn(pairs)
 
     def begin_at(self, step: int, *, has_learned: bool) -> None:
         """Begin beside a network that took so many steps, or has learned in another run."""
