@@ -18,7 +18,14 @@ from napari_surfseg.gui import volume_layers
 from napari_surfseg.gui.layer_copies import write_layer
 from napari_surfseg.gui.layer_files import locate
 from napari_surfseg.gui.open_in_place import open_in_place
+from napari_surfseg.gui.prediction import Prediction, build_layers
 from napari_surfseg.gui.readers import get_mesh_reader, get_volume_reader, read_run
+from napari_surfseg.gui.run_layers import (
+    describe_layer,
+    find_layer,
+    read_run_layers,
+    write_layer_notes,
+)
 from napari_surfseg.gui.sources import take_layer
 from napari_surfseg.gui.writers import write_labels, write_surface
 from napari_surfseg.inference.output import VolumeWriter, ome_metadata
@@ -178,6 +185,17 @@ def test_a_file_without_triangles_is_no_surface(tmp_path):
 # -- predictions -------------------------------------------------------------------
 
 
+def test_a_prediction_made_from_a_file_lies_where_the_file_says(tmp_path):
+    prediction = Prediction(
+        tmp_path,
+        {"spacing": (3, 2, 1), "translate": (30, -20, 5.5), "units": "nanometer"},
+        "scan",
+        {"probabilities": np.zeros(SHAPE, np.uint8), "surface": np.zeros(SHAPE, np.uint8)},
+    )
+    for layer in build_layers(prediction, None):
+        assert_same_place(layer, Image(np.zeros(SHAPE), **PLACE))
+
+
 @pytest.mark.parametrize("name", ["p.zarr", "p.tif", "p.ome.tif"])
 @pytest.mark.parametrize("content", ["probabilities", "labels"])
 def test_a_prediction_lies_over_its_image(tmp_path, name, content):
@@ -276,9 +294,9 @@ def test_a_run_opens_as_its_image_its_labels_and_the_newest_prediction_in_place(
     run_dir, scan = make_run(tmp_path)
     layers = [Layer.create(*layer) for layer in read_run(str(run_dir))]
     assert [(type(layer), layer.name) for layer in layers] == [
-        (Image, "first image"),
+        (Image, "scan"),
         (Image, "first prediction"),
-        (Labels, "first labels"),
+        (Labels, "labels"),
     ]
     image, prediction, labels = layers
     assert_same_place(image, scan)
@@ -297,6 +315,27 @@ def test_the_run_lies_where_its_own_voxel_size_puts_it(tmp_path):
     image, prediction, labels = (Layer.create(*layer) for layer in read_run(str(run_dir)))
     assert image.scale.tolist() == labels.scale.tolist() == prediction.scale.tolist() == [6, 4, 2]
     np.testing.assert_allclose(prediction.data_to_world((0, 0, 0)), image.data_to_world((1, 2, 3)))
+
+
+def test_a_run_that_was_started_here_opens_as_it_was_shown(tmp_path):
+    run_dir, _ = make_run(tmp_path)
+    pair = RunFolder(run_dir).read_experiment().data.train[0]
+    shown = Image(np.zeros(SHAPE), name="my scroll", scale=(1, 2, 1), translate=(9, 8, 7))
+    write_layer_notes(run_dir, {pair.image: describe_layer(shown)})
+    image, prediction, _labels = (Layer.create(*layer) for layer in read_run(str(run_dir)))
+    assert image.name == "my scroll"
+    assert_same_place(image, shown)
+    np.testing.assert_allclose(prediction.data_to_world((0, 0, 0)), shown.data_to_world((1, 2, 3)))
+
+
+def test_a_layer_opened_in_place_is_found_again_as_the_runs(tmp_path, session):
+    run_dir, _ = make_run(tmp_path)
+    viewer = ViewerModel()
+    for layer in read_run(str(run_dir)):
+        viewer.add_layer(Layer.create(*layer))
+    run = read_run_layers(run_dir)
+    found = [find_layer(viewer, session, path) for path in run.pairs[0]]
+    assert found == [viewer.layers[0], viewer.layers[2]]
 
 
 # -- the File menu -----------------------------------------------------------------

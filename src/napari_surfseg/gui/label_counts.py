@@ -51,7 +51,7 @@ def count_values(
     totals: dict[int, int] = {}
     unread = math.prod(volume.shape)
     # Small boxes: the window has its turn between two of them.
-    for box in find_stored_boxes(volume):
+    for box in find_stored_boxes(volume.data):
         if should_stop():
             return dict(sorted(totals.items()))
         unread -= size_of(box)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.gui.layer_stores import find_zarr, list_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from napari_surfseg.gui.sources import LayerVolume
 
 __all__ = ["CHUNK", "StoredBoxes", "find_stored_boxes", "iterate_boxes", "sample_boxes", "size_of"]
 
@@ -74,26 +72,33 @@ class StoredBoxes:
         return (_box_at(start, self.shape, CHUNK) for start in self.starts)
 
 
-def find_stored_boxes(*volumes: LayerVolume) -> StoredBoxes:
-    """Find the boxes of :func:`iterate_boxes` in which any of some like volumes may hold not 0.
+def find_stored_boxes(*arrays: Any) -> StoredBoxes:
+    """Find the boxes of :func:`iterate_boxes` in which any of some arrays may hold not 0.
 
     A sparse zarr (a few strokes in a volume of terabytes) tells which of its
     chunks were ever written; of everything else that is every box.
+
+    Parameters
+    ----------
+    *arrays : array-like
+        Of one shape; axes before the last three have length 1.
     """
+    z, y, x = arrays[0].shape[-3:]
+    shape = (int(z), int(y), int(x))
     starts: set[Index3] = set()
-    for volume in volumes:
-        stored = find_zarr(volume.data)
+    for array in arrays:
+        stored = find_zarr(array)
         chunks = list_chunks(stored.array) if stored is not None and stored.is_whole else None
         if stored is None or chunks is None:
-            return StoredBoxes(volume.shape)
+            return StoredBoxes(shape)
         edge = (stored.array.shards or stored.array.chunks)[-3:]
         for chunk in chunks:
-            z, y, x = (
+            ranges = (
                 range(n * size // CHUNK * CHUNK, min((n + 1) * size, total), CHUNK)
-                for n, size, total in zip(chunk[-3:], edge, volume.shape, strict=True)
+                for n, size, total in zip(chunk[-3:], edge, shape, strict=True)
             )
-            starts.update(itertools.product(z, y, x))
-    return StoredBoxes(volumes[0].shape, sorted(starts))
+            starts.update((a, b, c) for a, b, c in itertools.product(*ranges))
+    return StoredBoxes(shape, sorted(starts))
 
 
 def _box_at(start: Sequence[int], shape: Index3, edge: int) -> Box:

@@ -49,7 +49,7 @@ def find_copies(volume: LayerVolume) -> list[str]:
 
 def measure_copy(volume: LayerVolume) -> int:
     """Bytes a copy takes at most."""
-    num_bytes = find_stored_boxes(volume).num_voxels * volume.dtype.itemsize
+    num_bytes = find_stored_boxes(volume.data).num_voxels * volume.dtype.itemsize
     return num_bytes // LABELS_SHRINK if volume.is_labels else num_bytes
 
 
@@ -181,7 +181,7 @@ def write_layer(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.dtype(np.uint8) if volume.dtype == np.bool_ else volume.dtype.newbyteorder("=")
-    boxes = find_stored_boxes(volume)
+    boxes = find_stored_boxes(volume.data)
     total, done = max(boxes.num_voxels, 1), 0
     with written_aside(path) as temporary:
         group = zarr.open_group(str(temporary), mode="w", zarr_format=2)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.errors import SurfsegError
     from napari_surfseg.gui.jobs import Job
-    from napari_surfseg.gui.readers import LayerData
+    from napari_surfseg.gui.volume_layers import LayerData
 
 __all__ = ["open_file", "open_folder", "open_in_place"]
 

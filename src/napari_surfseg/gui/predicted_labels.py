@@ -9,7 +9,6 @@ from napari.layers import Labels
 from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_surfseg.gui.form import LABEL_SCHEMES, NOT_ANNOTATED
-from napari_surfseg.gui.live import compute_placement
 from napari_surfseg.gui.painting import BRUSH_VOXELS, SURFACE_COLOR
 
 if TYPE_CHECKING:
@@ -53,9 +52,7 @@ def build_predicted_labels(
     source : Layer or None
         The volume's layer.
     """
-    place: dict[str, Any] = {"scale": prediction.result.get("spacing", (1, 1, 1))}
-    if source is not None:
-        place = compute_placement(source, (0, 0, 0))
+    place = prediction.find_place(source, (0, 0, 0))
     clear = (0.0, 0.0, 0.0, 0.0)
     layer = Labels(
         values,

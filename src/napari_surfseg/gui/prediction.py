@@ -19,6 +19,7 @@ from napari_surfseg.gui.live import (
     compute_placement,
 )
 from napari_surfseg.gui.sources import LayerVolume, take_file
+from napari_surfseg.gui.volume_layers import IN_MEMORY_BYTES, place_of
 from napari_surfseg.inference.job import PredictionJob, write_job
 from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Prediction", "build_layers", "choose_checkpoint", "run_prediction"]
 
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]
-
-#: Above this, results stay on disk and are read as they are looked at.
-IN_MEMORY_BYTES = 512_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +68,21 @@ class Prediction:
     shape: tuple[int, int, int] | None = None
     box: Box | None = None
 
+    def find_place(self, source: Layer | None, origin: tuple[int, int, int]) -> dict[str, Any]:
+        """Find where a voxel of the volume lies: over its layer, else where its file says.
+
+        Returns
+        -------
+        dict
+            As ``compute_placement`` does.
+        """
+        if source is not None:
+            return compute_placement(source, origin)
+        scale = np.asarray(self.result.get("spacing", (1.0, 1.0, 1.0)), float)
+        start = np.asarray(self.result.get("translate", (0.0, 0.0, 0.0)), float)
+        z, y, x = (start + scale * origin).tolist()
+        return place_of(tuple(scale.tolist()), (z, y, x), self.result.get("units"))
+
     @property
     def origin(self) -> tuple[int, int, int]:
         """Voxel of the volume at which it begins."""
@@ -99,10 +112,7 @@ def build_layers(prediction: Prediction, source: Layer | None) -> list[Layer]:
     source : Layer or None
         The layer it was made from; the new ones lie exactly over it.
     """
-    place = compute_placement(source, prediction.origin)
-    if source is None:
-        scale = np.asarray(prediction.result.get("spacing", (1, 1, 1)), float)
-        place = {"scale": scale, "translate": scale * prediction.origin}
+    place = prediction.find_place(source, prediction.origin)
     name = prediction.name
     meta: dict[str, Any] = {"surfseg": "prediction", "folder": str(prediction.folder)}
     arrays = prediction.arrays
@@ -220,6 +230,7 @@ def run_prediction(
         )
         result = process.run(write_job(folder, job), tell)
         result["warnings"] = [*result.get("warnings", []), *filter(None, [taken.note])]
+        result |= {"translate": taken.translate, "units": taken.units}
         arrays = _load(folder, result)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

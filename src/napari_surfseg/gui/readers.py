@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 
 from napari_surfseg.errors import CheckpointError, DataError, RunError, SurfsegError
 from napari_surfseg.events import PreviewWritten, read_events
 from napari_surfseg.gui.feed import load_preview
-from napari_surfseg.gui.live import build_probability_colormap
+from napari_surfseg.gui.live import build_probability_colormap, compute_placement
+from napari_surfseg.gui.run_layers import open_volumes, read_run_layers
 from napari_surfseg.gui.volume_layers import place_of, read_volume
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.surfaces.mesh_files import MESH_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from napari_surfseg.config import Experiment
     from napari_surfseg.gui.live import LivePreview
+    from napari_surfseg.gui.run_layers import RunLayers
+    from napari_surfseg.gui.volume_layers import LayerData
 
 __all__ = [
     "get_checkpoint_reader",
@@ -32,8 +35,6 @@ __all__ = [
     "read_run",
     "read_volume_layer",
 ]
-
-LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_run_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -108,54 +109,35 @@ def read_run(path: str) -> list[LayerData]:
         If none of them is there.
     """
     run_dir = _run_folder(path)
-    run = RunFolder(run_dir)
-    experiment = run.read_experiment()
-    previews = [
-        event for event in read_events(run.events_path) if isinstance(event, PreviewWritten)
-    ]
-    shown = next(
-        (found for event in reversed(previews) if (found := load_preview(run_dir, event))), None
-    )
-    pairs = experiment.data.train
-    first = next((pair for pair in pairs if shown and pair.image == shown.image), None)
-    pair = first or (pairs[0] if pairs else None)
-    layers: list[LayerData] = []
-    if pair is not None:
-        layers += _read_if_there(pair.image, "image", f"{run_dir.name} image")
-        layers += _read_if_there(pair.labels, "labels", f"{run_dir.name} labels")
-    for _data, about, kind in layers:
-        spacing = experiment.data.spacing
-        if spacing is not None and not np.allclose(spacing, about["scale"]):
-            # The run went by another voxel size than the file's, whose unit is not that of this.
-            about["scale"] = spacing
-            about.pop("units", None)
-        if kind == "labels":
-            about["metadata"]["surfseg_labels"] = _name_meanings(experiment)
-    if shown is not None:
+    run = read_run_layers(run_dir)
+    preview = _load_newest_preview(run_dir)
+    shown = [pair for pair in run.pairs if preview is not None and pair[0] == preview.image]
+    images, labels = zip(*(shown or run.pairs)[:1], strict=True) if run.pairs else ((), ())
+    image_data = _open_if_there(run, images)
+    layers = image_data + _open_if_there(run, labels)
+    if preview is not None:
+        place = image_data[0][1] if image_data else place_of(run.spacing or (1.0, 1.0, 1.0))
         # Under the labels, which are painted on.
-        at = sum(kind == "image" for *_, kind in layers)
-        spacing = experiment.data.spacing or (1.0, 1.0, 1.0)
-        source = layers[0][1] if layers else place_of(spacing)
-        layers.insert(at, _show_preview(shown, source, run_dir))
+        layers.insert(len(image_data), _show_preview(preview, place, run_dir))
     if not layers:
         raise RunError(f"The run {run_dir} has no prediction yet, and its volumes are not found.")
     return layers
 
 
-def _load_newest_preview(run: RunFolder) -> LivePreview | None:
-    for event in reversed(read_events(run.events_path)):
+def _load_newest_preview(run_dir: Path) -> LivePreview | None:
+    for event in reversed(read_events(RunFolder(run_dir).events_path)):
         if isinstance(event, PreviewWritten):
-            preview = load_preview(run.path, event)
+            preview = load_preview(run_dir, event)
             if preview is not None:
                 return preview
     return None
 
 
-def _show_preview(preview: LivePreview, source: dict[str, Any], run_dir: Path) -> LayerData:
-    scale = np.asarray(source["scale"], float)
+def _show_preview(preview: LivePreview, place: dict[str, Any], run_dir: Path) -> LayerData:
+    kept = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+    source = Image(np.zeros((1, 1, 1)), **{key: place[key] for key in kept if key in place})
     about: dict[str, Any] = {
-        **{key: source[key] for key in ("scale", "units") if key in source},
-        "translate": np.asarray(source["translate"], float) + scale * preview.origin,
+        **compute_placement(source, preview.origin),
         "name": f"{run_dir.name} prediction",
         "contrast_limits": (0, 255),
         "colormap": build_probability_colormap(),
@@ -165,20 +147,11 @@ def _show_preview(preview: LivePreview, source: dict[str, Any], run_dir: Path) -
     return preview.probabilities, about, "image"
 
 
-def _read_if_there(path: str, content: str, name: str) -> list[LayerData]:
+def _open_if_there(run: RunLayers, paths: Sequence[str]) -> list[LayerData]:
     try:
-        return [read_volume(path, content=content, name=name)]
+        return [volume.layer_data for volume in open_volumes(run, paths)]
     except SurfsegError:
         return []
-
-
-def _name_meanings(experiment: Experiment) -> dict[int, str]:
-    labels = experiment.data.labels
-    return {
-        value: meaning
-        for meaning in ("foreground", "background", "ignore")
-        for value in getattr(labels, meaning)
-    }
 
 
 def read_checkpoint(path: str) -> list[LayerData]:

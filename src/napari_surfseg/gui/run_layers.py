@@ -14,22 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Layer
 
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.files import explain_write_error, written_aside
-from napari_surfseg.gui.layer_boxes import find_stored_boxes
 from napari_surfseg.gui.painting import build_strokes_colormap
-from napari_surfseg.gui.sources import take_file
+from napari_surfseg.gui.volume_layers import read_volume
 from napari_surfseg.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Layer
 
     from napari_surfseg.gui.session import Session
+    from napari_surfseg.gui.volume_layers import LayerData
 
 __all__ = [
     "OpenedVolume",
@@ -41,9 +40,6 @@ __all__ = [
     "write_layer_notes",
 ]
 
-#: Below this an image is read at once, above as it is looked at.
-IN_MEMORY_BYTES = 512_000_000
-
 
 @dataclass(frozen=True)
 class RunLayers:
@@ -51,21 +47,33 @@ class RunLayers:
 
     Attributes
     ----------
-    images, labels : tuple of str
-        Paths, as in the configuration.
+    pairs : tuple of (str, str)
+        Paths of each image and its labels, as in the configuration; training first.
     copies : tuple of str
         Those of the labels that are the run's own and take strokes.
     meanings : dict
         Label value to meaning.
     notes : dict
         Name and place of the layers that the run was started from, by path.
+    spacing : tuple of float, optional
+        Z, Y, X voxel size that replaces the files'.
     """
 
-    images: tuple[str, ...]
-    labels: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
     copies: tuple[str, ...]
     meanings: dict[int, str]
     notes: dict[str, dict[str, Any]]
+    spacing: tuple[float, float, float] | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Path of every image, once."""
+        return tuple(dict.fromkeys(image for image, _ in self.pairs))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Path of all labels, once."""
+        return tuple(dict.fromkeys(labels for _, labels in self.pairs))
 
 
 def describe_layer(layer: Layer) -> dict[str, Any]:
@@ -110,8 +118,8 @@ def read_run_layers(run_dir: Path) -> RunLayers:
     folder = RunFolder(run_dir)
     data = folder.read_experiment().data
     validation = [] if isinstance(data.validation, ValidationSlab) else list(data.validation)
-    pairs = [*data.train, *validation]
-    labels = tuple(dict.fromkeys(pair.labels for pair in pairs))
+    pairs = tuple((pair.image, pair.labels) for pair in (*data.train, *validation))
+    labels = dict.fromkeys(labels for _, labels in pairs)
     inputs = folder.inputs.resolve()
     meanings = {
         value: meaning
@@ -123,11 +131,11 @@ def read_run_layers(run_dir: Path) -> RunLayers:
     except (OSError, ValueError):
         notes = {}
     return RunLayers(
-        images=tuple(dict.fromkeys(pair.image for pair in pairs)),
-        labels=labels,
+        pairs=pairs,
         copies=tuple(path for path in labels if Path(path).resolve().parent == inputs),
         meanings=meanings,
         notes=notes if isinstance(notes, dict) else {},
+        spacing=data.spacing,
     )
 
 
@@ -138,6 +146,10 @@ def find_layer(viewer: ViewerModel, session: Session, path: str) -> Layer | None
         if layer is linked:
             return layer
     for layer in viewer.layers:
+        if "surfseg_file" in layer.metadata:
+            if layer.metadata["surfseg_file"] == path:
+                return layer
+            continue
         source = str(layer.source.path or "").rstrip("/")
         if source and source == path.partition("::")[0].rstrip("/") and layer.ndim == 3:
             return layer
@@ -146,27 +158,22 @@ def find_layer(viewer: ViewerModel, session: Session, path: str) -> Layer | None
 
 @dataclass(frozen=True, eq=False)
 class OpenedVolume:
-    """A volume of a run, ready to become a layer."""
+    """A volume of a run, ready to become a layer.
+
+    Attributes
+    ----------
+    path : str
+        As in the configuration.
+    layer_data : tuple
+        Data, options and kind of the layer.
+    """
 
     path: str
-    data: Any
-    name: str
-    place: dict[str, Any]
-    is_labels: bool
-    meanings: dict[int, str]
+    layer_data: LayerData
 
     def build(self) -> Layer:
         """Make the layer; in the window's thread."""
-        if not self.is_labels:
-            return Image(self.data, name=self.name, **self.place)
-        return Labels(
-            self.data,
-            name=self.name,
-            colormap=build_strokes_colormap(),
-            opacity=0.85,
-            metadata={"surfseg_labels": dict(self.meanings)},
-            **self.place,
-        )
+        return Layer.create(*self.layer_data)
 
 
 def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
@@ -182,30 +189,19 @@ def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
     """
     opened = []
     for path in paths:
-        volume = take_file(path)
         is_labels = path in found.labels
         note = found.notes.get(path, {})
-        place = {key: value for key, value in note.items() if key != "name"}
-        data: Any
+        name = str(note.get("name") or Path(path.rstrip("/")).stem)
+        content = "labels" if is_labels else "image"
+        data, about, kind = read_volume(path, content=content, name=name, in_memory=is_labels)
         if is_labels:
-            data = np.zeros(volume.shape, volume.dtype)
-            for start, stop in find_stored_boxes(volume):
-                box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-                data[box] = volume.read(start, stop)
-        elif np.prod(volume.shape) * volume.dtype.itemsize <= IN_MEMORY_BYTES:
-            data = volume.read((0, 0, 0), volume.shape)
-        else:
-            import dask.array
-
-            data = dask.array.from_array(volume.data, chunks=(256,) * 3)
-        opened.append(
-            OpenedVolume(
-                path=path,
-                data=data,
-                name=str(note.get("name") or Path(path.rstrip("/")).stem),
-                place=place or {"scale": volume.spacing},
-                is_labels=is_labels,
-                meanings=found.meanings,
-            )
-        )
+            about |= {"colormap": build_strokes_colormap(), "opacity": 0.85}
+            about["metadata"]["surfseg_labels"] = dict(found.meanings)
+        if note:
+            about |= {key: value for key, value in note.items() if key != "name"}
+        elif found.spacing is not None and not np.allclose(found.spacing, about["scale"]):
+            # The run goes by another voxel size than the file's, whose unit is not that of this.
+            about["scale"] = found.spacing
+            about.pop("units", None)
+        opened.append(OpenedVolume(path, (data, about, kind)))
     return opened

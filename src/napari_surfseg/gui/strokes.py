@@ -55,7 +55,7 @@ def find_painted(
             f"{list(copy.shape)} when the run started; its strokes cannot be used."
         )
     painted: list[PaintedBox] = []
-    for start, stop in find_stored_boxes(layer, copy):
+    for start, stop in find_stored_boxes(layer.data, copy.data):
         if should_stop():
             break
         values = np.ascontiguousarray(layer.read(start, stop))

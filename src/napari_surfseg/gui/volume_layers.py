@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import SurfsegError
+from napari_surfseg.gui.layer_boxes import find_stored_boxes
 from napari_surfseg.gui.live import build_probability_colormap
 from napari_surfseg.gui.sources import VolumeArray
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_surfseg.data.volume import Volume
 
-__all__ = ["place_of", "read_volume"]
+__all__ = ["IN_MEMORY_BYTES", "LayerData", "place_of", "read_volume"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -21,7 +24,9 @@ LayerData = tuple[Any, dict[str, Any], str]
 IN_MEMORY_BYTES = 512_000_000
 
 
-def read_volume(path: str, *, content: str | None = None, name: str | None = None) -> LayerData:
+def read_volume(
+    path: str, *, content: str | None = None, name: str | None = None, in_memory: bool = False
+) -> LayerData:
     """Open a volume as an image or labels, with its scale, translate and units.
 
     Parameters
@@ -32,6 +37,8 @@ def read_volume(path: str, *, content: str | None = None, name: str | None = Non
         ``"labels"``, ``"probabilities"`` or ``"image"``; by default what the file says.
     name : str, optional
         Of the layer; by default the file's.
+    in_memory : bool
+        Read a large one at once as well, so that it can be painted on.
 
     Returns
     -------
@@ -53,7 +60,7 @@ def read_volume(path: str, *, content: str | None = None, name: str | None = Non
         **place_of(volume.spacing, volume.translate, volume.units),
     }
     is_small = volume.num_voxels * volume.dtype.itemsize <= IN_MEMORY_BYTES
-    data = volume.read(*volume.box) if is_small else _read_lazily(volume)
+    data = _read_at_once(volume) if is_small or in_memory else _read_lazily(volume)
     if content == "labels" and volume.dtype.kind in "uib":
         return data, about, "labels"
     if not is_small and (levels := _find_levels(path, volume)):
@@ -87,6 +94,14 @@ def _is_unit(name: str) -> bool:
     except (PintError, ValueError, TypeError, AttributeError):
         return False
     return True
+
+
+def _read_at_once(volume: Volume) -> NDArray[Any]:
+    data = np.zeros(volume.shape, volume.dtype)
+    for start, stop in find_stored_boxes(VolumeArray(volume)):
+        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        data[box] = volume.read(start, stop)
+    return data
 
 
 def _read_lazily(volume: Volume) -> Any:
