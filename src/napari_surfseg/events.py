@@ -201,11 +201,17 @@ class ValidationFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TuningProgressed(Event):
-    """Post-processing is being chosen: ``done`` of ``total`` settings, now those of ``name``."""
+    """Post-processing is being chosen: ``done`` of ``total`` settings, now those of ``name``.
+
+    That is stage ``stage`` of ``num_stages``, from 1; in the first one the validation data
+    are predicted, and no setting was tried yet. Files of earlier versions do not say (0).
+    """
 
     done: int
     total: int
     name: str
+    stage: int = 0
+    num_stages: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,13 @@ import pytest
 
 from napari_surfseg import events
 from napari_surfseg.cli import console
-from napari_surfseg.cli.console import PlainConsole, TerminalConsole, choose_console, counting
+from napari_surfseg.cli.console import (
+    PlainConsole,
+    TerminalConsole,
+    choose_console,
+    counting,
+    telling_stages,
+)
 
 
 class Terminal(io.StringIO):
@@ -91,6 +97,10 @@ def test_the_bar_tells_how_far_the_search_for_post_processing_is(watch):
     shown = sys.stderr.getvalue().split("\r")[-1]
     for part in ("choosing post-processing", "25%", "closing"):
         assert part in shown
+    bar.show_event(
+        events.TuningProgressed(done=30, total=80, name="closing", stage=6, num_stages=7)
+    )
+    assert "choosing post-processing, step 6 of 7" in sys.stderr.getvalue().split("\r")[-1]
     bar.close()
 
 
@@ -135,6 +145,32 @@ def test_a_reader_that_went_away_does_not_stop_a_training(monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", Gone())
     PlainConsole().show_line("nobody reads this")
+
+
+def test_stages_in_a_pipe(monkeypatch, capsys):
+    moment = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: moment[0])
+    with telling_stages() as tell:
+        tell("reading", 0.0)  # over before anybody wonders
+        for share in (0.0, 0.25, 0.5, 0.75):
+            moment[0] += 6
+            tell("scoring", share)
+        tell("finding topology errors", 0.0)
+    assert capsys.readouterr().err.splitlines() == [
+        "scoring: 25 %",
+        "scoring: 75 %",
+        "finding topology errors: 0 %",
+    ]
+
+
+def test_stages_on_a_terminal(watch):
+    watch()
+    with telling_stages() as tell:
+        tell("reading the labels", 0.0)
+        tell("scoring", 0.5)
+    shown = sys.stderr.getvalue().split("\r")
+    assert any("reading the labels" in line for line in shown)
+    assert any("scoring" in line and "50%" in line for line in shown)
 
 
 def test_counting_in_a_pipe(monkeypatch, capsys):

@@ -100,6 +100,19 @@ def test_a_life(live):
     assert follower.poll().new_events == ()
 
 
+def test_the_choice_of_post_processing_is_followed_while_it_lasts(live):
+    _folder, writer, follower = live
+    writer.write(start())
+    writer.write(step(1))
+    assert follower.poll().tuning is None
+    writer.write(events.TuningProgressed(done=20, total=80, name="closing", stage=6, num_stages=7))
+    assert follower.poll().tuning.name == "closing"
+    writer.write(
+        events.PostprocessTuned(settings={}, score_before=0, score_after=1, steps=[], seconds=1)
+    )
+    assert follower.poll().tuning is None
+
+
 def test_a_vanished_worker_is_noticed(folder):
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     write_worker(folder.worker_path, describe_this_worker(process.pid))

@@ -143,6 +143,9 @@ def test_the_post_processing_is_chosen_on_the_validation_data(tmp_path, experime
     assert told[0].done == 0
     assert [event.done for event in told] == sorted(event.done for event in told)
     assert 0 < told[-1].done <= told[-1].total  # the share of the time may end it
+    assert [(event.stage, event.num_stages) for event in told[:2]] == [(1, 7), (2, 7)]
+    assert told[0].name == "predicting the validation data"
+    assert [event.stage for event in told] == sorted(event.stage for event in told)
     untuned = apply_overrides(experiment, ["training.tuning_share=0"])
     assert not Run(tmp_path / "plain", untuned).run().of(events.PostprocessTuned)
     assert load_checkpoint(tmp_path / "plain" / "checkpoints" / "best.pt").postprocess is None

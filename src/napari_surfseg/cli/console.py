@@ -26,6 +26,7 @@ __all__ = [
     "is_terminal",
     "say",
     "say_error",
+    "telling_stages",
 ]
 
 #: Between two plain progress lines; a log file need not grow by the second.
@@ -124,8 +125,9 @@ class TerminalConsole:
                 elif event.metrics.get("dice") is not None:
                     self._best = f", dice {event.metrics['dice']:.3f} on strokes"
             case events.TuningProgressed():
-                self._bar.set_description_str("choosing post-processing", refresh=False)
-                self._bar.n = round(BAR_UNITS * event.done / event.total)
+                of = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
+                self._bar.set_description_str(f"choosing post-processing{of}", refresh=False)
+                self._bar.n = round(BAR_UNITS * event.done / max(event.total, 1))
                 self._bar.set_postfix_str(event.name, refresh=False)
                 self._bar.refresh()
             case events.RunPaused():
@@ -187,6 +189,60 @@ class _Counter:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+class _Stages:
+    """Called with (stage, share); a bar for each stage, or a line when it begins and now and then.
+
+    Nothing is shown of what is over at once.
+    """
+
+    def __init__(self) -> None:
+        self._begun = self._last = time.monotonic()
+        self._stage = ""
+        self._bar: Any = None
+        self._is_terminal = is_terminal(sys.stderr)
+
+    def __call__(self, stage: str, share: float) -> None:
+        if self._is_terminal:
+            self._move_bar(stage, share)
+            return
+        now = time.monotonic()
+        # The first seconds are everybody's; then a new stage, and every so often an old one.
+        if now - self._begun < PLAIN_SECONDS:
+            return
+        if stage != self._stage or now - self._last > PLAIN_SECONDS:
+            self._stage, self._last = stage, now
+            say_error(f"{stage}: {100 * share:.0f} %")
+
+    def _move_bar(self, stage: str, share: float) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=BAR_UNITS,
+                bar_format=BAR_FORMAT,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+            )
+        self._bar.set_description_str(stage, refresh=False)
+        self._bar.n = round(BAR_UNITS * min(share, 1))
+        self._bar.refresh()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+@contextlib.contextmanager
+def telling_stages() -> Iterator[_Stages]:
+    """Give a ``tell(stage, share)`` that shows itself on standard error."""
+    stages = _Stages()
+    try:
+        yield stages
+    finally:
+        stages.close()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.cli.console import say, say_error
+from napari_surfseg.cli.console import say, say_error, telling_stages
 from napari_surfseg.cli.options import add_command, read_share, read_spacing, read_values
 
 if TYPE_CHECKING:
@@ -128,16 +128,18 @@ def run(options: argparse.Namespace) -> int:
         )
     _check_table(options.errors)
     pred, label = open_volume(options.prediction), open_volume(options.labels)
-    found = evaluate_volume(
-        pred,
-        label,
-        spacing=label.spacing if options.spacing == "file" else options.spacing,
-        tolerance=options.tolerance,
-        foreground=options.foreground,
-        ignore=options.ignore,
-        threshold=options.threshold,
-        with_errors=options.errors is not None,
-    )
+    with telling_stages() as tell:
+        found = evaluate_volume(
+            pred,
+            label,
+            spacing=label.spacing if options.spacing == "file" else options.spacing,
+            tolerance=options.tolerance,
+            foreground=options.foreground,
+            ignore=options.ignore,
+            threshold=options.threshold,
+            with_errors=options.errors is not None,
+            tell=tell,
+        )
     for warning in found.warnings:
         say_error(f"warning: {warning}")
     if options.errors is not None:

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_surfseg.gui.box_size import USUAL_SIZE, BoxSize
 from napari_surfseg.gui.next_steps import NextSteps
 from napari_surfseg.gui.status import (
+    compute_share,
     describe_all_scores,
     describe_pace,
     describe_place,
@@ -195,7 +196,7 @@ class RunPanel(QWidget):
         # Never the bar that runs to and fro: it has the whole window painted at every turn, while
         # the worker needs the processor to start.
         self.progress.setRange(0, 1000)
-        self.progress.setValue(round(1000 * (snapshot.progress if snapshot else 0)))
+        self.progress.setValue(round(1000 * compute_share(snapshot)))
         self.next_steps.set_snapshot(snapshot, busy=bool(busy))
         active = state is not None and state.is_active
         self.start.setVisible(not active)

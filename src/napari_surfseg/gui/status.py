@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_surfseg.gui.curve_data import SCORES, format_value, title_of
 from napari_surfseg.runs.folder import RunState
+from napari_surfseg.runs.log import describe_tuning
 from napari_surfseg.runs.text import describe_basis, format_duration
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = [
+    "compute_share",
     "describe_all_scores",
     "describe_pace",
     "describe_place",
@@ -33,6 +35,9 @@ def describe_state(snapshot: RunSnapshot | None) -> str:
             return "Configured, not started."
         case RunState.STARTING:
             return "Starting: loading the network library and checking the volumes…"
+        case RunState.RUNNING if snapshot.tuning is not None:
+            said = describe_tuning(snapshot.tuning)
+            return f"{said[:1].upper()}{said[1:]}."
         case RunState.RUNNING:
             device = snapshot.started.device if snapshot.started else ""
             return f"Training on {device.upper() if len(device) <= 4 else device}."
@@ -49,6 +54,15 @@ def describe_state(snapshot: RunSnapshot | None) -> str:
             return snapshot.message or "The training process is gone; Resume goes on."
 
 
+def compute_share(snapshot: RunSnapshot | None) -> float:
+    """Share that is done, 0 to 1: of the choice of post-processing while that is under way."""
+    if snapshot is None:
+        return 0.0
+    if snapshot.tuning is not None and snapshot.state is RunState.RUNNING:
+        return snapshot.tuning.done / max(snapshot.tuning.total, 1)
+    return snapshot.progress
+
+
 def describe_place(snapshot: RunSnapshot | None) -> str:
     """Say how far it is: epoch and step."""
     if snapshot is None or snapshot.started is None:
@@ -61,7 +75,7 @@ def describe_place(snapshot: RunSnapshot | None) -> str:
 
 def describe_pace(snapshot: RunSnapshot | None) -> str:
     """Say how fast it goes and how long it will take; empty where it does neither."""
-    if snapshot is None or snapshot.state is not RunState.RUNNING:
+    if snapshot is None or snapshot.state is not RunState.RUNNING or snapshot.tuning:
         return ""
     said = []
     if snapshot.steps_per_second:

@@ -22,6 +22,7 @@ from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
 from napari_surfseg.gui.training_view import TrainingView
 from napari_surfseg.runs.launch import launch_warm_up
+from napari_surfseg.runs.log import describe_tuning
 from napari_surfseg.runs.text import format_duration
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class ActivityProgress(QObject):
             self._bar = progress(total=100, desc=f"Training {snapshot.name}")
             self._hold_spinner()
         bar = self._bar
+        if bar is not None and snapshot.tuning is not None:
+            bar.set_description(f"{snapshot.name}: {describe_tuning(snapshot.tuning)}")
         moved = int(100 * snapshot.progress) - bar.n if bar is not None else 0
         if moved <= 0:
             return

@@ -104,7 +104,13 @@ def evaluate_volume(
     # 0, 1 and 2 whatever the file uses, so that one rule is applied, the metrics' own.
     classes = np.where(ignored, np.uint8(IGNORED), is_surface.astype(np.uint8))
     tell("scoring", 0.0)
-    scores = compute_metrics(pred_values, classes, spacing=spacing, tolerance=tolerance)
+    scores = compute_metrics(
+        pred_values,
+        classes,
+        spacing=spacing,
+        tolerance=tolerance,
+        progress=lambda share: tell("scoring", share),
+    )
     errors: list[TopologyError] = []
     if with_errors:
         errors = find_topology_errors(

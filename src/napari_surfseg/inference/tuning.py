@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     Measure = Callable[[Array, Array], Mapping[str, float]]
     Box = tuple[slice, slice, slice]
 
-__all__ = ["TuningStep", "cut_pieces", "tune_postprocess"]
+__all__ = ["TuningStep", "cut_pieces", "list_steps", "tune_postprocess"]
 
 #: A gain below this says nothing about other data and is not worth another setting.
 MIN_GAIN = 1e-3
@@ -165,6 +165,17 @@ _STEPS: tuple[tuple[str, Callable[[PostProcess, int], list[PostProcess]], bool],
     ("closing", _try_closing, False),
     ("filling cavities", _try_filling, False),
 )
+
+
+def list_steps(with_threshold: bool = True) -> list[str]:
+    """Name the steps of the search in their order.
+
+    Parameters
+    ----------
+    with_threshold : bool
+        As in :func:`tune_postprocess`.
+    """
+    return [name for name, _, moves in _STEPS if with_threshold or not moves]
 
 
 def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Box]:

@@ -45,7 +45,7 @@ from napari_surfseg.metrics.topology import BettiNumbers, euler_characteristic
 from napari_surfseg.metrics.tunnels import find_filling_squares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -277,13 +277,19 @@ def octants(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice, slice]]
                 yield z, y, x
 
 
-def compute_topo_counts(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray[np.int64]:
+def compute_topo_counts(
+    pred: NDArray[np.uint8],
+    label: NDArray[np.uint8],
+    progress: Callable[[float], None] | None = None,
+) -> NDArray[np.int64]:
     """Add up the matched, predicted and labelled features of all octants.
 
     Parameters
     ----------
     pred, label : uint8 array, shape (Z, Y, X)
         0 and 1 (:func:`~napari_surfseg.metrics.masks.prepare_masks`).
+    progress : callable, optional
+        Told the share of the octants that are done, before each.
 
     Returns
     -------
@@ -293,7 +299,10 @@ def compute_topo_counts(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> ND
     """
     counts = np.zeros((3, 3), np.int64)
     depth, height, width = pred.shape
-    for box in octants((depth, height, width)):
+    boxes = list(octants((depth, height, width)))
+    for number, box in enumerate(boxes):
+        if progress is not None:
+            progress(number / len(boxes))
         counts += match_features(np.ascontiguousarray(pred[box]), np.ascontiguousarray(label[box]))
     return counts
 

@@ -66,6 +66,8 @@ class RunSnapshot:
         Loss weights in force.
     preview : PreviewWritten, optional
         The newest.
+    tuning : TuningProgressed, optional
+        How far the choice of post-processing is, while it is under way.
     worker : Worker, optional
         Who holds the folder, living or not.
     new_events : tuple of Event
@@ -96,6 +98,7 @@ class RunSnapshot:
     started: events.RunStarted | None = None
     weights: dict[str, float] = field(default_factory=dict)
     preview: events.PreviewWritten | None = None
+    tuning: events.TuningProgressed | None = None
     worker: Worker | None = None
     new_events: tuple[events.Event, ...] = ()
 
@@ -184,6 +187,7 @@ class RunFollower:
                 self._ending, self._paused = None, False
                 changes = {
                     "started": event,
+                    "tuning": None,
                     "name": event.name,
                     "epoch": event.epoch,
                     "max_epochs": event.max_epochs,
@@ -227,6 +231,10 @@ class RunFollower:
                 changes = {"is_validated": "validation" in roles}
             case events.PreviewWritten():
                 changes = {"preview": event}
+            case events.TuningProgressed():
+                changes = {"tuning": event}
+            case events.PostprocessTuned():
+                changes = {"tuning": None}
             case events.WarningIssued():
                 changes = {"message": event.message}
             case events.RunPaused() | events.RunResumed():
@@ -235,12 +243,12 @@ class RunFollower:
                 changes = _read_applied(event, seen)
             case events.RunCompleted() | events.RunStopped():
                 self._ending = event
-                changes = {"epoch": event.epoch, "seconds_left": None}
+                changes = {"epoch": event.epoch, "seconds_left": None, "tuning": None}
                 if isinstance(event, events.RunCompleted):
                     changes["progress"] = 1.0
             case events.RunFailed():
                 self._ending = event
-                changes = {"message": event.message, "seconds_left": None}
+                changes = {"message": event.message, "seconds_left": None, "tuning": None}
         return replace(seen, step=max(seen.step, event.step or 0), **changes)
 
     def _judge(self, seen: RunSnapshot, worker: Worker | None, alive: bool) -> RunState:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["LineStream", "TrainLog", "describe_event"]
+__all__ = ["LineStream", "TrainLog", "describe_event", "describe_tuning"]
 
 #: In an epoch of hours a line now and then shows that the run is well.
 STEP_LINE_SECONDS = 60.0
@@ -94,6 +94,7 @@ class TrainLog:
         self.path = path
         self._show = show
         self._last_step_line = time.monotonic()
+        self._last_stage: int | None = None
 
     def write(self, text: str, *, show: bool = True) -> None:
         """Append one or more lines. A full disk must not stop a run for want of a log line."""
@@ -112,6 +113,10 @@ class TrainLog:
             if now - self._last_step_line < STEP_LINE_SECONDS:
                 return
             self._last_step_line = now
+        if isinstance(event, events.TuningProgressed):
+            if event.stage == self._last_stage:
+                return
+            self._last_stage = event.stage
         lines = describe_event(event)
         if isinstance(event, events.EpochFinished):
             self._last_step_line = time.monotonic()
@@ -129,6 +134,13 @@ class TrainLog:
             finally:
                 stream.finish()
                 sys.stdout.flush()
+
+
+def describe_tuning(event: events.TuningProgressed) -> str:
+    """Say how far the choice of post-processing is."""
+    place = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
+    tried = f" ({event.done} of {event.total} settings)" if event.done else ""
+    return f"choosing post-processing{place}: {event.name}{tried}"
 
 
 def describe_event(event: events.Event) -> list[str]:
@@ -165,9 +177,7 @@ def describe_event(event: events.Event) -> list[str]:
                 f"{', '.join(parts)}{best}"
             ]
         case events.TuningProgressed():
-            if event.done:
-                return []
-            return [f"    choosing the post-processing among {event.total} settings"]
+            return [f"    {describe_tuning(event)}"]
         case events.PostprocessTuned():
             kept = ", ".join(step["name"] for step in event.steps[1:] if step["kept"])
             return [

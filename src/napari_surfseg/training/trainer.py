@@ -20,7 +20,7 @@ from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.loader import PatchLoader
 from napari_surfseg.data.sides import resolve_symmetries
-from napari_surfseg.errors import CheckpointError
+from napari_surfseg.errors import CancelledError, CheckpointError
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.model.presets import (
@@ -41,6 +41,7 @@ from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.start_from import adopt_model, check_start, load_start
 from napari_surfseg.training.steering import Steering
 from napari_surfseg.training.stroke_start import StrokeStart, open_stroke_start
+from napari_surfseg.training.tuning_stages import TuningStages
 from napari_surfseg.training.validation import Validator, in_finest_voxels
 
 if TYPE_CHECKING:
@@ -580,28 +581,31 @@ class Trainer:
         path = self._checkpoints / "best.pt"
         if share == 0 or not path.exists() or validator.is_sparse():
             return
-        begun = told = time.perf_counter()
+        begun = time.perf_counter()
         until = begun + share * self._elapsed()
 
         def is_over() -> bool:
             self._obey_all()
             return self._steering.is_stopping or time.perf_counter() > until
 
-        def tell(done: int, total: int, name: str) -> None:
-            nonlocal told
-            now = time.perf_counter()
-            if done in (0, total) or now - told >= TELL_SECONDS:
-                told = now
-                self._tell(events.TuningProgressed(done=done, total=total, name=name))
+        def is_stopped() -> bool:
+            self._obey_all()
+            return self._steering.is_stopping
 
+        stages = TuningStages(self._tell, with_threshold=validator.may_move_threshold)
+        stages.predicting()
         checkpoint = load_checkpoint(path)
         network = checkpoint.build_model(self.device)
         witness = self._open_validator(self._train, max_voxels=validator.num_voxels)
-        seen = witness.predict_as_volumes(network)
+        try:
+            seen = witness.predict_as_volumes(network, is_stopped)
+            probabilities = validator.predict_as_volumes(network, is_stopped)
+        except CancelledError:
+            return  # nothing was tried: the threshold stays
         settings, history = validator.tune(
-            validator.predict_as_volumes(network),
+            probabilities,
             witness=(seen, witness.read_all_labels()),
-            progress=tell,
+            progress=stages,
             should_stop=is_over,
         )
         if len(history) == 1:

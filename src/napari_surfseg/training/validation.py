@@ -330,11 +330,18 @@ class Validator:
             is_sparse=is_sparse,
         )
 
-    def predict_as_volumes(self, network: torch.nn.Module) -> list[NDArray[np.uint8]]:
+    def predict_as_volumes(
+        self, network: torch.nn.Module, should_stop: Callable[[], bool] | None = None
+    ) -> list[NDArray[np.uint8]]:
         """Predict every region as a prediction of its whole volume would.
 
         That is with larger windows than the patch, over which the network's norms
         take other means: surer probabilities, and the ones that a threshold will meet.
+
+        Raises
+        ------
+        CancelledError
+            When ``should_stop`` said so, asked before every batch of windows.
         """
         found = []
         for region in self.regions:
@@ -347,9 +354,9 @@ class Validator:
                 device=self._device,
             )
             try:
-                found.append(self._predict(network, region, window))
+                found.append(self._predict(network, region, window, should_stop))
             except DeviceMemoryError:
-                found.append(self._predict(network, region, self._window))
+                found.append(self._predict(network, region, self._window, should_stop))
         return found
 
     def _predict(
@@ -428,6 +435,11 @@ class Validator:
             math.prod(b - a for a, b in zip(region.start, region.stop, strict=True))
             for region in self.regions
         )
+
+    @property
+    def may_move_threshold(self) -> bool:
+        """Whether nobody has set the threshold."""
+        return self._fixed_threshold is None
 
     def tune(
         self,
