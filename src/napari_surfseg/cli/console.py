@@ -221,6 +221,7 @@ class _Stages:
 
             self._bar = tqdm(
                 total=BAR_UNITS,
+                desc=stage,
                 bar_format=BAR_FORMAT,
                 file=sys.stderr,
                 dynamic_ncols=True,
