@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QHBoxLayout,
     QPushButton,
     QSizePolicy,
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_surfseg.gui.number_boxes import NumberBox
 from napari_surfseg.gui.widgets import FieldError, hint, note
 from napari_surfseg.runs.folder import RunState
 
@@ -76,14 +76,12 @@ class NextSteps(QWidget):
             "Train longer",
             "Go on with this run from its last checkpoint for as long as is set beside.",
         )
-        self.amount = QDoubleSpinBox()
-        self.amount.setObjectName("longer_amount")
-        self.amount.setDecimals(1)
-        self.amount.setRange(0.1, 100000)
+        self.error = FieldError("next_steps")
+        self.amount = NumberBox("longer_amount", "The time to add", 0.1, 100000, decimals=1)
+        self.amount.error = self.error
         self.amount.setValue(10)
-        self.amount.setStyleSheet("min-width: 60px;")  # napari's theme says 90
         self.amount.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        hint(self.amount, "How much longer to train (minutes or epochs, more than 0).")
+        hint(self.amount, "How much longer to train (minutes or epochs, 0.1 to 100000).")
         self.unit = QComboBox()
         self.unit.setObjectName("longer_unit")
         for unit in ("minutes", "epochs"):
@@ -92,7 +90,6 @@ class NextSteps(QWidget):
         self.message = note("")
         self.message.setObjectName("next_steps_message")
         self.message.hide()
-        self.error = FieldError("next_steps")
         self.predict_volume.clicked.connect(self.predict_volume_clicked)
         self.predict_view.clicked.connect(self.predict_view_clicked)
         self.use_as_labels.clicked.connect(self.use_as_labels_clicked)
