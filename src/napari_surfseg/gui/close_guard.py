@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
@@ -100,7 +101,8 @@ class CloseGuard(QObject):
             return False
         if not preferences.read_preferences().ask_before_closing:
             return False
-        inside = self._window.centralWidget()
+        center = self._window.centralWidget()
+        inside = None if center is None else center.findChild(QtViewer)
         return inside is None or not inside.isHidden()
 
     def _forget_refused(self) -> None:
