@@ -1,8 +1,8 @@
-import numpy as np
 import pytest
 
 from napari_surfseg.events import (
     CommandApplied,
+    DataChecked,
     RunStarted,
     StepFinished,
     ValidationFinished,
@@ -10,12 +10,7 @@ from napari_surfseg.events import (
 from napari_surfseg.gui.curve_data import (
     Curve,
     CurveStore,
-    PlotRange,
-    compute_range,
-    compute_running_mean,
-    compute_ticks,
     format_value,
-    thin_by_pixel,
 )
 
 
@@ -113,82 +108,18 @@ def test_nearest_mark_and_value():
     assert [curve.value_at(at) for at in (-5, 14, 16, 99)] == [1.0, 1.0, 2.0, 3.0]
 
 
-def test_running_mean_by_hand():
-    values = np.array([0.0, 3.0, 6.0, 3.0])
-    assert compute_running_mean(values, 1).tolist() == [1.5, 3.0, 4.0, 4.5]
-    assert compute_running_mean(values, 0) is values
-    assert compute_running_mean(np.full(9, 7.0), 4) == pytest.approx(np.full(9, 7.0))
-
-
-def test_thinning_keeps_the_ends_and_extremes_of_every_column():
-    rng = np.random.default_rng(0)
-    x = np.sort(rng.uniform(0, 50, 5000))
-    y = rng.normal(size=5000)
-    thin_x, thin_y = thin_by_pixel(x, y)
-    assert len(thin_x) <= 200
-    assert (np.diff(thin_x) >= 0).all()
-    for column in range(50):
-        inside = (x >= column) & (x < column + 1)
-        kept = (thin_x >= column) & (thin_x < column + 1)
-        assert thin_y[kept].max() == y[inside].max()
-        assert thin_y[kept].min() == y[inside].min()
-
-
-def test_places_go_there_and_back():
-    shown = PlotRange(0, 100, 0, 2)
-    x, y = shown.to_pixels(np.array([25.0]), np.array([1.5]), 400, 200)
-    assert (x[0], y[0]) == (100, 50)
-    assert shown.value_at(100, 50, 400, 200) == (25.0, 1.5)
-    log = PlotRange(0, 100, -2, 0, log=True)
-    _, rows = log.to_pixels(np.zeros(3), np.array([1.0, 0.1, 0.0]), 400, 200)
-    assert rows[:2].tolist() == [0, 100]
-    assert np.isnan(rows[2])
-    assert log.value_at(0, 100, 400, 200)[1] == pytest.approx(0.1)
-
-
-def test_zooming_keeps_the_place_under_the_cursor():
-    shown = PlotRange(0, 100, 0, 2)
-    zoomed = shown.zoomed(0.25, 0.5, 0.5, 1.0)
-    assert zoomed.value_at(0.25, 0.5, 1, 1) == pytest.approx(shown.value_at(0.25, 0.5, 1, 1))
-    assert zoomed.x1 - zoomed.x0 == pytest.approx(50)
-    assert shown.moved(0.1, 0.5) == PlotRange(-10, 90, 1, 3)
-
-
-def test_the_fitted_range_shows_everything():
-    curve = Curve("total", "loss")
-    for number in range(1, 200):
-        curve.append(number, 2.0 / number)
-    shown = compute_range([curve], log=False, last_step=199)
-    assert shown.x1 >= 199
-    assert shown.y0 <= 0.01
-    assert shown.y1 >= 2.0
-    log = compute_range([curve], log=True, last_step=199)
-    assert 10**log.y0 <= 2 / 199
-    assert 10**log.y1 >= 2.0
-    assert compute_range([], log=False) == PlotRange(0, 10, 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "most", "expected"),
-    [
-        (0, 1, 5, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
-        (0, 3000, 6, [0, 500, 1000, 1500, 2000, 2500, 3000]),
-        (0.13, 0.17, 2, [0.14, 0.16]),
-        (5, 5, 3, []),
-    ],
-)
-def test_ticks_are_round(low, high, most, expected):
-    assert compute_ticks(low, high, most) == pytest.approx(expected)
-
-
-def test_logarithmic_ticks_are_decades_or_parts_of_them():
-    assert compute_ticks(-3, 0, 4, log=True) == pytest.approx([0.001, 0.01, 0.1, 1.0])
-    assert compute_ticks(-1, 0, 4, log=True) == pytest.approx([0.1, 0.2, 0.5, 1.0])
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1234"), (1e-5, "1e-05")],
 )
 def test_values_are_written_short(value, text):
     assert format_value(value) == text
+
+
+def test_a_run_says_whether_it_has_validation_data():
+    store = CurveStore()
+    assert store.has_validation is None
+    assert store.extend([DataChecked(volumes=[{"role": "train"}])]) == {"validation"}
+    assert store.has_validation is False
+    store.extend([DataChecked(volumes=[{"role": "train"}, {"role": "validation"}])])
+    assert store.has_validation is True

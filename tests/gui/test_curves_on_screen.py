@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_surfseg.events import StepFinished, ValidationFinished
+from napari_surfseg.events import DataChecked, StepFinished, ValidationFinished
 from napari_surfseg.gui.curve_data import CURVE_COLORS
+from napari_surfseg.gui.curve_legend import line_color
 from napari_surfseg.gui.docks import show_curves
 
 
 def make_step(number):
-    total = 0.3 + math.exp(-number / 40)
+    noise = 0.15 * math.sin(12.9 * number) * math.sin(3.1 * number)
+    total = 0.3 + math.exp(-number / 60) + noise + (40.0 if number == 120 else 0.0)
     return StepFinished(
         step=number,
         epoch=1,
@@ -39,6 +42,14 @@ def make_scores(number):
         is_best=True,
         seconds=1.0,
     )
+
+
+#: Pixels of its colour that a curve has at least; where others cross there are a few by chance.
+LEAST = 50
+
+
+def shows(screen, widget, color):
+    return screen.count(widget, color) > LEAST
 
 
 class Training:
@@ -78,9 +89,81 @@ def training(curves):
 
 def test_the_curves_are_on_the_screen_all_the_time(curves, training, screen):
     plot = curves.findChild(QWidget, "loss_curves_canvas")
-    screen.run(4.0)
-    seen = []
-    for _ in range(8):
+    assert screen.run(20.0, lambda: shows(screen, plot, CURVE_COLORS["surface_dice"]))
+    losses, scores = [], []
+    while len(losses) < 8 or training.step < 150:
         screen.run(0.5)
-        seen.append(screen.count(plot, CURVE_COLORS["weighted_bce"]))
-    assert min(seen) > 50, seen
+        losses.append(screen.count(plot, CURVE_COLORS["total"]))
+        scores.append(screen.count(plot, CURVE_COLORS["surface_dice"]))
+    assert min(losses) > LEAST, losses
+    assert min(scores) > LEAST, scores
+    # What is folded away is not drawn, and a spike flattens nothing.
+    assert not shows(screen, plot, CURVE_COLORS["soft_dice"])
+    assert curves.panel.canvas.range.y1 < 2.0
+
+
+def test_terms_are_one_click_away(curves, training, screen):
+    plot = curves.findChild(QWidget, "loss_curves_canvas")
+    fold = curves.findChild(QWidget, "loss_term_curves")
+    screen.run(2.0)
+    fold.click()
+    assert screen.run(9.0, lambda: shows(screen, plot, CURVE_COLORS["soft_dice"]))
+    fold.click()
+    assert screen.run(9.0, lambda: not shows(screen, plot, CURVE_COLORS["soft_dice"]))
+
+
+def test_the_curves_follow_the_theme(curves, training, screen):
+    plot = curves.findChild(QWidget, "loss_curves_canvas")
+    assert screen.run(9.0, lambda: shows(screen, plot, line_color("total", light=False)))
+    assert screen.count(plot, "#ffffff") == 0
+    curves._viewer.theme = "light"
+    ground = plot.width() * plot.height() / 2
+    assert screen.run(
+        9.0,
+        lambda: (
+            screen.count(plot, "#ffffff") > ground
+            and shows(screen, plot, line_color("total", light=True))
+        ),
+    )
+
+
+def test_comparing_can_be_ended(curves, training, screen):
+    panel = curves.panel
+    screen.run(2.0)
+    panel.set_run("another run", slot=1)
+    panel.add_events([make_step(number) for number in range(1, 60)], slot=1)
+    button = curves.findChild(QWidget, "end_comparing")
+    assert screen.run(9.0, lambda: panel.canvas.layer_of("1:total") is not None)
+    assert button.isVisible()
+    assert "another run" in panel.run_label.whole_text()
+    button.click()
+    assert panel.canvas.layer_of("1:total") is None
+    assert not button.isVisible()
+    assert panel.run_label.whole_text() == "a run"
+
+
+def test_the_legend_belongs_to_the_run_shown(curves, training, screen):
+    panel = curves.panel
+    assert screen.run(9.0, lambda: "surface_dice" in panel.legend.rows)
+    assert {"total", "surface_dice", "best", "soft_dice", "dice"} <= set(panel.legend.rows)
+    training.timer.stop()
+    panel.set_run("another run")
+    panel.add_events([DataChecked(volumes=[{"role": "train"}]), make_step(1), make_step(2)])
+    assert screen.run(9.0, lambda: "total" in panel.legend.rows)
+    assert not {"surface_dice", "best", "dice"} & set(panel.legend.rows)
+    assert panel.canvas.titles.right == "no validation"
+    assert panel.canvas.right_range is None
+    assert panel.legend.note.isVisible()
+
+
+def test_adding_to_the_viewer_is_one_picture(curves, training, screen):
+    viewer = curves._viewer
+    volume = viewer.add_image(np.zeros((4, 30, 30)), scale=(2, 5, 5), units="um")
+    screen.run(3.0)
+    curves.panel.add_button.click()
+    assert [layer.name for layer in viewer.layers] == ["Image", "curves [a run]"]
+    picture = viewer.layers[1]
+    assert picture.data[..., 3].any()
+    assert picture.units == volume.units[-2:]
+    assert picture.translate[-1] > 30 * 5 - 5
+    assert viewer.layers.selection.active is volume

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_surfseg.gui.plot import Line, PlotCanvas
+from napari_surfseg.gui.plot_range import PlotRange
 
 
 @pytest.fixture
@@ -63,3 +64,24 @@ def test_the_time_a_redraw_took_is_told(canvas, qtbot):
     with qtbot.waitSignal(canvas.drawn, timeout=5000) as told:
         canvas.set_line("a", line(height=0.8))
     assert told.args[0] > 0
+
+
+def test_a_line_of_the_right_axis_has_its_own_values(canvas):
+    canvas.set_range(PlotRange(0, 1, 0, 10), PlotRange(0, 1, 0.5, 1.0))
+    canvas.set_line("score", line(height=0.75, axis="right"))
+    canvas.flush()
+    rows = np.flatnonzero(canvas.layer_of("score").data.max(axis=1))
+    assert rows.mean() == pytest.approx(0.5 * canvas.plot_size[1], abs=1)
+    canvas.set_range(PlotRange(0, 1, 0, 10))
+    canvas.flush()
+    assert not canvas.layer_of("score").data.any()
+
+
+def test_a_line_changes_its_color_and_its_opacity(canvas):
+    canvas.set_line("a", line())
+    canvas.flush()
+    canvas.set_line("a", Line("loss", np.zeros(1), np.zeros(1), "#0000ff", opacity=0.5))
+    canvas.flush()
+    layer = canvas.layer_of("a")
+    assert layer.colormap.colors[-1].tolist() == pytest.approx([0, 0, 1, 1])
+    assert layer.opacity == 0.5

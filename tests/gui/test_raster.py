@@ -56,3 +56,10 @@ def test_values_far_outside_do_no_harm():
     picture = draw([0, 10, 20], [5, 1e300, 5])
     assert picture.shape == (10, 20)
     assert picture[5, 0] > 0
+
+
+def test_dots_lie_on_the_points():
+    picture = draw([5, 15], [5, 5], width=1.0, dots=2.5)
+    assert picture[4:6, 4:6].min() == 255
+    assert picture[3, 15] > 0
+    assert picture[3, 10] == 0

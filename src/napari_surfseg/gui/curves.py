@@ -1,48 +1,45 @@
-"""The "Loss curves" dock: every term, total and score of a run as napari layers."""
+"""The "Loss curves" dock: losses and scores of a run as napari layers."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Shapes
-from qtpy.QtCore import Qt, QTimer, Signal
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
+    QBoxLayout,
     QCheckBox,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
-    QSizePolicy,
     QSlider,
-    QVBoxLayout,
     QWidget,
 )
 
-from napari_surfseg.gui.curve_data import (
-    CURVE_COLORS,
-    Curve,
-    CurveStore,
-    compute_range,
-    compute_running_mean,
-    format_value,
-    title_of,
-)
+from napari_surfseg.gui.curve_data import Curve, CurveStore, format_value, title_of
+from napari_surfseg.gui.curve_legend import MARKS, CurveLegend, line_color
 from napari_surfseg.gui.plot import Line, PlotCanvas
-from napari_surfseg.gui.widgets import ElidedLabel, hint
+from napari_surfseg.gui.plot_axes import AxisTitles
+from napari_surfseg.gui.plot_range import (
+    PlotRange,
+    compute_range,
+    compute_score_range,
+    smooth,
+)
+from napari_surfseg.gui.widgets import ElidedLabel, hint, scrolled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
+
     from napari_surfseg.events import Event
 
-__all__ = ["CurvesPanel", "build_curve_shapes"]
-
-#: Curves hidden at first: they follow from the others.
-HIDDEN_AT_FIRST = frozenset({"head_total", "precision", "recall"})
+__all__ = ["CurvesPanel"]
 
 #: The window redraws the curves at most so often, however fast the steps come, and rests so many
 #: times as long as it drew: where a processor stands in for the graphics card, every redraw is
@@ -51,59 +48,42 @@ REDRAW_SECONDS = 1.0
 LONGEST_REST = 5.0
 REDRAW_REST = 100
 
-
-class LegendRow(QWidget):
-    """An eye, a colour, a name and a value."""
-
-    toggled = Signal(str, bool)
-
-    def __init__(self, name: str, color: str, shown: bool) -> None:
-        super().__init__()
-        self.name = name
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        self.eye = QCheckBox()
-        self.eye.setObjectName(f"show_{name}_curve")
-        self.eye.setChecked(shown)
-        hint(self.eye, f"Show or hide the curve of {title_of(name)} (no unit).")
-        self.eye.toggled.connect(lambda on: self.toggled.emit(self.name, on))
-        swatch = QFrame()
-        swatch.setFixedSize(14, 4)
-        swatch.setStyleSheet(f"background-color: {color}; border: none;")
-        self.title = ElidedLabel(title_of(name))
-        self.value = ElidedLabel()
-        self.value.setObjectName(f"{name}_curve_value")
-        self.value.set_alignment(Qt.AlignmentFlag.AlignRight)
-        self.value.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.value.setFixedWidth(52)
-        for item, stretch in ((self.eye, 0), (swatch, 0), (self.title, 1), (self.value, 0)):
-            layout.addWidget(item, stretch)
+#: Smoothing at first, in per cent of the run on either side.
+SMOOTHING = 3
+#: Narrower than this, the legend lies below the plot.
+NARROW = 560
+LEGEND_WIDTH = 220
+NARROWEST = 300
+RAW = "0:total:raw"
 
 
 class CurvesPanel(QWidget):
-    """Plot, legend and switches for one run, and a second one beside it to compare.
+    """Plot, legend and switches for one run, and a second one over it to compare.
 
     Passive: :meth:`add_events` and :meth:`set_run` fill it; it asks for nothing.
     """
 
-    add_to_viewer_requested = Signal(object)
-    """Carries the list of napari layers to add to the main viewer."""
+    add_to_viewer_requested = Signal(str, object)
+    """Carries the run's name and the lines shown, to be added to the main viewer."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("loss_curves")
         self.stores = [CurveStore(), CurveStore()]
         self._names = ["", ""]
-        self._rows: dict[str, LegendRow] = {}
         self._grown: list[set[str]] = [set(), set()]
+        self._series: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         self._fitted = True
+        self._light = False
+        self._narrow = False
         self._rest = REDRAW_SECONDS
         self.canvas = PlotCanvas()
+        self.legend = CurveLegend()
         self._build()
         self._redraw_timer = QTimer(self)
         self._redraw_timer.setSingleShot(True)
         self._redraw_timer.timeout.connect(self.refresh)
+        self.legend.changed.connect(self._show_chosen)
         self.canvas.range_changed.connect(self._on_zoomed)
         self.canvas.fit_requested.connect(self.fit)
         self.canvas.hovered.connect(self._on_hover)
@@ -116,89 +96,136 @@ class CurvesPanel(QWidget):
         self.readout.setObjectName("curves_readout")
         self.log_switch = QCheckBox("Log")
         self.log_switch.setObjectName("log_scale")
-        hint(self.log_switch, "Logarithmic vertical axis; values of 0 and below are left out.")
-        self.log_switch.toggled.connect(lambda _on: self._rescale())
+        hint(self.log_switch, "Logarithmic axis of the losses; values of 0 and below are left out.")
+        self.log_switch.toggled.connect(lambda _on: self.fit())
+        self._smooth_label = QLabel("Smooth")
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.smoothing.setObjectName("smoothing")
-        self.smoothing.setRange(0, 50)
-        self.smoothing.setValue(0)
-        self.smoothing.setFixedWidth(90)
+        self.smoothing.setRange(0, 20)
+        self.smoothing.setValue(SMOOTHING)
+        self.smoothing.setMinimumWidth(40)
+        self.smoothing.setMaximumWidth(90)
         hint(
             self.smoothing,
-            "Average every loss over this many points on either side (0 to 50 points; 0 is off). "
-            "Scores stay as they are.",
+            "Average every loss over so much of the run on either side (0 to 20 %; 0 is off). The "
+            "total is drawn as it is behind, fainter. Scores stay as they are.",
         )
-        self.smoothing.valueChanged.connect(self._on_smoothing)
-        self.smoothing_value = QLabel("off")
-        self.smoothing_value.setMinimumWidth(36)
+        self.smoothing.valueChanged.connect(lambda _value: self._show_chosen())
         self.fit_button = QPushButton("Fit")
         self.fit_button.setObjectName("fit_curves")
-        hint(self.fit_button, "Show all steps and values again (also: double click in the plot).")
+        hint(
+            self.fit_button,
+            "Show all steps and the usual values again (also: double click in the plot). Single "
+            "values far off, as in the first steps, may lie outside.",
+        )
         self.fit_button.clicked.connect(self.fit)
         self.add_button = QPushButton("Add to viewer")
         self.add_button.setObjectName("add_curves_to_viewer")
-        hint(self.add_button, "Add the curves shown here as layers to the main viewer.")
+        hint(self.add_button, "Add a picture of this plot to the main viewer, as a layer.")
         self.add_button.clicked.connect(self._on_add)
-        smooth_label = QLabel("Smooth")
-        bar = QHBoxLayout()
-        bar.setSpacing(6)
-        bar.addWidget(self.run_label, 1)
-        bar.addWidget(self.readout, 2)
+        self.end_button = QPushButton("End comparing")
+        self.end_button.setObjectName("end_comparing")
+        hint(self.end_button, "Take the curves of the other run away.")
+        self.end_button.clicked.connect(self.end_compare)
+        self.end_button.hide()
+        self._controls = QWidget()
+        controls = QHBoxLayout(self._controls)
+        controls.setContentsMargins(0, 0, 0, 0)
+        controls.setSpacing(6)
         for item in (
             self.log_switch,
-            smooth_label,
+            self._smooth_label,
             self.smoothing,
-            self.smoothing_value,
             self.fit_button,
             self.add_button,
         ):
-            bar.addWidget(item)
-        self._legend = QWidget()
-        self._legend_layout = QVBoxLayout(self._legend)
-        self._legend_layout.setContentsMargins(0, 0, 4, 0)
-        self._legend_layout.setSpacing(0)
-        self._legend_layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setObjectName("curves_legend")
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFixedWidth(244)
-        scroll.setWidget(self._legend)
-        layout = QGridLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
-        layout.setSpacing(4)
-        layout.addLayout(bar, 0, 0, 1, 2)
-        layout.addWidget(self.canvas, 1, 0)
-        layout.addWidget(scroll, 1, 1)
-        layout.setColumnStretch(0, 1)
-        layout.setRowStretch(1, 1)
+            controls.addWidget(item)
+        self._bar = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        words = QHBoxLayout()
+        for label in (self.run_label, self.readout):
+            words.addWidget(label, 1)
+        words.addWidget(self.end_button)
+        self._bar.addLayout(words, 1)
+        self._bar.addWidget(self._controls)
+        self._scroll = scrolled(self.legend, "curves_legend")
+        self._scroll.setMinimumHeight(24)  # below the plot, too, it all fits into 200 pixels
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(6, 4, 6, 2)
+        self._grid.setSpacing(3)
+        self._grid.addLayout(self._bar, 0, 0, 1, 2)
+        self._grid.addWidget(self.canvas, 1, 0)
+        self._grid.setColumnStretch(0, 1)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Put the legend at the right, or in a narrow dock below."""
+        narrow = self._narrow
+        directions = QBoxLayout.Direction
+        self._bar.setDirection(directions.TopToBottom if narrow else directions.LeftToRight)
+        self._smooth_label.setVisible(not narrow)
+        self._grid.removeWidget(self._scroll)
+        self._grid.addWidget(self._scroll, 2 if narrow else 1, 0 if narrow else 1)
+        self._scroll.setMinimumWidth(0 if narrow else LEGEND_WIDTH)
+        self._scroll.setMaximumWidth(16777215 if narrow else LEGEND_WIDTH)
+        for row, stretch in ((1, 3 if narrow else 1), (2, 1 if narrow else 0)):
+            self._grid.setRowStretch(row, stretch)
+        self.updateGeometry()  # the least height is another one
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Suit the width."""
+        super().resizeEvent(event)
+        narrow = self.width() < NARROW
+        if narrow != self._narrow:
+            self._narrow = narrow
+            self._arrange()
 
     # -- content -------------------------------------------------------------------
 
     def set_run(self, name: str, *, slot: int = 0) -> None:
-        """Begin anew with another run; slot 1 is the one to compare with."""
-        self.stores[slot] = CurveStore()
+        """Begin with another run; slot 1 is the one to compare with."""
+        if slot == 0:
+            self.legend.clear()
+            self.end_compare()
+        self._forget(slot)
         self._names[slot] = name
-        self._grown[slot] = set()
-        for key in [key for key in self.canvas.lines if key.startswith(f"{slot}:")]:
-            self.canvas.remove_line(key)
-        shown = self._names[0] or "No run yet"
-        self.run_label.set_text(f"{shown}  vs  {self._names[1]}" if self._names[1] else shown)
+        self._say_run()
         self._fitted = True
         if slot == 0:
             self._prepare_layers()
         self._schedule()
 
-    def _prepare_layers(self) -> None:
-        """Make the layers of all curves while the worker starts.
+    def end_compare(self) -> None:
+        """Take the curves of the other run away."""
+        if self._names[1]:
+            self._forget(1)
+            self._names[1] = ""
+            self._say_run()
+            self.fit()
 
-        A new layer holds the window up for a twentieth of a second: a dozen of them when the first
-        scores come, in the middle of the training, would be felt.
+    def _forget(self, slot: int) -> None:
+        self.stores[slot] = CurveStore()
+        self._grown[slot] = set()
+        for key in [key for key in self.canvas.lines if key.startswith(f"{slot}:")]:
+            self.canvas.remove_line(key)
+        for key in [key for key in self._series if key.startswith(f"{slot}:")]:
+            del self._series[key]
+
+    def _say_run(self) -> None:
+        first, second = self._names
+        shown = first or "No run yet"
+        self.run_label.set_text(f"{shown} (thick) and {second} (thin)" if second else shown)
+        self.end_button.setVisible(bool(second))
+
+    def _prepare_layers(self) -> None:
+        """Make the layers that are in view at first while the worker starts.
+
+        A new layer holds the window up for a twentieth of a second: that would be felt in the
+        middle of the training. Those that are folded away are made when they are asked for.
         """
         nothing = np.zeros(0)
-        for name, color in CURVE_COLORS.items():
-            self.canvas.set_line(f"0:{name}", Line(title_of(name), nothing, nothing, color))
+        for key, name in ((RAW, "total"), ("0:total", "total"), ("0:surface_dice", "surface_dice")):
+            color = line_color(name, light=self._light)
+            self.canvas.set_line(key, Line(title_of(name), nothing, nothing, color))
         self._set_marks(self.stores[0])
 
     def add_events(self, events: Iterable[Event], *, slot: int = 0) -> None:
@@ -209,7 +236,7 @@ class CurvesPanel(QWidget):
 
     def _schedule(self) -> None:
         if not self._redraw_timer.isActive():
-            self._redraw_timer.start(round(1000 * self._rest) if self._rows else 0)
+            self._redraw_timer.start(round(1000 * self._rest) if self.legend.rows else 0)
 
     def _on_drawn(self, seconds: float) -> None:
         self._rest = min(max(REDRAW_SECONDS, REDRAW_REST * seconds), LONGEST_REST)
@@ -222,135 +249,199 @@ class CurvesPanel(QWidget):
         """Bring the lines up to date with the stores."""
         if not self.isVisible():
             return  # showEvent draws what came meanwhile
-        if self._fitted:
-            self._set_fitted_range()
         for slot, store in enumerate(self.stores):
             for curve in store.ordered():
-                row = self._row(curve.name)
-                if (
-                    curve.name in self._grown[slot]
-                    or f"{slot}:{curve.name}" not in self.canvas.lines
+                self.legend.add(curve.name)
+                key = f"{slot}:{curve.name}"
+                if self.legend.is_shown(curve.name) and (
+                    curve.name in self._grown[slot] or key not in self._series
                 ):
-                    self._set_curve(slot, curve, row.eye.isChecked())
-                if slot == 0 and len(curve):
-                    row.value.set_text(format_value(curve.points()[1][-1]))
-            if "marks" in self._grown[slot] and slot == 0:
-                self._set_marks(store)
-            self._grown[slot].clear()
-
-    def _set_curve(self, slot: int, curve: Curve, visible: bool) -> None:
-        steps, values = curve.points()
-        if curve.kind == "loss":
-            values = compute_running_mean(values, self.smoothing.value())
-        title = title_of(curve.name)
-        self.canvas.set_line(
-            f"{slot}:{curve.name}",
-            Line(
-                title=f"{title} ({self._names[1]})" if slot else title,
-                x=steps,
-                y=values,
-                color=CURVE_COLORS.get(curve.name, "#999999"),
-                width=1.8 if slot == 0 else 1.0,
-                opacity=1.0 if slot == 0 else 0.55,
-                visible=visible,
-            ),
+                    self._set_curve(slot, curve)
+        store = self.stores[0]
+        if "marks" in self._grown[0]:
+            for mark in store.marks:
+                self.legend.add(mark.kind)
+        self._set_marks(store)
+        self.legend.set_note(
+            "No validation in this run: no scores" if store.has_validation is False else ""
         )
+        for grown in self._grown:
+            grown.clear()
+        self._set_titles()
+        self._set_fitted_range()
+        self._write_values()
+
+    def _show_chosen(self) -> None:
+        """Draw what is to be seen now, and hide the rest."""
+        self._series.clear()
+        for slot, store in enumerate(self.stores):
+            for curve in store.ordered():
+                self.canvas.set_visible(f"{slot}:{curve.name}", self.legend.is_shown(curve.name))
+        self._fitted = True
+        self.refresh()
+
+    def _set_curve(self, slot: int, curve: Curve) -> None:
+        steps, raw = curve.points()
+        values = smooth(raw, self.smoothing.value()) if curve.kind == "loss" else raw
+        key = f"{slot}:{curve.name}"
+        self._series[key] = (steps, values)
+        title = title_of(curve.name)
+        score = curve.kind == "score"
+        line = Line(
+            title=f"{title} ({self._names[1]})" if slot else title,
+            x=steps,
+            y=values,
+            color=line_color(curve.name, light=self._light),
+            width=1.0 if slot else 2.2,
+            opacity=0.7 if slot else 1.0,
+            dots=(1.6 if slot else 2.6) if score else 0.0,
+            axis="right" if score else "left",
+        )
+        self.canvas.set_line(key, line)
+        if key == "0:total":
+            faint = replace(line, title="total loss, raw", y=raw, width=1.0, opacity=0.35)
+            self.canvas.set_line(RAW, replace(faint, visible=values is not raw))
 
     def _set_marks(self, store: CurveStore) -> None:
-        for kind, title, color in (
-            ("command", "commands", "#9aa0a6"),
-            ("best", "best checkpoints", "#2fb344"),
-        ):
-            steps = np.asarray([mark.step for mark in store.marks if mark.kind == kind], float)
-            self.canvas.set_line(
-                f"0:{kind}",
-                Line(title, steps, np.ones(len(steps)), color, 1.0, 0.6, vertical=True),
+        changes = np.asarray([mark.step for mark in store.marks if mark.kind == "command"], float)
+        best = [mark.step for mark in store.marks if mark.kind == "best"][-1:]
+        score = store.curves.get("surface_dice")
+        heights = [None if score is None else score.value_at(step) for step in best]
+        where = [(step, y) for step, y in zip(best, heights, strict=True) if y is not None]
+        places = np.asarray(where, float).reshape(-1, 2)
+        self._set_mark("command", changes, np.ones(len(changes)), vertical=True, opacity=0.6)
+        shown = self.legend.is_shown("surface_dice")
+        self._set_mark("best", places[:, 0], places[:, 1], axis="right", dots=5.0, visible=shown)
+
+    def _set_mark(
+        self, kind: str, x: NDArray[np.float64], y: NDArray[np.float64], **look: Any
+    ) -> None:
+        color = line_color(kind, light=self._light)
+        look["visible"] = look.get("visible", True) and self.legend.is_shown(kind)
+        line = Line(MARKS[kind][0], x, y, color, 1.0, **look)
+        known = self.canvas.lines.get(f"0:{kind}")
+        same = (
+            known is not None
+            and np.array_equal(known.x, x)
+            and np.array_equal(known.y, y)
+            and (known.color, known.visible) == (line.color, line.visible)
+        )
+        if not same:
+            self.canvas.set_line(f"0:{kind}", line)
+
+    # -- theme ---------------------------------------------------------------------
+
+    def set_theme(self, theme: str) -> None:
+        """Take the colours of a napari theme."""
+        self.canvas.set_theme(theme)
+        ground = get_theme(theme).canvas.as_rgb_tuple()
+        light = QColor(*(int(part) for part in ground[:3])).lightness() > 127
+        if light != self._light:
+            self._light = light
+            self.legend.set_light(light)
+            self._prepare_layers()
+            self._show_chosen()
+
+    # -- axes ----------------------------------------------------------------------
+
+    def _shown_names(self, kind: str) -> list[str]:
+        names = [
+            curve.name
+            for store in self.stores
+            for curve in store.ordered()
+            if curve.kind == kind and self.legend.is_shown(curve.name)
+        ]
+        return list(dict.fromkeys(names))
+
+    def _shown_values(self, kind: str) -> list[NDArray[np.float64]]:
+        return [
+            self._series[f"{slot}:{curve.name}"][1]
+            for slot, store in enumerate(self.stores)
+            for curve in store.ordered()
+            if curve.kind == kind
+            and f"{slot}:{curve.name}" in self._series
+            and self.legend.is_shown(curve.name)
+        ]
+
+    def _set_titles(self) -> None:
+        losses, scores = self._shown_names("loss"), self._shown_names("score")
+        if scores:
+            right = title_of(scores[0]) if len(scores) == 1 else "scores"
+        elif self.stores[0].has_validation is False:
+            right = "no validation"
+        elif self._names[0] and "surface_dice" not in self.legend.rows:
+            right = "no score yet"
+        else:
+            right = ""
+        self.canvas.set_titles(
+            AxisTitles(
+                left="loss",
+                right=right,
+                left_color=line_color(losses[0], light=self._light) if len(losses) == 1 else "",
+                right_color=line_color(scores[0], light=self._light) if len(scores) == 1 else "",
             )
-
-    def _row(self, name: str) -> LegendRow:
-        row = self._rows.get(name)
-        if row is None:
-            row = LegendRow(name, CURVE_COLORS.get(name, "#999999"), name not in HIDDEN_AT_FIRST)
-            row.toggled.connect(self._on_toggled)
-            self._rows[name] = row
-            known = list(CURVE_COLORS)
-            rank = known.index(name) if name in known else len(known)
-            place = sum(
-                1
-                for other in self._rows
-                if other != name and (known.index(other) if other in known else 99) < rank
-            )
-            self._legend_layout.insertWidget(place, row)
-        return row
-
-    def _on_toggled(self, name: str, shown: bool) -> None:
-        for slot in (0, 1):
-            self.canvas.set_visible(f"{slot}:{name}", shown)
-        self._rescale()
-
-    # -- range ---------------------------------------------------------------------
+        )
 
     def fit(self) -> None:
         """Show everything and keep showing it as it grows."""
         self._fitted = True
-        self._set_fitted_range()
-
-    def _rescale(self) -> None:
-        self._fitted = True
+        self._set_titles()
         self._set_fitted_range()
 
     def _set_fitted_range(self) -> None:
-        shown = [
-            curve
-            for store in self.stores
-            for curve in store.curves.values()
-            if (curve.name in self._rows and self._rows[curve.name].eye.isChecked())
-            or (curve.name not in self._rows and curve.name not in HIDDEN_AT_FIRST)
-        ]
+        scores = self._shown_values("score")
         last = max(store.last_step for store in self.stores)
-        fitted = compute_range(shown, log=self.log_switch.isChecked(), last_step=last)
-        self.canvas.set_range(_settle(self.canvas.range, fitted))
+        right = compute_score_range(scores, last_step=last) if scores else None
+        if not self._fitted:
+            left = self.canvas.range
+            if right is None or self.canvas.right_range is not None:
+                return
+        else:
+            log = self.log_switch.isChecked()
+            losses = self._shown_values("loss")
+            if not self.smoothing.value():
+                losses = [smooth(values, SMOOTHING) for values in losses]
+            left = _settle(self.canvas.range, compute_range(losses, log=log, last_step=last))
+        if right is not None:
+            right = replace(right, x0=left.x0, x1=left.x1)
+        self.canvas.set_range(left, right)
 
-    def _on_zoomed(self, _range: object) -> None:
+    def _on_zoomed(self) -> None:
         self._fitted = False
 
-    def _on_smoothing(self, value: int) -> None:
-        self.smoothing_value.setText(f"±{value}" if value else "off")
-        for slot, store in enumerate(self.stores):
-            for curve in store.ordered():
-                if curve.kind == "loss":
-                    self._set_curve(slot, curve, self._row(curve.name).eye.isChecked())
-
     # -- read-out and hand-over ----------------------------------------------------
+
+    def _write_values(self) -> None:
+        for curve in self.stores[0].curves.values():
+            _, values = self._series.get(f"0:{curve.name}", curve.points())
+            self.legend.set_value(curve.name, format_value(values[-1]) if len(values) else "")
 
     def _on_hover(self, place: tuple[float, float] | None) -> None:
         store = self.stores[0]
         if place is None or not store.curves:
             self.readout.set_text("")
-            for name, row in self._rows.items():
-                curve = store.curves.get(name)
-                if curve is not None and len(curve):
-                    row.value.set_text(format_value(curve.points()[1][-1]))
+            self._write_values()
             return
-        step, value = place
+        step = place[0]
         width, _ = self.canvas.plot_size
         mark = store.nearest_mark(step, 6 * (self.canvas.range.x1 - self.canvas.range.x0) / width)
-        said = f"step {max(step, 0):.0f}, at {format_value(value)}"
+        said = f"at step {max(step, 0):.0f}"
         self.readout.set_text(f"{said}: {mark.text}" if mark else said)
-        for name, row in self._rows.items():
-            curve = store.curves.get(name)
-            found = None if curve is None else curve.value_at(step)
-            row.value.set_text("" if found is None else format_value(found))
+        for curve in store.curves.values():
+            steps, values = self._series.get(f"0:{curve.name}", curve.points())
+            nearest = (
+                "" if not len(steps) else format_value(values[int(np.abs(steps - step).argmin())])
+            )
+            self.legend.set_value(curve.name, nearest)
 
     def _on_add(self) -> None:
-        curves = [
-            curve
-            for curve in self.stores[0].ordered()
-            if curve.name in self._rows and self._rows[curve.name].eye.isChecked()
-        ]
-        self.add_to_viewer_requested.emit(
-            build_curve_shapes(curves, run=self._names[0], radius=self.smoothing.value())
-        )
+        shown = [line for line in self.canvas.lines.values() if line.visible and len(line.x)]
+        self.add_to_viewer_requested.emit(self._names[0], shown)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the narrowest size: the legend goes below the plot where it has no room."""
+        least = super().minimumSizeHint()
+        return QSize(min(least.width(), NARROWEST), least.height())
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Draw what came while the dock was hidden."""
@@ -363,7 +454,7 @@ class CurvesPanel(QWidget):
         self.canvas.close_canvas()
 
 
-def _settle(old: Any, new: Any) -> Any:
+def _settle(old: PlotRange, new: PlotRange) -> PlotRange:
     """Keep the old range while the new one fits: a frame that twitches is hard to read."""
     if old.log != new.log:
         return new
@@ -377,56 +468,4 @@ def _settle(old: Any, new: Any) -> Any:
     fits_x = old.x0 == new.x0 and reach <= (old.x1 - old.x0) <= 1.3 * reach
     x1 = old.x1 if fits_x else new.x0 + 1.15 * reach if reach > 10 else new.x1
     low, high = (old.y0, old.y1) if fits else (new.y0, new.y1)
-    return type(new)(new.x0, x1, low, high, new.log)
-
-
-def build_curve_shapes(
-    curves: Iterable[Curve],
-    *,
-    run: str,
-    radius: int = 0,
-    size: tuple[float, float] = (100.0, 200.0),
-) -> list[Shapes]:
-    """Turn curves into Shapes layers for the main viewer, one path a curve.
-
-    Parameters
-    ----------
-    curves : iterable of Curve
-        What to draw.
-    run : str
-        Goes into the layers' names.
-    radius : int
-        Smoothing of the losses, as in the plot.
-    size : tuple of float
-        Height and width of the whole picture in world units.
-
-    Returns
-    -------
-    list of Shapes
-        All in one frame, so that they lie over each other as in the plot.
-    """
-    chosen = [curve for curve in curves if len(curve) > 1]
-    if not chosen:
-        return []
-    frame = compute_range(chosen, log=False, last_step=int(max(c.points()[0][-1] for c in chosen)))
-    height, width = size
-    layers = []
-    for curve in chosen:
-        steps, values = curve.points()
-        if curve.kind == "loss":
-            values = compute_running_mean(values, radius)
-        x, y = frame.to_pixels(steps, values, 600.0, 300.0)
-        stride = max(1, len(x) // 600)
-        path = np.stack([y[::stride] / 300.0 * height, x[::stride] / 600.0 * width], axis=1)
-        layers.append(
-            Shapes(
-                [path],
-                shape_type="path",
-                edge_width=height / 100,
-                edge_color=CURVE_COLORS.get(curve.name, "#999999"),
-                face_color="transparent",
-                name=f"{title_of(curve.name)} [{Path(run).name}]",
-                metadata={"surfseg": "curve", "curve": curve.name},
-            )
-        )
-    return layers
+    return PlotRange(new.x0, x1, low, high, new.log)

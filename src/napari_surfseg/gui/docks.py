@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QDockWidget, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.close_guard import CloseGuard, find_main_window
+from napari_surfseg.gui.curve_layers import add_curves
 from napari_surfseg.gui.curves import CurvesPanel
 from napari_surfseg.gui.dock_layout import DockPlacer
 from napari_surfseg.gui.session import get_session
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
+    from napari_surfseg.gui.plot import Line
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["LossCurvesWidget", "show_curves"]
@@ -46,6 +48,8 @@ class LossCurvesWidget(QWidget):
         self.session.polled.connect(self._on_polled)
         self.session.closed.connect(self.release)
         self.panel.add_to_viewer_requested.connect(self._on_add)
+        napari_viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
         if self.session.run_dir is not None:
             self.panel.set_run(self.session.run_dir.name)
             self.panel.add_events(self.session.history)
@@ -58,21 +62,17 @@ class LossCurvesWidget(QWidget):
         if not snapshot.state.is_active:
             self.panel.redraw_now()
 
-    def _on_add(self, layers: list[Any]) -> None:
-        extent = self._viewer.layers.extent.world if len(self._viewer.layers) else None
-        for layer in layers:
-            if extent is not None and extent.shape[1] >= 2:
-                # Beside what is there, as wide as it: on top they would hide the volume.
-                width = max(float(extent[1, -1] - extent[0, -1]), 1.0)
-                size = width / 200.0
-                layer.scale = (size, size)
-                layer.translate = (float(extent[0, -2]), float(extent[1, -1]) + 0.05 * width)
-            self._viewer.add_layer(layer)
+    def _on_add(self, run: str, lines: list[Line]) -> None:
+        add_curves(self._viewer, run, lines, self.panel.canvas)
+
+    def _on_theme(self, _event: object = None) -> None:
+        self.panel.set_theme(self._viewer.theme)
 
     def release(self) -> None:
         """Let go of the embedded canvas."""
         if not self._closed:
             self._closed = True
+            self._viewer.events.theme.disconnect(self._on_theme)
             with contextlib.suppress(RuntimeError):
                 self.panel.close_canvas()
 

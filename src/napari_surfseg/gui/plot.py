@@ -9,32 +9,35 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.qt import QtViewer
 from napari.utils.colormaps import Colormap
-from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QPointF, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_surfseg.gui.curve_data import (
-    PlotRange,
-    compute_ticks,
-    format_value,
-    thin_by_pixel,
-)
 from napari_surfseg.gui.live import camera_of
+from napari_surfseg.gui.plot_axes import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    AxisTitles,
+    compute_value_ticks,
+    paint_axes,
+)
+from napari_surfseg.gui.plot_range import PlotRange, compute_ticks, thin_by_pixel
 from napari_surfseg.gui.raster import rasterize_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Line", "PlotCanvas"]
+__all__ = ["Line", "PlotCanvas", "build_line_colormap", "draw_line"]
 
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
 GRID = "grid"
 #: Long enough for a paint, and for whatever else the window has to do, between two new layers:
 #: napari takes a twentieth of a second for each.
@@ -59,6 +62,10 @@ class Line:
         In pixels.
     vertical : bool
         A mark: a vertical line at every x, whatever y.
+    dots : float
+        Radius of a dot at every point, in pixels; 0 for none.
+    axis : str
+        Whether its values are those at the left or at the right.
     """
 
     title: str
@@ -69,6 +76,8 @@ class Line:
     opacity: float = 1.0
     vertical: bool = False
     visible: bool = True
+    dots: float = 0.0
+    axis: Literal["left", "right"] = "left"
 
 
 class PlotCanvas(QWidget):
@@ -78,8 +87,8 @@ class PlotCanvas(QWidget):
     a double click shows everything again.
     """
 
-    range_changed = Signal(object)
-    """The person zoomed or moved; carries the new :class:`PlotRange`."""
+    range_changed = Signal()
+    """The person zoomed or moved."""
     fit_requested = Signal()
     hovered = Signal(object)
     """Step and value under the cursor, or None when it left."""
@@ -90,7 +99,7 @@ class PlotCanvas(QWidget):
         super().__init__(parent)
         self.setObjectName("loss_curves_plot")
         self.setToolTip("")
-        self.setMinimumSize(240, 120)
+        self.setMinimumSize(240, 90)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.model = ViewerModel(title="loss curves")
         self.qt_viewer: Any = QtViewer(self.model, show_welcome_screen=False)
@@ -100,11 +109,13 @@ class PlotCanvas(QWidget):
         self._native.setMouseTracking(True)
         self._native.setObjectName("loss_curves_canvas")
         self.range = PlotRange()
+        self.right_range: PlotRange | None = None
+        self.titles = AxisTitles()
         self.lines: dict[str, Line] = {}
         self._layers: dict[str, Image] = {}
+        self._colors: dict[str, str] = {}
         self._dirty: list[str] = []
-        self._drag: tuple[QPointF, PlotRange] | None = None
-        self._x_title = "optimizer step"
+        self._drag: tuple[QPointF, PlotRange, PlotRange | None] | None = None
         self._spent = 0.0
         self._turn = QTimer(self)
         self._turn.setInterval(0)
@@ -152,12 +163,23 @@ class PlotCanvas(QWidget):
         for key in list(self.lines):
             self.remove_line(key)
 
-    def set_range(self, new: PlotRange) -> None:
-        """Show this part of the values."""
-        if new == self.range:
-            return
-        self.range = new
-        self.redraw()
+    def set_range(self, left: PlotRange, right: PlotRange | None = None) -> None:
+        """Show this part of the values, at the right those of the axis there, if there is one."""
+        if (left, right) != (self.range, self.right_range):
+            self.range, self.right_range = left, right
+            self.redraw()
+
+    def set_titles(self, titles: AxisTitles) -> None:
+        """Write this beside the axes."""
+        if titles != self.titles:
+            self.titles = titles
+            self.update()
+
+    def set_theme(self, theme: str) -> None:
+        """Take the ground of a napari theme; the words follow the palette."""
+        if self.qt_viewer is not None and self.model.theme != theme:
+            self.model.theme = theme
+            self.update()
 
     def layer_of(self, key: str) -> Image | None:
         """Return the napari layer of a line, once it was drawn."""
@@ -247,26 +269,28 @@ class PlotCanvas(QWidget):
             self._draw_layer(key, self.lines[key])
 
     def _grid_line(self) -> Line:
+        shown = self.range
+        width, height = self.plot_size
         rows = []
-        for value in self._y_ticks():
-            rows += [(self.range.x0, value), (self.range.x1, value), (np.nan, np.nan)]
+        bottom, top = (10.0**shown.y0, 10.0**shown.y1) if shown.log else (shown.y0, shown.y1)
+        for value in compute_value_ticks(shown, height):
+            rows += [(shown.x0, value), (shown.x1, value), (np.nan, np.nan)]
+        for step in compute_ticks(shown.x0, shown.x1, max(width // 70, 2), least=2):
+            rows += [(step, bottom), (step, top), (np.nan, np.nan)]
         points = np.asarray(rows or [(np.nan, np.nan)], float)
-        return Line("grid", points[:, 0], points[:, 1], "#808080", 1.0, 0.25)
+        return Line("grid", points[:, 0], points[:, 1], "#808080", 1.0, 0.3)
 
     def _draw_layer(self, key: str, line: Line, *, behind: bool = False) -> None:
         ratio = self._native.devicePixelRatioF()
-        x, y = self._place(line)
-        pixels = rasterize_line(x, y, width=line.width, size=self.plot_size, ratio=ratio)
+        pixels = draw_line(line, self.range, self.right_range, self.plot_size, ratio)
         # napari's pixel 0 has its middle at 0, whatever the resolution of the screen.
         scale, shift = (1 / ratio, 1 / ratio), (0.5 / ratio - 0.5, 0.5 / ratio - 0.5)
         layer = self._layers.get(key)
         if layer is None:
-            color = QColor(line.color)
-            rgb = [color.redF(), color.greenF(), color.blueF()]
             layer = Image(
                 pixels,
                 name=line.title,
-                colormap=Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=line.color),
+                colormap=build_line_colormap(line.color),
                 contrast_limits=(0, 255),
                 opacity=line.opacity,
                 blending="translucent_no_depth",
@@ -285,67 +309,24 @@ class PlotCanvas(QWidget):
             layer.data = pixels
             layer.scale, layer.translate = scale, shift
             self._set_camera()
+        if self._colors.setdefault(key, line.color) != line.color:
+            self._colors[key] = line.color
+            layer.colormap = build_line_colormap(line.color)
+        if layer.opacity != line.opacity:
+            layer.opacity = line.opacity
         if layer.visible != line.visible:
             layer.visible = line.visible
         if layer.name != line.title:
             layer.name = line.title
 
-    def _place(self, line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the points of a line in canvas pixels."""
-        width, height = self.plot_size
-        if line.vertical:
-            columns, _ = self.range.to_pixels(line.x, np.ones(len(line.x)), width, height)
-            inside = columns[(columns >= 0) & (columns <= width)]
-            x = np.column_stack([inside, inside, np.full(len(inside), np.nan)]).ravel()
-            return x, np.tile([0.0, float(height), np.nan], len(inside))
-        x, y = self.range.to_pixels(line.x, line.y, width, height)
-        if len(x) > 2 * width and np.isfinite(x).all() and np.isfinite(y).all():
-            x, y = thin_by_pixel(x, y)
-        return x, y
-
     # -- axes ----------------------------------------------------------------------
 
-    def _y_ticks(self) -> list[float]:
-        _, height = self.plot_size
-        return compute_ticks(self.range.y0, self.range.y1, max(height // 32, 2), log=self.range.log)
-
     def paintEvent(self, event: Any) -> None:  # noqa: N802
-        """Paint the numbers along the axes."""
+        """Paint the axes."""
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
         ink = self.palette().windowText().color()
-        faint = QColor(ink)
-        faint.setAlpha(110)
-        font = painter.font()
-        font.setPointSizeF(max(font.pointSizeF() * 0.85, 7.0))
-        painter.setFont(font)
-        width, height = self.plot_size
-        painter.setPen(faint)
-        painter.drawRect(QRectF(LEFT - 1, TOP - 1, width + 1, height + 1))
-        painter.setPen(ink)
-        for value in self._y_ticks():
-            _, row = self.range.to_pixels(np.zeros(1), np.asarray([value]), width, height)
-            y = TOP + float(row[0])
-            painter.drawLine(QPointF(LEFT - 5, y), QPointF(LEFT - 1, y))
-            painter.drawText(
-                QRectF(0, y - 9, LEFT - 8, 18),
-                int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
-                format_value(value),
-            )
-        for value in compute_ticks(self.range.x0, self.range.x1, max(width // 70, 2)):
-            column, _ = self.range.to_pixels(np.asarray([value]), np.ones(1), width, height)
-            x = LEFT + float(column[0])
-            painter.drawLine(QPointF(x, TOP + height + 1), QPointF(x, TOP + height + 5))
-            painter.drawText(
-                QRectF(x - 40, TOP + height + 5, 80, 14),
-                int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop),
-                f"{value:g}",
-            )
-        painter.drawText(
-            QRectF(LEFT, self.height() - 15, width, 14),
-            int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop),
-            self._x_title,
-        )
+        size = (self.width(), self.height())
+        paint_axes(painter, size, ink, self.range, self.right_range, self.titles)
         painter.end()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
@@ -370,24 +351,23 @@ class PlotCanvas(QWidget):
             turned = delta.y() or delta.x()
             factor = 0.85 ** (turned / 120)
             shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-            new = self.range.zoomed(
-                place.x() / width,
-                place.y() / height,
-                1.0 if shift else factor,
-                factor if shift else 1.0,
+            about = (place.x() / width, place.y() / height)
+            factors = (1.0, factor) if shift else (factor, 1.0)
+            right = self.right_range
+            self._change_range(
+                self.range.zoomed(*about, *factors),
+                None if right is None else right.zoomed(*about, *factors),
             )
-            self._change_range(new)
             return True
         if kind == QEvent.Type.MouseButtonPress:
-            self._drag = (event.position(), self.range)
+            self._drag = (event.position(), self.range, self.right_range)
             return True
         if kind == QEvent.Type.MouseMove:
             place = event.position()
             if self._drag is not None:
-                start, old = self._drag
-                self._change_range(
-                    old.moved((place.x() - start.x()) / width, (place.y() - start.y()) / height)
-                )
+                start, left, right = self._drag
+                by = ((place.x() - start.x()) / width, (place.y() - start.y()) / height)
+                self._change_range(left.moved(*by), None if right is None else right.moved(*by))
             else:
                 self.hovered.emit(self.range.value_at(place.x(), place.y(), width, height))
             return True
@@ -402,6 +382,43 @@ class PlotCanvas(QWidget):
             self.hovered.emit(None)
         return False
 
-    def _change_range(self, new: PlotRange) -> None:
-        self.set_range(new)
-        self.range_changed.emit(new)
+    def _change_range(self, left: PlotRange, right: PlotRange | None) -> None:
+        self.set_range(left, right)
+        self.range_changed.emit()
+
+
+def draw_line(
+    line: Line,
+    left: PlotRange,
+    right: PlotRange | None,
+    size: tuple[int, int],
+    ratio: float = 1.0,
+) -> NDArray[np.uint8]:
+    """Draw a line as a picture of the plot's size; empty where its axis is not there."""
+    x, y = _place(line, left, right, size)
+    return rasterize_line(x, y, width=line.width, size=size, ratio=ratio, dots=line.dots)
+
+
+def _place(
+    line: Line, left: PlotRange, right: PlotRange | None, size: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the points of a line in pixels."""
+    width, height = size
+    if line.vertical:
+        columns, _ = left.to_pixels(line.x, np.ones(len(line.x)), width, height)
+        inside = columns[(columns >= 0) & (columns <= width)]
+        x = np.column_stack([inside, inside, np.full(len(inside), np.nan)]).ravel()
+        return x, np.tile([0.0, float(height), np.nan], len(inside))
+    shown = right if line.axis == "right" else left
+    if shown is None:
+        return np.zeros(0), np.zeros(0)
+    x, y = shown.to_pixels(line.x, line.y, width, height)
+    if len(x) > 2 * width and np.isfinite(x).all() and np.isfinite(y).all():
+        x, y = thin_by_pixel(x, y)
+    return x, y
+
+
+def build_line_colormap(color: str) -> Colormap:
+    """Build the colormap of a line's picture: from nothing to its colour."""
+    rgb = QColor(color).getRgbF()[:3]
+    return Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=color)

@@ -11,13 +11,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QPointF
+from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["rasterize_line"]
+__all__ = ["rasterize_line", "read_gray_pixels"]
 
 
 def rasterize_line(
@@ -27,6 +27,7 @@ def rasterize_line(
     width: float,
     size: tuple[int, int],
     ratio: float = 1.0,
+    dots: float = 0.0,
 ) -> NDArray[np.uint8]:
     """Draw a line of constant width, with smooth edges.
 
@@ -41,6 +42,8 @@ def rasterize_line(
         Width and height of the picture, in the same unit.
     ratio : float
         Pixels a unit: 2 on a screen of double resolution.
+    dots : float
+        Radius of a dot at every point, in the same unit; 0 for none.
 
     Returns
     -------
@@ -74,8 +77,14 @@ def rasterize_line(
                 painter.drawPoint(moved[0])
             else:
                 painter.drawPolyline(moved)
+    if dots > 0:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(255, 255, 255))
+        for a, b in zip(x, y, strict=True):
+            if math.isfinite(a) and math.isfinite(b):
+                painter.drawEllipse(QPointF(a, b), dots, dots)
     painter.end()
-    return _read_pixels(image)
+    return read_gray_pixels(image)
 
 
 def _find_runs(finite: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -84,7 +93,8 @@ def _find_runs(finite: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
-def _read_pixels(image: QImage) -> NDArray[np.uint8]:
+def read_gray_pixels(image: QImage) -> NDArray[np.uint8]:
+    """Return the pixels of an image of format Grayscale8."""
     bits: Any = image.constBits()
     if hasattr(bits, "setsize"):  # PyQt gives a pointer, PySide a buffer
         bits.setsize(image.sizeInBytes())
