@@ -150,6 +150,16 @@ def test_strokes_painted_into_a_kept_block_are_not_trained_on(many):
     assert painted.census.num_foreground == before
 
 
+def test_all_strokes_of_a_kept_block_may_be_erased(tmp_path, many):
+    np.save(tmp_path / "image.npy", np.zeros(many.shape, np.uint8))
+    np.save(tmp_path / "labels.npy", many)
+    files = {"image": str(tmp_path / "image.npy"), "labels": str(tmp_path / "labels.npy")}
+    _, validation = open_pairs(Data(train=(files,)))
+    start, _ = validation[0].roi
+    erased = relabel_pair(validation[0], [(start, np.full((64, 64, 64), 2, np.uint8))])
+    assert erased.census.num_supervised == 0
+
+
 def test_a_cut_is_made_again_though_the_labels_have_grown(tmp_path, many):
     np.save(tmp_path / "image.npy", np.zeros(many.shape, np.uint8))
     np.save(tmp_path / "labels.npy", many)

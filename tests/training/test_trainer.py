@@ -312,7 +312,8 @@ def test_minutes_bound_a_run_of_unknown_length(tmp_path, experiment):
 def test_a_patch_larger_than_the_volume_is_cut_down_and_said(tmp_path, experiment):
     experiment = apply_overrides(experiment, ["data.patch_size=[64,64,64]"])
     run = Run(tmp_path / "run", experiment).run()
-    assert "instead of [64, 64, 64]" in run.of(events.WarningIssued)[0].message
+    (said,) = [n for n in run.of(events.DataChecked)[0].notes if "instead of" in n]
+    assert said.endswith("are used instead of [64, 64, 64].")
     assert load_checkpoint(tmp_path / "run/checkpoints/last.pt").patch_size[:2] == (32, 32)
 
 

@@ -287,9 +287,17 @@ def _box_of(
 
 
 def check_census(
-    census: LabelCensus, image: Volume, labels: Volume, mapping: Labels, field: str
+    census: LabelCensus,
+    image: Volume,
+    labels: Volume,
+    mapping: Labels,
+    field: str,
+    *,
+    may_be_empty: bool = False,
 ) -> None:
     """Refuse what cannot be learned from, by its counts.
+
+    One block of strokes among others that are scored may be empty.
 
     Raises
     ------
@@ -307,6 +315,8 @@ def check_census(
         raise LabelError(
             describe_unknown(labels.source, census.unknown, mapping), field="data.labels"
         )
+    if may_be_empty:
+        return
     meaning = (
         f"foreground {list(mapping.foreground)}, background {list(mapping.background)}, "
         f"ignore {list(mapping.ignore)}"

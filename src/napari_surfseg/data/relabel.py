@@ -80,7 +80,14 @@ def relabel_pair(pair: CheckedPair, boxes: Sequence[PaintedBox]) -> CheckedPair:
         unknown=unknown,
         num_visited=max(census.num_visited, int(blocks.sum())),
     )
-    check_census(counted, pair.image, pair.labels, pair.mapping, f"data.{pair.role}")
+    check_census(
+        counted,
+        pair.image,
+        pair.labels,
+        pair.mapping,
+        f"data.{pair.role}",
+        may_be_empty=pair.parent is not None,
+    )
     return replace(pair, census=counted)
 
 

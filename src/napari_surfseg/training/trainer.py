@@ -216,7 +216,7 @@ class Trainer:
         pairs = [*train, *validation]
         self._cut = describe_cut(data, train, validation)
         remarks = [remark for pair in train for remark in pair.remarks]
-        remarks += self._resolve_symmetries(train)
+        remarks += [*self._fit_patch(train), *self._resolve_symmetries(train)]
         self._tell(events.DataChecked(volumes=[pair.as_row() for pair in pairs], notes=remarks))
         for pair in pairs:
             for note in pair.notes:
@@ -224,7 +224,6 @@ class Trainer:
         wanted = not isinstance(data.validation, ValidationSlab) or data.validation.fraction > 0
         if wanted and not validation and not self._resume:
             self._tell(events.WarningIssued(message=NO_VALIDATION))
-        self._fit_patch(train)
         return train, validation
 
     def _resolve_symmetries(self, train: list[CheckedPair]) -> list[str]:
@@ -249,22 +248,20 @@ class Trainer:
             return None
         return (load_checkpoint(path).training or {}).get("cut")
 
-    def _fit_patch(self, train: list[CheckedPair]) -> None:
-        """Use no larger patch than the largest extents of the training volumes."""
+    def _fit_patch(self, train: list[CheckedPair]) -> list[str]:
+        """Use no larger patch than the largest extents of the training volumes; say so."""
         data = self.experiment.data
         z, y, x = (max(extents) for extents in zip(*(pair.shape for pair in train), strict=True))
         fitting = fit_patch_size(data.patch_size, (z, y, x), self.architecture.divisor)
         if fitting == data.patch_size:
-            return
-        self._tell(
-            events.WarningIssued(
-                message=f"The training volumes reach no further than {[z, y, x]} voxels, so "
-                f"patches of {list(fitting)} are used instead of {list(data.patch_size)}."
-            )
-        )
+            return []
         self.experiment = self.experiment.model_copy(
             update={"data": data.model_copy(update={"patch_size": fitting})}
         )
+        return [
+            f"The training volumes reach no further than {[z, y, x]} voxels, so patches of "
+            f"{list(fitting)} are used instead of {list(data.patch_size)}."
+        ]
 
     def _open_stroke_start(self, train: list[CheckedPair]) -> None:
         """Prepare the pixel classifier that leads where labels are strokes."""
