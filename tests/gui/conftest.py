@@ -23,7 +23,7 @@ def no_preferences(monkeypatch):
 @pytest.fixture(autouse=True)
 def no_warm_up(monkeypatch):
     """Opening the widget starts no process here."""
-    monkeypatch.setattr("napari_surfseg.gui.training.launch_warm_up", lambda: None)
+    monkeypatch.setattr("napari_surfseg.gui.training.prepare_standby", lambda: None)
 
 
 class JobsAtOnce:

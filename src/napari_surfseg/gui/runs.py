@@ -20,8 +20,8 @@ from napari_surfseg.gui.runs_view import RunsView
 from napari_surfseg.gui.session import get_session
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.follow import RunFollower
-from napari_surfseg.runs.launch import launch_worker
 from napari_surfseg.runs.listing import find_runs
+from napari_surfseg.runs.standby import launch_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +121,7 @@ class RunsController(QObject):
         view: RunsView,
         session: Session,
         *,
-        launch: Callable[..., int] = launch_worker,
+        launch: Callable[..., int] = launch_prepared,
         jobs: Jobs | None = None,
         folder: Path | None = None,
     ) -> None:

@@ -27,7 +27,7 @@ from napari_surfseg.model.presets import (
     resolve_architecture,
 )
 from napari_surfseg.runs.folder import RunFolder
-from napari_surfseg.runs.launch import launch_worker
+from napari_surfseg.runs.standby import launch_prepared
 from napari_surfseg.runs.text import format_bytes
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def describe_network(form: TrainingForm, *, available_bytes: int | None = None) 
 def execute_plan(
     plan: Plan,
     progress: Callable[[float], None],
-    launch: Callable[..., int] = launch_worker,
+    launch: Callable[..., int] = launch_prepared,
     *,
     ask: Callable[[str], bool] = lambda _question: True,
     check: Callable[[], None] = lambda: None,

@@ -21,8 +21,8 @@ from napari_surfseg.gui.predict import show_predict
 from napari_surfseg.gui.session import Session, get_session
 from napari_surfseg.gui.training_controller import TrainingController
 from napari_surfseg.gui.training_view import TrainingView
-from napari_surfseg.runs.launch import launch_warm_up
 from napari_surfseg.runs.log import describe_tuning
+from napari_surfseg.runs.standby import prepare_standby, release_standby
 from napari_surfseg.runs.text import format_duration
 
 if TYPE_CHECKING:
@@ -150,8 +150,19 @@ class SurfaceTrainingWidget(QWidget):
         self.live.shown.connect(self._on_shown)
         self.controller.started.connect(self._on_started)
         self.session.closed.connect(self._on_session_closed)
-        # In a thread: on some systems a process takes tenths of a second to start.
-        threading.Thread(target=launch_warm_up, name="surfseg-warm-up", daemon=True).start()
+        self._was_active = False
+        self.session.polled.connect(self._on_polled)
+        self.session.closed.connect(release_standby)
+        self._stand_by()
+
+    def _stand_by(self) -> None:
+        """Have a worker stand by; in a thread, since some systems take tenths of a second."""
+        threading.Thread(target=prepare_standby, name="surfseg-standby", daemon=True).start()
+
+    def _on_polled(self, snapshot: RunSnapshot) -> None:
+        if self._was_active and not snapshot.state.is_active:
+            self._stand_by()  # for the next start; while a run trains it would take from it
+        self._was_active = snapshot.state.is_active
 
     def _on_started(self, _run_dir: Path) -> None:
         self.show_curves()
@@ -183,6 +194,7 @@ class SurfaceTrainingWidget(QWidget):
             elif self._is_docked:
                 self._is_docked = False
                 let_go(self.session.closed, self._on_session_closed)
+                let_go(self.session.polled, self._on_polled)
                 let_go(self.live.enabled_changed, self.view.run.set_live)
                 let_go(self.live.size_changed, self.view.run.box.set_size)
                 let_go(self.live.missed, self._on_missed)

@@ -21,8 +21,8 @@ from napari_surfseg.gui.start_plan import Plan, execute_plan
 from napari_surfseg.gui.steering_controller import SteeringController
 from napari_surfseg.gui.strokes_controller import StrokesController
 from napari_surfseg.runs.folder import RunFolder, RunState
-from napari_surfseg.runs.launch import launch_worker
 from napari_surfseg.runs.lengthen import wait_for_worker
+from napari_surfseg.runs.standby import launch_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class TrainingController(QObject):
         view: TrainingView,
         session: Session,
         *,
-        launch: Callable[..., int] = launch_worker,
+        launch: Callable[..., int] = launch_prepared,
         jobs: Jobs | None = None,
         runs_folder: Path | None = None,
     ) -> None:

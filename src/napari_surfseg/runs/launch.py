@@ -25,6 +25,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -41,9 +42,11 @@ from napari_surfseg.runs.lock import (
 __all__ = [
     "build_environment",
     "choose_num_threads",
-    "launch_warm_up",
+    "find_free_run",
     "launch_worker",
     "prepare_this_process",
+    "start_detached",
+    "train_arguments",
 ]
 
 #: Blocks below this stay on the heap, and so much may lie free at its end. The largest tensors of
@@ -54,7 +57,6 @@ TRIM_THRESHOLD_BYTES = (1 << 31) - 1
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 NICENESS = 10
-LOWEST_PRIORITY = 19
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -117,6 +119,33 @@ def launch_worker(run_dir: str | Path, *, device: str = "auto", resume: bool = F
     RunBusyError
         If a worker is on it already.
     """
+    folder = find_free_run(run_dir)
+    try:
+        # Appending at the level of the system: the worker's own log lines go to the same file.
+        with folder.log_path.open("ab") as log:
+            process = start_detached(
+                ["napari_surfseg", *train_arguments(folder, device=device, resume=resume)],
+                stdin=subprocess.DEVNULL,
+                output=log,
+            )
+    except OSError as error:
+        raise RunError(
+            f"The worker for {folder.path} could not be started: {error.strerror or error}."
+        ) from None
+    # Written before the worker gets so far itself, a few tenths of a second from now, so that a
+    # second Start meets a busy run and a watcher sees it starting.
+    create_exclusively(folder.worker_path, describe_this_worker(process.pid))
+    return process.pid
+
+
+def find_free_run(run_dir: str | Path) -> RunFolder:
+    """Open a run folder on which no worker is at work.
+
+    Raises
+    ------
+    RunError, RunBusyError
+        If it holds no run, or a worker is on it.
+    """
     folder = RunFolder(Path(run_dir).resolve())
     folder.require_run()
     holder = read_worker(folder.worker_path)
@@ -125,53 +154,45 @@ def launch_worker(run_dir: str | Path, *, device: str = "auto", resume: bool = F
             f"The run {folder.path} is being trained by process {holder.pid} on {holder.host}.",
             field="run_dir",
         )
-    command = [
-        # -P: a file named torch.py in the current folder must not be what the worker imports.
-        *(sys.executable, "-P", "-m", "napari_surfseg", "train", str(folder.config_path)),
-        *("--run-dir", str(folder.path), "--device", device),
-    ]
-    if resume:
-        command.append("--resume")
-    try:
-        # Appending at the level of the system: the worker's own log lines go to the same file.
-        with folder.log_path.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=build_environment(),
-                start_new_session=os.name != "nt",
-                creationflags=_creation_flags(),
-            )
-    except OSError as error:
-        raise RunError(
-            f"The worker for {folder.path} could not be started: {error.strerror or error}."
-        ) from None
+    return folder
+
+
+def train_arguments(folder: RunFolder, *, device: str, resume: bool) -> list[str]:
+    """Return the command line, without the program's name, that trains a run."""
+    arguments = ["train", str(folder.config_path), "--run-dir", str(folder.path)]
+    arguments += ["--device", device]
+    return [*arguments, "--resume"] if resume else arguments
+
+
+def start_detached(arguments: list[str], *, stdin: int, output: Any) -> subprocess.Popen[bytes]:
+    """Start a module of this package as a process that outlives this one.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The module and what it is given.
+    stdin, output
+        As :class:`subprocess.Popen` takes them.
+
+    Raises
+    ------
+    OSError
+        If the system starts no process.
+    """
+    process = subprocess.Popen(
+        # -P: a file named torch.py in the current folder must not be what it imports.
+        [sys.executable, "-P", "-m", *arguments],
+        stdin=stdin,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=build_environment(),
+        start_new_session=os.name != "nt",
+        creationflags=_creation_flags(),
+    )
     _lower_priority(process.pid)
     # Somebody has to take note of its end, or it stays a zombie for as long as we live.
     threading.Thread(target=process.wait, name=f"worker-{process.pid}", daemon=True).start()
-    # Written before the worker gets so far itself, a few tenths of a second from now, so that a
-    # second Start meets a busy run and a watcher sees it starting.
-    create_exclusively(folder.worker_path, describe_this_worker(process.pid))
-    return process.pid
-
-
-def launch_warm_up() -> None:
-    """Have the first start be a quick one: see ``training.warm_up``. It ends by itself."""
-    command = [sys.executable, "-P", "-m", "napari_surfseg.training.warm_up"]
-    with contextlib.suppress(OSError):
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=build_environment() | {"OMP_NUM_THREADS": "1"},
-            start_new_session=os.name != "nt",
-            creationflags=_creation_flags(),
-        )
-        _lower_priority(process.pid, LOWEST_PRIORITY)
-        threading.Thread(target=process.wait, name="warm-up", daemon=True).start()
+    return process
 
 
 def _creation_flags() -> int:
@@ -180,7 +201,7 @@ def _creation_flags() -> int:
     return sum(getattr(subprocess, name, 0) for name in names)
 
 
-def _lower_priority(pid: int, niceness: int = NICENESS) -> None:
+def _lower_priority(pid: int) -> None:
     if sys.platform != "win32":
         with contextlib.suppress(psutil.Error, OSError):
-            psutil.Process(pid).nice(niceness)
+            psutil.Process(pid).nice(NICENESS)

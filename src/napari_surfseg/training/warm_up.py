@@ -1,36 +1,33 @@
-"""Train for one step on a cube of noise, so that the first real start is a quick one.
+"""Train for one step on a cube of noise, so that the first real step is a quick one.
 
 After an installation the loops that numba compiles take some 15 s, and after a restart of the
-machine torch's files come from a cold disk. The window has this module run in a process of the
-lowest priority while a person still chooses volumes; whatever becomes of it, nobody depends on it.
+machine PyTorch's files come from a cold disk. A process that stands by does this while a person
+still chooses volumes; whatever becomes of it, nobody depends on it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import sys
 import tempfile
 from pathlib import Path
 
 from napari_surfseg.config import Experiment, apply_overrides
 
-__all__ = ["find_marker", "main", "warm_up"]
+__all__ = ["warm_up"]
 
 
-def find_marker() -> Path:
-    """Return the file that says that this was done since the machine started.
+def warm_up() -> None:
+    """Train a step, validate, preview and save in a folder that is gone afterwards, on the CPU."""
+    import torch
 
-    It names what the compiled loops depend on, and lies among the temporary files because
-    those, like the disk's cache, are gone after a restart.
-    """
-    package = Path(__file__).parents[1]
-    newest = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
-    key = hashlib.sha256(f"{sys.executable} {sys.version} {package} {newest}".encode()).hexdigest()
-    return Path(tempfile.gettempdir()) / f"napari-surfseg-warm-{key[:16]}"
+    num_threads = torch.get_num_threads()
+    try:
+        with tempfile.TemporaryDirectory(prefix="napari-surfseg-") as folder:
+            _train_in(Path(folder))
+    finally:
+        torch.set_num_threads(num_threads)  # a run looks for its own best number
 
 
-def warm_up(folder: Path) -> None:
-    """Train a step, validate, preview and save in a folder, on the CPU."""
+def _train_in(folder: Path) -> None:
     import numpy as np
 
     from napari_surfseg.training.trainer import Trainer
@@ -67,17 +64,3 @@ def warm_up(folder: Path) -> None:
         resume=False,
         **parts,
     ).run()
-
-
-def main() -> None:
-    """Warm up, unless that was done since the machine started."""
-    marker = find_marker()
-    if marker.exists():
-        return
-    with tempfile.TemporaryDirectory(prefix="napari-surfseg-") as folder:
-        warm_up(Path(folder))
-    marker.touch()
-
-
-if __name__ == "__main__":
-    main()

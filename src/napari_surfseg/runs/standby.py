@@ -1,0 +1,123 @@
+"""A worker that stands by: started before it is needed, so that Start means now.
+
+Most of what passes between Start and the first prediction is Python importing PyTorch and
+numba loading compiled loops. The window has a process do that while a person still chooses
+volumes. It then waits for one line: the command line it is to carry out, the same that
+:mod:`~napari_surfseg.runs.launch` gives to a process of its own::
+
+    window ── starts ──▶ python -m napari_surfseg.cli.standby      imports, takes a trial step
+           ── a line ──▶ train RUN/config.yaml --run-dir RUN …      is the run's worker from now on
+           ── or ends ─▶ (end of the pipe)                          ends too
+
+Nobody depends on it: where there is none, or it is not ready, a worker is launched as usual.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+import psutil
+
+from napari_surfseg.runs.launch import (
+    find_free_run,
+    launch_worker,
+    start_detached,
+    train_arguments,
+)
+from napari_surfseg.runs.lock import create_exclusively, describe_this_worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_surfseg.runs.folder import RunFolder
+
+__all__ = ["Standby", "launch_prepared", "prepare_standby", "release_standby"]
+
+#: A standby holds some 0.5 GB; where less than this is free, there is none.
+NEEDED_BYTES = 3 * 2**30
+
+
+class Standby:
+    """The window's end of a process that stands by."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Start a process, unless one stands by or memory is short."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                return
+            _close(self._process)
+            self._process = None
+            if psutil.virtual_memory().available < NEEDED_BYTES:
+                return
+            with contextlib.suppress(OSError):
+                self._process = start_detached(
+                    ["napari_surfseg.cli.standby"],
+                    stdin=subprocess.PIPE,
+                    output=subprocess.DEVNULL,
+                )
+
+    def take(self, folder: RunFolder, *, device: str, resume: bool) -> int | None:
+        """Let the process be the worker of a run; returns its pid, or None where there is none."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None or process.stdin is None:
+            return None
+        order = {
+            "arguments": train_arguments(folder, device=device, resume=resume),
+            "log": str(folder.log_path),
+        }
+        try:
+            with process.stdin as pipe:
+                pipe.write(json.dumps(order).encode() + b"\n")
+        except OSError:  # it has ended
+            return None
+        return process.pid if process.poll() is None else None
+
+    def release(self) -> None:
+        """Let the process end."""
+        with self._lock:
+            process, self._process = self._process, None
+        _close(process)
+
+
+def _close(process: subprocess.Popen[bytes] | None) -> None:
+    if process is not None and process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
+_standby = Standby()
+
+
+def prepare_standby() -> None:
+    """Have a process stand by for the next start."""
+    _standby.prepare()
+
+
+def release_standby() -> None:
+    """Let the process that stands by end; the window needs it no more."""
+    _standby.release()
+
+
+def launch_prepared(run_dir: str | Path, *, device: str = "auto", resume: bool = False) -> int:
+    """Do what :func:`~napari_surfseg.runs.launch.launch_worker` does, by a process that stands by.
+
+    Raises
+    ------
+    RunError, RunBusyError
+        As there.
+    """
+    folder = find_free_run(run_dir)
+    pid = _standby.take(folder, device=device, resume=resume)
+    if pid is None:
+        return launch_worker(run_dir, device=device, resume=resume)
+    create_exclusively(folder.worker_path, describe_this_worker(pid))
+    return pid
