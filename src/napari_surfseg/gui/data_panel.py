@@ -11,7 +11,7 @@ from napari_surfseg.gui.data_more import DataMore
 from napari_surfseg.gui.label_meanings import MeaningsPanel
 from napari_surfseg.gui.pair_row import PairRow
 from napari_surfseg.gui.validation_panel import ValidationPanel
-from napari_surfseg.gui.widgets import FieldError, hint
+from napari_surfseg.gui.widgets import FieldError, hint, note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,9 @@ class DataPanel(QWidget):
             "what is not surface; all the rest counts as not annotated. A dozen strokes will do "
             "for a start, and more can be painted while it trains.",
         )
+        self.note = note("")
+        self.note.setObjectName("painting_note")
+        self.note.hide()
         self.add_button = QPushButton("Add another pair")
         self.add_button.setObjectName("add_pair")
         hint(self.add_button, "Add a volume and its labels to the list.")
@@ -64,6 +67,7 @@ class DataPanel(QWidget):
         layout.addLayout(self._pairs_layout)
         layout.addWidget(self.pairs_error)
         layout.addLayout(buttons)
+        layout.addWidget(self.note)
         layout.addWidget(_heading("Label meaning"))
         layout.addWidget(self.labels)
         layout.addWidget(_heading("Validation"))
@@ -148,6 +152,11 @@ class DataPanel(QWidget):
         for row in self.rows:
             row.image.confirm()
             row.labels.confirm()
+
+    def say(self, text: str) -> None:
+        """Say something about the pairs that is no error; empty hides it."""
+        self.note.setText(text)
+        self.note.setVisible(bool(text))
 
     # -- errors and locks ----------------------------------------------------------
 

@@ -22,11 +22,12 @@ from napari_surfseg.gui.form import (
     suggest_scheme,
 )
 from napari_surfseg.gui.label_counts import count_values
+from napari_surfseg.gui.label_regions import region_of, take_labels
 from napari_surfseg.gui.layers import LayerWatch
 from napari_surfseg.gui.live import compute_view_center
 from napari_surfseg.gui.painting import color_of
 from napari_surfseg.gui.run_layers import describe_layer
-from napari_surfseg.gui.sources import LayerVolume, shape_of, take_file, take_layer
+from napari_surfseg.gui.sources import LayerVolume, shape_of, take_file
 from napari_surfseg.gui.start_plan import Plan, PlannedPair, describe_network, read_model
 from napari_surfseg.gui.validation_box import build_box_layer, read_box
 from napari_surfseg.model.presets import resolve_architecture
@@ -236,7 +237,7 @@ class FormController(QObject):
             layer = self._layer(choice)
             if layer is None:
                 raise DataError(f"The layer {choice.name!r} is gone from the viewer.")
-            return take_layer(layer)
+            return take_labels(layer)
         except DataError as error:
             error.field = "data.train"
             raise
@@ -284,6 +285,9 @@ class FormController(QObject):
             except ConfigError as error:
                 error.field = f"data.train.{number - 1}.roi"
                 raise
+            region = region_of(layers[1])
+            if roi is None and region is not None:
+                roi = region[0]
             pairs.append(PlannedPair(image, labels, role, *layers, roi, number - 1))
         if not any(pair.role == "train" for pair in pairs):
             raise DataError("At least one pair must be for training.", field="data.train")

@@ -87,6 +87,9 @@ def find_stored_boxes(*arrays: Any) -> StoredBoxes:
     shape = (int(z), int(y), int(x))
     starts: set[Index3] = set()
     for array in arrays:
+        if hasattr(array, "stored_starts"):
+            starts.update(array.stored_starts())
+            continue
         stored = find_zarr(array)
         chunks = list_chunks(stored.array) if stored is not None and stored.is_whole else None
         if stored is None or chunks is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
@@ -15,6 +15,8 @@ from napari_surfseg.gui.sources import shape_of
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
+
+    from napari_surfseg.gui.form import Box
 
 __all__ = [
     "build_strokes_colormap",
@@ -48,23 +50,29 @@ def build_strokes_colormap() -> CyclicLabelColormap:
     )
 
 
-def build_strokes_layer(image: Layer) -> Labels:
+def build_strokes_layer(image: Layer, region: Box | None = None) -> Labels:
     """Make an empty labels layer that lies exactly over an image, for strokes.
 
     Parameters
     ----------
     image : Layer
         Three axes; multiscale or not.
+    region : Box, optional
+        The part of it to cover; by default all.
     """
-    strokes = LABEL_SCHEMES["strokes"]
+    shape = shape_of(image)
+    box = region or ((0, shape[0]), (0, shape[1]), (0, shape[2]))
+    metadata: dict[str, Any] = {"surfseg_labels": dict(LABEL_SCHEMES["strokes"])}
+    if region is not None:
+        metadata["surfseg_region"] = {"box": [list(s) for s in region], "shape": list(shape)}
     layer = Labels(
-        np.zeros(shape_of(image), np.uint8),
+        np.zeros([stop - start for start, stop in box], np.uint8),
         name=f"{image.name} strokes",
         colormap=build_strokes_colormap(),
         opacity=0.85,
         features={"index": [1, 2], "meaning": ["surface", "background"]},
-        metadata={"surfseg_labels": dict(strokes)},
-        **compute_placement(image, (0, 0, 0)),
+        metadata=metadata,
+        **compute_placement(image, (box[0][0], box[1][0], box[2][0])),
     )
     layer.brush_size = BRUSH_VOXELS
     layer.n_edit_dimensions = 2

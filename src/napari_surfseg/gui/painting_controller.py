@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
-from napari_surfseg.gui.form import LABEL_SCHEMES, NOT_ANNOTATED, SourceChoice
+from napari_surfseg.gui.form import LABEL_SCHEMES, NOT_ANNOTATED, PairChoice, SourceChoice
+from napari_surfseg.gui.label_regions import choose_region, region_of
 from napari_surfseg.gui.layers import LayerWatch, disconnect
+from napari_surfseg.gui.live import compute_view_center
 from napari_surfseg.gui.painting import build_strokes_layer, color_of, is_painting, paint_with
 from napari_surfseg.gui.sources import shape_of
 from napari_surfseg.gui.stroke_tools import StrokeTool
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_surfseg.gui.pair_row import PairRow
     from napari_surfseg.gui.session import Session
     from napari_surfseg.gui.training_view import TrainingView
 
@@ -66,24 +69,50 @@ class PaintingController(QObject):
             where = "open it in napari, so that it can be seen" if image else "open one in napari"
             error.set_message(f"Painting needs a volume that is a layer; {where}.")
             return
-        chosen = row.labels.choice()
-        layer = chosen.layer if chosen is not None else None
-        if not self._is_strokes(layer, image.layer):
-            layer = build_strokes_layer(image.layer)
+        center = compute_view_center(self._viewer, image.layer)
+        layer = self._find_strokes(image.layer, center)
+        if layer is None:
+            region = choose_region(shape_of(image.layer), center)
+            layer = build_strokes_layer(image.layer, region)
             self._viewer.layers.append(layer)
-            row.labels.set_choice(SourceChoice.of_layer(layer))
-            row.labels.confirm()
-            self._view.data.pairs_changed.emit()
+            self._choose(row, image, layer)
+            if region is not None:
+                size = " × ".join(str(stop - start) for start, stop in region)
+                self._view.data.say(
+                    f"The volume is large: the strokes layer covers {size} voxels around what you "
+                    "see. Press Start painting at another place to paint there, too."
+                )
         paint_with(self._viewer, layer, 1)
         self.refresh()
 
-    def _is_strokes(self, layer: Layer | None, image: Layer) -> bool:
-        return (
-            isinstance(layer, Labels)
-            and layer in self._viewer.layers
-            and layer.metadata.get("surfseg_labels") == LABEL_SCHEMES["strokes"]
-            and shape_of(layer) == shape_of(image)
-        )
+    def _choose(self, row: PairRow, image: SourceChoice, layer: Labels) -> None:
+        """Let a strokes layer be the labels; one of another part is a pair of its own."""
+        chosen = row.labels.choice()
+        data = self._view.data
+        if chosen is not None and region_of(layer) and region_of(chosen.layer):
+            row = data.add_pair(PairChoice(image, SourceChoice.of_layer(layer)))
+            row.image.confirm()
+        else:
+            row.labels.set_choice(SourceChoice.of_layer(layer))
+        row.labels.confirm()
+        data.pairs_changed.emit()
+
+    def _find_strokes(self, image: Layer, at: tuple[int, int, int]) -> Labels | None:
+        """Find a chosen strokes layer over a voxel of an image."""
+        for pair in self._view.data.pairs():
+            layer = pair.labels.layer if pair.labels is not None else None
+            if not isinstance(layer, Labels) or layer not in self._viewer.layers:
+                continue
+            if pair.image is None or pair.image.layer is not image:
+                continue
+            box, shape = region_of(layer) or (None, shape_of(layer))
+            is_here = box is None or all(
+                start <= place < stop for place, (start, stop) in zip(at, box, strict=True)
+            )
+            is_strokes = layer.metadata.get("surfseg_labels") == LABEL_SCHEMES["strokes"]
+            if is_strokes and is_here and shape == shape_of(image):
+                return layer
+        return None
 
     def paint(self, value: int) -> None:
         """Take the brush for a value."""

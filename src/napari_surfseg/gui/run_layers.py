@@ -19,6 +19,7 @@ from napari.layers import Layer
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.gui.painting import build_strokes_colormap
+from napari_surfseg.gui.sources import take_file
 from napari_surfseg.gui.volume_layers import read_volume
 from napari_surfseg.runs.folder import RunFolder
 
@@ -78,7 +79,9 @@ class RunLayers:
 
 def describe_layer(layer: Layer) -> dict[str, Any]:
     """Return a layer's name and place as plain values; in the window's thread."""
+    noted = layer.metadata.get("surfseg_region")
     return {
+        **({"region": noted} if noted else {}),
         "name": layer.name,
         "scale": np.asarray(layer.scale).tolist(),
         "translate": np.asarray(layer.translate).tolist(),
@@ -193,15 +196,27 @@ def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
         note = found.notes.get(path, {})
         name = str(note.get("name") or Path(path.rstrip("/")).stem)
         content = "labels" if is_labels else "image"
-        data, about, kind = read_volume(path, content=content, name=name, in_memory=is_labels)
+        region = note.get("region")
+        if is_labels and region:
+            data, about, kind = _read_region(path, name, region)
+        else:
+            data, about, kind = read_volume(path, content=content, name=name, in_memory=is_labels)
         if is_labels:
             about |= {"colormap": build_strokes_colormap(), "opacity": 0.85}
             about["metadata"]["surfseg_labels"] = dict(found.meanings)
         if note:
-            about |= {key: value for key, value in note.items() if key != "name"}
+            about |= {key: value for key, value in note.items() if key not in {"name", "region"}}
         elif found.spacing is not None and not np.allclose(found.spacing, about["scale"]):
             # The run goes by another voxel size than the file's, whose unit is not that of this.
             about["scale"] = found.spacing
             about.pop("units", None)
         opened.append(OpenedVolume(path, (data, about, kind)))
     return opened
+
+
+def _read_region(path: str, name: str, region: dict[str, Any]) -> LayerData:
+    """Read the part of a run's labels that the layer they came from covered."""
+    z, y, x = region["box"]
+    data = take_file(path).read((z[0], y[0], x[0]), (z[1], y[1], x[1]))
+    about = {"name": name, "metadata": {"surfseg_file": path, "surfseg_region": region}}
+    return data, about, "labels"

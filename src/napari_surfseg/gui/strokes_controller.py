@@ -8,9 +8,10 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated
+from napari_surfseg.gui.label_regions import take_labels
 from napari_surfseg.gui.layers import LayerWatch, disconnect, let_go
 from napari_surfseg.gui.run_layers import find_layer, open_volumes, read_run_layers
-from napari_surfseg.gui.sources import take_file, take_layer
+from napari_surfseg.gui.sources import take_file
 from napari_surfseg.gui.strokes import find_painted, keep_strokes, pack_strokes
 from napari_surfseg.runs.folder import RunState
 
@@ -259,7 +260,7 @@ class StrokesController(QObject):
 
     def _compare(self, *, active: bool) -> Callable[[Job], list[UpdateLabels] | int]:
         """Return what finds the strokes, and packs them for the worker or writes them."""
-        volumes = {path: take_layer(layer) for path, layer in self._present().items()}
+        volumes = {path: take_labels(layer) for path, layer in self._present().items()}
         known = {path: self._known.setdefault(path, {}) for path in volumes}
         run_dir = self._run_dir
 
