@@ -165,7 +165,8 @@ def measure_curves(repeats: int) -> dict[str, float]:
     from napari.layers import Shapes, Surface, Tracks, Vectors
     from qtpy.QtWidgets import QApplication
 
-    from napari_surfseg.gui.plot import Line, PlotCanvas
+    from napari_surfseg.gui.plot import PlotCanvas
+    from napari_surfseg.gui.plot_line import Line
 
     canvas = PlotCanvas()
     canvas.resize(700, 300)

@@ -160,7 +160,7 @@ def test_adding_to_the_viewer_is_one_picture(curves, training, screen):
     viewer = curves._viewer
     volume = viewer.add_image(np.zeros((4, 30, 30)), scale=(2, 5, 5), units="um")
     screen.run(3.0)
-    curves.panel.add_button.click()
+    curves.panel.controls.add_button.click()
     assert [layer.name for layer in viewer.layers] == ["Image", "curves [a run]"]
     picture = viewer.layers[1]
     assert picture.data[..., 3].any()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_surfseg.gui.plot import Line, PlotCanvas
+from napari_surfseg.gui.plot import PlotCanvas
+from napari_surfseg.gui.plot_line import Line
 from napari_surfseg.gui.plot_range import PlotRange
 
 

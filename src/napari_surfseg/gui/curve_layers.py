@@ -12,8 +12,8 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtGui import QColor, QImage, QPainter
 
-from napari_surfseg.gui.plot import draw_line
 from napari_surfseg.gui.plot_axes import BOTTOM, LEFT, RIGHT, TOP, paint_axes
+from napari_surfseg.gui.plot_line import draw_line
 from napari_surfseg.gui.raster import read_gray_pixels
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
-    from napari_surfseg.gui.plot import Line, PlotCanvas
+    from napari_surfseg.gui.plot import PlotCanvas
     from napari_surfseg.gui.plot_axes import AxisTitles
+    from napari_surfseg.gui.plot_line import Line
     from napari_surfseg.gui.plot_range import PlotRange
 
 __all__ = ["add_curves", "draw_picture"]

@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QBoxLayout,
-    QCheckBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QSlider,
     QWidget,
 )
 
+from napari_surfseg.gui.curve_controls import SMOOTHING, CurveControls
 from napari_surfseg.gui.curve_data import Curve, CurveStore, format_value, title_of
 from napari_surfseg.gui.curve_legend import MARKS, CurveLegend, line_color
-from napari_surfseg.gui.plot import Line, PlotCanvas
+from napari_surfseg.gui.plot import PlotCanvas
 from napari_surfseg.gui.plot_axes import AxisTitles
+from napari_surfseg.gui.plot_line import Line
 from napari_surfseg.gui.plot_range import (
-    PlotRange,
     compute_range,
     compute_score_range,
+    settle,
     smooth,
 )
 from napari_surfseg.gui.widgets import ElidedLabel, hint, scrolled
@@ -48,11 +47,9 @@ REDRAW_SECONDS = 1.0
 LONGEST_REST = 5.0
 REDRAW_REST = 100
 
-#: Smoothing at first, in per cent of the run on either side.
-SMOOTHING = 3
-#: Narrower than this, the legend lies below the plot.
-NARROW = 560
-LEGEND_WIDTH = 220
+#: The legend lies below the plot where it is narrower than this, or high and not much wider.
+NARROW, NARROW_AND_HIGH, HIGH = 460, 620, 320
+LEGEND_WIDTH = 200
 NARROWEST = 300
 RAW = "0:total:raw"
 
@@ -94,59 +91,22 @@ class CurvesPanel(QWidget):
         self.run_label.setObjectName("curves_run_name")
         self.readout = ElidedLabel("")
         self.readout.setObjectName("curves_readout")
-        self.log_switch = QCheckBox("Log")
-        self.log_switch.setObjectName("log_scale")
-        hint(self.log_switch, "Logarithmic axis of the losses; values of 0 and below are left out.")
-        self.log_switch.toggled.connect(lambda _on: self.fit())
-        self._smooth_label = QLabel("Smooth")
-        self.smoothing = QSlider(Qt.Orientation.Horizontal)
-        self.smoothing.setObjectName("smoothing")
-        self.smoothing.setRange(0, 20)
-        self.smoothing.setValue(SMOOTHING)
-        self.smoothing.setMinimumWidth(40)
-        self.smoothing.setMaximumWidth(90)
-        hint(
-            self.smoothing,
-            "Average every loss over so much of the run on either side (0 to 20 %; 0 is off). The "
-            "total is drawn as it is behind, fainter. Scores stay as they are.",
-        )
-        self.smoothing.valueChanged.connect(lambda _value: self._show_chosen())
-        self.fit_button = QPushButton("Fit")
-        self.fit_button.setObjectName("fit_curves")
-        hint(
-            self.fit_button,
-            "Show all steps and the usual values again (also: double click in the plot). Single "
-            "values far off, as in the first steps, may lie outside.",
-        )
-        self.fit_button.clicked.connect(self.fit)
-        self.add_button = QPushButton("Add to viewer")
-        self.add_button.setObjectName("add_curves_to_viewer")
-        hint(self.add_button, "Add a picture of this plot to the main viewer, as a layer.")
-        self.add_button.clicked.connect(self._on_add)
+        self.controls = CurveControls()
+        self.controls.changed.connect(self._show_chosen)
+        self.controls.fit_clicked.connect(self.fit)
+        self.controls.add_clicked.connect(self._on_add)
         self.end_button = QPushButton("End comparing")
         self.end_button.setObjectName("end_comparing")
         hint(self.end_button, "Take the curves of the other run away.")
         self.end_button.clicked.connect(self.end_compare)
         self.end_button.hide()
-        self._controls = QWidget()
-        controls = QHBoxLayout(self._controls)
-        controls.setContentsMargins(0, 0, 0, 0)
-        controls.setSpacing(6)
-        for item in (
-            self.log_switch,
-            self._smooth_label,
-            self.smoothing,
-            self.fit_button,
-            self.add_button,
-        ):
-            controls.addWidget(item)
         self._bar = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         words = QHBoxLayout()
         for label in (self.run_label, self.readout):
             words.addWidget(label, 1)
         words.addWidget(self.end_button)
         self._bar.addLayout(words, 1)
-        self._bar.addWidget(self._controls)
+        self._bar.addWidget(self.controls)
         self._scroll = scrolled(self.legend, "curves_legend")
         self._scroll.setMinimumHeight(24)  # below the plot, too, it all fits into 200 pixels
         self._grid = QGridLayout(self)
@@ -162,7 +122,7 @@ class CurvesPanel(QWidget):
         narrow = self._narrow
         directions = QBoxLayout.Direction
         self._bar.setDirection(directions.TopToBottom if narrow else directions.LeftToRight)
-        self._smooth_label.setVisible(not narrow)
+        self.controls.set_narrow(narrow)
         self._grid.removeWidget(self._scroll)
         self._grid.addWidget(self._scroll, 2 if narrow else 1, 0 if narrow else 1)
         self._scroll.setMinimumWidth(0 if narrow else LEGEND_WIDTH)
@@ -174,7 +134,7 @@ class CurvesPanel(QWidget):
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
         """Suit the width."""
         super().resizeEvent(event)
-        narrow = self.width() < NARROW
+        narrow = self.width() < (NARROW_AND_HIGH if self.height() > HIGH else NARROW)
         if narrow != self._narrow:
             self._narrow = narrow
             self._arrange()
@@ -282,7 +242,7 @@ class CurvesPanel(QWidget):
 
     def _set_curve(self, slot: int, curve: Curve) -> None:
         steps, raw = curve.points()
-        values = smooth(raw, self.smoothing.value()) if curve.kind == "loss" else raw
+        values = smooth(raw, self.controls.smoothing.value()) if curve.kind == "loss" else raw
         key = f"{slot}:{curve.name}"
         self._series[key] = (steps, values)
         title = title_of(curve.name)
@@ -397,11 +357,11 @@ class CurvesPanel(QWidget):
             if right is None or self.canvas.right_range is not None:
                 return
         else:
-            log = self.log_switch.isChecked()
+            log = self.controls.log_switch.isChecked()
             losses = self._shown_values("loss")
-            if not self.smoothing.value():
+            if not self.controls.smoothing.value():
                 losses = [smooth(values, SMOOTHING) for values in losses]
-            left = _settle(self.canvas.range, compute_range(losses, log=log, last_step=last))
+            left = settle(self.canvas.range, compute_range(losses, log=log, last_step=last))
         if right is not None:
             right = replace(right, x0=left.x0, x1=left.x1)
         self.canvas.set_range(left, right)
@@ -452,20 +412,3 @@ class CurvesPanel(QWidget):
         """Let go of the embedded canvas."""
         self._redraw_timer.stop()
         self.canvas.close_canvas()
-
-
-def _settle(old: PlotRange, new: PlotRange) -> PlotRange:
-    """Keep the old range while the new one fits: a frame that twitches is hard to read."""
-    if old.log != new.log:
-        return new
-    height = new.y1 - new.y0
-    fits = (
-        old.y0 <= new.y0 + 0.02 * height
-        and new.y1 <= old.y1 + 0.02 * height
-        and (old.y1 - old.y0) < 1.3 * height
-    )
-    reach = new.x1 - new.x0
-    fits_x = old.x0 == new.x0 and reach <= (old.x1 - old.x0) <= 1.3 * reach
-    x1 = old.x1 if fits_x else new.x0 + 1.15 * reach if reach > 10 else new.x1
-    low, high = (old.y0, old.y1) if fits else (new.y0, new.y1)
-    return PlotRange(new.x0, x1, low, high, new.log)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
-    from napari_surfseg.gui.plot import Line
+    from napari_surfseg.gui.plot_line import Line
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["LossCurvesWidget", "show_curves"]

@@ -8,16 +8,14 @@ the canvas.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.qt import QtViewer
-from napari.utils.colormaps import Colormap
 from qtpy.QtCore import QEvent, QPointF, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QPainter
+from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_surfseg.gui.live import camera_of
@@ -30,13 +28,10 @@ from napari_surfseg.gui.plot_axes import (
     compute_value_ticks,
     paint_axes,
 )
-from napari_surfseg.gui.plot_range import PlotRange, compute_ticks, thin_by_pixel
-from napari_surfseg.gui.raster import rasterize_line
+from napari_surfseg.gui.plot_line import Line, build_line_colormap, draw_line
+from napari_surfseg.gui.plot_range import PlotRange, compute_ticks
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = ["Line", "PlotCanvas", "build_line_colormap", "draw_line"]
+__all__ = ["PlotCanvas"]
 
 GRID = "grid"
 #: Long enough for a paint, and for whatever else the window has to do, between two new layers:
@@ -44,40 +39,6 @@ GRID = "grid"
 NEW_LAYER_MILLISECONDS = 100
 #: What the drawing of known layers may take of one turn of the event loop.
 TURN_SECONDS = 0.02
-
-
-@dataclass
-class Line:
-    """One line of the plot.
-
-    Attributes
-    ----------
-    title : str
-        The layer's name.
-    x, y : arrays of shape (N,)
-        Values; a NaN breaks the line.
-    color : str
-        As ``#rrggbb``.
-    width : float
-        In pixels.
-    vertical : bool
-        A mark: a vertical line at every x, whatever y.
-    dots : float
-        Radius of a dot at every point, in pixels; 0 for none.
-    axis : str
-        Whether its values are those at the left or at the right.
-    """
-
-    title: str
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    color: str
-    width: float = 1.6
-    opacity: float = 1.0
-    vertical: bool = False
-    visible: bool = True
-    dots: float = 0.0
-    axis: Literal["left", "right"] = "left"
 
 
 class PlotCanvas(QWidget):
@@ -385,40 +346,3 @@ class PlotCanvas(QWidget):
     def _change_range(self, left: PlotRange, right: PlotRange | None) -> None:
         self.set_range(left, right)
         self.range_changed.emit()
-
-
-def draw_line(
-    line: Line,
-    left: PlotRange,
-    right: PlotRange | None,
-    size: tuple[int, int],
-    ratio: float = 1.0,
-) -> NDArray[np.uint8]:
-    """Draw a line as a picture of the plot's size; empty where its axis is not there."""
-    x, y = _place(line, left, right, size)
-    return rasterize_line(x, y, width=line.width, size=size, ratio=ratio, dots=line.dots)
-
-
-def _place(
-    line: Line, left: PlotRange, right: PlotRange | None, size: tuple[int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the points of a line in pixels."""
-    width, height = size
-    if line.vertical:
-        columns, _ = left.to_pixels(line.x, np.ones(len(line.x)), width, height)
-        inside = columns[(columns >= 0) & (columns <= width)]
-        x = np.column_stack([inside, inside, np.full(len(inside), np.nan)]).ravel()
-        return x, np.tile([0.0, float(height), np.nan], len(inside))
-    shown = right if line.axis == "right" else left
-    if shown is None:
-        return np.zeros(0), np.zeros(0)
-    x, y = shown.to_pixels(line.x, line.y, width, height)
-    if len(x) > 2 * width and np.isfinite(x).all() and np.isfinite(y).all():
-        x, y = thin_by_pixel(x, y)
-    return x, y
-
-
-def build_line_colormap(color: str) -> Colormap:
-    """Build the colormap of a line's picture: from nothing to its colour."""
-    rgb = QColor(color).getRgbF()[:3]
-    return Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=color)

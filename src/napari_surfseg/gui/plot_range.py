@@ -25,6 +25,7 @@ __all__ = [
     "compute_score_range",
     "compute_ticks",
     "format_ticks",
+    "settle",
     "smooth",
     "thin_by_pixel",
 ]
@@ -212,6 +213,23 @@ def compute_score_range(series: Iterable[NDArray[np.float64]], *, last_step: int
     if low < 0 <= float(values.min()):
         low, high = 0.0, high - low
     return PlotRange(0.0, x1, low, high)
+
+
+def settle(old: PlotRange, new: PlotRange) -> PlotRange:
+    """Keep the old range while the new one fits: a frame that twitches is hard to read."""
+    if old.log != new.log:
+        return new
+    height = new.y1 - new.y0
+    fits = (
+        old.y0 <= new.y0 + 0.02 * height
+        and new.y1 <= old.y1 + 0.02 * height
+        and (old.y1 - old.y0) < 1.3 * height
+    )
+    reach = new.x1 - new.x0
+    fits_x = old.x0 == new.x0 and reach <= (old.x1 - old.x0) <= 1.3 * reach
+    x1 = old.x1 if fits_x else new.x0 + 1.15 * reach if reach > 10 else new.x1
+    low, high = (old.y0, old.y1) if fits else (new.y0, new.y1)
+    return PlotRange(new.x0, x1, low, high, new.log)
 
 
 def compute_ticks(
