@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from napari_surfseg.config import Experiment, apply_overrides
 from napari_surfseg.errors import RunBusyError
 from napari_surfseg.events import DataChecked, RunStarted
+from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.live import camera_of
 from napari_surfseg.gui.live_controller import LiveController
 from napari_surfseg.gui.next_steps import has_result
@@ -248,8 +249,30 @@ def test_what_was_not_predicted_is_not_annotated(steps, view, viewer, dock, run)
     dock.last, dock.last_source = prediction, viewer.layers["scan"]
     view.run.next_steps.use_as_labels.click()
     assert view.form().meanings == {0: "background", 1: "foreground", 2: "ignore"}
-    layer = build_layers(prediction, viewer.layers["scan"])[0]
+    layer = next(build_layers(prediction, viewer.layers["scan"]))
     assert layer.data_to_world((0, 0, 0)) == viewer.layers["scan"].data_to_world(box[0])
+
+
+def test_strokes_stay_as_they_were_painted(steps, view, viewer, dock, run):
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[2, :5] = 2  # no surface, where the prediction says so
+    painted[20, :5] = 1
+    strokes = viewer.add_labels(
+        painted,
+        name="strokes",
+        metadata={"surfseg_labels": {0: "ignore", 1: "foreground", 2: "background"}},
+    )
+    view.data.rows[0].labels.set_choice(SourceChoice.of_layer(strokes))
+    view.data.pairs_changed.emit()
+    dock.last, dock.last_source = make_prediction(run), viewer.layers["scan"]
+    view.run.next_steps.use_as_labels.click()
+    labels = viewer.layers["scan labels"].data
+    assert not labels[2, :5].any()
+    assert labels[2, 5:].all()
+    assert labels[20, :5].all()
+    assert not labels[20, 5:].any()
+    assert "'strokes' is kept in them" in view.run.next_steps.message.text()
+    assert (strokes.data[20] == painted[20]).all()
 
 
 # -- going on ----------------------------------------------------------------------

@@ -62,13 +62,13 @@ def test_both_have_their_scores(run):
 @pytest.mark.parametrize(
     ("changes", "remark"),
     [
-        ({"best": 1}, "The best weights are of epoch 1 of 10: compare them with the newest before "
-         "you rely on them."),
+        ({"best": 1}, "The best weights are of epoch 1 of 10: compare best and newest before "
+         "you rely on one of them."),
         ({"best": 1, "newest": 4}, ""),
-        ({"surface": 157}, "Validation had only 157 voxels of surface: compare them with the "
-         "newest before you rely on them."),
+        ({"surface": 157}, "Validation had only 157 voxels of surface: compare best and "
+         "newest before you rely on one of them."),
         ({"best": 2, "surface": 0}, "The best weights are of epoch 2 of 10 and validation had only "
-         "0 voxels of surface: compare them with the newest before you rely on them."),
+         "0 voxels of surface: compare best and newest before you rely on one of them."),
         ({"scored": False}, "Nothing was scored in this run: best.pt holds its newest weights."),
     ],
 )  # fmt: skip

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_surfseg.errors import DataError, SurfsegError
-from napari_surfseg.gui.form import SourceChoice
+from napari_surfseg.gui.form import SourceChoice, name_scheme
 from napari_surfseg.gui.predicted_labels import build_predicted_labels, compute_label_values
 from napari_surfseg.gui.view_box import compute_view_box
 from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
@@ -160,17 +161,37 @@ class NextStepsController(QObject):
 
     def _make_labels(self, prediction: Prediction, source: Layer | None) -> None:
         self._steps.set_message("Making labels of the prediction…")
+        strokes = self._find_strokes(prediction)
+        meanings = self._view.form().meanings
 
         def work(_job: Job) -> NDArray[Any]:
-            return compute_label_values(prediction)
+            painted = None if strokes is None else np.asarray(strokes.data)
+            return compute_label_values(prediction, painted, meanings)
 
         def done(values: NDArray[Any]) -> None:
-            self._on_labels(prediction, values, source)
+            self._on_labels(prediction, values, source, strokes)
 
         self._jobs.start("labels", work, done=done, failed=self._say_error)
 
+    def _find_strokes(self, prediction: Prediction) -> Layer | None:
+        """Find the strokes of the form, if they are of this volume; a person meant what they say.
+
+        Labels of every voxel are no strokes: nothing of the prediction would be left.
+        """
+        form = self._view.form()
+        choice = form.pairs[0].labels
+        layer = choice.layer if choice is not None else None
+        is_sparse = name_scheme(form.meanings) == "strokes"
+        if layer is None or not is_sparse or tuple(layer.data.shape) != prediction.shape:
+            return None
+        return layer
+
     def _on_labels(
-        self, prediction: Prediction, values: NDArray[Any], source: Layer | None
+        self,
+        prediction: Prediction,
+        values: NDArray[Any],
+        source: Layer | None,
+        strokes: Layer | None,
     ) -> None:
         labels = build_predicted_labels(prediction, values, source)
         for layer in self._viewer.layers:
@@ -187,9 +208,10 @@ class NextStepsController(QObject):
         self._view.data.pairs_changed.emit()
         self._view.tabs.setCurrentIndex(DATA_PAGE)
         part = "" if prediction.box is None else ", and what was not predicted 2, not annotated"
+        kept = "" if strokes is None else f"; {strokes.name!r} is kept in them"
         self._steps.set_message(
-            f"{labels.name!r} is chosen as labels: every sheet is 1, surface{part}. Correct it "
-            "with the brush, then press Start."
+            f"{labels.name!r} is chosen as labels: every sheet is 1, surface{part}{kept}. "
+            "Correct it with the brush, then press Start."
         )
 
     # -- going on ------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.errors import CancelledError, DataError, SurfsegError
@@ -26,7 +26,7 @@ from napari_surfseg.gui.sources import LayerVolume, take_layer
 from napari_surfseg.runs.text import format_percent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from napari.components import ViewerModel
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     Then = Callable[[Prediction, Layer | None], None]
 
 __all__ = ["PredictController", "PredictWidget", "show_predict"]
+
+#: Between two layers of a result, so that they are not felt as one long wait.
+NEXT_LAYER_MILLISECONDS = 50
 
 
 class PredictController(QObject):
@@ -66,6 +69,11 @@ class PredictController(QObject):
         self._source: SourceChoice | None = None
         self._then: Then | None = None
         self._note = WeightsNote()
+        self._adding: tuple[Iterator[Layer], Prediction, Layer | None] | None = None
+        self._next = QTimer(self)
+        self._next.setSingleShot(True)
+        self._next.setInterval(NEXT_LAYER_MILLISECONDS)
+        self._next.timeout.connect(self._add_next)
         #: The newest prediction, and the layer that it was made from.
         self.last: Prediction | None = None
         self.last_source: Layer | None = None
@@ -96,6 +104,7 @@ class PredictController(QObject):
     def close(self) -> None:
         """Let go of the viewer; a prediction under way ends."""
         self.cancel()
+        self._next.stop()
         self._watch.close()
 
     def use_current(self) -> None:
@@ -234,10 +243,26 @@ class PredictController(QObject):
         self._waiting.cancel()
 
     def _on_done(self, prediction: Prediction) -> None:
-        self._waiting.end()
         source = self._source.layer if self._source is not None else None
-        for layer in build_layers(prediction, source):
+        self._view.set_state("Adding the layers…", 1.0)
+        self._adding = build_layers(prediction, source), prediction, source
+        self._next.start()
+
+    def _add_next(self) -> None:
+        """Add one layer, and leave the window its turn before the next one."""
+        if self._adding is None:
+            return
+        layers, prediction, source = self._adding
+        layer = next(layers, None)
+        if layer is not None:
             self._viewer.add_layer(layer)
+            self._next.start()
+            return
+        self._adding = None
+        self._waiting.end()
+        self._finish(prediction, source)
+
+    def _finish(self, prediction: Prediction, source: Layer | None) -> None:
         result = prediction.result
         count = result["num_sheets"]
         said = (

@@ -12,6 +12,8 @@ from napari_surfseg.gui.form import LABEL_SCHEMES, NOT_ANNOTATED
 from napari_surfseg.gui.painting import BRUSH_VOXELS, SURFACE_COLOR
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.layers import Layer
     from numpy.typing import NDArray
 
@@ -23,18 +25,36 @@ __all__ = ["build_predicted_labels", "compute_label_values"]
 NOT_ANNOTATED_COLOR = (0.6, 0.6, 0.6, 0.25)
 
 
-def compute_label_values(prediction: Prediction) -> NDArray[np.uint8]:
+def compute_label_values(
+    prediction: Prediction,
+    strokes: NDArray[Any] | None = None,
+    meanings: Mapping[int, str] | None = None,
+) -> NDArray[np.uint8]:
     """Make labels of the whole volume: 1 on every sheet, 0 beside, 2 where nothing was predicted.
 
     May wait for the disk.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Loaded.
+    strokes : array, optional
+        What a person painted, of the volume's shape: it stays as it is.
+    meanings : mapping, optional
+        What the strokes' values mean.
     """
     surface: Any = prediction.arrays["surface"]
     inside = (np.asarray(surface) > 0).astype(np.uint8)
     if prediction.box is None or prediction.shape is None:
-        return inside
-    start, stop = prediction.box
-    values = np.full(prediction.shape, NOT_ANNOTATED, np.uint8)
-    values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = inside
+        values = inside
+    else:
+        start, stop = prediction.box
+        values = np.full(prediction.shape, NOT_ANNOTATED, np.uint8)
+        values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = inside
+    if strokes is not None:
+        for value, meaning in (meanings or {}).items():
+            if meaning != "ignore":
+                values[strokes == value] = int(meaning == "foreground")
     return values
 
 

@@ -25,7 +25,7 @@ from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_surfseg.gui.predict_view import PredictForm
     from napari_surfseg.gui.processes import JobProcess
@@ -102,8 +102,10 @@ def choose_checkpoint(text: str, *, newest: bool = False) -> Path:
     return find_checkpoint(Path(text).expanduser(), newest=newest).resolve()
 
 
-def build_layers(prediction: Prediction, source: Layer | None) -> list[Layer]:
+def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer]:
     """Turn a prediction into layers: probability, labels, skeleton and mesh.
+
+    One after another, as they are asked for: each takes napari tenths of a second.
 
     Parameters
     ----------
@@ -116,44 +118,37 @@ def build_layers(prediction: Prediction, source: Layer | None) -> list[Layer]:
     name = prediction.name
     meta: dict[str, Any] = {"surfseg": "prediction", "folder": str(prediction.folder)}
     arrays = prediction.arrays
-    layers: list[Layer] = [
-        Image(
-            arrays["probabilities"],
-            name=f"{name} probability",
-            contrast_limits=(0, 255),
-            colormap=build_probability_colormap(),
-            blending="translucent",
-            rendering="mip",
+    yield Image(
+        arrays["probabilities"],
+        name=f"{name} probability",
+        contrast_limits=(0, 255),
+        colormap=build_probability_colormap(),
+        blending="translucent",
+        rendering="mip",
+        metadata=dict(meta),
+        **place,
+    )
+    yield Labels(arrays["surface"], name=f"{name} surface", metadata=dict(meta), **place)
+    if "skeleton" in arrays:
+        yield Labels(
+            arrays["skeleton"],
+            name=f"{name} skeleton",
+            colormap=build_skeleton_colormap(),
+            visible=False,
             metadata=dict(meta),
             **place,
-        ),
-        Labels(arrays["surface"], name=f"{name} surface", metadata=dict(meta), **place),
-    ]
-    if "skeleton" in arrays:
-        layers.append(
-            Labels(
-                arrays["skeleton"],
-                name=f"{name} skeleton",
-                colormap=build_skeleton_colormap(),
-                visible=False,
-                metadata=dict(meta),
-                **place,
-            )
         )
     if "vertices" in arrays:
-        layers.append(
-            Surface(
-                (arrays["vertices"], arrays["faces"]),
-                name=f"{name} mesh",
-                shading="smooth",
-                opacity=0.85,
-                colormap="copper",
-                visible=False,
-                metadata=dict(meta),
-                **place,
-            )
+        yield Surface(
+            (arrays["vertices"], arrays["faces"]),
+            name=f"{name} mesh",
+            shading="smooth",
+            opacity=0.85,
+            colormap="copper",
+            visible=False,
+            metadata=dict(meta),
+            **place,
         )
-    return layers
 
 
 def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:

@@ -93,4 +93,4 @@ def _remark(
     if not doubts:
         return ""
     said = " and ".join(doubts)
-    return f"{said[0].upper()}{said[1:]}: compare them with the newest before you rely on them."
+    return f"{said[0].upper()}{said[1:]}: compare best and newest before you rely on one of them."

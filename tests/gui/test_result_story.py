@@ -1,0 +1,188 @@
+"""From strokes to a result and on to the next one, as a person does it, on the real screen."""
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QColor, QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QPushButton, QWidget
+
+from napari_surfseg.data.volume import open_volume
+from napari_surfseg.gui.dock_layout import find_dock
+from napari_surfseg.gui.live import camera_of
+from napari_surfseg.gui.live_look import FRAME_COLOR
+from napari_surfseg.gui.painting import SURFACE_COLOR
+from napari_surfseg.gui.session import get_session
+from napari_surfseg.gui.training import SurfaceTrainingWidget
+from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.lock import is_alive
+
+#: A loaded machine takes long to import torch; a healthy one needs a tenth of this.
+PATIENCE_SECONDS = 150
+
+STROKES = QColor.fromRgbF(*SURFACE_COLOR[:3])
+MIDDLE = 24
+
+
+def make_sheet():
+    """Make a wavy sheet, dark on grey, and say where it is."""
+    z, y, x = np.mgrid[:48, :96, :96]
+    sheet = np.abs(y - 48 - 12 * np.sin(z / 9) - 9 * np.cos(x / 13)) < 1.8
+    noise = np.random.default_rng(0).normal(0, 14, sheet.shape)
+    return (150 - 90 * sheet + noise).clip(0, 255).astype(np.uint8), sheet
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.move(0, 0)
+    viewer.window.resize(1280, 800)
+    yield viewer
+    session = get_session(viewer)
+    # A test that failed leaves its worker behind, and the window would ask what is to become of it.
+    worker = session.snapshot.worker if session.snapshot is not None else None
+    if session.is_own and worker is not None and is_alive(worker):
+        psutil.Process(worker.pid).kill()
+    session.is_own = False
+    session.close()
+
+
+class Person:
+    """Clicks, paints and looks."""
+
+    def __init__(self, viewer, dock, screen):
+        self.viewer = viewer
+        self.dock = dock
+        self.screen = screen
+        self.canvas = viewer.window._qt_viewer.canvas.native
+
+    def click(self, name):
+        (button,) = [
+            found
+            for found in self.viewer.window._qt_window.findChildren(QPushButton, name)
+            if found.isVisible()
+        ]
+        assert button.isEnabled(), name
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def paint(self, places):
+        """Drag the mouse over places (y, x) of the volume."""
+        camera = camera_of(self.viewer)
+        middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
+        center = np.asarray(camera.center)[-2:]
+        points = [
+            QPointF(*(middle + (np.asarray(place) - center) * camera.zoom)[::-1])
+            for place in places
+        ]
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        moves = [(QEvent.Type.MouseMove, points[0], none, none)]
+        moves.append((QEvent.Type.MouseButtonPress, points[0], left, left))
+        moves += [(QEvent.Type.MouseMove, point, none, left) for point in points[1:]]
+        moves.append((QEvent.Type.MouseButtonRelease, points[-1], left, none))
+        for kind, point, button, buttons in moves:
+            place = QPointF(self.canvas.mapToGlobal(point.toPoint()))
+            event = QMouseEvent(kind, point, place, button, buttons, Qt.KeyboardModifier.NoModifier)
+            QApplication.sendEvent(self.canvas, event)
+            QApplication.processEvents()
+
+    def wait_for(self, condition, what):
+        assert self.screen.run(PATIENCE_SECONDS, condition), what
+
+    def see(self, color):
+        """Count the pixels of a colour on the canvas, once it has had time to be painted."""
+        self.screen.run(1.0)
+        return self.screen.count(self.canvas, color)
+
+
+@pytest.fixture
+def person(viewer, screen, tmp_path):
+    dock = SurfaceTrainingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Surface training")
+    dock.view.set_folder(tmp_path)
+    for spin in dock.view.patch:
+        spin.setValue(32)
+    dock.view.steps.setValue(20)
+    dock.view.control("preview.seconds").setValue(1.0)
+    return Person(viewer, dock, screen)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_strokes_become_a_result_and_the_result_the_next_run(viewer, person, tmp_path):
+    image, sheet = make_sheet()
+    viewer.add_image(image, name="scan")
+    view, session, live = person.dock.view, person.dock.session, person.dock.live.layers
+
+    person.click("start_painting")
+    for z in (MIDDLE - 6, MIDDLE + 6, MIDDLE):
+        viewer.dims.set_point(0, z)
+        person.screen.run(0.3)
+        ridge = [(int(np.flatnonzero(sheet[z, :, x]).mean()), x) for x in range(20, 76, 4)]
+        person.click("paint_surface")
+        person.paint(ridge)
+        person.click("paint_background")
+        person.paint([(y - 20, x) for y, x in ridge])
+    strokes = viewer.layers["scan strokes"]
+    painted = person.see(STROKES)
+    assert painted > 500
+
+    # The strokes stay in view, over the prediction, whose frame has the chosen size.
+    for spin in view.run.box.spins[1:]:
+        spin.setValue(64)
+    person.click("start")
+    person.wait_for(lambda: live.skeleton is not None, "the first live prediction")
+    assert [layer.name for layer in viewer.layers] == [
+        "scan", "live prediction", "live skeleton", "scan strokes",
+    ]  # fmt: skip
+    assert live.prediction.data.shape == (32, 64, 64)
+    framed = person.see(FRAME_COLOR)
+    assert framed > 300
+    assert person.see(STROKES) > 0.8 * painted
+    QTest.keyClick(person.canvas, Qt.Key.Key_H)
+    assert person.see(FRAME_COLOR) < 0.1 * framed
+    QTest.keyClick(person.canvas, Qt.Key.Key_H)
+    assert person.see(FRAME_COLOR) > 0.8 * framed
+    first = session.run_dir
+    person.wait_for(lambda: session.snapshot.epoch >= 4, "some epochs")
+    assert person.see(STROKES) > 0.8 * painted
+    person.click("stop")
+    person.wait_for(lambda: view.run.next_steps.isVisible(), "the end")
+
+    # Every sheet becomes surface.
+    said = set()
+    predicted = viewer.window._qt_window.findChild
+    person.click("use_as_labels")
+
+    def has_labels():
+        state = predicted(QWidget, "predict_state")
+        said.add(state.text() if state is not None else "")
+        return "scan labels" in viewer.layers
+
+    person.wait_for(has_labels, "the labels")
+    assert any(text.startswith("Predicting") for text in said)
+    labels = viewer.layers["scan labels"]
+    assert np.unique(labels.data).tolist() == [0, 1]
+    assert (labels.data[strokes.data == 1] == 1).all()
+    assert (labels.data[strokes.data == 2] == 0).all()
+    assert person.see(STROKES) + person.screen.count(person.canvas, STROKES.darker(130)) > 500
+    pair = view.form().pairs[0]
+    assert (pair.image.layer, pair.labels.layer) == (viewer.layers["scan"], labels)
+
+    # The next run starts from this network, on these labels.
+    find_dock(person.dock)[1].raise_()
+    person.screen.run(0.5)
+    person.click("start_from_network")
+    person.wait_for(lambda: view.form().settings["model.start_from"], "the network to start from")
+    person.click("start")
+    person.wait_for(lambda: session.run_dir != first, "the second run")
+    person.wait_for(
+        lambda: session.snapshot is not None and session.snapshot.state is RunState.RUNNING,
+        "the second run to train",
+    )
+    experiment = RunFolder(session.run_dir).read_experiment()
+    assert experiment.model.start_from.startswith(str(first))
+    copied = open_volume(experiment.data.train[0].labels)
+    np.testing.assert_array_equal(copied.read((0, 0, 0), copied.shape), labels.data)
+    person.click("stop")
+    person.wait_for(lambda: session.snapshot.state is RunState.STOPPED, "the second end")
