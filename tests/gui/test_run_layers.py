@@ -197,7 +197,8 @@ def test_tomorrow_the_run_opens_its_volume_and_labels(
     paint(opened, y=30)
     panel.send.click()
     assert np.array_equal(copy_of(session).read((0, 0, 0), SHAPE), opened.data)
-    # The live layers find the volume, too.
+    # One sees where the strokes are, and the live layers find the volume.
+    assert tomorrow.dims.point[0] == opened.data_to_world((10, 0, 0))[0]
     (path,) = read_run_layers(run_dir).images
     assert other.layer_of(path) is opened_image
     other.close()

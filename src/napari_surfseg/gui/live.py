@@ -233,12 +233,15 @@ class LiveLayers:
         for part in self.plan(preview, source):
             part()
 
-    def plan(self, preview: LivePreview, source: Layer | None) -> list[Callable[[], None]]:
+    def plan(
+        self, preview: LivePreview, source: Layer | None, stand_in: Layer | None = None
+    ) -> list[Callable[[], None]]:
         """Return what :meth:`show` does, in parts that a window can spread over its turns.
 
-        A part is one layer: napari takes some 4 ms to refresh it, whatever its size.
+        A part is one layer: napari takes some 4 ms to refresh it, whatever its size. Without
+        a source, ``stand_in`` says where the volume would lie.
         """
-        placement = compute_placement(source, preview.origin)
+        placement = compute_placement(source if source is not None else stand_in, preview.origin)
 
         def show_prediction() -> None:
             self._note_deletions()

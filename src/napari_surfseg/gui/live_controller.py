@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_surfseg.events import SetPreview
 from napari_surfseg.gui.live import LiveLayers, LivePreview, camera_of, compute_view_center
 from napari_surfseg.gui.live_key import bind_key, unbind_key
+from napari_surfseg.gui.volume_layers import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,10 +132,19 @@ class LiveController(QObject):
             self.layers.remove()
             self.missed.emit(preview)
             return
-        first, *self._parts = self.layers.plan(preview, source)
+        stand_in = self._build_stand_in(preview.image) if source is None else None
+        first, *self._parts = self.layers.plan(preview, source, stand_in)
         first()
         self._next.start()
         self.shown.emit(preview)
+
+    def _build_stand_in(self, image: str) -> Layer | None:
+        """Make a layer that lies where a volume of the run would, were it open."""
+        row = next((row for row in self._session.volumes if row.get("image") == image), None)
+        if row is None or "spacing" not in row:
+            return None
+        place = place_of(tuple(row["spacing"]), units=row.get("units"))
+        return Image(np.zeros((1, 1, 1), np.uint8), **place)
 
     def _shows_other_volumes(self) -> bool:
         return any(

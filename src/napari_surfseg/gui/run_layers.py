@@ -169,10 +169,13 @@ class OpenedVolume:
         As in the configuration.
     layer_data : tuple
         Data, options and kind of the layer.
+    seen_from : int, optional
+        Of labels, the slice along Z with most on it.
     """
 
     path: str
     layer_data: LayerData
+    seen_from: int | None = None
 
     def build(self) -> Layer:
         """Make the layer; in the window's thread."""
@@ -210,7 +213,11 @@ def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
             # The run goes by another voxel size than the file's, whose unit is not that of this.
             about["scale"] = found.spacing
             about.pop("units", None)
-        opened.append(OpenedVolume(path, (data, about, kind)))
+        fullest = None
+        if is_labels:
+            counts = [int(np.count_nonzero(plane)) for plane in data]
+            fullest = int(np.argmax(counts))
+        opened.append(OpenedVolume(path, (data, about, kind), fullest))
     return opened
 
 

@@ -202,6 +202,9 @@ class StrokesController(QObject):
             layer = volume.build()
             self._session.link_layer(volume.path, layer)
             self._viewer.layers.append(layer)
+            if volume.seen_from is not None and 0 not in self._viewer.dims.displayed:
+                start = layer.data_to_world((volume.seen_from, 0, 0))
+                self._viewer.dims.set_point(0, start[0])
         self._find()
 
     def _on_not_opened(self, error: SurfsegError) -> None:
