@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_surfseg.config import Data, Labels, ValidationSlab
 from napari_surfseg.data.checks import check_volumes, describe_cut, open_pairs
 from napari_surfseg.data.density import count_annotated_near_surface, measure_density
-from napari_surfseg.data.keep_out import keep_out, repeat_parts
+from napari_surfseg.data.keep_out import _choose_slab, keep_out, repeat_parts
 from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
+from napari_surfseg.data.reading_cost import count_affordable
 from napari_surfseg.data.relabel import relabel_pair
+from napari_surfseg.data.split import list_slabs
 from napari_surfseg.data.volume import ArrayVolume
 
 SLAB = ValidationSlab()
@@ -65,6 +69,24 @@ def test_of_slabs_that_are_alike_the_end_of_the_longest_axis_is_taken():
     labels = (rng.random((64, 64, 96)) < 0.2).astype(np.uint8)
     parts = keep_out(pair_of(labels), SLAB, seed=3)
     assert parts.validation[0].roi == ((0, 0, 82), (64, 64, 96))
+
+
+def test_files_of_huge_pages_are_not_searched():
+    class Paged(ArrayVolume):
+        """An array that would have to be decoded page by page."""
+
+        def read(self, start, stop):
+            raise AssertionError("it was read")
+
+    labels = sheets((64, 64, 144))
+    pair = pair_of(labels)
+    assert count_affordable(pair, 32, 200) == 200
+    image = Paged(np.zeros((20, 20, 20), np.uint8), name="image")
+    image.shape = image.chunks = (3000, 20_000, 20_000)
+    pages = replace(pair, image=image)
+    assert count_affordable(pages, 32, 200) == 0
+    slabs = list_slabs(pair.roi, pair.census.planes, fraction=0.15)
+    assert _choose_slab(pages, slabs, 0) == slabs[0]
 
 
 def test_a_side_of_another_kind_is_not_taken():

@@ -80,6 +80,15 @@ def test_sheets_in_noise_have_no_sides():
     assert texture.axis is None
 
 
+def test_what_lies_outside_the_scan_may_be_nan(scroll):
+    image, labels = scroll
+    image = image.astype(np.float32)
+    image[:, :40] = np.nan
+    volumes = ArrayVolume(image, name="image"), ArrayVolume(labels, name="labels")
+    pair = check_volumes(*volumes, Data(void_value=float("nan")), role="train")
+    assert resolve_symmetries("auto", [pair], PATCH, seed=2025)[0] in (True, "axial")
+
+
 def test_little_surface_says_nothing():
     labels = np.zeros((32, 32, 32), np.uint8)
     labels[16, 10:20, 10:20] = 1

@@ -25,6 +25,7 @@
 ``keep_out``            what is kept: the slab most like the rest, or blocks of strokes
 ``likeness``            how alike the contents of two parts of a volume are
 ``density``             whether labels are dense or strokes
+``reading_cost``        how many pieces of a volume can be looked at in reasonable time
 ``sides``               which flips and turns keep the two sides of the surface apart
 ``sampling``            which patches, in which order
 ``augment``             symmetries and grey-value changes of a patch

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
+from napari_surfseg.data.reading_cost import count_affordable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +69,10 @@ def measure_density(pairs: Sequence[CheckedPair], *, seed: int) -> float:
         rng = np.random.default_rng([seed, 0xDE])
         weights = counts.ravel()[occupied].astype(np.float64)
         chosen = rng.choice(
-            occupied, min(len(occupied), NUM_BLOCKS), replace=False, p=weights / weights.sum()
+            occupied,
+            min(len(occupied), max(1, count_affordable(pair, BLOCK, NUM_BLOCKS))),
+            replace=False,
+            p=weights / weights.sum(),
         )
         targets = pair.open_targets()
         for place in chosen:

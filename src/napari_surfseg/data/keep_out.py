@@ -15,7 +15,8 @@ import numpy as np
 
 from napari_surfseg.data.census import BLOCK, restrict_census, take_census
 from napari_surfseg.data.density import DENSE_SHARE, measure_density
-from napari_surfseg.data.likeness import compare_contents, describe_content
+from napari_surfseg.data.likeness import EDGE, NUM_PIECES, compare_contents, describe_content
+from napari_surfseg.data.reading_cost import count_affordable
 from napari_surfseg.data.split import find_gap, list_slabs
 from napari_surfseg.errors import ConfigError
 
@@ -30,6 +31,8 @@ __all__ = ["KeptParts", "keep_out", "repeat_parts"]
 #: A slab that is less like the rest by no more than this is taken nevertheless if it comes
 #: sooner in the list: so much a description by a few pieces scatters.
 LIKENESS_TOLERANCE = 0.2
+#: Where fewer pieces of each could be read, their description would be chance.
+MIN_PIECES = 8
 #: Thinner slabs, in voxels, show less of a surface than their content tells.
 THIN = 16
 
@@ -92,11 +95,13 @@ def _keep_slab(pair: CheckedPair, slab: ValidationSlab, seed: int) -> KeptParts:
     axis = chosen.axis
     first, last = chosen.validation[0][axis], chosen.validation[1][axis]
     where = f"the {'end' if chosen.at_end else 'beginning'} of axis {'ZYX'[axis]}"
-    why = "whose content is most like the rest" if len(slabs) > 1 else "the only one that can be"
+    why = "the one whose content is most like the rest"
+    if len(slabs) == 1:
+        why = "the only one that leaves surface and background on both sides"
     remark = (
         f"Validation takes {where} of {pair.image.name} ({last - first} of "
-        f"{pair.shape[axis]} planes, with a gap of {chosen.gap}): of the slabs at its faces the "
-        f"one {why}."
+        f"{pair.shape[axis]} planes, with a gap of {chosen.gap}): of the slabs at its faces "
+        f"{why}."
     )
     train = _restrict(pair, chosen.train, "train")
     train = replace(train, remarks=(*train.remarks, remark))
@@ -106,10 +111,13 @@ def _keep_slab(pair: CheckedPair, slab: ValidationSlab, seed: int) -> KeptParts:
 def _choose_slab(pair: CheckedPair, slabs: list[Split], seed: int) -> Split:
     if len(slabs) == 1:
         return slabs[0]
-    whole = describe_content(pair, pair.roi, seed=seed)
+    pieces = count_affordable(pair, EDGE, (1 + len(slabs)) * NUM_PIECES) // (1 + len(slabs))
+    if pieces < MIN_PIECES:
+        return slabs[0]
+    whole = describe_content(pair, pair.roi, seed=seed, num_pieces=pieces)
     differences = []
     for slab in slabs:
-        content = describe_content(pair, slab.validation, seed=seed)
+        content = describe_content(pair, slab.validation, seed=seed, num_pieces=pieces)
         start, stop = slab.validation
         thickness = stop[slab.axis] - start[slab.axis]
         thinness = 0.1 * max(0.0, THIN / thickness - 1)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.volume import Box, VoxelArray
 
-__all__ = ["Content", "compare_contents", "describe_content"]
+__all__ = ["EDGE", "NUM_PIECES", "Content", "compare_contents", "describe_content"]
 
 #: Edge of a piece, and how many are read of a part: some 0.3 s for all parts together.
 EDGE = 32
@@ -56,7 +56,9 @@ class Content:
     directions: NDArray[np.float64]
 
 
-def describe_content(pair: CheckedPair, box: Box, *, seed: int) -> Content:
+def describe_content(
+    pair: CheckedPair, box: Box, *, seed: int, num_pieces: int = NUM_PIECES
+) -> Content:
     """Look at a few pieces of a box where something is annotated."""
     rng = np.random.default_rng([seed, 0x11CE])
     targets = pair.open_targets()
@@ -64,7 +66,7 @@ def describe_content(pair: CheckedPair, box: Box, *, seed: int) -> Content:
     sums = np.zeros(2)
     squares = 0.0
     directions = np.zeros((3, 3))
-    for start, stop in _draw_pieces(pair, box, rng):
+    for start, stop in _draw_pieces(pair, box, num_pieces, rng):
         labels = targets.read(start, stop)
         grey = pair.image.read(start, stop).astype(np.float64)
         for meaning in (BACKGROUND, FOREGROUND):
@@ -118,7 +120,9 @@ def _sum_directions(labels: VoxelArray) -> NDArray[np.float64]:
     return np.asarray(slopes @ slopes.T, np.float64)
 
 
-def _draw_pieces(pair: CheckedPair, box: Box, rng: np.random.Generator) -> list[Box]:
+def _draw_pieces(
+    pair: CheckedPair, box: Box, num_pieces: int, rng: np.random.Generator
+) -> list[Box]:
     """Pieces within a box, from census blocks drawn by how much of them is annotated."""
     first = [low // BLOCK for low in pair.census.box[0]]
     span = tuple(
@@ -129,7 +133,7 @@ def _draw_pieces(pair: CheckedPair, box: Box, rng: np.random.Generator) -> list[
     if not weights.sum():
         return []
     pieces: list[Box] = []
-    for place in rng.choice(len(weights), NUM_PIECES, p=weights / weights.sum()):
+    for place in rng.choice(len(weights), num_pieces, p=weights / weights.sum()):
         index = np.unravel_index(int(place), annotated.shape)
         start, stop = [], []
         for i, f, part, low, high in zip(index, first, span, *box, strict=True):

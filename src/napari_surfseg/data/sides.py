@@ -27,6 +27,7 @@ import numpy as np
 from napari_surfseg.data.augment import KEPT_AXES, find_symmetries
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND
+from napari_surfseg.data.reading_cost import count_affordable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,7 +173,8 @@ def _compare(energy: Floats) -> Floats:
 def _measure_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> Any:
     """Yield shape (3 axes, along and across, places) for each block that says something."""
     found = 0
-    for number, start, stop in _draw_blocks(pairs, rng):
+    affordable = min(count_affordable(pair, EDGE + 2 * (REACH + 3), NUM_DRAWN) for pair in pairs)
+    for number, start, stop in _draw_blocks(pairs, rng)[:affordable]:
         energy = _measure_block(pairs[number], start, stop, rng)
         if energy is not None:
             yield energy
@@ -247,7 +249,8 @@ def _measure_block(
         return None
     if len(points) > MAX_POINTS:
         points = points[rng.choice(len(points), MAX_POINTS, replace=False)]
-    image = pair.image.read(*box).astype(np.float32)
+    # NaN means outside the scan, if anything: others were refused.
+    image = np.nan_to_num(pair.image.read(*box).astype(np.float32))
     points, normals = _find_normals(gaussian_filter(image, 1.5), points)
     if len(points) < MIN_POINTS:
         return None

@@ -66,7 +66,8 @@ PAUSE_SECONDS = 0.1
 
 NO_VALIDATION = (
     "Too little surface and background is annotated to keep some of it for validation, so the run "
-    "trains on all of it and nothing is scored; name a volume in data.validation to have scores."
+    "trains on all of it and nothing is scored; label more places, or give a volume for "
+    "validation, to have scores."
 )
 
 
