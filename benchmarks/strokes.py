@@ -7,46 +7,54 @@ are painted while it trains. Beside it, on the same strokes: a random forest on 
 the usual tool for this (see ``baselines/random_forest.py``), at its own threshold of one half,
 and for comparison at the threshold that the truth would choose, which nobody knows.
 
-    python benchmarks/strokes.py                       # both data sets, a minute a round
+    python benchmarks/strokes.py --record                     # both data sets, a minute a round
     python benchmarks/strokes.py --dataset ovule --seconds 30 --rounds 1
-    python benchmarks/strokes.py --share 0.01          # 1 % of the voxels against dense labels
-    python benchmarks/strokes.py --record              # writes results/strokes.md
+    python benchmarks/strokes.py --dataset fibsem_gala --share 0.01      # against dense labels
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
+import contextlib
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import psutil
 import tifffile
 from scipy import ndimage
 from skimage.morphology import skeletonize
 from sklearn.ensemble import RandomForestClassifier
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "baselines"))
+sys.path[:0] = [str(HERE), str(HERE / "baselines")]
 
 from random_forest import compute_features  # noqa: E402
 
 from napari_surfseg.config import build_experiment  # noqa: E402
 from napari_surfseg.data.strokes import write_strokes  # noqa: E402
-from napari_surfseg.events import UpdateLabels, append_command  # noqa: E402
+from napari_surfseg.events import (  # noqa: E402
+    LabelsUpdated,
+    PreviewWritten,
+    Stop,
+    UpdateLabels,
+    append_command,
+    read_events,
+)
 from napari_surfseg.metrics.score import compute_metrics  # noqa: E402
 from napari_surfseg.runs.folder import RunFolder  # noqa: E402
+from napari_surfseg.runs.launch import launch_worker  # noqa: E402
+from quality import describe_machine, evaluate, prepare_dataset  # noqa: E402
+from quality import run_ours as run_ours_on  # noqa: E402
 
 RESULTS = HERE / "results" / "strokes.md"
 SHARED_DATA = HERE.parents[1] / "shared" / "data"
 DATASETS = ("fibsem_gala", "ovule")
 #: Label values of strokes, as the window paints them.
-NOT_PAINTED, SURFACE, BACKGROUND = 0, 1, 2
+SURFACE, BACKGROUND = 1, 2
 BOX = (32, 128, 128)
 BRUSH = 3
 MEMBRANE_STROKES = INSIDE_STROKES = 6
@@ -194,9 +202,7 @@ def run_forest(case: Case, number: int) -> list[Row]:
     ]
 
 
-def run_ours(
-    case: Case, seconds_a_round: float, folder: Path, settings: dict[str, Any]
-) -> list[Row]:
+def run_ours(case: Case, seconds_a_round: float, folder: Path) -> list[Row]:
     """Train as the window does and score every live prediction."""
     run = RunFolder(folder / "run")
     tifffile.imwrite(folder / "image.tif", case.image, compression="zlib")
@@ -208,52 +214,48 @@ def run_ours(
             "spacing": list(case.spacing),
             "patch_size": [64, 64, 64],
         },
-        "preview": {"seconds": 2.0, "size": list(BOX)},
-        **settings,
+        "preview": {"seconds": 5.0, "size": list(BOX)},
     }
     run.create(build_experiment(values))
     _write_labels(labels_path, case.rounds[0])
     begun = time.time()
-    command = [sys.executable, "-m", "napari_surfseg", "train", str(run.path)]
-    with (folder / "out.txt").open("w") as out:
-        worker = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    pid = launch_worker(run.path)
     rows: list[Row] = []
-    seen = 0
-    box_truth = case.truth
-    number = 1
+    taken: dict[int, int] = {}
+    number = seen = 1
     try:
-        while worker.poll() is None:
-            time.sleep(0.2)
-            now = time.time() - begun
-            if number < len(case.rounds) and now > number * seconds_a_round:
-                path = run.inputs / "strokes" / f"round_{number}.npz"
-                write_strokes(path, [((0, 0, 0), case.rounds[number])])
-                append_command(
-                    run.commands_path,
-                    UpdateLabels(
-                        labels=str(labels_path), strokes=path.relative_to(run.path).as_posix()
-                    ),
-                )
+        while psutil.pid_exists(pid) and time.time() - begun < len(case.rounds) * seconds_a_round:
+            time.sleep(0.1)
+            if number < len(case.rounds) and time.time() - begun > number * seconds_a_round:
+                _send_strokes(run, labels_path, case.rounds[number], number)
                 number += 1
-            events = _read_events(run.events_path)
-            for event in events[seen:]:
-                if event["kind"] == "PreviewWritten":
-                    probs = np.load(run.path / event["probabilities"])
+            found = list(read_events(run.events_path))
+            for event in found[seen - 1 :]:
+                if isinstance(event, LabelsUpdated):
+                    taken[event.seq] = len(taken) + 2
+                if isinstance(event, PreviewWritten):
+                    probs = np.load(run.path / event.probabilities) / 255.0
                     place = tuple(
-                        slice(a, a + n) for a, n in zip(event["origin"], probs.shape, strict=True)
+                        slice(a, a + n) for a, n in zip(event.origin, probs.shape, strict=True)
                     )
-                    at = event["time"] - begun
-                    rows.append(Row("ours", at, number, *score(probs / 255.0, box_truth[place])))
-            seen = len(events)
-            if now > len(case.rounds) * seconds_a_round:
-                break
+                    scores = score(probs, case.truth[place])
+                    rows.append(Row("ours", event.time - begun, len(taken) + 1, *scores))
+                    print(_format(rows[-1]), flush=True)
+            seen = len(found) + 1
     finally:
-        if worker.poll() is None:
-            worker.terminate()
-            worker.wait(60)
+        append_command(run.commands_path, Stop())
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(pid).wait(120)
     if not rows:
-        raise SystemExit((folder / "out.txt").read_text()[-2000:])
+        raise SystemExit(run.log_path.read_text(encoding="utf-8")[-2000:])
     return rows
+
+
+def _send_strokes(run: RunFolder, labels: Path, painted: np.ndarray, number: int) -> None:
+    path = run.strokes / f"round_{number}.npz"
+    write_strokes(path, [((0, 0, 0), painted)])
+    strokes = path.relative_to(run.path).as_posix()
+    append_command(run.commands_path, UpdateLabels(labels=str(labels), strokes=strokes))
 
 
 def _write_labels(path: Path, labels: np.ndarray) -> None:
@@ -264,37 +266,89 @@ def _write_labels(path: Path, labels: np.ndarray) -> None:
     array[...] = labels
 
 
-def _read_events(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # the last line may be half written
-            break
-    return rows
+def paint_share(truth: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Paint strokes on one slice after the other until a share of all voxels is annotated."""
+    labels = np.zeros(truth.shape, np.uint8)
+    slices = rng.permutation(truth.shape[0])
+    for _ in range(5):
+        for z in slices:
+            if np.count_nonzero(labels) >= share * labels.size:
+                return labels
+            paint_slice(labels[z], truth[z], MEMBRANE_STROKES, INSIDE_STROKES, rng)
+    return labels
+
+
+def compare_with_dense(name: str, data: Path, share: float, minutes: float) -> list[str]:
+    """Train on strokes and on dense labels for the same minutes; score on an unseen volume."""
+    lines = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        volumes = prepare_dataset(name, data, folder / "data")
+        truth = tifffile.imread(volumes.train_labels)
+        painted = paint_share(truth, share, np.random.default_rng(0))
+        sparse = folder / "strokes.tif"
+        # As the file says: 0 background, 1 surface, 2 not annotated.
+        tifffile.imwrite(sparse, np.array([2, 1, 0], np.uint8)[painted], compression="zlib")
+        reached = {}
+        for kind, labels in (("dense", volumes.train_labels), ("strokes", sparse)):
+            place = folder / kind
+            place.mkdir()
+            _, masks = run_ours_on(replace(volumes, train_labels=labels), minutes, place)
+            reached[kind] = evaluate(masks["ours"], volumes.test_labels)
+            scores = reached[kind]
+            lines.append(
+                f"| {name} | {kind} | {minutes:g} | {scores['surface_dice']:.4f} | "
+                f"{scores['dice']:.4f} |"
+            )
+            print(lines[-1], flush=True)
+    part = reached["strokes"]["surface_dice"] / reached["dense"]["surface_dice"]
+    annotated = np.count_nonzero(painted) / painted.size
+    print(f"strokes on {annotated:.2%} of the voxels reach {part:.1%} of the dense surface Dice")
+    return lines
+
+
+def _format(row: Row) -> str:
+    return (
+        f"| {row.round_number} | {row.seconds:.1f} | {row.method} | {row.dice:.3f} | "
+        f"{row.surface_dice:.3f} |"
+    )
 
 
 def main() -> None:
-    """Run what was asked for and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run what was asked for and print tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", nargs="+", default=list(DATASETS), choices=DATASETS)
-    parser.add_argument("--seconds", type=float, default=60.0, help="a round (seconds)")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of a round (seconds)")
+    parser.add_argument("--rounds", type=int, default=3, choices=(1, 2, 3))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, default=SHARED_DATA)
-    parser.add_argument("--record", action="store_true")
-    arguments = parser.parse_args()
-    for name in arguments.dataset:
-        case = load_case(name, arguments.data, rounds=arguments.rounds, seed=arguments.seed)
+    parser.add_argument("--share", type=float, help="compare with dense labels instead")
+    parser.add_argument("--minutes", type=float, default=2.0, help="for the comparison (minutes)")
+    parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder of real volumes")
+    parser.add_argument("--record", action="store_true", help=f"write results/{RESULTS.name}")
+    options = parser.parse_args()
+    lines = ["# Strokes", "", describe_machine(), ""]
+    for name in options.dataset:
+        if options.share:
+            lines += [f"## {name}: {options.share:.1%} of the voxels against dense labels", ""]
+            lines += ["| data | labels | minutes | surface Dice | Dice |", "|" + " --- |" * 5]
+            lines += compare_with_dense(name, options.data, options.share, options.minutes)
+            continue
+        print(f"\n{name}\n", flush=True)
+        case = load_case(name, options.data, rounds=options.rounds, seed=options.seed)
         with tempfile.TemporaryDirectory() as folder:
-            ours = run_ours(case, arguments.seconds, Path(folder), {})
-        for row in ours:
-            print(name, row)
-        for number in range(1, arguments.rounds + 1):
+            rows = run_ours(case, options.seconds, Path(folder))
+        for number in range(1, options.rounds + 1):
             for row in run_forest(case, number):
-                print(name, row)
+                print(_format(row), flush=True)
+                rows.append(row)
+        rows.sort(key=lambda row: row.round_number)
+        lines += [f"## {name}", "", "| round | seconds | method | Dice | surface Dice |"]
+        lines += ["|" + " --- |" * 5, *map(_format, rows), ""]
+    if options.record:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

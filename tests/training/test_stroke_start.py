@@ -72,7 +72,7 @@ def test_the_preview_passes_from_the_classifier_to_the_network(volume):
     start, pair = open_start(volume[0], volume[2])
     start.begin_at(0, has_learned=False)
     assert start.share(0) == 1
-    assert start.share(HANDOVER_STEPS // 2) == pytest.approx(0.5)
+    assert start.share(HANDOVER_STEPS // 2) == pytest.approx(0.75)
     assert start.share(HANDOVER_STEPS) == start.share(10 * HANDOVER_STEPS) == 0
     start.learn_again([pair], 1000)
     assert start.share(1000) == SHARE_AFTER_STROKES
@@ -85,7 +85,7 @@ def test_strokes_before_the_handover_do_not_weaken_the_classifier(volume):
     start, pair = open_start(volume[0], volume[2])
     start.begin_at(0, has_learned=False)
     start.learn_again([pair], 10)
-    assert start.share(10) == pytest.approx(1 - 10 / HANDOVER_STEPS)
+    assert start.share(10) == pytest.approx(1 - (10 / HANDOVER_STEPS) ** 2)
 
 
 class Training:

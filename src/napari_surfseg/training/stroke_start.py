@@ -159,7 +159,8 @@ class StrokeStart:
 
     def share(self, step: int) -> float:
         """Share of the classifier in a preview, from 1 before the first step down to 0."""
-        return self._first_share * max(0.0, 1 - (step - self._learned_at) / HANDOVER_STEPS)
+        passed = min(1.0, (step - self._learned_at) / HANDOVER_STEPS)
+        return self._first_share * (1 - passed**2)  # the first steps teach a network the least
 
     def predict(self, image: str, start: Index3, stop: Index3) -> NDArray[np.float32] | None:
         """Give the classifier's probabilities in a box; None for an image it does not know."""
