@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtWidgets import QLabel
 
 from napari_surfseg.config import load_experiment
 from napari_surfseg.data.volume import open_volume
@@ -391,7 +392,10 @@ def test_a_failure_is_said_beside_the_setting_it_names(controller, view, session
     controller.start()
     message = "data.patch_size is [32, 32, 32], but the volume is smaller."
     tell(session, feeds, RunState.FAILED, message=message)
-    assert view.patch_error.text() == message.replace("data.patch_size", "The patch size")
+    said = message.replace("data.patch_size", "The patch size")
+    assert view.patch_error.text() == said
+    shown = [label.text() for label in view.findChildren(QLabel) if "32, 32, 32" in label.text()]
+    assert shown == [said]
 
 
 def test_layers_that_come_and_go_are_followed(controller, view, viewer):

@@ -223,7 +223,8 @@ def run_prediction(
             mesh=form.mesh,
             box=box,
         )
-        result = process.run(write_job(folder, job), tell)
+        names = {} if isinstance(volume, str) else {path: taken.name}
+        result = process.run(write_job(folder, job), tell, names)
         result["warnings"] = [*result.get("warnings", []), *filter(None, [taken.note])]
         result |= {"translate": taken.translate, "units": taken.units}
         arrays = _load(folder, result)

@@ -14,12 +14,13 @@ from napari.utils import progress
 from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import CancelledError, RunError, SurfsegError
+from napari_surfseg.gui.words import name_layers
 from napari_surfseg.runs.launch import build_environment
 from napari_surfseg.runs.pace import Pace
 from napari_surfseg.runs.text import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = ["JobProcess", "Waiting"]
@@ -67,8 +68,16 @@ class JobProcess:
         if self._cancelled:
             raise CancelledError(f"The {self._what} was cancelled.")
 
-    def run(self, job_file: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+    def run(
+        self,
+        job_file: Path,
+        tell: Callable[[str, float], None],
+        names: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Run a job to its end and return its result.
+
+        ``names`` holds the layer's name by the path that the process reads for it; the
+        process's sentences then name the layer.
 
         Raises
         ------
@@ -88,7 +97,10 @@ class JobProcess:
                     encoding="utf-8",
                     env=build_environment(),
                 )
-            return self._listen(self._process, log_path, tell)
+            try:
+                return self._listen(self._process, log_path, tell)
+            except SurfsegError as error:
+                raise type(error)(name_layers(str(error), names or {}), field=error.field) from None
 
     def _listen(
         self, process: subprocess.Popen[str], log_path: Path, tell: Callable[[str, float], None]
@@ -113,9 +125,19 @@ class JobProcess:
             raise SurfsegError(error)
         if result is None:
             raise RunError(
-                f"The {self._what} ended without a result (exit code {code}); {log_path} says more."
+                f"The {self._what} ended without a result (exit code {code}"
+                f"{_quote_last_line(log_path)})."
             )
         return result
+
+
+def _quote_last_line(path: Path) -> str:
+    """Quote the last thing a process said: its log goes with its folder."""
+    with contextlib.suppress(OSError):
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f'; its last words are "{last}"' if last else ""
+    return ""
 
 
 class WaitingView(Protocol):

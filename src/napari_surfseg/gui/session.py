@@ -24,6 +24,7 @@ from napari_surfseg.events import (
 )
 from napari_surfseg.gui.feed import RunFeed
 from napari_surfseg.gui.layers import unwrap
+from napari_surfseg.gui.words import name_copies, name_layers, name_switches
 from napari_surfseg.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -194,14 +195,13 @@ class Session(QObject):
             self._is_telling = False
 
     def name_layers(self, message: str) -> str:
-        """Say the layer's name where a sentence says the path of what it shows."""
-        for path, ref in self._layers.items():
-            layer = ref()
-            if layer is not None and path in message:
-                begins = message.startswith(path)
-                message = message.replace(path, f"the layer {layer.name!r}")
-                message = f"T{message[1:]}" if begins else message
-        return message
+        """Say a sentence of the worker's as the window would: layers for paths, no switches."""
+        layers = ((path, ref()) for path, ref in self._layers.items())
+        named = {path: layer.name for path, layer in layers if layer is not None}
+        message = name_layers(message, named)
+        if self.run_dir is not None:
+            message = name_copies(message, RunFolder(self.run_dir).inputs)
+        return name_switches(message)
 
     def _tell(self, snapshot: RunSnapshot) -> None:
         snapshot = replace(

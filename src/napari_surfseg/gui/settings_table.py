@@ -68,6 +68,7 @@ CHOICES: dict[str, dict[Any, str]] = {
         "axial_x": "The two sides look different (keep the X axis)",
         False: "none",
     },
+    "data.pseudo_labels": {"auto": "automatic", True: "on", False: "off"},
     "inference.flips": {"auto": "automatic", True: "on", False: "off"},
     "model.activation": {
         None: "preset's",
@@ -104,6 +105,9 @@ DATA_SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("data.foreground_share", "On surface", "Share of the patches whose centre lies on "
                 "the surface (0 to 1; 0.65 by default). It can be changed while it runs.",
                 "float", 0, 1, 0.05),
+        Setting("data.pseudo_labels", "Fill between", "Let a quick classifier, trained on the "
+                "annotated voxels, say what surrounds them, and learn from that too. Automatic, as "
+                "by default, does it where the labels are strokes.", "choice"),
         Setting("data.augmentation.intensity", "Contrast", "Strength of contrast, brightness and "
                 "gamma changes (0 none to 1; 0.5 by default).", "float", 0, 1, 0.05),
         Setting("data.augmentation.noise", "Noise", "Greatest standard deviation of added noise "

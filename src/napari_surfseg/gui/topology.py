@@ -115,7 +115,13 @@ def run_comparison(
             ignore=tuple(v for v, meaning in meanings.items() if meaning == "ignore"),
             threshold=threshold,
         )
-        result = process.run(write_job(Path(folder), job), tell)
+        named = {"prediction": prediction, "labels": labels}
+        names = {
+            paths[field]: volume.name
+            for field, volume in named.items()
+            if isinstance(volume, LayerVolume)
+        }
+        result = process.run(write_job(Path(folder), job), tell, names)
         errors = read_error_table(Path(folder) / result["errors"])
     return Comparison(result["scores"], errors, result["warnings"], label.spacing)
 

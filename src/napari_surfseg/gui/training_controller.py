@@ -276,6 +276,8 @@ class TrainingController(QObject):
         if snapshot.state is RunState.FAILED:
             found = field_of_message(snapshot.message)
             if found is not None:
+                # Once is enough: beside the setting.
+                self._view.run.state.setText("Training failed: see beside the setting.")
                 self._view.show_error(snapshot.message, found)
 
     def _on_broke(self, message: str) -> None:
