@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_surfseg.gui.number_boxes import NumberBox, WholeBox, with_error
 from napari_surfseg.gui.source_combo import SourceCombo
+from napari_surfseg.gui.tab_order import TabOrder
 from napari_surfseg.gui.tuned import TunedRow
 from napari_surfseg.gui.widgets import (
     NARROWEST,
@@ -108,6 +109,7 @@ class PredictView(QWidget):
             layout.addWidget(item)
         layout.addLayout(buttons)
         self.setMinimumWidth(NARROWEST)
+        TabOrder(self)
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
         self.set_busy(False)

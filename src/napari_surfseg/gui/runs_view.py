@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.curve_data import format_value
+from napari_surfseg.gui.tab_order import TabOrder
 from napari_surfseg.gui.widgets import NARROWEST, ElidedLabel, FieldError, hint
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.text import format_duration
@@ -156,6 +157,7 @@ class RunsView(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.error)
         layout.addLayout(buttons)
+        TabOrder(self)
         self.setMinimumWidth(NARROWEST)
         self._show_buttons()
 

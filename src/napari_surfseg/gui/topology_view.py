@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_surfseg.gui.label_meanings import MeaningList
 from napari_surfseg.gui.number_boxes import NumberBox
 from napari_surfseg.gui.source_combo import SourceCombo
+from napari_surfseg.gui.tab_order import TabOrder
 from napari_surfseg.gui.topology_layers import ERROR_COLORS
 from napari_surfseg.gui.widgets import (
     NARROWEST,
@@ -156,6 +157,7 @@ class TopologyView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scrolled(body, "topology_page"))
         self.setMinimumWidth(NARROWEST)
+        TabOrder(self)
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
         self.set_busy(False)

@@ -31,6 +31,7 @@ from napari_surfseg.gui.run_panel import RunPanel
 from napari_surfseg.gui.settings_form import MoreSection, SettingsForm, say_of_setting
 from napari_surfseg.gui.settings_table import LABELS, NETWORK_SETTINGS, TRAINING_SETTINGS
 from napari_surfseg.gui.strokes_panel import StrokesPanel
+from napari_surfseg.gui.tab_order import TabOrder
 from napari_surfseg.gui.widgets import (
     NARROWEST,
     FieldError,
@@ -102,6 +103,7 @@ class TrainingView(QWidget):
         self._reveal = QTimer(self)
         self._reveal.setSingleShot(True)
         self._reveal.timeout.connect(self._on_reveal)
+        TabOrder(self)
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
         self.data.pairs_changed.connect(self.form_changed)

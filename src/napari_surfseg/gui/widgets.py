@@ -214,6 +214,7 @@ def scrolled(body: QWidget, name: str) -> QScrollArea:
     area = QScrollArea()
     area.setObjectName(name)
     area.setWidgetResizable(True)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes from control to control
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(body)

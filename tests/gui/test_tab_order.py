@@ -1,0 +1,90 @@
+"""Tab goes where the eye goes."""
+
+import itertools
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+
+from napari_surfseg.gui.predict_view import PredictView
+from napari_surfseg.gui.runs_view import RunsView
+from napari_surfseg.gui.tab_order import REST_MILLISECONDS, TabOrder, order_by_eye
+from napari_surfseg.gui.topology_view import TopologyView
+from napari_surfseg.gui.training_view import TrainingView
+from napari_surfseg.gui.widgets import Section
+
+
+def chain_of(view, among):
+    """Follow Qt's own chain once around."""
+    found, widget = [], view.nextInFocusChain()
+    while widget is not view:
+        if widget in among:
+            found.append(widget)
+        widget = widget.nextInFocusChain()
+    return found
+
+
+def names(widgets):
+    return [widget.objectName() for widget in widgets]
+
+
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
+def test_the_chain_is_that_of_the_eye(qtbot, make):
+    view = make()
+    qtbot.addWidget(view)
+    view.resize(360, 750)
+    view.show()
+    pages = view.tabs.count() if make is TrainingView else 1
+    for page in range(pages):
+        if make is TrainingView:
+            view.tabs.setCurrentIndex(page)
+            view.data.add_pair()
+        for section in view.findChildren(Section):
+            section.button.setChecked(True)
+        qtbot.wait(REST_MILLISECONDS + 30)
+        eye = order_by_eye(view)
+        assert len(eye) > 4
+        assert names(chain_of(view, eye)) == names(eye)
+
+
+def test_tab_walks_from_top_to_bottom_and_scrolls(qtbot):
+    view = TrainingView()
+    qtbot.addWidget(view)
+    view.resize(360, 600)
+    view.show()
+    view.activateWindow()
+    view.data.more.button.setChecked(True)
+    qtbot.wait(REST_MILLISECONDS + 30)
+    page = view.findChild(QScrollArea, "data_page")
+    body = page.widget()
+    view.data.rows[0].image.setFocus()
+    places, seen = [], []
+    for _ in range(80):
+        focused = QApplication.focusWidget()
+        if focused is None or not body.isAncestorOf(focused):
+            break
+        places.append(focused.mapTo(body, focused.rect().center()).y())
+        seen.append(focused.objectName())
+        # What has the focus can be seen.
+        top = focused.mapTo(page.viewport(), focused.rect().topLeft()).y()
+        assert -1 <= top < page.viewport().height()
+        QTest.keyClick(focused, Qt.Key.Key_Tab)
+    assert {"image_0", "labels_0", "data_spacing", "data_cache_gib", "roi_0"} <= set(seen)
+    assert all(after > before - 10 for before, after in itertools.pairwise(places))
+
+
+def test_rows_that_come_later_have_their_place(qtbot):
+    root = QWidget()
+    qtbot.addWidget(root)
+    layout = QVBoxLayout(root)
+    first, last = QLineEdit(), QLineEdit()
+    layout.addWidget(first)
+    layout.addWidget(last)
+    TabOrder(root)
+    root.show()
+    between = QLineEdit()
+    layout.insertWidget(1, between)
+    qtbot.wait(REST_MILLISECONDS + 30)
+    assert order_by_eye(root) == [first, between, last]
+    assert chain_of(root, {first, between, last}) == [first, between, last]
