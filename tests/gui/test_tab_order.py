@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QVBoxLayout, QW
 
 from napari_surfseg.gui.predict_view import PredictView
 from napari_surfseg.gui.runs_view import RunsView
-from napari_surfseg.gui.tab_order import REST_MILLISECONDS, TabOrder, order_by_eye
+from napari_surfseg.gui.tab_order import TabOrder, order_by_eye
 from napari_surfseg.gui.topology_view import TopologyView
 from napari_surfseg.gui.training_view import TrainingView
 from napari_surfseg.gui.widgets import Section
@@ -29,6 +29,16 @@ def names(widgets):
     return [widget.objectName() for widget in widgets]
 
 
+def wait_for_order(qtbot, view):
+    """Wait until the controls have come to rest and Qt's chain is that of the eye."""
+
+    def is_by_eye():
+        eye = order_by_eye(view)
+        assert names(chain_of(view, eye)) == names(eye)
+
+    qtbot.waitUntil(is_by_eye)
+
+
 @pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
 def test_the_chain_is_that_of_the_eye(qtbot, make):
     view = make()
@@ -42,10 +52,8 @@ def test_the_chain_is_that_of_the_eye(qtbot, make):
             view.data.add_pair()
         for section in view.findChildren(Section):
             section.button.setChecked(True)
-        qtbot.wait(REST_MILLISECONDS + 30)
-        eye = order_by_eye(view)
-        assert len(eye) > 4
-        assert names(chain_of(view, eye)) == names(eye)
+        wait_for_order(qtbot, view)
+        assert len(order_by_eye(view)) > 4
 
 
 def test_tab_walks_from_top_to_bottom_and_scrolls(qtbot):
@@ -55,7 +63,7 @@ def test_tab_walks_from_top_to_bottom_and_scrolls(qtbot):
     view.show()
     view.activateWindow()
     view.data.more.button.setChecked(True)
-    qtbot.wait(REST_MILLISECONDS + 30)
+    wait_for_order(qtbot, view)
     page = view.findChild(QScrollArea, "data_page")
     body = page.widget()
     view.data.rows[0].image.setFocus()
@@ -85,6 +93,5 @@ def test_rows_that_come_later_have_their_place(qtbot):
     root.show()
     between = QLineEdit()
     layout.insertWidget(1, between)
-    qtbot.wait(REST_MILLISECONDS + 30)
+    qtbot.waitUntil(lambda: chain_of(root, order_by_eye(root)) == [first, between, last])
     assert order_by_eye(root) == [first, between, last]
-    assert chain_of(root, {first, between, last}) == [first, between, last]
