@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.form import Box
 
 __all__ = [
+    "build_dense_colormap",
     "build_strokes_colormap",
     "build_strokes_layer",
     "color_of",
@@ -31,6 +32,8 @@ BRUSH_VOXELS = 4
 
 SURFACE_COLOR = (1.0, 0.25, 0.85, 1.0)
 BACKGROUND_COLOR = (0.35, 0.55, 1.0, 1.0)
+#: Faint: it may be most of the volume.
+NOT_ANNOTATED_COLOR = (0.6, 0.6, 0.6, 0.25)
 
 
 def build_strokes_colormap() -> CyclicLabelColormap:
@@ -47,6 +50,13 @@ def build_strokes_colormap() -> CyclicLabelColormap:
             (0.65, 1.0, 0.4, 1.0),
             (1.0, 1.0, 1.0, 1.0),
         ]
+    )
+
+
+def build_dense_colormap() -> CyclicLabelColormap:
+    """Magenta for surface, as in strokes, and a veil over what is not annotated."""
+    return CyclicLabelColormap(
+        colors=[(0.0, 0.0, 0.0, 0.0), SURFACE_COLOR, NOT_ANNOTATED_COLOR],
     )
 
 

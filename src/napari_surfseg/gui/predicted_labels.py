@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_surfseg.gui.form import LABEL_SCHEMES, NOT_ANNOTATED
-from napari_surfseg.gui.painting import BRUSH_VOXELS, SURFACE_COLOR
+from napari_surfseg.gui.painting import BRUSH_VOXELS, build_dense_colormap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.prediction import Prediction
 
 __all__ = ["build_predicted_labels", "compute_label_values"]
-
-#: Faint: it may be most of the volume.
-NOT_ANNOTATED_COLOR = (0.6, 0.6, 0.6, 0.25)
 
 
 def compute_label_values(
@@ -73,11 +69,10 @@ def build_predicted_labels(
         The volume's layer.
     """
     place = prediction.find_place(source, (0, 0, 0))
-    clear = (0.0, 0.0, 0.0, 0.0)
     layer = Labels(
         values,
         name=f"{prediction.name} labels",
-        colormap=CyclicLabelColormap(colors=[clear, SURFACE_COLOR, NOT_ANNOTATED_COLOR]),
+        colormap=build_dense_colormap(),
         opacity=0.6,
         features={"index": [1, 2], "meaning": ["surface", "not annotated"]},
         metadata={"surfseg_labels": dict(LABEL_SCHEMES["dense"])},

@@ -23,6 +23,7 @@ def make_strokes_sample() -> list[tuple[Any, dict[str, Any], str]]:
 
 def _make(annotated: Literal["dense", "strokes"]) -> list[tuple[Any, dict[str, Any], str]]:
     from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
+    from napari_surfseg.gui.painting import build_dense_colormap
 
     settings = PhantomSettings(shape=SHAPE, seed=SEED, annotated=annotated)
     box = ScrollPhantom(settings).compute_box((0, 0, 0), settings.shape)
@@ -40,6 +41,7 @@ def _make(annotated: Literal["dense", "strokes"]) -> list[tuple[Any, dict[str, A
             {
                 "name": "inner face" if annotated == "dense" else "strokes",
                 "opacity": 0.6,
+                "colormap": build_dense_colormap(),
                 "metadata": {"surfseg_labels": meanings},
                 **place,
             },
