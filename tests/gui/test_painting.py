@@ -64,9 +64,20 @@ def test_one_button_and_the_brush_is_in_the_hand(controller, view, viewer):
     assert len(viewer.layers) == 2
 
 
-def test_the_meaning_of_strokes_is_settled_before_any_is_painted(controller, view, tmp_path):
+def test_the_meaning_of_strokes_is_settled_before_any_is_painted(
+    controller, view, viewer, tmp_path
+):
     view.data.paint.click()
     controller.start()
+    assert view.data.labels.error.text().startswith("No voxel is labelled as surface yet")
+    assert not (tmp_path / "surfaces").exists()
+    paint(viewer.layers[-1], 1, 5)
+    controller.form._recount.timeout.emit()
+    controller.form._recount.stop()
+    controller.start()
+    assert view.data.labels.error.text().startswith("No voxel is labelled as background yet")
+    paint(viewer.layers[-1], 2, 9)
+    controller.start()  # what was painted just now is not counted yet
     labels = load_experiment(tmp_path / "surfaces" / "config.yaml").data.labels
     assert (labels.foreground, labels.background, labels.ignore) == ((1,), (2,), (0,))
 

@@ -67,6 +67,7 @@ class FormController(QObject):
         self._counted: tuple[SourceChoice, ...] | None = None
         self._meant: list[SourceChoice] = []
         self._suggested: str | None = None
+        self._is_counting = False
         self._recount = QTimer(self)
         self._recount.setSingleShot(True)
         self._recount.setInterval(RECOUNT_MILLISECONDS)
@@ -192,9 +193,11 @@ class FormController(QObject):
                     totals[value] = totals.get(value, 0) + count
             return totals
 
+        self._is_counting = True
         self._jobs.start("count", work, done=self._on_counted, failed=self._on_count_failed)
 
     def _on_counted(self, counts: dict[int, int]) -> None:
+        self._is_counting = False
         panel = self._view.data.labels
         layer = next(
             (
@@ -227,6 +230,7 @@ class FormController(QObject):
         return meanings, assumed
 
     def _on_count_failed(self, error: SurfsegError) -> None:
+        self._is_counting = False
         self._view.data.labels.set_counting("")
         self._view.data.labels.error.set_message(str(error))
 
@@ -300,6 +304,7 @@ class FormController(QObject):
             raise ConfigError(
                 "No label value means surface; at least one must.", field="data.labels"
             )
+        self._require_both(form)
         describe_network(form)
         if not form.folder:
             raise ConfigError("Choose a folder for the run.", field="run_dir")
@@ -321,6 +326,20 @@ class FormController(QObject):
         # What pydantic refuses is refused now, beside its control, not in the worker's log.
         build_form_experiment(form, [{"image": "image", "labels": "labels"}], [])
         return plan
+
+    def _require_both(self, form: TrainingForm) -> None:
+        """Refuse labels without surface or background, as far as they are counted."""
+        counts = self._view.data.labels.counts
+        if not counts or self._is_counting or self._recount.isActive():
+            return
+        for meaning, what in (("foreground", "surface"), ("background", "background")):
+            values = [value for value, of in sorted(form.meanings.items()) if of == meaning]
+            if values and not any(counts.get(value) for value in values):
+                raise ConfigError(
+                    f"No voxel is labelled as {what} yet (label value {values[0]}); the network "
+                    "learns to tell surface from background, so paint some of both.",
+                    field="data.labels",
+                )
 
     def _read_box(self, form: TrainingForm) -> Box:
         image = self._layer(form.pairs[0].image)

@@ -202,6 +202,11 @@ class MeaningsPanel(QWidget):
         self.scheme.setCurrentIndex(self.scheme.findData(scheme))
         self.shown.emit()
 
+    @property
+    def counts(self) -> dict[int, int]:
+        """Voxels of each value, as last counted; empty before."""
+        return dict(self._counts)
+
     def set_counting(self, text: str) -> None:
         """Say what the counting is up to, or what was assumed; empty hides the line."""
         self.counting.setText(text)
