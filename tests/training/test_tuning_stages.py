@@ -17,8 +17,8 @@ def test_every_stage_is_told_when_it_begins(monkeypatch):
     stages(4, 4, "done")
     assert [(event.stage, event.num_stages, event.name) for event in told] == [
         (1, 4, PREDICTING),
-        (2, 4, "start"),
+        (2, 4, "component size"),
         (3, 4, "closing"),
         (3, 4, "closing"),
-        (3, 4, "done"),
+        (3, 4, "closing"),
     ]

@@ -50,6 +50,10 @@ class TuningStages:
         self._stage, self._told = stage, now
         self._emit(
             TuningProgressed(
-                done=done, total=total, name=name, stage=stage, num_stages=len(self._stages)
+                done=done,
+                total=total,
+                name=self._stages[stage - 1],
+                stage=stage,
+                num_stages=len(self._stages),
             )
         )
