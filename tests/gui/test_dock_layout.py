@@ -3,12 +3,13 @@
 import pytest
 from napari._qt.qt_resources import get_stylesheet
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QScrollArea, QStyle, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QStyle, QWidget
 
 from napari_surfseg.gui.dock_layout import CURVES_HEIGHT, find_dock
 from napari_surfseg.gui.predict_view import PredictView
 from napari_surfseg.gui.runs_view import RunsView
 from napari_surfseg.gui.session import get_session
+from napari_surfseg.gui.stroke_tools import StrokeTool
 from napari_surfseg.gui.topology_view import TopologyView
 from napari_surfseg.gui.training_view import TrainingView
 from napari_surfseg.runs.folder import RunState
@@ -29,6 +30,15 @@ def show_everything(view):
     if isinstance(view, TrainingView):
         view.data.add_pair()
         view.set_snapshot(RunSnapshot(state=RunState.RUNNING, name="scroll"))
+        colors = {"foreground": (1, 0, 0, 1), "background": (0, 0, 1, 1), "ignore": None}
+        texts = {"foreground": "Surface", "background": "Background", "ignore": "Not annotated"}
+        view.strokes.tools.set_tools(
+            {
+                meaning: StrokeTool(value, color, texts[meaning], "Paint it.")
+                for value, (meaning, color) in enumerate(colors.items())
+            },
+            "foreground",
+        )
 
 
 @pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
@@ -43,6 +53,9 @@ def test_every_page_is_whole_in_a_narrow_dock(qtbot, make):
     assert view.minimumSizeHint().width() <= WIDTH
     assert view.minimumWidth() <= WIDTH
     assert view.minimumSizeHint().height() <= HEIGHT
+    for button in view.findChildren(QPushButton):
+        if button.isVisible() and button.text():
+            assert button.width() >= button.sizeHint().width(), button.objectName()
     bar = view.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
     for area in view.findChildren(QScrollArea):
         needed = area.widget().minimumSizeHint().width()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_surfseg.gui.widgets import hint
 
@@ -48,7 +48,6 @@ class StrokeTools(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(QLabel("Paint"))
         for meaning, name in (
             ("foreground", "paint_surface"),
             ("background", "paint_background"),
@@ -58,7 +57,8 @@ class StrokeTools(QWidget):
             button.setObjectName(name)
             button.setCheckable(True)
             hint(button, "Paint this meaning with the brush.")
-            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            # The three of them are whole in the narrowest dock.
+            button.setStyleSheet("font-size: 11px; padding: 3px 2px;")
             button.clicked.connect(self._on_clicked)
             self.buttons[meaning] = button
             layout.addWidget(button, 1)
