@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.form import LABEL_SCHEMES, name_scheme
-from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note
+from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, cut_entries, hint, note
 from napari_surfseg.runs.text import format_percent
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class MeaningRow(QWidget):
         self.meaning.setObjectName(f"{prefix}label_{value}_meaning")
         for meaning, title in MEANINGS:
             self.meaning.addItem(title, meaning)
+        cut_entries(self.meaning)
         hint(
             self.meaning,
             f"What the label value {value} means: surface, background, or not "

@@ -53,7 +53,7 @@ class WeightRow(QWidget):
             f"Weight of {title} in the total loss (no unit, 0 to 1). {LOSS_NOTES[term]}",
         )
         self.spin = NumberBox(f"{term}_weight", f"The weight of {title}", 0, 10, step=0.01)
-        self.spin.setFixedWidth(74)
+        self.spin.setFixedWidth(88)
         hint(self.spin, f"Weight of {title} in the total loss (no unit, 0 to 10).")
         self.reset = QToolButton()
         self.reset.setObjectName(f"{term}_reset")
