@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QCoreApplication, QEvent
 
 from napari_surfseg.gui.plot import PlotCanvas
 from napari_surfseg.gui.plot_line import Line
@@ -18,6 +19,8 @@ def canvas(qtbot, make_napari_viewer):
     yield widget
     widget.close_canvas()
     widget.deleteLater()
+    # No event loop runs from here on, and PySide keeps what is only about to be deleted.
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 def line(title="loss", height=0.5, **options):

@@ -10,7 +10,7 @@ from napari_surfseg.gui.widgets import hint
 __all__ = ["SMOOTHING", "CurveControls"]
 
 #: Smoothing at first, in per cent of the run on either side.
-SMOOTHING = 3
+SMOOTHING = 6
 
 
 class CurveControls(QWidget):
