@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from unittest.mock import MagicMock
 
 import numpy as np
 import psutil
@@ -17,10 +18,11 @@ from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.predict import PredictController
 from napari_surfseg.gui.predict_view import PredictView
 from napari_surfseg.gui.prediction import run_prediction
-from napari_surfseg.gui.processes import JobProcess
+from napari_surfseg.gui.processes import JobProcess, Waiting
 from napari_surfseg.gui.sources import take_layer
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
+from napari_surfseg.runs.pace import Pace
 
 
 def write_summary(run_dir, **values):
@@ -180,6 +182,35 @@ def test_cancelling_while_a_layer_is_copied_leaves_nothing(viewer, view, tmp_pat
         run_prediction(view.form(), take_layer(viewer.layers["long"]), process, tell)
     assert told == ["copying the layer"]
     assert list((tmp_path / "predictions").iterdir()) == []
+
+
+def test_the_time_left_is_said_once_it_is_known(qapp, view):
+    waiting = Waiting(view, "Predicting surfaces")
+    process = JobProcess("napari_surfseg.inference.job", "prediction")
+    waiting.begin(process)
+    clock = iter([0.0, 1.0, 4.0])
+    waiting._pace = Pace(lambda: next(clock))
+    waiting.tell("predicting", 0.1)
+    waiting.tell("predicting", 0.2)
+    assert view.state.text() == "Predicting…"
+    waiting.tell("predicting", 0.5)
+    assert view.state.text() == "Predicting… 5.0 s left."
+    waiting.end()
+
+
+def test_a_job_that_ends_while_its_bar_is_made_leaves_no_error(qapp, view, monkeypatch):
+    waiting = Waiting(view, "Predicting surfaces")
+    made = []
+
+    def make_bar(**_options):
+        made.append(MagicMock())
+        waiting.end()  # napari lets the event loop turn as it shows the bar
+        return made[-1]
+
+    monkeypatch.setattr("napari_surfseg.gui.processes.progress", make_bar)
+    waiting.begin(JobProcess("napari_surfseg.inference.job", "prediction"))
+    made[0].close.assert_called_once()
+    made[0].reset.assert_not_called()
 
 
 def test_cancelling_is_one_sentence_and_no_fault(controller, view):

@@ -7,12 +7,16 @@ their smallest heights: five of them are higher than a laptop's screen.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-__all__ = ["DockPlacer", "find_dock", "place_below_canvas", "tab_with_others"]
+from napari_surfseg.gui.close_guard import find_main_window
+
+__all__ = ["DockPlacer", "bring_up", "find_dock", "place_below_canvas", "tab_with_others"]
+
+WidgetT = TypeVar("WidgetT", bound=QWidget)
 
 #: Of the loss curves, until a person drags their edge (pixels).
 CURVES_HEIGHT = 200
@@ -30,6 +34,26 @@ def find_dock(widget: QWidget) -> tuple[QMainWindow, QDockWidget] | None:
     if dock is None or not isinstance(window, QMainWindow):
         return None
     return window, dock
+
+
+def bring_up(kind: type[WidgetT], beside: QWidget) -> WidgetT | None:
+    """Bring a dock to the front and return its content; None where there is none of the kind.
+
+    Parameters
+    ----------
+    kind : type of QWidget
+        Of the content.
+    beside : QWidget
+        A widget of the same window.
+    """
+    window = find_main_window(beside)
+    shown = window.findChild(kind) if window is not None else None
+    found = find_dock(shown) if shown is not None else None
+    if found is None:
+        return None
+    found[1].show()
+    found[1].raise_()
+    return shown
 
 
 def tab_with_others(window: QMainWindow, dock: QDockWidget) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QDockWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_surfseg.gui.close_guard import CloseGuard, find_main_window
+from napari_surfseg.gui.close_guard import CloseGuard
 from napari_surfseg.gui.curve_layers import add_curves
 from napari_surfseg.gui.curves import CurvesPanel
-from napari_surfseg.gui.dock_layout import DockPlacer
+from napari_surfseg.gui.dock_layout import DockPlacer, bring_up
 from napari_surfseg.gui.session import get_session
 
 if TYPE_CHECKING:
@@ -97,18 +97,8 @@ def show_curves(viewer: Viewer, beside: QWidget) -> LossCurvesWidget:
     beside : QWidget
         A widget of the same window.
     """
-    window = find_main_window(beside)
-    shown: LossCurvesWidget | None = None
-    if window is not None:
-        shown = window.findChild(LossCurvesWidget)
+    shown = bring_up(LossCurvesWidget, beside)
     if shown is None:
         shown = LossCurvesWidget(viewer)
         viewer.window.add_dock_widget(shown, name="Loss curves", area="bottom")
-        return shown
-    dock = shown.parentWidget()
-    while dock is not None and not isinstance(dock, QDockWidget):
-        dock = dock.parentWidget()
-    if dock is not None:
-        dock.show()
-        dock.raise_()
     return shown

@@ -80,6 +80,9 @@ class NextSteps(QWidget):
         self.amount = NumberBox("longer_amount", "The time to add", 0.1, 100000, decimals=1)
         self.amount.error = self.error
         self.amount.setValue(10)
+        # Without arrows, which keys and the wheel replace, it fits beside the button.
+        self.amount.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)
+        self.amount.setStyleSheet("min-width: 44px; padding: 1px 4px;")  # napari's theme says 90
         self.amount.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         hint(self.amount, "How much longer to train (minutes or epochs, 0.1 to 100000).")
         self.unit = QComboBox()

@@ -12,8 +12,7 @@ from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui import preferences
 from napari_surfseg.gui.checkpoint_note import CheckpointNote, WeightsNote, read_weights_note
-from napari_surfseg.gui.close_guard import find_main_window
-from napari_surfseg.gui.dock_layout import DockPlacer, find_dock
+from napari_surfseg.gui.dock_layout import DockPlacer, bring_up
 from napari_surfseg.gui.form import SourceChoice
 from napari_surfseg.gui.jobs import Jobs
 from napari_surfseg.gui.layers import LayerWatch, unwrap
@@ -301,15 +300,10 @@ def show_predict(viewer: Viewer, beside: QWidget) -> PredictController:
     beside : QWidget
         A widget of the same window.
     """
-    window = find_main_window(beside)
-    shown = window.findChild(PredictWidget) if window is not None else None
-    found = find_dock(shown) if shown is not None else None
-    if shown is None or found is None:
+    shown = bring_up(PredictWidget, beside)
+    if shown is None:
         shown = PredictWidget(viewer)
         viewer.window.add_dock_widget(shown, name="Predict surfaces", area="right")
-    else:
-        found[1].show()
-        found[1].raise_()
     return shown.controller
 
 
