@@ -30,7 +30,7 @@ def show_everything(view):
     if isinstance(view, TrainingView):
         view.data.add_pair()
         meanings = {0: "ignore", 1: "foreground", 2: "background"}
-        view.data.labels.set_values({0: 2_048_000_000, 1: 0, 2: 0}, meanings, {})
+        view.data.labels.set_values({0: 204_800_000, 1: 0, 2: 0}, meanings, {})
         view.set_snapshot(RunSnapshot(state=RunState.RUNNING, name="scroll"))
         colors = {"foreground": (1, 0, 0, 1), "background": (0, 0, 1, 1), "ignore": None}
         texts = {"foreground": "Surface", "background": "Background", "ignore": "Not annotated"}

@@ -44,6 +44,7 @@ class MeaningRow(QWidget):
         for meaning, title in MEANINGS:
             self.meaning.addItem(title, meaning)
         cut_entries(self.meaning)
+        self.meaning.setMinimumWidth(92)
         hint(
             self.meaning,
             f"What the label value {value} means: surface, background, or not "
