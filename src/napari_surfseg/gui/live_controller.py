@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_surfseg.events import SetPreview
 from napari_surfseg.gui.live import LiveLayers, LivePreview, camera_of, compute_view_center
 from napari_surfseg.gui.live_key import bind_key, unbind_key
+from napari_surfseg.gui.run_layers import find_layer
 from napari_surfseg.gui.volume_layers import place_of
 
 if TYPE_CHECKING:
@@ -177,15 +178,7 @@ class LiveController(QObject):
 
     def find_source(self, image: str) -> Layer | None:
         """Find the layer that shows a volume: as started from here, or by its file."""
-        linked = self._session.layer_of(image)
-        for layer in self._viewer.layers:
-            if layer is linked:
-                return layer
-        for layer in self._viewer.layers:
-            path = layer.source.path
-            if path and _same_volume(str(path), image) and getattr(layer, "ndim", 0) == 3:
-                return layer
-        return None
+        return find_layer(self._viewer, self._session, image)
 
     def _on_attached(self, _run_dir: object) -> None:
         self._last = None
@@ -264,7 +257,3 @@ def _forget(key: int) -> None:
         # Qt may have deleted its timers before the window said that it is gone.
         with contextlib.suppress(RuntimeError):
             found.close()
-
-
-def _same_volume(path: str, image: str) -> bool:
-    return path == image or image.partition("::")[0].rstrip("/") == path.rstrip("/")

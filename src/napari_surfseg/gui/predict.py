@@ -21,7 +21,7 @@ from napari_surfseg.gui.prediction import Box, Prediction, build_layers, run_pre
 from napari_surfseg.gui.processes import JobProcess, Waiting
 from napari_surfseg.gui.questions import Asker
 from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.sources import LayerVolume, take_layer
+from napari_surfseg.gui.sources import LayerVolume, is_volume, take_layer
 from napari_surfseg.runs.text import format_percent
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class PredictController(QObject):
         layers = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Image) and layer.ndim == 3 and "surfseg" not in layer.metadata
+            if isinstance(layer, Image) and is_volume(layer) and "surfseg" not in layer.metadata
         ]
         source = self._view.source
         source.set_layers(layers)

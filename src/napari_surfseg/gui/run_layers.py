@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Image, Labels, Layer
 
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.gui.painting import build_strokes_colormap
-from napari_surfseg.gui.sources import take_file
+from napari_surfseg.gui.sources import is_volume, take_file
 from napari_surfseg.gui.volume_layers import read_volume
 from napari_surfseg.runs.folder import RunFolder
 
@@ -149,12 +149,10 @@ def find_layer(viewer: ViewerModel, session: Session, path: str) -> Layer | None
         if layer is linked:
             return layer
     for layer in viewer.layers:
-        if "surfseg_file" in layer.metadata:
-            if layer.metadata["surfseg_file"] == path:
-                return layer
-            continue
-        source = str(layer.source.path or "").rstrip("/")
-        if source and source == path.partition("::")[0].rstrip("/") and layer.ndim == 3:
+        file = str(layer.metadata.get("surfseg_file") or layer.source.path or "")
+        whole = path.partition("::")[0].rstrip("/")
+        is_shown = file == path or file.rstrip("/") == whole
+        if is_shown and isinstance(layer, Image | Labels) and is_volume(layer):
             return layer
     return None
 

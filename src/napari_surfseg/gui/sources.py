@@ -19,7 +19,7 @@ from napari_surfseg.errors import DataError
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["LayerVolume", "VolumeArray", "shape_of", "take_file", "take_layer"]
+__all__ = ["LayerVolume", "VolumeArray", "is_volume", "shape_of", "take_file", "take_layer"]
 
 Index3 = tuple[int, int, int]
 
@@ -119,6 +119,12 @@ def shape_of(layer: Layer) -> Index3:
     """Return the Z, Y, X voxels of a layer, at its finest level."""
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
     return tuple(int(size) for size in data.shape[-3:])  # type: ignore[return-value]
+
+
+def is_volume(layer: Layer) -> bool:
+    """Whether an image or labels layer has three axes, and none but length 1 before them."""
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return layer.ndim >= 3 and all(size == 1 for size in data.shape[: layer.ndim - 3])
 
 
 def take_layer(layer: Layer) -> LayerVolume:

@@ -22,7 +22,7 @@ from napari_surfseg.gui.layers import LayerWatch, unwrap
 from napari_surfseg.gui.processes import JobProcess, Waiting
 from napari_surfseg.gui.questions import Asker
 from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.sources import LayerVolume, take_file, take_layer
+from napari_surfseg.gui.sources import LayerVolume, is_volume, take_file, take_layer
 from napari_surfseg.gui.topology_layers import ErrorLayers
 from napari_surfseg.gui.topology_view import TopologyView
 from napari_surfseg.inference.evaluation_job import EvaluationJob
@@ -173,7 +173,7 @@ class TopologyController(QObject):
 
     def _on_layers(self) -> None:
         layers = [
-            layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.ndim == 3
+            layer for layer in self._viewer.layers if isinstance(layer, Labels) and is_volume(layer)
         ]
         self._view.set_layers(layers)
         # What the plugin made is a prediction; what is left is what a person painted or loaded.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.gui.live import compute_view_center
+from napari_surfseg.gui.live import compute_placement, compute_view_center
 from napari_surfseg.gui.sources import shape_of
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def build_box_layer(viewer: ViewerModel, image: Layer) -> Shapes:
         [np.asarray(corners)],
         shape_type="rectangle",
         name="validation box",
-        scale=image.scale,
-        translate=image.translate,
-        units=image.units,
-        axis_labels=image.axis_labels,
+        **compute_placement(image, (0, 0, 0)),
         edge_color="#ffd33d",
         face_color=[1, 0.83, 0.24, 0.12],
         edge_width=max(height / 150, 1.0),
@@ -58,8 +55,12 @@ def read_box(image: Layer, shapes: Layer) -> Box:
     """
     if not len(shapes.data):
         raise ConfigError(f"The layer {shapes.name!r} holds no rectangle.", field="data.validation")
+    before = list(image.data_to_world((0,) * image.ndim))[:-3]  # time point, channel
     corners = np.asarray(
-        [image.world_to_data(shapes.data_to_world(corner)) for corner in shapes.data[0]]
+        [
+            image.world_to_data([*before, *shapes.data_to_world(corner)[-3:]])
+            for corner in shapes.data[0]
+        ]
     )[:, -3:]
     low = np.floor(corners.min(axis=0)).astype(int)
     high = np.ceil(corners.max(axis=0)).astype(int)
