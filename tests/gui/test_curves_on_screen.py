@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QWidget
 from napari_surfseg.events import DataChecked, StepFinished, ValidationFinished
 from napari_surfseg.gui.curve_data import CURVE_COLORS
 from napari_surfseg.gui.curve_legend import line_color
+from napari_surfseg.gui.dock_layout import find_dock
 from napari_surfseg.gui.docks import show_curves
 
 
@@ -167,3 +168,17 @@ def test_adding_to_the_viewer_is_one_picture(curves, training, screen):
     assert picture.units == volume.units[-2:]
     assert picture.translate[-1] > 30 * 5 - 5
     assert viewer.layers.selection.active is volume
+
+
+def test_a_dock_that_was_closed_opens_again(curves, training, screen):
+    viewer = curves._viewer
+    window = viewer.window._qt_window
+    training.timer.stop()
+    _, dock = find_dock(curves)
+    dock.title.close_button.click()
+    again = show_curves(viewer, window)
+    assert again is not curves
+    again.panel.set_run("a run")
+    again.panel.add_events(make_step(number) for number in range(1, 100))
+    plot = again.findChild(QWidget, "loss_curves_canvas")
+    assert screen.run(9.0, lambda: shows(screen, plot, CURVE_COLORS["total"]))
