@@ -11,7 +11,7 @@ from napari_surfseg.gui.data_more import DataMore
 from napari_surfseg.gui.label_meanings import MeaningsPanel
 from napari_surfseg.gui.pair_row import PairRow
 from napari_surfseg.gui.validation_panel import ValidationPanel
-from napari_surfseg.gui.widgets import FieldError, hint, note
+from napari_surfseg.gui.widgets import FieldError, NoWheelFilter, hint, note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ class DataPanel(QWidget):
         self.rows: list[PairRow] = []
         self._layers: tuple[Sequence[Layer], Sequence[Layer]] = ((), ())
         self._made = 0
+        self._wheel = NoWheelFilter(self)
         self.pairs_error = FieldError("data_train")
         self._pairs_layout = QVBoxLayout()
         self._pairs_layout.setSpacing(6)
@@ -89,6 +90,7 @@ class DataPanel(QWidget):
         row = PairRow(self._made)
         self._made += 1
         self.rows.append(row)
+        self._wheel.guard(row)
         self._pairs_layout.addWidget(row)
         row.image.set_layers(self._layers[0])
         row.labels.set_layers(self._layers[1])

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
@@ -133,13 +133,13 @@ class RunFeed(QObject):
                 )
                 if has_news or (untold and time.monotonic() - told_at >= TELL_SECONDS):
                     last, told_at = now, time.monotonic()
-                    self._emit(self.polled, replace(snapshot, new_events=tuple(untold)))
+                    self._emit("polled", replace(snapshot, new_events=tuple(untold)))
                     untold = []
                 new = [event for event in events if isinstance(event, PreviewWritten)]
                 if new:
                     previews.update({event.index: event for event in new})
                     previews = self._kept(previews)
-                    self._emit(self.previews_changed, sorted(previews))
+                    self._emit("previews_changed", sorted(previews))
                 while True:
                     try:
                         wanted = self._wishes.get_nowait()
@@ -151,10 +151,10 @@ class RunFeed(QObject):
                     loaded = load_preview(self.run_dir, previews[target])
                     shown = target
                     if loaded is not None:
-                        self._emit(self.preview_loaded, loaded)
+                        self._emit("preview_loaded", loaded)
                 self._stop.wait(0.01 if len(events) > 500 else POLL_SECONDS)
         except SurfsegError as error:
-            self._emit(self.broke, str(error))
+            self._emit("broke", str(error))
 
     def _kept(self, previews: dict[int, PreviewWritten]) -> dict[int, PreviewWritten]:
         """Leave out the previews whose files the worker has cleared away."""
@@ -164,8 +164,8 @@ class RunFeed(QObject):
             if (self.run_dir / event.probabilities).exists()
         }
 
-    def _emit(self, signal: Any, value: object) -> None:
-        # The window may have gone while the thread was at work.
+    def _emit(self, signal: str, value: object) -> None:
+        # The window may have gone while the thread was at work, and the signals with it.
         with contextlib.suppress(RuntimeError):
             if not self._stop.is_set():
-                signal.emit(value)
+                getattr(self, signal).emit(value)

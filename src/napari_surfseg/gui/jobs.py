@@ -56,25 +56,26 @@ class Job(QObject):
         try:
             outcome = self._work(self)
         except SurfsegError as error:
-            self._emit(self.failed, error)
+            self._emit("failed", error)
         except MemoryError:
-            self._emit(self.failed, SurfsegError("There is not enough memory for this."))
+            self._emit("failed", SurfsegError("There is not enough memory for this."))
         except Exception as error:  # noqa: BLE001  a thread's fault must reach the window
             self._emit(
-                self.failed,
+                "failed",
                 SurfsegError(f"Something unforeseen went wrong ({type(error).__name__}: {error})."),
             )
         else:
-            self._emit(self.done, outcome)
+            self._emit("done", outcome)
 
-    def _emit(self, signal: Any, value: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the window is gone
+    def _emit(self, signal: str, value: object) -> None:
+        # The window may be gone, and with it this object's other half, which has the signals.
+        with contextlib.suppress(RuntimeError):
             if not self.is_cancelled():
-                signal.emit(value)
+                getattr(self, signal).emit(value)
 
     def report(self, share: float) -> None:
         """Tell how much is done, 0 to 1."""
-        self._emit(self.progressed, share)
+        self._emit("progressed", share)
 
 
 class Jobs:

@@ -63,6 +63,9 @@ def build_dense_colormap() -> CyclicLabelColormap:
 def build_strokes_layer(image: Layer, region: Box | None = None) -> Labels:
     """Make an empty labels layer that lies exactly over an image, for strokes.
 
+    It has no features to name the two labels by: napari (0.9) raises for labels with
+    features when the view turns to 3-D.
+
     Parameters
     ----------
     image : Layer
@@ -80,7 +83,6 @@ def build_strokes_layer(image: Layer, region: Box | None = None) -> Labels:
         name=f"{image.name} strokes",
         colormap=build_strokes_colormap(),
         opacity=0.85,
-        features={"index": [1, 2], "meaning": ["surface", "background"]},
         metadata=metadata,
         **compute_placement(image, (box[0][0], box[1][0], box[2][0])),
     )
