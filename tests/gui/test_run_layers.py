@@ -1,5 +1,7 @@
 """The link from a layer to the labels of a run belongs to the run: whoever attaches paints on."""
 
+from unittest.mock import MagicMock
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -144,6 +146,22 @@ def test_a_run_at_rest_takes_strokes_into_its_labels(started, viewer, session, t
     assert np.array_equal(copy.read((0, 0, 0), SHAPE), viewer.layers[-1].data)
     assert started.view.strokes.state.whole_text().startswith("6 voxels changed")
     assert not any(isinstance(command, UpdateLabels) for command in commands(session))
+
+
+def test_strokes_wait_for_a_worker_that_is_about_to_end(
+    started, viewer, session, tell, monkeypatch
+):
+    strokes = started.controller.strokes
+    tell(RunState.STOPPED)
+    paint(viewer.layers[-1], y=30)
+    with monkeypatch.context() as patched:
+        patched.setattr("napari_surfseg.gui.strokes.read_worker", lambda _path: MagicMock())
+        patched.setattr("napari_surfseg.gui.strokes.is_alive", lambda _worker: True)
+        strokes.send()
+    assert started.view.strokes.error.text() == ""
+    assert strokes._rest.isActive()
+    strokes._rest.timeout.emit()
+    assert np.array_equal(copy_of(session).read((0, 0, 0), SHAPE), viewer.layers[-1].data)
 
 
 def test_resume_takes_what_is_painted_now(started, viewer, session, tell):

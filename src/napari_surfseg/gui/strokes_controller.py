@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.errors import DataError, RunBusyError, SurfsegError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated
 from napari_surfseg.gui.label_regions import take_labels
 from napari_surfseg.gui.layers import LayerWatch, disconnect, let_go
@@ -305,6 +305,11 @@ class StrokesController(QObject):
         self._update()
 
     def _on_failed(self, error: SurfsegError) -> None:
+        if isinstance(error, RunBusyError):
+            # The worker has said that it ended and is still writing its report.
+            self._is_busy, self._is_dirty = False, True
+            self._update()
+            return
         self._is_busy, self._is_dirty, self._is_refused = False, True, True
         self._view.set_error(self._session.name_layers(str(error)))
         self._update()
