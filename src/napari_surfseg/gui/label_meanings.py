@@ -58,7 +58,7 @@ class MeaningRow(QWidget):
             (self.swatch, 0),
             (self.number, 0),
             (self.count, 1),
-            (self.meaning, 1),
+            (self.meaning, 2),
         ):
             layout.addWidget(item, stretch)
 
