@@ -249,6 +249,13 @@ def test_the_network_to_start_from_is_taken_from_the_files_folder(tmp_path):
     assert found == str((tmp_path / "runs" / "first").resolve())
 
 
+def test_a_section_that_was_set_can_be_changed_further():
+    overrides = ["model={preset: tiny}", "model.blocks_per_stage=2", "data.augmentation={noise: 0}"]
+    found = apply_overrides(Experiment(), [*overrides, "data.augmentation.affine=0.5"])
+    assert (found.model.preset, found.model.blocks_per_stage) == ("tiny", 2)
+    assert (found.data.augmentation.noise, found.data.augmentation.affine) == (0, 0.5)
+
+
 def test_resolving_twice_changes_nothing(tmp_path):
     experiment = Experiment(
         data=Data(train=(Pair(image="a.tif", labels="b.tif"),)), model={"start_from": "run"}

@@ -596,6 +596,9 @@ def apply_overrides(experiment: Experiment, overrides: list[str]) -> Experiment:
                 f"The value of the override {assignment!r} is not valid YAML."
             ) from None
         _assign(values, key, value)
+        if isinstance(value, dict):
+            # A section that is given in part has its other keys, too, for those that come after.
+            values = build_experiment(values, source="--set").model_dump(mode="python")
     return build_experiment(values, source="--set")
 
 

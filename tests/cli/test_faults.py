@@ -269,7 +269,7 @@ FAULTS = {
     "a run that is there already": (
         make_run,
         ["train", "experiment.yaml", "--run-dir", "run"],
-        ["run", "--resume"],
+        ["run", "resume it"],
     ),
     "a folder of other things": (
         None,
