@@ -56,7 +56,7 @@ def test_one_button_and_the_brush_is_in_the_hand(controller, view, viewer):
     assert view.data.rows[0].labels.choice().layer is layer
     assert view.data.labels.meanings() == STROKES
     assert [row.count.text() for row in view.data.labels.values.rows.values()] == [
-        "32,000 voxels",
+        "the rest",
         "0 voxels",
         "0 voxels",
     ]

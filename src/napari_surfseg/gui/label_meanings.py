@@ -20,6 +20,8 @@ __all__ = ["MeaningList", "MeaningRow", "MeaningsPanel"]
 Color = tuple[float, float, float, float]
 
 MEANINGS = (("foreground", "surface"), ("background", "background"), ("ignore", "not annotated"))
+#: Wide enough for "not annotated" in napari's themes; the same in every row.
+MEANING_PIXELS = 120
 #: Below this share a count says more than a percentage.
 SMALL_SHARE = 0.001
 
@@ -35,7 +37,7 @@ class MeaningRow(QWidget):
         self.swatch = QFrame()
         self.swatch.setFixedSize(14, 14)
         self.number = QLabel(str(value))
-        self.number.setMinimumWidth(28)
+        self.number.setMinimumWidth(18)
         self.count = QLabel("")
         self.count.setObjectName(f"{prefix}label_{value}_count")
         self.count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -43,6 +45,8 @@ class MeaningRow(QWidget):
         self.meaning.setObjectName(f"{prefix}label_{value}_meaning")
         for meaning, title in MEANINGS:
             self.meaning.addItem(title, meaning)
+        # Not by setFixedWidth: the theme has the last word on widths.
+        self.meaning.setStyleSheet(f"min-width: {MEANING_PIXELS}px; max-width: {MEANING_PIXELS}px;")
         cut_entries(self.meaning)
         self.meaning.setMinimumWidth(92)
         hint(
@@ -58,7 +62,7 @@ class MeaningRow(QWidget):
             (self.swatch, 0),
             (self.number, 0),
             (self.count, 1),
-            (self.meaning, 2),
+            (self.meaning, 0),
         ):
             layout.addWidget(item, stretch)
 
@@ -200,6 +204,8 @@ class MeaningsPanel(QWidget):
         total = sum(self._counts.values())
         for value, row in self.values.rows.items():
             row.set_count(shown[value], total, in_voxels=is_strokes)
+            if is_strokes and value == 0:
+                row.count.setText("the rest")
             row.set_color(self._colors.get(value))
         self.scheme.setCurrentIndex(self.scheme.findData(scheme))
         self.shown.emit()
