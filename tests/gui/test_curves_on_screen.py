@@ -170,6 +170,17 @@ def test_adding_to_the_viewer_is_one_picture(curves, training, screen):
     assert viewer.layers.selection.active is volume
 
 
+def test_adding_again_lies_beside_the_volume_not_beside_other_curves(curves, training, screen):
+    viewer = curves._viewer
+    viewer.add_image(np.zeros((4, 30, 30)), scale=(2, 5, 5))
+    screen.run(3.0)
+    for _ in range(6):
+        curves.panel.controls.add_button.click()
+    scales = [layer.scale[-1] for layer in viewer.layers[1:]]
+    assert np.ptp(scales) < 1e-9 + 0.2 * scales[0]  # the canvas may have changed its size
+    assert viewer.layers.extent.world[1, -1] < 40 * 30 * 5
+
+
 def test_a_dock_that_was_closed_opens_again(curves, training, screen):
     viewer = curves._viewer
     window = viewer.window._qt_window
@@ -182,3 +193,28 @@ def test_a_dock_that_was_closed_opens_again(curves, training, screen):
     again.panel.add_events(make_step(number) for number in range(1, 100))
     plot = again.findChild(QWidget, "loss_curves_canvas")
     assert screen.run(9.0, lambda: shows(screen, plot, CURVE_COLORS["total"]))
+
+
+def test_the_score_of_strokes_is_in_view_at_once(curves, training, screen):
+    training.timer.stop()
+    panel = curves.panel
+    panel.add_events(
+        [
+            ValidationFinished(
+                step=number,
+                epoch=1,
+                metrics={"dice": number / 200, "precision": 0.4, "recall": 0.6},
+                threshold=0.5,
+                is_best=True,
+                seconds=1.0,
+                scored_by="dice",
+                is_sparse=True,
+            )
+            for number in range(10, 160, 10)
+        ]
+    )
+    plot = curves.findChild(QWidget, "loss_curves_canvas")
+    assert screen.run(9.0, lambda: shows(screen, plot, CURVE_COLORS["dice"]))
+    assert panel.legend.is_shown("dice")
+    assert not panel.legend.is_shown("precision")
+    assert panel.canvas.titles.right == "Dice"

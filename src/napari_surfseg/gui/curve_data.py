@@ -158,6 +158,8 @@ class CurveStore:
         self.last_step = 0
         #: Whether the run is scored on validation data; None before it said so.
         self.has_validation: bool | None = None
+        #: The score that decides which weights are the best: on strokes it is another one.
+        self.main_score = "surface_dice"
 
     def extend(self, events: Iterable[Event]) -> set[str]:
         """Take in events and return the names of the curves that grew.
@@ -188,6 +190,7 @@ class CurveStore:
             scores = {name: event.metrics[name] for name in SCORES if name in event.metrics}
             grown = self._append(event.step, scores, "score")
             self.has_validation = True
+            self.main_score = event.scored_by
             if event.is_best:
                 value = event.metrics.get(event.scored_by)
                 said = (

@@ -107,15 +107,22 @@ def add_curves(viewer: ViewerModel, run: str, lines: Iterable[Line], canvas: Plo
 
 
 def _find_place(viewer: ViewerModel, columns: int) -> dict[str, Any]:
-    """Return where a picture lies that is as wide as all layers and beside them."""
+    """Return where a picture lies: beside the volumes, as wide as they are, below earlier ones."""
     known = [layer for layer in viewer.layers if layer.ndim >= 2]
-    if not known:
+    curves = [layer for layer in known if layer.metadata.get("surfseg") == "curves"]
+    others = [layer for layer in known if layer not in curves]
+    if not others:
         return {}
-    extent = viewer.layers.extent.world
-    width = max(float(extent[1, -1] - extent[0, -1]), 1.0)
+    extents = np.stack([layer.extent.world[:, -2:] for layer in others])
+    (top, left), right = extents[:, 0].min(axis=0), extents[:, 1, 1].max()
+    width = max(float(right - left), 1.0)
+    below = [float(layer.extent.world[1, -2]) for layer in curves]
     return {
         "scale": (width / columns, width / columns),
-        "translate": (float(extent[0, -2]), float(extent[1, -1]) + 0.05 * width),
+        "translate": (
+            max(below) + 0.05 * width if below else float(top),
+            float(right) + 0.05 * width,
+        ),
         # napari measures nothing where layers differ in their units.
-        "units": known[0].units[-2:],
+        "units": others[0].units[-2:],
     }

@@ -18,8 +18,6 @@ MARKS = {
     "best": ("best so far", "#2fb344", "The newest best checkpoint, which best.pt holds."),
     "command": ("changes made", "#9aa0a6", "Moments at which a setting of the run was changed."),
 }
-#: In view at once; the other curves are folded away until they are asked for.
-FIRST = ("total", "surface_dice", *MARKS)
 #: Not ticked when their group is unfolded: they follow from the others.
 UNTICKED = frozenset({"head_total", "precision", "recall"})
 
@@ -119,6 +117,7 @@ class CurveLegend(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.rows: dict[str, LegendRow] = {}
+        self.main_score = "surface_dice"
         self._light = False
         self._unticked = set(UNTICKED)
         self._first = QVBoxLayout()
@@ -150,6 +149,23 @@ class CurveLegend(QWidget):
             group.count()
         self.set_note("")
 
+    @property
+    def _first_names(self) -> tuple[str, ...]:
+        """Curves in view at once; the others are folded away until they are asked for."""
+        return ("total", self.main_score, *MARKS)
+
+    def set_main_score(self, name: str) -> None:
+        """Show this score at once, and fold away the one that was."""
+        if name == self.main_score:
+            return
+        moved = [row for row in (name, self.main_score) if row in self.rows]
+        self.main_score = name
+        for each in moved:
+            row = self.rows.pop(each)
+            row.setParent(None)
+            row.deleteLater()
+            self.add(each)
+
     def add(self, name: str) -> None:
         """Add the row of a curve or mark, at its place, if it has none."""
         if name in self.rows:
@@ -157,8 +173,12 @@ class CurveLegend(QWidget):
         row = LegendRow(name, ticked=name not in self._unticked)
         row.swatch.set_light(self._light)
         row.eye.toggled.connect(lambda on: self._on_ticked(name, on))
-        group = None if name in FIRST else self.groups["score" if name in SCORES else "loss"]
-        order = [*FIRST, *CURVE_COLORS]
+        group = (
+            None
+            if name in self._first_names
+            else self.groups["score" if name in SCORES else "loss"]
+        )
+        order = [*self._first_names, *CURVE_COLORS]
         rank = order.index(name) if name in order else len(order)
         rows = self._first if group is None else group.rows
         beside = [known for known, other in self.rows.items() if rows.indexOf(other) >= 0]
@@ -172,7 +192,9 @@ class CurveLegend(QWidget):
         """Whether the curve of this name is to be drawn."""
         if name not in self.rows or name in self._unticked:
             return False
-        return name in FIRST or self.groups["score" if name in SCORES else "loss"].is_open
+        return (
+            name in self._first_names or self.groups["score" if name in SCORES else "loss"].is_open
+        )
 
     def set_value(self, name: str, text: str) -> None:
         """Write the value of a curve."""

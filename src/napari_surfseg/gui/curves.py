@@ -209,6 +209,7 @@ class CurvesPanel(QWidget):
         """Bring the lines up to date with the stores."""
         if not self.isVisible():
             return  # showEvent draws what came meanwhile
+        self.legend.set_main_score(self.stores[0].main_score)
         for slot, store in enumerate(self.stores):
             for curve in store.ordered():
                 self.legend.add(curve.name)
@@ -265,12 +266,12 @@ class CurvesPanel(QWidget):
     def _set_marks(self, store: CurveStore) -> None:
         changes = np.asarray([mark.step for mark in store.marks if mark.kind == "command"], float)
         best = [mark.step for mark in store.marks if mark.kind == "best"][-1:]
-        score = store.curves.get("surface_dice")
+        score = store.curves.get(store.main_score)
         heights = [None if score is None else score.value_at(step) for step in best]
         where = [(step, y) for step, y in zip(best, heights, strict=True) if y is not None]
         places = np.asarray(where, float).reshape(-1, 2)
         self._set_mark("command", changes, np.ones(len(changes)), vertical=True, opacity=0.6)
-        shown = self.legend.is_shown("surface_dice")
+        shown = self.legend.is_shown(store.main_score)
         self._set_mark("best", places[:, 0], places[:, 1], axis="right", dots=5.0, visible=shown)
 
     def _set_mark(
@@ -329,7 +330,7 @@ class CurvesPanel(QWidget):
             right = title_of(scores[0]) if len(scores) == 1 else "scores"
         elif self.stores[0].has_validation is False:
             right = "no validation"
-        elif self._names[0] and "surface_dice" not in self.legend.rows:
+        elif self._names[0] and self.stores[0].main_score not in self.legend.rows:
             right = "no score yet"
         else:
             right = ""
