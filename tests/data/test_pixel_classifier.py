@@ -159,6 +159,17 @@ def test_void_is_never_filled():
     assert (filled.read((0, 0, 0), (8, 48, 56)) == 2).all()
 
 
+def test_what_is_kept_for_validation_is_never_filled():
+    image, truth = make_sheets()
+    pair = make_pair(image, paint(truth))
+    kept = ((0, 10, 0), (40, 20, 30))
+    filled = FilledTargets(pair.open_targets(), learn(pair), 0, pair.roi, held_out=[kept])
+    inside = filled.read((5, 8, 5), (15, 25, 50))
+    assert (inside[:, 2:12, :25] == 2).all()
+    assert (inside[:, 12:] != 2).all()
+    assert (inside[:, :, 25:] != 2).all()
+
+
 @pytest.mark.parametrize("voxel", [(0, 0, 0), (99, 130, 210), (60, 64, 255), (10, 200, 100)])
 def test_a_patch_finds_room_within_few_chunks(voxel):
     bounds = ((0, 0, 0), (100, 220, 260))

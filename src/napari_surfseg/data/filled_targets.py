@@ -11,6 +11,8 @@ from napari_surfseg.data.targets import is_void
 from napari_surfseg.data.volume import Box, Index3, Volume, VoxelArray
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_surfseg.data.pixel_classifier import PixelClassifier
 
 __all__ = ["FilledTargets"]
@@ -38,6 +40,8 @@ class FilledTargets(Volume):
         The part of the volume in use.
     image, void_value : optional
         Image as stored, and the value of its voxels that stay ignored.
+    held_out : sequence of (start, stop)
+        Boxes kept for validation, which are not filled.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class FilledTargets(Volume):
         *,
         image: Volume | None = None,
         void_value: float | None = None,
+        held_out: Sequence[Box] = (),
     ) -> None:
         super().__init__(
             source=targets.source,
@@ -65,6 +70,7 @@ class FilledTargets(Volume):
         self._bounds = bounds
         self._image = image
         self._void_value = void_value
+        self._held_out = tuple(held_out)
 
     def chunk_bounds(self, voxel: Index3, size: Index3) -> Box:
         """Box of the chunk that holds a voxel, within the bounds and no smaller than ``size``.
@@ -93,6 +99,12 @@ class FilledTargets(Volume):
         gaps = values[inside] == IGNORE
         if self._image is not None and self._void_value is not None:
             gaps &= ~is_void(self._image.read(first, last), self._void_value)
+        for box in self._held_out:
+            gaps[
+                tuple(
+                    slice(max(c - a, 0), max(d - a, 0)) for a, c, d in zip(first, *box, strict=True)
+                )
+            ] = False
         if gaps.any():
             found = self._classifier.predict(self._index, first, last) > 0.5
             values[inside][gaps] = found[gaps]

@@ -119,6 +119,7 @@ class StrokeStart:
                 pair.roi,
                 image=self._cache.view(pair.image),
                 void_value=pair.void_value,
+                held_out=pair.held_out,
             )
             for index, pair in enumerate(pairs)
         ]
