@@ -28,9 +28,10 @@ PICTURES = {
     "2_training": "training_page",
     "3_first_prediction": "first_prediction",
     "4_learning": "learning",
-    "5_trained": "trained",
-    "6_predicted": "predicted",
-    "7_mesh": "mesh",
+    "5_live_box_in_3d": "live_box_in_3d",
+    "6_trained": "trained",
+    "7_predicted": "predicted",
+    "8_mesh": "mesh",
 }
 
 

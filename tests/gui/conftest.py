@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEventLoop, QObject, QPoint, QTimer, Signal
-from qtpy.QtGui import QColor, QGuiApplication, QImage
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QColor, QImage
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui import preferences
+from napari_surfseg.gui.screen import grab_screen, live
 from napari_surfseg.gui.session import Session
 from napari_surfseg.gui.training_view import TrainingView
 
@@ -113,26 +114,11 @@ class Screen:
 
         Returns whether ``until`` came true (always True without one).
         """
-        loop = QEventLoop()
-        fulfilled = []
-
-        def look():
-            if until is not None and until():
-                fulfilled.append(True)
-                loop.quit()
-
-        timer = QTimer()
-        timer.timeout.connect(look)
-        timer.start(50)
-        QTimer.singleShot(round(1000 * seconds), loop.quit)
-        loop.exec()
-        timer.stop()
-        return until is None or bool(fulfilled)
+        return live(seconds, until)
 
     def grab(self, widget=None):
         """Return what the screen shows, (height, width, 3) uint8; of a widget's place, if given."""
-        screen = QGuiApplication.primaryScreen()
-        picture = screen.grabWindow(0).toImage()
+        picture = grab_screen(widget).toImage()
         if picture.isNull():
             pytest.skip("this platform draws on no screen")
         picture = picture.convertToFormat(QImage.Format.Format_RGB888)
@@ -140,14 +126,7 @@ class Screen:
         if hasattr(bits, "setsize"):  # PyQt gives a pointer, PySide a buffer
             bits.setsize(picture.sizeInBytes())
         rows = np.frombuffer(bits, np.uint8).reshape(picture.height(), picture.bytesPerLine())
-        pixels = rows[:, : 3 * picture.width()].reshape(picture.height(), -1, 3).copy()
-        if widget is None:
-            return pixels
-        ratio = picture.width() / screen.geometry().width()
-        corner = widget.mapToGlobal(QPoint(0, 0)) - screen.geometry().topLeft()
-        left, top = round(corner.x() * ratio), round(corner.y() * ratio)
-        bottom, right = top + round(widget.height() * ratio), left + round(widget.width() * ratio)
-        return pixels[max(top, 0) : bottom, max(left, 0) : right]
+        return rows[:, : 3 * picture.width()].reshape(picture.height(), -1, 3).copy()
 
     def count(self, widget, color, tolerance=40):
         """Count the pixels of a widget's place on the screen that have about this colour."""

@@ -2,21 +2,28 @@
 
 ``python -m napari_surfseg.gui.demo`` opens napari and starts. With
 ``--screenshots FOLDER`` it also plays the part of the person (under a virtual
-display, say), keeps a picture of every stage, predicts, and closes.
+display, say), keeps a picture of the screen at every stage, predicts, and closes.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_surfseg.gui.close_guard import find_main_window
+from napari_surfseg.gui.dock_layout import bring_up
+from napari_surfseg.gui.live import camera_of
+from napari_surfseg.gui.predict import PredictWidget, show_predict
+from napari_surfseg.gui.screen import grab_screen, live, settle
 from napari_surfseg.runs.folder import RunFolder, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from napari.layers import Layer
+    from qtpy.QtWidgets import QMainWindow
 
     from napari_surfseg.gui.training import SurfaceTrainingWidget
 
@@ -64,6 +71,16 @@ class Demo:
         self.training: SurfaceTrainingWidget = widget
         self.training.view.set_folder(runs)
         self.training.view.name.setText("scroll")
+        if screenshots is not None:
+            self.window.move(0, 0)  # without a window manager nothing else puts it in full view
+
+    @property
+    def window(self) -> QMainWindow:
+        """The main window of napari."""
+        window = find_main_window(self.training)
+        if window is None:
+            raise RuntimeError("The widget is in no window.")
+        return window
 
     @property
     def state(self) -> RunState | None:
@@ -78,29 +95,42 @@ class Demo:
         view.steps.setValue(50)
         view.run.start.click()
 
-    def turn(self, seconds: float) -> None:
-        """Let the window live for a while."""
-        self.wait(lambda: False, seconds)
-
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Let the window live until something is so; returns whether it came to be."""
-        from qtpy.QtWidgets import QApplication
+        return live(seconds, until=condition)
 
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            QApplication.processEvents()
-            if condition():
-                return True
-            time.sleep(0.01)
-        return condition()
+    def need(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Let the window live until something is so.
+
+        Raises
+        ------
+        RuntimeError
+            If it does not come to be within so many seconds.
+        """
+        if not self.wait(condition, seconds):
+            said = self.training.view.run.state.text()
+            raise RuntimeError(f"Waited {seconds:.0f} s in vain for {what}. {said}")
 
     def shoot(self, name: str) -> None:
-        """Keep a picture of the whole window."""
+        """Keep a picture of the window as the screen shows it.
+
+        Raises
+        ------
+        RuntimeError
+            If the platform lets no program look at the screen, or the disk takes no picture.
+        """
         if self._screenshots is None:
             return
-        self.turn(0.5)
+        settle()
         path = self._screenshots / f"{name}.png"
-        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        picture = grab_screen(self.window)
+        if picture.isNull():
+            raise RuntimeError(
+                "This platform lets no program take pictures of the screen; run it under a virtual "
+                "display (xvfb-run)."
+            )
+        if not picture.save(str(path)):
+            raise RuntimeError(f"The picture {path} cannot be written.")
 
     def play(self, *, minutes: float, patience: float = 300.0) -> Path:
         """Train and predict, with a picture of every stage; returns the run folder.
@@ -111,59 +141,74 @@ class Demo:
             If a stage does not come within ``patience`` seconds.
         """
         view, session = self.training.view, self.training.session
-        self.turn(1.0)
+        self.need(lambda: bool(view.data.labels.counts), patience, "the counts")
         self.shoot("1_volume_and_labels")
         for index, name in ((1, "network"), (2, "losses"), (3, "training")):
             view.tabs.setCurrentIndex(index)
             self.shoot(f"2_{name}")
         view.tabs.setCurrentIndex(0)
         self.start(minutes=minutes)
-        live = self.training.live.layers
-        self._need(lambda: live.prediction is not None, patience, "a live prediction")
+        shown = self.training.live.layers
+        self.need(lambda: shown.prediction is not None, patience, "a live prediction")
+        self.viewer.reset_view()  # the curves took a part of the canvas
         self.shoot("3_first_prediction")
         view.tabs.setCurrentIndex(2)
-        self._need(
-            lambda: session.snapshot is not None and session.snapshot.progress > 0.6,
-            60 * minutes + patience,
-            "the training",
-        )
+        self._need_progress(0.6, 60 * minutes + patience)
         self.shoot("4_learning")
+        self._look_in_3d()
         over = {RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, RunState.VANISHED}
-        self._need(lambda: self.state in over, 60 * minutes + patience, "the end")
-        self.shoot("5_trained")
+        self.need(lambda: self.state in over, 60 * minutes + patience, "the end")
+        view.tabs.setCurrentIndex(0)
+        self.shoot("6_trained")
         if session.run_dir is None or self.state is not RunState.COMPLETED:
             raise RuntimeError(f"The run did not complete: {view.run.state.text()}")
         self.predict(session.run_dir, patience)
         return session.run_dir
 
+    def _need_progress(self, share: float, seconds: float) -> None:
+        session = self.training.session
+        self.need(
+            lambda: session.snapshot is not None and session.snapshot.progress > share,
+            seconds,
+            "the training",
+        )
+
+    def _look_in_3d(self) -> None:
+        """Keep a picture of the live box in 3-D, without the volume in front of it."""
+        layers = self.viewer.layers
+        hidden = [x for x in layers if x.visible and x.metadata.get("surfseg") != "live"]
+        self._turn_to_3d(hidden)
+        self.shoot("5_live_box_in_3d")
+        self.viewer.dims.ndisplay = 2
+        for layer in hidden:
+            layer.visible = True
+        self.viewer.reset_view()
+
+    def _turn_to_3d(self, hidden: list[Layer]) -> None:
+        for layer in hidden:
+            layer.visible = False
+        self.viewer.dims.ndisplay = 3
+        self.viewer.reset_view()
+        camera_of(self.viewer).angles = (10.0, -30.0, 60.0)
+
     def predict(self, run_dir: Path, patience: float) -> None:
         """Predict the whole volume and show its mesh."""
         self.training.view.run.live.setChecked(False)
-        dock, predict = self.viewer.window.add_plugin_dock_widget(
-            "napari-surfseg", "Predict surfaces", tabify=True
-        )
-        dock.raise_()
-        predict.view.set_folder(run_dir.parent / "predictions")
-        predict.view.set_checkpoint(str(run_dir))
-        predict.view.predict.click()
-        self._need(lambda: not predict.controller.is_busy, patience, "the prediction")
-        for name in ("live prediction", "live skeleton"):
-            if name in self.viewer.layers:
-                self.viewer.layers.remove(name)
+        predictor = show_predict(self.viewer, self.training)
+        dock = bring_up(PredictWidget, self.training)
+        if dock is None:
+            raise RuntimeError("The dock Predict did not open.")
+        dock.view.set_folder(run_dir.parent / "predictions")
+        self.training.view.run.next_steps.predict_volume.click()
+        self.need(lambda: predictor.is_busy or predictor.last is not None, 10, "the prediction")
+        self.need(lambda: not predictor.is_busy, patience, "the prediction")
         for layer in self.viewer.layers:
             layer.visible = layer.name in {"scroll", "scroll surface"}
-        self.shoot("6_predicted")
-        for layer in self.viewer.layers:
-            layer.visible = layer.name == "scroll mesh"
-        self.viewer.dims.ndisplay = 3
-        self.viewer.reset_view()
-        self.shoot("7_mesh")
+        self.shoot("7_predicted")
+        self._turn_to_3d([x for x in self.viewer.layers if x.name != "scroll mesh"])
+        self.viewer.layers["scroll mesh"].visible = True
+        self.shoot("8_mesh")
         self.viewer.dims.ndisplay = 2
-
-    def _need(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        if not self.wait(condition, seconds):
-            said = self.training.view.run.state.text()
-            raise RuntimeError(f"Waited {seconds:.0f} s in vain for {what}. {said}")
 
     def close(self) -> None:
         """Close the window; a run under way goes on."""
