@@ -161,11 +161,13 @@ class Previewer:
         leading : tuple, optional
             A pixel classifier that knows more than the network as yet, and its share.
         """
-        begun = time.monotonic()
         start, stop = self._region()
         pair = self._pairs[self._image]
         lead, share = leading or (None, 0.0)
         first = None if lead is None else lead.predict(self._image, start, stop)
+        # Not counted: the classifier looks once at each place, and the next preview need not wait
+        # twenty times as long for that.
+        begun = time.monotonic()
         if first is not None and share >= 1:
             probabilities = np.rint(first * 255).astype(np.uint8)
         else:
