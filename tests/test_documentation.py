@@ -83,3 +83,16 @@ def test_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     pages = [page.name for page in ROOT.glob("docs/*.md") if page.name != "index.md"]
     assert [name for name in pages if f"({name})" not in index] == []
+
+
+def test_every_picture_is_shown_and_made() -> None:
+    there = {path.name for path in (ROOT / "docs" / "images").iterdir()}
+    shown = {
+        Path(link).name
+        for page in PAGES
+        for link in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", page.read_text(encoding="utf-8"))
+        if Path(link).parent.name == "images"
+    }
+    script = (ROOT / "docs" / "make_screenshots.py").read_text(encoding="utf-8")
+    assert there == shown
+    assert {name for name in there if f'"{name.removesuffix(".png")}"' in script} == there

@@ -129,8 +129,8 @@ def test_best_or_newest_can_be_chosen_and_a_doubtful_best_is_said(controller, vi
     view.checkpoint_changed.emit(str(run.path))
     titles = [view.weights.itemText(index) for index in range(view.weights.count())]
     assert titles == [
-        "best weights: step 100, surface Dice 0.900",
-        "newest weights: step 1,400, not scored",
+        "best: step 100, surface Dice 0.900",
+        "newest: step 1,400, not scored",
     ]
     assert "The best weights are of epoch 1 of 14" in view.summary.text()
     assert view.threshold.text() == "0.30"

@@ -154,8 +154,14 @@ class Demo:
         self.shoot("3_first_prediction")
         view.tabs.setCurrentIndex(2)
         self._need_progress(0.6, 60 * minutes + patience)
+        labels = view.data.pairs()[0].labels
+        layer = labels.layer if labels is not None else None
+        if layer is not None:
+            layer.visible = False  # they would hide what they are to be compared with
         self.shoot("4_learning")
         self._look_in_3d()
+        if layer is not None:
+            layer.visible = True
         over = {RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, RunState.VANISHED}
         self.need(lambda: self.state in over, 60 * minutes + patience, "the end")
         view.tabs.setCurrentIndex(0)

@@ -160,7 +160,7 @@ class PredictView(QWidget):
         )
         form.addRow("Network", line)
         form.addRow(self.weights)
-        form.addRow("", self.summary)
+        form.addRow(self.summary)
         form.addRow("Volume", self.source)
 
     def _build_options(self, form: QFormLayout) -> None:
@@ -208,10 +208,10 @@ class PredictView(QWidget):
             "Give each connected sheet a label and colour of its own, the largest "
             "first; otherwise all surface is label 1.",
         )
-        self.skeleton = QCheckBox("skeleton (middle of the sheets)")
+        self.skeleton = QCheckBox("skeleton")
         self.skeleton.setObjectName("make_skeleton")
         self.skeleton.setChecked(True)
-        hint(self.skeleton, "Also add the medial surface, about one voxel thick, as labels.")
+        hint(self.skeleton, "Also add the middle of the sheets, about one voxel thick, as labels.")
         self.mesh = QCheckBox("mesh")
         self.mesh.setObjectName("make_mesh")
         self.mesh.setChecked(True)
@@ -266,8 +266,8 @@ class PredictView(QWidget):
         self.weights.clear()
         for key in ("best", "newest"):
             if key in titles or not titles:
-                title = f": {titles[key]}" if key in titles else ""
-                self.weights.addItem(f"{key} weights{title}", key)
+                title = f": {titles[key]}" if key in titles else " weights"
+                self.weights.addItem(f"{key}{title}", key)
         self.weights.setCurrentIndex(max(self.weights.findData(chosen), 0))
         self.weights.setEnabled(len(titles) > 1)
         self.weights.blockSignals(False)

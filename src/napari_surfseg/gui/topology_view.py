@@ -294,7 +294,7 @@ class TopologyView(QWidget):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((1, 64), (2, 100)):
+        for column, width in ((1, 54), (2, 94)):
             header.resizeSection(column, width)
         self.table.setMinimumHeight(140)
         hint(

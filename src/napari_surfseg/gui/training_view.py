@@ -177,7 +177,7 @@ class TrainingView(QWidget):
         page = QWidget()
         self.length_kind = QComboBox()
         self.length_kind.setObjectName("training_length_kind")
-        self.length_kind.setMinimumWidth(92)
+        self.length_kind.setMinimumWidth(104)  # napari's theme cuts the word "minutes" at less
         self.length_kind.addItem("minutes", "minutes")
         self.length_kind.addItem("epochs", "epochs")
         hint(
@@ -187,6 +187,9 @@ class TrainingView(QWidget):
         self.training_error = FieldError("training")
         self.length = NumberBox("training_length", "Length", 0.1, 100000, decimals=1)
         self.length.error = self.training_error
+        # Without arrows, which keys replace, it fits beside its unit in the narrowest dock.
+        self.length.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)
+        self.length.setStyleSheet("min-width: 44px; padding: 1px 4px;")  # napari's theme says 90
         self.length.setValue(10)
         hint(
             self.length,
@@ -225,7 +228,7 @@ class TrainingView(QWidget):
         self.folder_error = FieldError("run_dir")
         length_line = QHBoxLayout()
         length_line.addWidget(self.length, 1)
-        length_line.addWidget(self.length_kind, 1)
+        length_line.addWidget(self.length_kind)
         folder_line = QHBoxLayout()
         folder_line.addWidget(self.folder, 1)
         folder_line.addWidget(self.browse)
