@@ -131,12 +131,13 @@ def play_strokes(demo: Demo, options: argparse.Namespace) -> None:
     demo.shoot("strokes_first_prediction")
     # Until the live prediction is the network's alone.
     demo.need(
-        lambda: shown.shown is not None and shown.shown.step > 200,
+        lambda: not session.is_active or (shown.shown is not None and shown.shown.step > 200),
         60 * options.minutes + options.patience,
         "what the network learned",
     )
     demo.shoot("strokes_learned")
-    view.run.stop.click()
+    if session.is_active:
+        view.run.stop.click()
     demo.need(lambda: not session.is_active, options.patience, "the end")
 
 
