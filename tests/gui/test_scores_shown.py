@@ -57,4 +57,4 @@ def test_the_panel_shows_absence(qtbot):
         )
     )  # fmt: skip
     assert panel.newest.whole_text() == "Dice 0.800 on 1,204 annotated voxels"
-    assert panel.best.whole_text() == "Dice 0.800 on 1,204 annotated voxels   (epoch 3)"
+    assert panel.best.whole_text() == "epoch 3: Dice 0.800 on 1,204 annotated voxels"

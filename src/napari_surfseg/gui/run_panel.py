@@ -191,7 +191,7 @@ class RunPanel(QWidget):
         best = describe_scores(best_scores, snapshot)
         self.best.set_details(describe_all_scores(best_scores))
         if snapshot is not None and snapshot.best_epoch is not None:
-            best += f"   (epoch {snapshot.best_epoch})"
+            best = f"epoch {snapshot.best_epoch}: {best}"
         self.best.set_text(best)
         # Never the bar that runs to and fro: it has the whole window painted at every turn, while
         # the worker needs the processor to start.

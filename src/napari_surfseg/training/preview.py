@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Previewer"]
 
-#: Previews may take at most this share of the running time: training comes first.
-TIME_SHARE = 0.05
+#: Previews may take at most this share of the running time: training comes first. In the first
+#: minute somebody watches, and sees it learn.
+TIME_SHARE, FIRST_TIME_SHARE = 0.05, 0.2
+FIRST_MINUTE_SECONDS = 60.0
 
 #: The first look comes this soon, so that a person sees at once that something happens.
 FIRST_SECONDS = 1.0
@@ -97,7 +99,8 @@ class Previewer:
         first = pairs[0]
         self._image = first.image.source
         self._center: Size3 = _middle(*first.roi)
-        self._due = time.monotonic() + FIRST_SECONDS
+        self._begun = time.monotonic()
+        self._due = self._begun + FIRST_SECONDS
         self._last_seconds = 0.0
 
     def look(self, command: SetPreview) -> str | None:
@@ -214,7 +217,8 @@ class Previewer:
 
     def _rest(self) -> float:
         """Seconds to leave to training after a preview that took as long as the last."""
-        return self._last_seconds * (1 / TIME_SHARE - 1)
+        is_new = time.monotonic() - self._begun < FIRST_MINUTE_SECONDS
+        return self._last_seconds * (1 / (FIRST_TIME_SHARE if is_new else TIME_SHARE) - 1)
 
     def _region(self) -> tuple[Size3, Size3]:
         """Place the region around the centre, moved inside the volume."""
