@@ -215,8 +215,8 @@ class Augmentation(_Section):
     symmetries: bool | Literal["auto", "axial", "axial_y", "axial_x"] = "auto"
     intensity: Fraction = 0.5
     noise: Fraction = 0.05
-    affine: Fraction = 0.2
-    elastic: Fraction = 0.1
+    affine: Fraction = 0.5
+    elastic: Fraction = 0.3
 
 
 class PhantomData(_Section):

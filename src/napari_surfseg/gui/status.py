@@ -101,12 +101,24 @@ def describe_all_scores(scored: ValidationFinished | None) -> str:
     return "\n".join([*lines, f"{basis}." if basis else ""]).strip()
 
 
-def describe_scores(scored: ValidationFinished | None, snapshot: RunSnapshot | None) -> str:
-    """Write scores in a line, most telling first, and why there are none where there are none."""
+def describe_scores(
+    scored: ValidationFinished | None, snapshot: RunSnapshot | None, *, most: int | None = None
+) -> str:
+    """Write scores in a line, most telling first, and why there are none where there are none.
+
+    Parameters
+    ----------
+    scored : ValidationFinished or None
+        The scores.
+    snapshot : RunSnapshot or None
+        Of the run, which may have no validation.
+    most : int, optional
+        Scores to write, where there is little room.
+    """
     if scored is None:
         absent = snapshot is not None and snapshot.is_validated is False
         return "not scored: no validation" if absent else "–"
-    shown = [name for name in SHOWN_SCORES if name in scored.metrics]
+    shown = [name for name in SHOWN_SCORES if name in scored.metrics][:most]
     said = "   ".join(f"{title_of(name)} {format_value(scored.metrics[name])}" for name in shown)
     if scored.is_sparse and said:
         said += f" on {scored.num_annotated:,} annotated voxels"
