@@ -224,7 +224,7 @@ class CurvesPanel(QWidget):
                 self.legend.add(mark.kind)
         self._set_marks(store)
         self.legend.set_note(
-            "No validation in this run: no scores" if store.has_validation is False else ""
+            "Not validated: no scores" if store.has_validation is False else ""
         )
         for grown in self._grown:
             grown.clear()

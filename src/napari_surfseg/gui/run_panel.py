@@ -131,8 +131,8 @@ class RunPanel(QWidget):
         for button in (self.start, self.cancel, self.pause, self.resume, self.stop, self.save):
             buttons.addWidget(button)
         line = QHBoxLayout()
-        line.addWidget(self.place, 2)
-        line.addWidget(self.pace, 3)
+        line.addWidget(self.place, 9)
+        line.addWidget(self.pace, 11)
         scores = QGridLayout()
         scores.setHorizontalSpacing(6)
         scores.setVerticalSpacing(1)
