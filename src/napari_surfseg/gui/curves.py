@@ -223,9 +223,7 @@ class CurvesPanel(QWidget):
             for mark in store.marks:
                 self.legend.add(mark.kind)
         self._set_marks(store)
-        self.legend.set_note(
-            "Not validated: no scores" if store.has_validation is False else ""
-        )
+        self.legend.set_note("Not validated: no scores" if store.has_validation is False else "")
         for grown in self._grown:
             grown.clear()
         self._set_titles()
