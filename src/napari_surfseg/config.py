@@ -329,7 +329,7 @@ class Loss(_Section):
     toploss_simple, skeleton_recall : float
         Weights; a term with weight 0 is not computed.
     pos_weight : float
-        Weight of a surface voxel in ``weighted_bce``.
+        Weight of a surface voxel in ``weighted_bce``; 1 where pseudo-labels are learned from.
     skeleton_iterations : int
         Erosions of the soft skeleton: half the greatest sheet thickness, in voxels.
     tolerance : float

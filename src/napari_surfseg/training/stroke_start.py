@@ -135,7 +135,8 @@ class StrokeStart:
         return (
             "The labels are strokes, so a quick classifier trained on "
             f"{self._classifier.num_points:,} voxels shows the first prediction and fills in what "
-            "nobody annotated near them; the network learns from both and takes over."
+            "nobody annotated near them; the network learns from both and takes over, and "
+            f"loss.pos_weight counts as {STROKES_POS_WEIGHT:g} in this run."
         )
 
     def learn_again(self, pairs: Sequence[CheckedPair], step: int) -> None:
