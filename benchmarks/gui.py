@@ -103,7 +103,7 @@ def time_call(call, repeats: int) -> float:
 
 def measure_live_update(viewer, repeats: int) -> dict[str, float]:
     """Cost of one in-place update of a 128^3 layer, and of replacing its data instead."""
-    from napari_surfseg.gui.live import LiveLayers, LivePreview
+    from napari_surfseg.gui.live.layers import LiveLayers, LivePreview
 
     shape = (128, 128, 128)
     source = viewer.add_image(np.zeros((160, 160, 160), np.uint8), name="source")
@@ -165,8 +165,8 @@ def measure_curves(repeats: int) -> dict[str, float]:
     from napari.layers import Shapes, Surface, Tracks, Vectors
     from qtpy.QtWidgets import QApplication
 
-    from napari_surfseg.gui.plot import PlotCanvas
-    from napari_surfseg.gui.plot_line import Line
+    from napari_surfseg.gui.curves.plot_canvas import PlotCanvas
+    from napari_surfseg.gui.curves.plot_line import Line
 
     canvas = PlotCanvas()
     canvas.resize(700, 300)

@@ -21,7 +21,7 @@ from mouse_strokes import drag, find_background_lines, find_surface_lines
 from scipy import ndimage
 
 from napari_surfseg.gui.demo import Demo
-from napari_surfseg.gui.screen import live
+from napari_surfseg.gui.window.screen import live
 
 IMAGES = Path(__file__).parent / "images"
 LIGHT_IMAGES = Path(__file__).parent.parent / "build" / "images_light"

@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from napari_surfseg.gui.live import camera_of
-from napari_surfseg.gui.screen import live
+from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.window.screen import live
 
 #: Voxels between two strokes' places, at least, and between them and the edge of the slice.
 APART = 26

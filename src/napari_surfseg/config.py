@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from napari_surfseg.config_faults import explain_fault, unknown_key
+from napari_surfseg.config_errors import explain_fault, unknown_key
 from napari_surfseg.errors import ConfigError
 
 __all__ = [

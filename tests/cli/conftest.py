@@ -45,7 +45,7 @@ def quick_trainer(monkeypatch):
         sys.modules, "napari_surfseg.training.trainer", SimpleNamespace(Trainer=build)
     )
     # Drawing takes seconds; the report has its own tests.
-    from napari_surfseg.runs import report
+    from napari_surfseg.runs.report import page as report
 
     monkeypatch.setattr(report, "write_report", lambda run_dir: Path(run_dir) / "report.md")
     return options

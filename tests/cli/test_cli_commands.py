@@ -13,7 +13,7 @@ from napari_surfseg.cli.main import build_parser
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.runs.folder import RunFolder, RunState
-from napari_surfseg.runs.held_out import describe_held_out
+from napari_surfseg.runs.report.held_out_section import describe_held_out
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference"
 COMMANDS = ("train", "predict", "evaluate", "report", "runs", "phantom", "demo")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_surfseg.data.filters import (
+from napari_surfseg.data.strokes.filters import (
     FILTER_MARGIN,
     NUM_RESPONSES,
     SCALES,

@@ -9,12 +9,12 @@ import pytest
 
 from napari_surfseg.config import Data, Labels, ValidationSlab
 from napari_surfseg.data.checks import check_volumes, describe_cut, open_pairs
-from napari_surfseg.data.density import count_annotated_near_surface, measure_density
-from napari_surfseg.data.keep_out import _choose_slab, keep_out, repeat_parts
 from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
 from napari_surfseg.data.reading_cost import count_affordable
-from napari_surfseg.data.relabel import relabel_pair
-from napari_surfseg.data.split import list_slabs
+from napari_surfseg.data.strokes.density import count_annotated_near_surface, measure_density
+from napari_surfseg.data.strokes.relabel import relabel_pair
+from napari_surfseg.data.validation.part import _choose_slab, keep_out, repeat_parts
+from napari_surfseg.data.validation.slabs import list_slabs
 from napari_surfseg.data.volume import ArrayVolume
 
 SLAB = ValidationSlab()

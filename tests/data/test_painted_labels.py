@@ -7,13 +7,13 @@ import zarr
 from napari_surfseg.config import Data
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes
-from napari_surfseg.data.relabel import PaintedVolume, relabel_pair
-from napari_surfseg.data.strokes import (
+from napari_surfseg.data.strokes.painted import (
     apply_strokes,
     check_strokes,
     read_strokes,
     write_strokes,
 )
+from napari_surfseg.data.strokes.relabel import PaintedVolume, relabel_pair
 from napari_surfseg.data.volume import ArrayVolume, open_volume
 from napari_surfseg.errors import DataError, LabelError
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from napari_surfseg.config import Data, Labels
-from napari_surfseg.data.annotation import (
+from napari_surfseg.data.cache import VolumeCache
+from napari_surfseg.data.checks import check_volumes
+from napari_surfseg.data.strokes.annotation import (
     AnnotatedBlock,
     find_beside,
     gather_annotation,
     list_points,
 )
-from napari_surfseg.data.cache import VolumeCache
-from napari_surfseg.data.checks import check_volumes
-from napari_surfseg.data.filled_targets import FilledTargets
-from napari_surfseg.data.pixel_classifier import PixelClassifier
+from napari_surfseg.data.strokes.filled_targets import FilledTargets
+from napari_surfseg.data.strokes.pixel_classifier import PixelClassifier
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.metrics.surface import compute_dice
 
@@ -102,7 +102,7 @@ def test_few_blocks_are_read_of_many(monkeypatch):
     labels[:, :10] = 1
     labels[:, 20:30] = 2
     pair = make_pair(np.zeros(labels.shape, np.uint8), labels)
-    monkeypatch.setattr("napari_surfseg.data.annotation.MAX_BLOCKS", 3)
+    monkeypatch.setattr("napari_surfseg.data.strokes.annotation.MAX_BLOCKS", 3)
     blocks = gather_annotation([pair.open_targets()], [pair.census], seed=1)
     assert len(blocks) == 3
     again = gather_annotation([pair.open_targets()], [pair.census], seed=1)

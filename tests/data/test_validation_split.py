@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_surfseg.data.split import find_gap, list_slabs
+from napari_surfseg.data.validation.slabs import find_gap, list_slabs
 
 
 def count_planes(labels):

@@ -9,10 +9,10 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QColor, QImage
 
 from napari_surfseg.errors import SurfsegError
-from napari_surfseg.gui import preferences
-from napari_surfseg.gui.screen import grab_screen, live
-from napari_surfseg.gui.session import Session
-from napari_surfseg.gui.training_view import TrainingView
+from napari_surfseg.gui.run_session.session import Session
+from napari_surfseg.gui.training.view import TrainingView
+from napari_surfseg.gui.window import preferences
+from napari_surfseg.gui.window.screen import grab_screen, live
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def no_preferences(monkeypatch):
 @pytest.fixture(autouse=True)
 def no_warm_up(monkeypatch):
     """Opening the widget starts no process here."""
-    monkeypatch.setattr("napari_surfseg.gui.training.prepare_standby", lambda: None)
+    monkeypatch.setattr("napari_surfseg.gui.training.widget.prepare_standby", lambda: None)
 
 
 class JobsAtOnce:

@@ -23,8 +23,8 @@ from pathlib import Path
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QMessageBox, QPushButton
 from napari_surfseg.events import StepFinished
-from napari_surfseg.gui.docks import show_curves
-from napari_surfseg.gui.training import SurfaceTrainingWidget
+from napari_surfseg.gui.curves.widget import show_curves
+from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 
 way, folder = sys.argv[1:]
 viewer = napari.Viewer(show_welcome_screen=False)

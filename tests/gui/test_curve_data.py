@@ -7,7 +7,7 @@ from napari_surfseg.events import (
     StepFinished,
     ValidationFinished,
 )
-from napari_surfseg.gui.curve_data import (
+from napari_surfseg.gui.curves.series import (
     Curve,
     CurveStore,
     format_value,

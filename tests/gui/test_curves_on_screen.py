@@ -10,10 +10,10 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_surfseg.events import DataChecked, StepFinished, ValidationFinished
-from napari_surfseg.gui.curve_data import CURVE_COLORS
-from napari_surfseg.gui.curve_legend import line_color
-from napari_surfseg.gui.dock_layout import find_dock
-from napari_surfseg.gui.docks import show_curves
+from napari_surfseg.gui.curves.legend import line_color
+from napari_surfseg.gui.curves.series import CURVE_COLORS
+from napari_surfseg.gui.curves.widget import show_curves
+from napari_surfseg.gui.window.dock_layout import find_dock
 
 
 def make_step(number):

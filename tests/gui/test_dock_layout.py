@@ -5,13 +5,13 @@ from napari._qt.qt_resources import get_stylesheet
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QStyle, QWidget
 
-from napari_surfseg.gui.dock_layout import CURVES_HEIGHT, find_dock
-from napari_surfseg.gui.predict_view import PredictView
-from napari_surfseg.gui.runs_view import RunsView
-from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.stroke_tools import StrokeTool
-from napari_surfseg.gui.topology_view import TopologyView
-from napari_surfseg.gui.training_view import TrainingView
+from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.run_session.session import get_session
+from napari_surfseg.gui.run_table.view import RunsView
+from napari_surfseg.gui.strokes.tools import StrokeTool
+from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.training.view import TrainingView
+from napari_surfseg.gui.window.dock_layout import CURVES_HEIGHT, find_dock
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

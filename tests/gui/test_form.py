@@ -4,7 +4,7 @@ import pytest
 
 from napari_surfseg.config import LOSS_TERMS
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.gui.form import (
+from napari_surfseg.gui.training.form import (
     LOSS_NOTES,
     TrainingForm,
     build_form_experiment,

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from napari_surfseg.errors import CancelledError
-from napari_surfseg.gui.jobs import Job
+from napari_surfseg.gui.background.threads import Job
 
 sip = pytest.importorskip("PyQt6.sip")
 

@@ -4,8 +4,8 @@ import zarr
 from napari.layers import Image, Labels
 
 from napari_surfseg.errors import LabelError
-from napari_surfseg.gui.label_counts import count_values
-from napari_surfseg.gui.sources import take_layer
+from napari_surfseg.gui.layers.label_counts import count_values
+from napari_surfseg.gui.layers.sources import take_layer
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64, np.bool_])

@@ -7,11 +7,11 @@ from napari.components import ViewerModel
 
 from napari_surfseg.data.checks import open_pairs
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.gui import label_regions
-from napari_surfseg.gui.label_regions import PlacedArray, choose_region, region_of
-from napari_surfseg.gui.live import camera_of
-from napari_surfseg.gui.run_layers import open_volumes, read_run_layers
-from napari_surfseg.gui.training_controller import TrainingController
+from napari_surfseg.gui.layers import label_regions
+from napari_surfseg.gui.layers.label_regions import PlacedArray, choose_region, region_of
+from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
+from napari_surfseg.gui.training.controller import TrainingController
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

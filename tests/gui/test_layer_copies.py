@@ -9,16 +9,16 @@ from napari.layers import Image, Labels
 
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import CancelledError, OutputError
-from napari_surfseg.gui import layer_copies
-from napari_surfseg.gui.layer_copies import (
+from napari_surfseg.gui.background.questions import Asker
+from napari_surfseg.gui.layers import copies as layer_copies
+from napari_surfseg.gui.layers.copies import (
     find_copies,
     hand_over,
     measure_copy,
     require_consent,
     write_layer,
 )
-from napari_surfseg.gui.questions import Asker
-from napari_surfseg.gui.sources import LayerVolume, take_layer
+from napari_surfseg.gui.layers.sources import LayerVolume, take_layer
 
 
 def values(dtype=np.uint8, shape=(70, 30, 20)):

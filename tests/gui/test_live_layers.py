@@ -3,15 +3,15 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_surfseg.gui.box_size import BoxSize
-from napari_surfseg.gui.live import (
+from napari_surfseg.gui.controls.box_size import BoxSize
+from napari_surfseg.gui.live.key import KEYS, bind_key, unbind_key
+from napari_surfseg.gui.live.layers import (
     LiveLayers,
     LivePreview,
     camera_of,
     compute_placement,
     compute_view_center,
 )
-from napari_surfseg.gui.live_key import KEYS, bind_key, unbind_key
 
 
 def preview(value=100, shape=(8, 16, 16), origin=(4, 10, 20), index=0):

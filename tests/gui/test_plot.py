@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent
 
-from napari_surfseg.gui.plot import PlotCanvas
-from napari_surfseg.gui.plot_line import Line
-from napari_surfseg.gui.plot_range import PlotRange
+from napari_surfseg.gui.curves.plot_canvas import PlotCanvas
+from napari_surfseg.gui.curves.plot_line import Line
+from napari_surfseg.gui.curves.plot_range import PlotRange
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_surfseg.gui.plot_range import (
+from napari_surfseg.gui.curves.plot_range import (
     PlotRange,
     compute_range,
     compute_running_mean,

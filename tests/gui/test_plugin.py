@@ -24,13 +24,13 @@ from qtpy.QtWidgets import (
 from napari_surfseg.config import Experiment
 from napari_surfseg.errors import CheckpointError, OutputError, RunError
 from napari_surfseg.events import EventWriter, PreviewWritten, StepFinished
-from napari_surfseg.gui import readers, samples
-from napari_surfseg.gui.predict_view import PredictView
-from napari_surfseg.gui.prediction import choose_checkpoint
-from napari_surfseg.gui.runs_view import RunsView
-from napari_surfseg.gui.topology_view import TopologyView
-from napari_surfseg.gui.training_view import TrainingView
-from napari_surfseg.gui.writers import write_labels
+from napari_surfseg.gui.contributions import readers, samples
+from napari_surfseg.gui.contributions.writers import write_labels
+from napari_surfseg.gui.predict.prediction import choose_checkpoint
+from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.run_table.view import RunsView
+from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.training.view import TrainingView
 from napari_surfseg.runs.folder import RunFolder
 
 
@@ -72,10 +72,10 @@ def test_the_run_reader_leaves_other_files_alone(manifest):
 
 def test_the_window_imports_no_torch():
     code = (
-        "import sys, napari_surfseg.gui.training, napari_surfseg.gui.predict, "
-        "napari_surfseg.gui.runs, napari_surfseg.gui.topology, "
-        "napari_surfseg.gui.samples, napari_surfseg.gui.readers, "
-        "napari_surfseg.gui.writers, napari_surfseg.gui.menus; "
+        "import sys, napari_surfseg.gui.training.widget, napari_surfseg.gui.predict.widget, "
+        "napari_surfseg.gui.run_table.widget, napari_surfseg.gui.topology.widget, "
+        "napari_surfseg.gui.contributions.samples, napari_surfseg.gui.contributions.readers, "
+        "napari_surfseg.gui.contributions.writers, napari_surfseg.gui.contributions.menus; "
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False)

@@ -13,13 +13,13 @@ from qtpy.QtWidgets import QApplication
 
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
-from napari_surfseg.gui.checkpoint_note import read_weights_note
-from napari_surfseg.gui.form import SourceChoice
-from napari_surfseg.gui.predict import PredictController
-from napari_surfseg.gui.predict_view import PredictView
-from napari_surfseg.gui.prediction import run_prediction
-from napari_surfseg.gui.processes import JobProcess, Waiting
-from napari_surfseg.gui.sources import take_layer
+from napari_surfseg.gui.background.processes import JobProcess, Waiting
+from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.predict.checkpoint_note import read_weights_note
+from napari_surfseg.gui.predict.prediction import run_prediction
+from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.predict.widget import PredictController
+from napari_surfseg.gui.training.form import SourceChoice
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 from napari_surfseg.runs.pace import Pace
@@ -170,7 +170,7 @@ def test_cancelling_while_a_layer_is_copied_leaves_nothing(viewer, view, tmp_pat
     (tmp_path / "best.pt").write_bytes(b"")
     view.set_checkpoint(str(tmp_path / "best.pt"))
     view.set_folder(tmp_path / "predictions")
-    process = JobProcess("napari_surfseg.inference.job", "prediction")
+    process = JobProcess("napari_surfseg.inference.prediction_process", "prediction")
     told = []
 
     def tell(stage, share):
@@ -186,7 +186,7 @@ def test_cancelling_while_a_layer_is_copied_leaves_nothing(viewer, view, tmp_pat
 
 def test_the_time_left_is_said_once_it_is_known(qapp, view):
     waiting = Waiting(view, "Predicting surfaces")
-    process = JobProcess("napari_surfseg.inference.job", "prediction")
+    process = JobProcess("napari_surfseg.inference.prediction_process", "prediction")
     waiting.begin(process)
     clock = iter([0.0, 1.0, 4.0])
     waiting._pace = Pace(lambda: next(clock))
@@ -207,8 +207,8 @@ def test_a_job_that_ends_while_its_bar_is_made_leaves_no_error(qapp, view, monke
         waiting.end()  # napari lets the event loop turn as it shows the bar
         return made[-1]
 
-    monkeypatch.setattr("napari_surfseg.gui.processes.progress", make_bar)
-    waiting.begin(JobProcess("napari_surfseg.inference.job", "prediction"))
+    monkeypatch.setattr("napari_surfseg.gui.background.processes.progress", make_bar)
+    waiting.begin(JobProcess("napari_surfseg.inference.prediction_process", "prediction"))
     made[0].close.assert_called_once()
     made[0].reset.assert_not_called()
 

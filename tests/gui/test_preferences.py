@@ -6,10 +6,10 @@ import pytest
 import yaml
 from npe2 import PluginManifest
 
-from napari_surfseg.gui import preferences as module
-from napari_surfseg.gui.preferences import Preferences, find_preferences_file
-from napari_surfseg.gui.runs import RunsController
-from napari_surfseg.gui.runs_view import RunsView
+from napari_surfseg.gui.run_table.view import RunsView
+from napari_surfseg.gui.run_table.widget import RunsController
+from napari_surfseg.gui.window import preferences as module
+from napari_surfseg.gui.window.preferences import Preferences, find_preferences_file
 
 REAL = module.read_preferences  # the tests' own stand-in takes its place
 
@@ -105,10 +105,10 @@ def test_the_file_lies_where_the_platform_keeps_such_files():
 def test_the_forms_start_with_them(qtbot, session, jobs, monkeypatch, tmp_path):
     from napari.components import ViewerModel
 
-    from napari_surfseg.gui.predict import PredictController
-    from napari_surfseg.gui.predict_view import PredictView
-    from napari_surfseg.gui.training_controller import TrainingController
-    from napari_surfseg.gui.training_view import TrainingView
+    from napari_surfseg.gui.predict.view import PredictView
+    from napari_surfseg.gui.predict.widget import PredictController
+    from napari_surfseg.gui.training.controller import TrainingController
+    from napari_surfseg.gui.training.view import TrainingView
 
     preferred = Preferences(runs_folder=str(tmp_path), device="cpu", live_box_x=64)
     monkeypatch.setattr(module, "read_preferences", lambda: preferred)

@@ -4,8 +4,8 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from napari_surfseg.gui import processes
-from napari_surfseg.gui.processes import JobProcess, Waiting
+from napari_surfseg.gui.background import processes
+from napari_surfseg.gui.background.processes import JobProcess, Waiting
 
 
 @pytest.mark.parametrize("turn", ["made", "set_description", "reset", "update"])

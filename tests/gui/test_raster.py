@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_surfseg.gui.raster import rasterize_line
+from napari_surfseg.gui.curves.raster import rasterize_line
 
 
 def draw(x, y, **options):

@@ -14,20 +14,20 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import DataError, OutputError
 from napari_surfseg.events import EventWriter, PreviewWritten
-from napari_surfseg.gui import volume_layers
-from napari_surfseg.gui.layer_copies import write_layer
-from napari_surfseg.gui.layer_files import locate
-from napari_surfseg.gui.open_in_place import open_in_place
-from napari_surfseg.gui.prediction import Prediction, build_layers
-from napari_surfseg.gui.readers import get_mesh_reader, get_volume_reader, read_run
-from napari_surfseg.gui.run_layers import (
+from napari_surfseg.gui.contributions.open_in_place import open_in_place
+from napari_surfseg.gui.contributions.readers import get_mesh_reader, get_volume_reader, read_run
+from napari_surfseg.gui.contributions.writers import write_labels, write_surface
+from napari_surfseg.gui.layers import volume_layers
+from napari_surfseg.gui.layers.copies import write_layer
+from napari_surfseg.gui.layers.files import locate
+from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.predict.prediction import Prediction, build_layers
+from napari_surfseg.gui.run_session.run_layers import (
     describe_layer,
     find_layer,
     read_run_layers,
     write_layer_notes,
 )
-from napari_surfseg.gui.sources import take_layer
-from napari_surfseg.gui.writers import write_labels, write_surface
 from napari_surfseg.inference.output import VolumeWriter, ome_metadata
 from napari_surfseg.runs.folder import RunFolder
 
@@ -116,7 +116,7 @@ def test_labels_with_a_time_axis_and_an_affine_scale_lose_neither_place(tmp_path
 @OBLIQUE
 def test_a_rotation_that_no_volume_file_keeps_is_said(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("napari_surfseg.gui.writers.show_warning", said.append)
+    monkeypatch.setattr("napari_surfseg.gui.contributions.writers.show_warning", said.append)
     save(Labels(np.ones(SHAPE, np.uint8), rotate=(10, 0, 0)), tmp_path / "a.tif", write_labels)
     assert "but not its rotation" in said[0]
     save(Labels(np.ones(SHAPE, np.uint8), **PLACE), tmp_path / "b.tif", write_labels)
@@ -349,13 +349,13 @@ def test_any_volume_is_opened_in_place_from_the_menu(tmp_path, jobs, monkeypatch
     open_in_place(viewer, str(run_dir), jobs)
     assert len(viewer.layers) == 4
     said = []
-    monkeypatch.setattr("napari_surfseg.gui.open_in_place.show_warning", said.append)
+    monkeypatch.setattr("napari_surfseg.gui.contributions.open_in_place.show_warning", said.append)
     open_in_place(viewer, str(tmp_path / "nothing.tif"), jobs)
     assert said == [f"There is no file or folder {tmp_path / 'nothing.tif'}."]
 
 
 def test_the_menu_asks_for_a_file(monkeypatch):
-    from napari_surfseg.gui import open_in_place as module
+    from napari_surfseg.gui.contributions import open_in_place as module
 
     opened = []
     viewer = SimpleNamespace()

@@ -9,10 +9,10 @@ from tests.gui.conftest import FakeFeed
 
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.events import UpdateLabels, read_commands
-from napari_surfseg.gui.run_layers import read_run_layers
-from napari_surfseg.gui.session import Session
-from napari_surfseg.gui.training_controller import TrainingController
-from napari_surfseg.gui.training_view import TrainingView
+from napari_surfseg.gui.run_session.run_layers import read_run_layers
+from napari_surfseg.gui.run_session.session import Session
+from napari_surfseg.gui.training.controller import TrainingController
+from napari_surfseg.gui.training.view import TrainingView
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
@@ -155,8 +155,8 @@ def test_strokes_wait_for_a_worker_that_is_about_to_end(
     tell(RunState.STOPPED)
     paint(viewer.layers[-1], y=30)
     with monkeypatch.context() as patched:
-        patched.setattr("napari_surfseg.gui.strokes.read_worker", lambda _path: MagicMock())
-        patched.setattr("napari_surfseg.gui.strokes.is_alive", lambda _worker: True)
+        patched.setattr("napari_surfseg.gui.strokes.changes.read_worker", lambda _path: MagicMock())
+        patched.setattr("napari_surfseg.gui.strokes.changes.is_alive", lambda _worker: True)
         strokes.send()
     assert started.view.strokes.error.text() == ""
     assert strokes._rest.isActive()

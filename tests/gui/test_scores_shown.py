@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from napari_surfseg.events import ValidationFinished
-from napari_surfseg.gui.run_panel import RunPanel
-from napari_surfseg.gui.status import describe_all_scores, describe_scores
+from napari_surfseg.gui.run_session.status import describe_all_scores, describe_scores
+from napari_surfseg.gui.training.run_panel import RunPanel
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

@@ -15,11 +15,11 @@ from napari_surfseg.events import (
     Stop,
     read_commands,
 )
-from napari_surfseg.gui.feed import RunFeed, load_preview
-from napari_surfseg.gui.live import LivePreview, camera_of
-from napari_surfseg.gui.live_controller import LiveController, get_live_controller
-from napari_surfseg.gui.runs import RunList, RunsController
-from napari_surfseg.gui.runs_view import CURVE_ROLE, RunsView
+from napari_surfseg.gui.live.controller import LiveController, get_live_controller
+from napari_surfseg.gui.live.layers import LivePreview, camera_of
+from napari_surfseg.gui.run_session.feed import RunFeed, load_preview
+from napari_surfseg.gui.run_table.view import CURVE_ROLE, RunsView
+from napari_surfseg.gui.run_table.widget import RunList, RunsController
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

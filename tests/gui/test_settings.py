@@ -10,12 +10,18 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractSpinBox, QWidget
 
 from napari_surfseg.config import LOSS_TERMS, Experiment
-from napari_surfseg.gui.data_more import DataMore
-from napari_surfseg.gui.form import PairChoice, TrainingForm, build_form_experiment, read_roi
-from napari_surfseg.gui.number_boxes import NumberBox, WholeBox
-from napari_surfseg.gui.predict_view import PredictView
-from napari_surfseg.gui.settings_form import SettingsForm
-from napari_surfseg.gui.settings_table import (
+from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox
+from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.training.data_more import DataMore
+from napari_surfseg.gui.training.form import (
+    PairChoice,
+    TrainingForm,
+    build_form_experiment,
+    read_roi,
+)
+from napari_surfseg.gui.training.settings_form import SettingsForm
+from napari_surfseg.gui.training.settings_table import (
     CHOICES,
     DATA_SETTINGS,
     NETWORK_SETTINGS,
@@ -23,8 +29,7 @@ from napari_surfseg.gui.settings_table import (
     allowed_values,
     default_of,
 )
-from napari_surfseg.gui.topology_view import TopologyView
-from napari_surfseg.gui.training_view import TrainingView
+from napari_surfseg.gui.training.view import TrainingView
 
 #: Settings with a control of their own, by its object name.
 IN_FULL_VIEW = {

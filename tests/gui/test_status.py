@@ -3,8 +3,8 @@
 import pytest
 
 from napari_surfseg.events import TuningProgressed
-from napari_surfseg.gui.run_panel import RunPanel
-from napari_surfseg.gui.status import compute_share, describe_pace, describe_state
+from napari_surfseg.gui.run_session.status import compute_share, describe_pace, describe_state
+from napari_surfseg.gui.training.run_panel import RunPanel
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

@@ -9,11 +9,11 @@ import pytest
 import zarr
 from napari.layers import Image, Labels
 
-from napari_surfseg.gui.jobs import Jobs
-from napari_surfseg.gui.live import camera_of
-from napari_surfseg.gui.open_in_place import open_in_place
-from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.training import SurfaceTrainingWidget
+from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.contributions.open_in_place import open_in_place
+from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.run_session.session import get_session
+from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.inference.output import ome_metadata
 from napari_surfseg.runs.lock import is_alive
 

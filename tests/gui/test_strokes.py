@@ -6,7 +6,7 @@ import zarr
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_surfseg.data.strokes import read_strokes
+from napari_surfseg.data.strokes.painted import read_strokes
 from napari_surfseg.errors import DataError
 from napari_surfseg.events import (
     CommandApplied,
@@ -15,11 +15,11 @@ from napari_surfseg.events import (
     UpdateLabels,
     read_commands,
 )
-from napari_surfseg.gui.layer_copies import write_layer
-from napari_surfseg.gui.sources import take_file, take_layer
-from napari_surfseg.gui.strokes import find_painted, pack_strokes
-from napari_surfseg.gui.strokes_controller import StrokesController
-from napari_surfseg.gui.strokes_panel import StrokesPanel
+from napari_surfseg.gui.layers.copies import write_layer
+from napari_surfseg.gui.layers.sources import take_file, take_layer
+from napari_surfseg.gui.strokes.changes import find_painted, pack_strokes
+from napari_surfseg.gui.strokes.controller import StrokesController
+from napari_surfseg.gui.strokes.panel import StrokesPanel
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
@@ -281,7 +281,7 @@ def test_a_full_disk_is_a_sentence(controller, view, layer, session, tell, monke
     def full(*_):
         raise DataError("No space left.")
 
-    monkeypatch.setattr("napari_surfseg.gui.strokes_controller.pack_strokes", full)
+    monkeypatch.setattr("napari_surfseg.gui.strokes.controller.pack_strokes", full)
     tell()
     paint(layer)
     controller.send()

@@ -7,12 +7,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from napari_surfseg.gui.predict_view import PredictView
-from napari_surfseg.gui.runs_view import RunsView
-from napari_surfseg.gui.tab_order import TabOrder, order_by_eye
-from napari_surfseg.gui.topology_view import TopologyView
-from napari_surfseg.gui.training_view import TrainingView
-from napari_surfseg.gui.widgets import Section
+from napari_surfseg.gui.controls.basics import Section
+from napari_surfseg.gui.controls.tab_order import TabOrder, order_by_eye
+from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.run_table.view import RunsView
+from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.training.view import TrainingView
 
 
 def chain_of(view, among):

@@ -7,18 +7,11 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_surfseg.errors import SurfsegError
-from napari_surfseg.gui.form import SourceChoice
-from napari_surfseg.gui.live import camera_of
-from napari_surfseg.gui.processes import JobProcess
-from napari_surfseg.gui.session import get_session
-from napari_surfseg.gui.sources import take_layer
-from napari_surfseg.gui.topology import (
-    Comparison,
-    TopologyController,
-    TopologyErrorsWidget,
-    run_comparison,
-)
-from napari_surfseg.gui.topology_layers import (
+from napari_surfseg.gui.background.processes import JobProcess
+from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.run_session.session import get_session
+from napari_surfseg.gui.topology.layers import (
     ERROR_COLORS,
     MARK_SIZES,
     ErrorLayers,
@@ -27,7 +20,14 @@ from napari_surfseg.gui.topology_layers import (
     choose_zoom,
     fly_to,
 )
-from napari_surfseg.gui.topology_view import TopologyView
+from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.topology.widget import (
+    Comparison,
+    TopologyController,
+    TopologyErrorsWidget,
+    run_comparison,
+)
+from napari_surfseg.gui.training.form import SourceChoice
 from napari_surfseg.metrics.error_table import ERROR_NAMES
 from napari_surfseg.metrics.features import find_topology_errors
 
@@ -289,7 +289,7 @@ def test_files_are_compared_where_they_lie(tmp_path):
         str(tmp_path / "labels.tif"),
         {0: "background", 1: "foreground"},
         0.5,
-        JobProcess("napari_surfseg.inference.evaluation_job", "comparison"),
+        JobProcess("napari_surfseg.inference.evaluation_process", "comparison"),
         lambda stage, share: told.append(stage),
     )
     assert found.errors == find_topology_errors(pred, label)
@@ -299,7 +299,7 @@ def test_files_are_compared_where_they_lie(tmp_path):
 
 def test_a_cancelled_comparison_says_so():
     pred, label = (make_volume_of(array) for array in make_volumes())
-    process = JobProcess("napari_surfseg.inference.evaluation_job", "comparison")
+    process = JobProcess("napari_surfseg.inference.evaluation_process", "comparison")
     process.cancel()
     with pytest.raises(SurfsegError, match=r"comparison was cancelled\.$"):
         run_comparison(pred, label, {1: "foreground"}, None, process, lambda *_: None)

@@ -24,11 +24,11 @@ from napari_surfseg.events import (
     UpdateLabels,
     read_commands,
 )
-from napari_surfseg.gui.form import SourceChoice
-from napari_surfseg.gui.layer_copies import write_layer
-from napari_surfseg.gui.sources import take_layer
-from napari_surfseg.gui.start_plan import describe_network
-from napari_surfseg.gui.training_controller import TrainingController
+from napari_surfseg.gui.layers.copies import write_layer
+from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.training.controller import TrainingController
+from napari_surfseg.gui.training.form import SourceChoice
+from napari_surfseg.gui.training.start import describe_network
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
@@ -125,7 +125,7 @@ def test_start_writes_a_whole_run_folder_and_launches(
 def test_a_large_layer_is_copied_only_where_that_is_meant(
     controller, view, launcher, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("napari_surfseg.gui.layer_copies.ASK_BYTES", 1000)
+    monkeypatch.setattr("napari_surfseg.gui.layers.copies.ASK_BYTES", 1000)
     asked = []
     controller.asker._show = lambda text, _parent: bool(asked.append(text))
     controller.start()

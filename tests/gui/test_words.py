@@ -9,10 +9,10 @@ from napari.layers import Labels
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.events import WarningIssued
-from napari_surfseg.gui.processes import JobProcess
-from napari_surfseg.gui.sources import take_layer
-from napari_surfseg.gui.topology import run_comparison
-from napari_surfseg.gui.words import name_copies, name_layers, name_switches
+from napari_surfseg.gui.background.messages import name_copies, name_layers, name_switches
+from napari_surfseg.gui.background.processes import JobProcess
+from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.topology.widget import run_comparison
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
@@ -70,7 +70,7 @@ def test_a_jobs_sentence_names_the_layer():
             pred,
             {1: "foreground"},
             0.5,
-            JobProcess("napari_surfseg.inference.evaluation_job", "comparison"),
+            JobProcess("napari_surfseg.inference.evaluation_process", "comparison"),
             lambda *_: None,
         )
 

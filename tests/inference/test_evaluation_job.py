@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_surfseg.inference.evaluation_job import EvaluationJob, main
-from napari_surfseg.inference.job import write_job
+from napari_surfseg.inference.evaluation_process import EvaluationJob, main
+from napari_surfseg.inference.prediction_process import write_job
 from napari_surfseg.metrics.error_table import read_error_table
 
 

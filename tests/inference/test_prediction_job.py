@@ -8,7 +8,7 @@ import torch
 
 from napari_surfseg.config import Experiment, apply_overrides
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.inference.job import PredictionJob, read_job, run_job, write_job
+from napari_surfseg.inference.prediction_process import PredictionJob, read_job, run_job, write_job
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess

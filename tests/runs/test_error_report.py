@@ -14,9 +14,9 @@ from napari_surfseg.metrics.error_samples import (
 )
 from napari_surfseg.metrics.error_table import ERROR_NAMES
 from napari_surfseg.metrics.features import find_topology_errors
-from napari_surfseg.runs.error_report import PLURALS, describe_errors
-from napari_surfseg.runs.report import write_report
-from napari_surfseg.runs.worker import run_training
+from napari_surfseg.runs.report.page import write_report
+from napari_surfseg.runs.report.topology_section import PLURALS, describe_errors
+from napari_surfseg.runs.worker.worker import run_training
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from napari_surfseg.runs import follow
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunFollower
 from napari_surfseg.runs.lock import describe_this_worker, write_worker
-from napari_surfseg.runs.worker import run_training
+from napari_surfseg.runs.worker.worker import run_training
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from napari_surfseg import events
 from napari_surfseg.errors import RunError
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.listing import find_runs, list_runs, tabulate_runs
-from napari_surfseg.runs.worker import run_training
+from napari_surfseg.runs.worker.worker import run_training
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import subprocess
 import pytest
 
 from napari_surfseg.config import Data, Experiment, Pair
-from napari_surfseg.runs import environment
-from napari_surfseg.runs.environment import (
+from napari_surfseg.runs.worker import environment
+from napari_surfseg.runs.worker.environment import (
     compute_label_hash,
     count_usable_cores,
     describe_environment,

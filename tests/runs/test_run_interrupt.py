@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from napari_surfseg.runs.interrupt import InterruptWatch
+from napari_surfseg.runs.worker.interrupt import InterruptWatch
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
 

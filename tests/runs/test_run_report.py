@@ -7,12 +7,12 @@ import pytest
 from napari_surfseg import events
 from napari_surfseg.config import Experiment, Training
 from napari_surfseg.errors import RunError
-from napari_surfseg.runs.findings import describe_headline, find_limits, find_statements
-from napari_surfseg.runs.held_out import write_held_out
-from napari_surfseg.runs.history import RunHistory, read_history
-from napari_surfseg.runs.report import find_changed_settings, select_epochs, write_report
-from napari_surfseg.runs.samples import Sample, read_samples
-from napari_surfseg.runs.worker import run_training
+from napari_surfseg.runs.report.held_out_section import write_held_out
+from napari_surfseg.runs.report.history import RunHistory, read_history
+from napari_surfseg.runs.report.page import find_changed_settings, select_epochs, write_report
+from napari_surfseg.runs.report.samples import Sample, read_samples
+from napari_surfseg.runs.report.summary import describe_headline, find_limits, find_statements
+from napari_surfseg.runs.worker.worker import run_training
 
 
 def started(**changes):

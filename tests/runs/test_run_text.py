@@ -2,8 +2,13 @@ import math
 
 import pytest
 
-from napari_surfseg.runs.log import LineStream, TrainLog, describe_cache, describe_patches
-from napari_surfseg.runs.text import (
+from napari_surfseg.runs.worker.train_log import (
+    LineStream,
+    TrainLog,
+    describe_cache,
+    describe_patches,
+)
+from napari_surfseg.wording import (
     align_columns,
     format_bytes,
     format_duration,

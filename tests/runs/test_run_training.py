@@ -12,9 +12,9 @@ import pytest
 from napari_surfseg import events
 from napari_surfseg.config import Data
 from napari_surfseg.errors import ConfigError, RunBusyError, RunError, TrainingError
-from napari_surfseg.runs.commands import CommandSource
 from napari_surfseg.runs.lock import describe_this_worker, is_alive, read_worker, write_worker
-from napari_surfseg.runs.worker import run_training
+from napari_surfseg.runs.worker.command_source import CommandSource
+from napari_surfseg.runs.worker.worker import run_training
 
 
 def kinds(folder):
@@ -344,7 +344,7 @@ def test_a_disk_too_full_for_the_last_word(folder, fake_trainer, monkeypatch):
 
 
 def test_a_report_that_fails_does_not_fail_the_run(folder, fake_trainer, monkeypatch):
-    from napari_surfseg.runs import report
+    from napari_surfseg.runs.report import page as report
 
     def broken(run_dir):
         raise ValueError("no ink")

@@ -12,8 +12,8 @@ from napari_surfseg.events import (
     ValidationFinished,
 )
 from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
+from napari_surfseg.runs.checkpoints import read_run_weights
 from napari_surfseg.runs.folder import RunFolder
-from napari_surfseg.runs.run_weights import read_run_weights
 
 
 def write_checkpoint(path, **values):

@@ -6,7 +6,7 @@ import zarr
 
 from napari_surfseg import events
 from napari_surfseg.config import Experiment, apply_overrides
-from napari_surfseg.data.strokes import write_strokes
+from napari_surfseg.data.strokes.painted import write_strokes
 from napari_surfseg.training.trainer import Trainer
 
 

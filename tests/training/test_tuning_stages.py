@@ -1,5 +1,5 @@
-from napari_surfseg.training import tuning_stages
-from napari_surfseg.training.tuning_stages import PREDICTING, TuningStages
+from napari_surfseg.training import tuning_progress as tuning_stages
+from napari_surfseg.training.tuning_progress import PREDICTING, TuningStages
 
 
 def test_every_stage_is_told_when_it_begins(monkeypatch):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_surfseg import events
 from napari_surfseg.runs.pace import Pace
-from napari_surfseg.runs.text import format_duration
+from napari_surfseg.wording import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_surfseg.runs.worker import Console
+    from napari_surfseg.runs.worker.worker import Console
 
 __all__ = [
     "PlainConsole",

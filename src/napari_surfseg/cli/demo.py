@@ -63,11 +63,11 @@ def run(options: argparse.Namespace) -> int:
     from napari_surfseg.config import apply_overrides, load_preset
     from napari_surfseg.inference.evaluation import evaluate_volume
     from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
-    from napari_surfseg.runs.held_out import tabulate_comparison, write_held_out
     from napari_surfseg.runs.launch import prepare_this_process
-    from napari_surfseg.runs.phantom import make_training_phantom
-    from napari_surfseg.runs.report import write_report
-    from napari_surfseg.runs.worker import run_training
+    from napari_surfseg.runs.report.held_out_section import tabulate_comparison, write_held_out
+    from napari_surfseg.runs.report.page import write_report
+    from napari_surfseg.runs.worker.phantom import make_training_phantom
+    from napari_surfseg.runs.worker.worker import run_training
 
     if not 0 < options.minutes < 24 * 60:
         raise UsageError(f"The --minutes are {options.minutes:g}, but they must be above 0.")
@@ -184,9 +184,9 @@ def _draw(
     probabilities: ArrayVolume,
     surfaces: ArrayVolume,
 ) -> Path:
-    from napari_surfseg.runs.held_out import held_out_picture
-    from napari_surfseg.runs.report_figures import draw_sample
-    from napari_surfseg.runs.samples import Sample
+    from napari_surfseg.runs.report.figures import draw_sample
+    from napari_surfseg.runs.report.held_out_section import held_out_picture
+    from napari_surfseg.runs.report.samples import Sample
 
     grey, truth, probable, found = (
         volume.read((0, 0, 0), volume.shape) for volume in (image, labels, probabilities, surfaces)

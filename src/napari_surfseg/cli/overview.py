@@ -41,7 +41,7 @@ def add_report(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> 
 
 def run_report(options: argparse.Namespace) -> int:
     """Carry ``report`` out."""
-    from napari_surfseg.runs.report import write_report
+    from napari_surfseg.runs.report.page import write_report
 
     say(f"report: {write_report(options.run_dir)}")
     return 0

@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     from napari_surfseg.data.volume import open_volume
     from napari_surfseg.model.checkpoint_summary import find_checkpoint
     from napari_surfseg.runs.launch import prepare_this_process
-    from napari_surfseg.runs.text import format_duration, format_percent, format_size
+    from napari_surfseg.wording import format_duration, format_percent, format_size
 
     if options.overlap is not None and not 0 <= options.overlap <= 0.9:
         raise UsageError(f"The --overlap is {options.overlap:g}, but it must be 0 to 0.9.")

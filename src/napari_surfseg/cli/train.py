@@ -164,7 +164,7 @@ def require_data(experiment: Experiment, source: str) -> None:
 
 def _train(folder: RunFolder, experiment: Experiment, options: argparse.Namespace) -> None:
     from napari_surfseg.runs.launch import launch_worker, prepare_this_process
-    from napari_surfseg.runs.worker import run_training
+    from napari_surfseg.runs.worker.worker import run_training
 
     if options.background:
         folder.write_experiment(experiment)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.census import LabelCensus, take_census
-from napari_surfseg.data.keep_out import keep_out, repeat_parts
 from napari_surfseg.data.labels import describe_unknown, require_label_dtype
 from napari_surfseg.data.targets import HeldOutVolume, TargetVolume, UInt8Volume
+from napari_surfseg.data.validation.part import keep_out, repeat_parts
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Data
     from napari_surfseg.data.cache import CacheStats, VolumeCache
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.filled_targets import FilledTargets
     from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.data.volume import Index3
 
 __all__ = ["Batch", "PatchLoader"]

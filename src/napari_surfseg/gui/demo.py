@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_surfseg.gui.close_guard import find_main_window
-from napari_surfseg.gui.dock_layout import bring_up
-from napari_surfseg.gui.live import camera_of
-from napari_surfseg.gui.predict import PredictWidget, show_predict
-from napari_surfseg.gui.screen import grab_screen, live, settle
+from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.predict.widget import PredictWidget, show_predict
+from napari_surfseg.gui.run_session.close_guard import find_main_window
+from napari_surfseg.gui.window.dock_layout import bring_up
+from napari_surfseg.gui.window.screen import grab_screen, live, settle
 from napari_surfseg.runs.folder import RunFolder, RunState
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QMainWindow
 
-    from napari_surfseg.gui.training import SurfaceTrainingWidget
+    from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 
 __all__ = ["Demo", "main"]
 

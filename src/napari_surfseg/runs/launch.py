@@ -30,7 +30,6 @@ from typing import Any
 import psutil
 
 from napari_surfseg.errors import RunBusyError, RunError
-from napari_surfseg.runs.environment import count_usable_cores
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import (
     create_exclusively,
@@ -38,6 +37,7 @@ from napari_surfseg.runs.lock import (
     is_alive,
     read_worker,
 )
+from napari_surfseg.runs.worker.environment import count_usable_cores
 
 __all__ = [
     "build_environment",

@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_surfseg.errors import RunError
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunFollower, RunSnapshot
-from napari_surfseg.runs.text import align_columns, format_duration, format_number, format_percent
+from napari_surfseg.wording import align_columns, format_duration, format_number, format_percent
 
 __all__ = ["ListedRun", "find_runs", "list_runs", "tabulate_runs"]
 

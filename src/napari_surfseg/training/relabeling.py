@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.data.relabel import relabel_pair
-from napari_surfseg.data.strokes import apply_strokes, check_strokes, read_strokes
+from napari_surfseg.data.strokes.painted import apply_strokes, check_strokes, read_strokes
+from napari_surfseg.data.strokes.relabel import relabel_pair
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.events import LabelsUpdated
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.filled_targets import FilledTargets
     from napari_surfseg.data.loader import PatchLoader
-    from napari_surfseg.data.strokes import PaintedBox
+    from napari_surfseg.data.strokes.filled_targets import FilledTargets
+    from napari_surfseg.data.strokes.painted import PaintedBox
     from napari_surfseg.data.volume import Index3, Volume, VoxelArray
     from napari_surfseg.events import UpdateLabels
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg.data.annotation import gather_annotation
-from napari_surfseg.data.density import DENSE_SHARE, measure_density
-from napari_surfseg.data.filled_targets import FilledTargets
-from napari_surfseg.data.pixel_classifier import PixelClassifier
+from napari_surfseg.data.strokes.annotation import gather_annotation
+from napari_surfseg.data.strokes.density import DENSE_SHARE, measure_density
+from napari_surfseg.data.strokes.filled_targets import FilledTargets
+from napari_surfseg.data.strokes.pixel_classifier import PixelClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -41,7 +41,7 @@ from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.start_from import adopt_model, check_start, load_start
 from napari_surfseg.training.steering import Steering
 from napari_surfseg.training.stroke_start import StrokeStart, open_stroke_start
-from napari_surfseg.training.tuning_stages import TuningStages
+from napari_surfseg.training.tuning_progress import TuningStages
 from napari_surfseg.training.validation import Validator, in_finest_voxels
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.filled_targets import FilledTargets
+    from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.training.validation import ValidationResult
 
 __all__ = ["Trainer"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.data.census import BLOCK
-from napari_surfseg.data.density import DENSE_SHARE, count_annotated_near_surface
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
+from napari_surfseg.data.strokes.density import DENSE_SHARE, count_annotated_near_surface
 from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.inference.predictor import predict_region
 from napari_surfseg.inference.running import choose_fitting_window

@@ -1,0 +1,155 @@
+"""A forest on filter responses: learns from a few strokes within a second.
+
+What interactive segmentation has long offered (trainable pixel classification, as in Sommer et
+al. 2011): extremely randomised trees (Geurts et al. 2006) on the responses of
+:mod:`~napari_surfseg.data.strokes.filters`. It sees a handful of voxels around each one, so a
+network that has learned for a minute overtakes it; until then it is what a person sees, and what it
+finds near the strokes is what the network learns from besides them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.data.strokes.annotation import list_points
+from napari_surfseg.data.strokes.filters import FILTER_MARGIN, compute_filter_responses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_surfseg.data.strokes.annotation import AnnotatedBlock
+    from napari_surfseg.data.volume import Box, Index3, Spacing3, Volume
+
+__all__ = ["PixelClassifier"]
+
+NUM_TREES = 64
+#: Voxels a leaf holds at least: strokes are few and neighbours alike.
+LEAF_VOXELS = 8
+#: Points learned from at most; more make it slower, hardly better.
+MAX_POINTS = 40_000
+#: Weight of all voxels beside the strokes together, where all surface weighs 1.
+BESIDE_WEIGHT = 0.5
+
+
+class PixelClassifier:
+    """Tells surface from background by the filter responses of each voxel.
+
+    Parameters
+    ----------
+    images : sequence of Volume
+        uint8.
+    spacings : sequence of tuple
+        Z, Y, X voxel size of each.
+    bounds : sequence of (start, stop)
+        The part of each image that may be read.
+    blocks : sequence of AnnotatedBlock
+        What it learns from; ``source`` counts the images.
+    seed : int
+        Of the trees.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Volume],
+        spacings: Sequence[Spacing3],
+        bounds: Sequence[Box],
+        blocks: Sequence[AnnotatedBlock],
+        *,
+        seed: int = 0,
+    ) -> None:
+        # Imported here: it takes a second, which a run with dense labels need not wait.
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        self._images = list(images)
+        self._spacings = list(spacings)
+        self._bounds = list(bounds)
+        rows, kinds = self._read_points(blocks, np.random.default_rng([seed, 0xF0]))
+        self.num_points = len(rows)
+        self._forest = ExtraTreesClassifier(
+            NUM_TREES, min_samples_leaf=LEAF_VOXELS, random_state=seed % 2**31, n_jobs=1
+        )
+        self._forest.fit(rows, kinds == 1, sample_weight=_weigh(kinds))
+
+    def _read_points(
+        self, blocks: Sequence[AnnotatedBlock], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        rows, kinds = [], []
+        most = max(1, MAX_POINTS // max(1, len(blocks)))
+        for block in blocks:
+            places, found = list_points(block.targets, self._spacings[block.source])
+            if len(places) > most:
+                chosen = np.sort(rng.choice(len(places), most, replace=False))
+                places, found = places[chosen], found[chosen]
+            if not len(places):
+                continue
+            low, high = places.min(axis=0), places.max(axis=0) + 1
+            responses = self._respond(
+                block.source, _index3(low + block.start), _index3(high + block.start)
+            )
+            rows.append(responses[tuple((places - low).T)])
+            kinds.append(found)
+        return np.concatenate(rows), np.concatenate(kinds)
+
+    def _respond(self, source: int, start: Index3, stop: Index3) -> NDArray[np.float32]:
+        """Filter responses of a box, with as much around it as the filters see."""
+        spacing = self._spacings[source]
+        margin = [math.ceil(FILTER_MARGIN * min(spacing) / size) for size in spacing]
+        first = _index3(np.maximum(np.subtract(start, margin), self._bounds[source][0]))
+        last = _index3(np.minimum(np.add(stop, margin), self._bounds[source][1]))
+        responses = compute_filter_responses(self._images[source].read(first, last), spacing)
+        inside = tuple(slice(a - f, b - f) for a, b, f in zip(start, stop, first, strict=True))
+        return responses[inside]
+
+    def predict(self, source: int, start: Index3, stop: Index3) -> NDArray[np.float32]:
+        """Compute the probability of surface in a box of an image.
+
+        Parameters
+        ----------
+        source : int
+            Which image.
+        start, stop : tuple of int
+            The box, inside the image's bounds.
+
+        Returns
+        -------
+        ndarray, shape ``stop - start``
+            float32, 0 to 1.
+        """
+        responses = self._respond(source, start, stop)
+        rows = responses.reshape(-1, responses.shape[-1])
+        probs: NDArray[np.float32] = self._forest.predict_proba(rows)[:, 1].astype(np.float32)
+        return probs.reshape(responses.shape[:-1])
+
+    def predict_quickly(self, source: int, start: Index3, stop: Index3) -> NDArray[np.float32]:
+        """Do what :meth:`predict` does with several threads, a part of the box each."""
+        axis = int(np.argmax(np.subtract(stop, start)))
+        count = min(os.cpu_count() or 1, 8, stop[axis] - start[axis])
+        cuts = np.linspace(start[axis], stop[axis], count + 1).astype(int).tolist()
+        parts = []
+        for low, high in itertools.pairwise(cuts):
+            first, last = list(start), list(stop)
+            first[axis], last[axis] = low, high
+            parts.append((_index3(first), _index3(last)))
+        with ThreadPoolExecutor(count, thread_name_prefix="pixel-classifier") as pool:
+            found = list(pool.map(lambda part: self.predict(source, *part), parts))
+        return np.concatenate(found, axis=axis)
+
+
+def _weigh(kinds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Surface and background weigh the same together, whatever was painted more of."""
+    counts = np.maximum(np.bincount(kinds, minlength=3), 1)
+    shares = np.array([1.0, 1.0, BESIDE_WEIGHT]) * counts[1]
+    return np.asarray((shares / counts)[kinds])
+
+
+def _index3(values: Any) -> Index3:
+    z, y, x = (int(value) for value in values)
+    return z, y, x

@@ -1,0 +1,104 @@
+"""The dock "Loss curves", and how the other docks bring it up."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_surfseg.gui.curves.panel import CurvesPanel
+from napari_surfseg.gui.curves.viewer_layers import add_curves
+from napari_surfseg.gui.run_session.close_guard import CloseGuard
+from napari_surfseg.gui.run_session.session import get_session
+from napari_surfseg.gui.window.dock_layout import DockPlacer, bring_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.viewer import Viewer
+
+    from napari_surfseg.gui.curves.plot_line import Line
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["LossCurvesWidget", "show_curves"]
+
+
+class LossCurvesWidget(QWidget):
+    """The curves of the session's run.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Takes the curves as layers on demand.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.setObjectName("loss_curves_widget")
+        DockPlacer(self, "Curves", below_canvas=True)
+        self._viewer = napari_viewer
+        self.session = get_session(napari_viewer)
+        self.panel = CurvesPanel()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self._closed = False
+        self.session.attached.connect(self._on_attached)
+        self.session.polled.connect(self._on_polled)
+        self.session.closed.connect(self.release)
+        self.panel.add_to_viewer_requested.connect(self._on_add)
+        napari_viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+        if self.session.run_dir is not None:
+            self.panel.set_run(self.session.run_dir.name)
+            self.panel.add_events(self.session.history)
+
+    def _on_attached(self, run_dir: Path) -> None:
+        self.panel.set_run(run_dir.name)
+
+    def _on_polled(self, snapshot: RunSnapshot) -> None:
+        self.panel.add_events(snapshot.new_events)
+        if not snapshot.state.is_active:
+            self.panel.redraw_now()
+
+    def _on_add(self, run: str, lines: list[Line]) -> None:
+        add_curves(self._viewer, run, lines, self.panel.canvas)
+
+    def _on_theme(self, _event: object = None) -> None:
+        self.panel.set_theme(self._viewer.theme)
+
+    def release(self) -> None:
+        """Let go of the embedded canvas."""
+        if not self._closed:
+            self._closed = True
+            self._viewer.events.theme.disconnect(self._on_theme)
+            with contextlib.suppress(RuntimeError):
+                self.panel.close_canvas()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Watch for the window's closing from the first time it is shown."""
+        super().showEvent(event)
+        CloseGuard.install(self, self.session)
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802
+        """Close the canvas with the dock."""
+        self.release()
+        super().closeEvent(event)
+
+
+def show_curves(viewer: Viewer, beside: QWidget) -> LossCurvesWidget:
+    """Open the loss curves below the canvas, or bring them to the front.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose session is shown.
+    beside : QWidget
+        A widget of the same window.
+    """
+    shown = bring_up(LossCurvesWidget, beside)
+    if shown is None:
+        shown = LossCurvesWidget(viewer)
+        viewer.window.add_dock_widget(shown, name="Loss curves", area="bottom")
+    return shown

@@ -1,0 +1,109 @@
+"""The boxes in which a layer is read: all of them, a few that stand for it, or those stored."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_surfseg.gui.layers.stores import find_zarr, list_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["CHUNK", "StoredBoxes", "find_stored_boxes", "iterate_boxes", "sample_boxes", "size_of"]
+
+Index3 = tuple[int, int, int]
+Box = tuple[Index3, Index3]
+
+#: Edge of the boxes that are read, counted and written at a time.
+CHUNK = 64
+#: Edge of the boxes that stand for a volume: small, since each has whole chunks decoded.
+SAMPLE = 16
+
+
+def size_of(box: Box) -> int:
+    """Return the voxels of a box."""
+    return math.prod(b - a for a, b in zip(*box, strict=True))
+
+
+def iterate_boxes(shape: Index3, edge: int = CHUNK) -> Iterator[Box]:
+    """Cut a volume into boxes, in the order of storage."""
+    for start in itertools.product(*(range(0, size, edge) for size in shape)):
+        yield _box_at(start, shape, edge)
+
+
+def sample_boxes(shape: Index3, per_axis: int) -> Iterator[Box]:
+    """Small boxes all over a volume, on a grid that no chunk edge favours."""
+    places = [
+        sorted(
+            {max(0, (2 * n + 1) * size // (2 * per_axis) - SAMPLE // 2) for n in range(per_axis)}
+        )
+        for size in shape
+    ]
+    for start in itertools.product(*places):
+        yield _box_at(start, shape, SAMPLE)
+
+
+@dataclass(frozen=True)
+class StoredBoxes:
+    """The boxes of a volume that may hold anything but 0.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the volume.
+    starts : sequence of tuple of int, or None
+        Where they begin; None for all of :func:`iterate_boxes`.
+    """
+
+    shape: Index3
+    starts: Sequence[Index3] | None = None
+
+    @property
+    def num_voxels(self) -> int:
+        """Voxels in all of them."""
+        return math.prod(self.shape) if self.starts is None else sum(map(size_of, self))
+
+    def __iter__(self) -> Iterator[Box]:
+        if self.starts is None:
+            return iterate_boxes(self.shape)
+        return (_box_at(start, self.shape, CHUNK) for start in self.starts)
+
+
+def find_stored_boxes(*arrays: Any) -> StoredBoxes:
+    """Find the boxes of :func:`iterate_boxes` in which any of some arrays may hold not 0.
+
+    A sparse zarr (a few strokes in a volume of terabytes) tells which of its
+    chunks were ever written; of everything else that is every box.
+
+    Parameters
+    ----------
+    *arrays : array-like
+        Of one shape; axes before the last three have length 1.
+    """
+    z, y, x = arrays[0].shape[-3:]
+    shape = (int(z), int(y), int(x))
+    starts: set[Index3] = set()
+    for array in arrays:
+        if hasattr(array, "stored_starts"):
+            starts.update(array.stored_starts())
+            continue
+        stored = find_zarr(array)
+        chunks = list_chunks(stored.array) if stored is not None and stored.is_whole else None
+        if stored is None or chunks is None:
+            return StoredBoxes(shape)
+        edge = (stored.array.shards or stored.array.chunks)[-3:]
+        for chunk in chunks:
+            ranges = (
+                range(n * size // CHUNK * CHUNK, min((n + 1) * size, total), CHUNK)
+                for n, size, total in zip(chunk[-3:], edge, shape, strict=True)
+            )
+            starts.update((a, b, c) for a, b, c in itertools.product(*ranges))
+    return StoredBoxes(shape, sorted(starts))
+
+
+def _box_at(start: Sequence[int], shape: Index3, edge: int) -> Box:
+    stop = [min(a + edge, size) for a, size in zip(start, shape, strict=True)]
+    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])

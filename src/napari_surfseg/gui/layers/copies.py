@@ -1,0 +1,212 @@
+"""Copies of layers for a worker: how large, whether that is meant, and written once."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.errors import CancelledError, OutputError
+from napari_surfseg.gui.layers.boxes import CHUNK, find_stored_boxes, size_of
+from napari_surfseg.gui.layers.files import locate
+from napari_surfseg.wording import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from napari_surfseg.gui.layers.sources import LayerVolume
+
+__all__ = [
+    "find_copies",
+    "hand_over",
+    "measure_copy",
+    "require_consent",
+    "write_copies",
+    "write_layer",
+]
+
+#: A copy that takes more is asked about first.
+ASK_BYTES = 1_000_000_000
+
+#: Labels shrink at least so much on the disk; grey values hardly do.
+LABELS_SHRINK = 10
+
+#: Of each array that was copied, where to. An array that is gone is dropped.
+_copies: list[tuple[weakref.ref[Any], str]] = []
+
+
+def find_copies(volume: LayerVolume) -> list[str]:
+    """Find the copies that were made of a layer's data, the newest first.
+
+    The data may have been edited since, so what a copy holds is to be compared.
+    """
+    _copies[:] = [(data, path) for data, path in _copies if data() is not None]
+    return [path for data, path in reversed(_copies) if data() is volume.data]
+
+
+def measure_copy(volume: LayerVolume) -> int:
+    """Bytes a copy takes at most."""
+    num_bytes = find_stored_boxes(volume.data).num_voxels * volume.dtype.itemsize
+    return num_bytes // LABELS_SHRINK if volume.is_labels else num_bytes
+
+
+def require_consent(
+    volumes: Sequence[LayerVolume], folder: Path, ask: Callable[[str], bool]
+) -> None:
+    """Refuse copies that do not fit on the disk, and ask about large ones.
+
+    Parameters
+    ----------
+    volumes : sequence of LayerVolume
+        Those that are to be copied.
+    folder : Path
+        Where to; it need not exist yet.
+    ask : callable
+        Told a question; returns whether to go on.
+
+    Raises
+    ------
+    OutputError
+        If the disk is too full.
+    CancelledError
+        If the answer is no.
+    """
+    sizes = {id(volume): measure_copy(volume) for volume in volumes}
+    total = sum(sizes.values())
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if total > free:
+        raise OutputError(
+            f"Copying {_list(volumes)} takes up to {format_bytes(total)}, but the disk of "
+            f"{folder} has {format_bytes(free)} free; free some space or choose another folder."
+        )
+    for volume in volumes:
+        size = sizes[id(volume)]
+        why = (
+            "may be painted on"
+            if volume.is_labels
+            else "isn't backed by a file that the worker can read"
+        )
+        if size > ASK_BYTES and not ask(
+            f"The layer {volume.name!r} ({format_bytes(size)}) {why}, so it would be copied into "
+            f"{folder}. Go on?"
+        ):
+            raise CancelledError(f"The layer {volume.name!r} was not copied, as you chose.")
+
+
+def _list(volumes: Sequence[LayerVolume]) -> str:
+    names = [repr(volume.name) for volume in volumes]
+    return f"the layer {names[0]}" if len(names) == 1 else f"the layers {', '.join(names)}"
+
+
+def hand_over(
+    volume: LayerVolume,
+    target: Path,
+    *,
+    ask: Callable[[str], bool],
+    progress: Callable[[float], None],
+    check: Callable[[], None],
+) -> tuple[LayerVolume, str]:
+    """Give a worker that only reads a volume a file: its own, an earlier copy or a new one.
+
+    Parameters
+    ----------
+    volume : LayerVolume
+        Of a layer or a file.
+    target : Path
+        Where a copy goes.
+    ask, progress, check : callable
+        As for :func:`require_consent`, :func:`write_layer` and ``locate``.
+
+    Returns
+    -------
+    LayerVolume
+        With what its file says of it.
+    str
+        The file.
+    """
+    located = locate(volume, copies=find_copies(volume), check=check)
+    if located.file is not None:
+        return located, located.file
+    require_consent([located], target.parent, ask)
+
+    def report(share: float) -> None:
+        check()
+        progress(share)
+
+    write_layer(located, target, report)
+    return located, str(target)
+
+
+def write_copies(
+    copies: Sequence[tuple[LayerVolume, Path]], progress: Callable[[float], None]
+) -> None:
+    """Write copies one after the other, telling the share of all that is done."""
+    for number, (volume, path) in enumerate(copies):
+
+        def report(share: float, number: int = number) -> None:
+            progress((number + share) / len(copies))
+
+        write_layer(volume, path, report)
+
+
+def write_layer(
+    volume: LayerVolume, path: Path, progress: Callable[[float], None] = lambda _share: None
+) -> None:
+    """Write a volume as OME-Zarr, chunk by chunk, whole or not at all.
+
+    Boxes without a label are not written: they read as 0.
+
+    Parameters
+    ----------
+    volume : LayerVolume
+        What to write.
+    path : Path
+        The folder of the zarr.
+    progress : callable
+        Told the share that is done; raises to stop, and nothing is left.
+
+    Raises
+    ------
+    OutputError
+        If the disk does not take it.
+    """
+    import zarr
+
+    from napari_surfseg.files import written_aside
+    from napari_surfseg.inference.output import ome_metadata
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dtype = np.dtype(np.uint8) if volume.dtype == np.bool_ else volume.dtype.newbyteorder("=")
+    boxes = find_stored_boxes(volume.data)
+    total, done = max(boxes.num_voxels, 1), 0
+    with written_aside(path) as temporary:
+        group = zarr.open_group(str(temporary), mode="w", zarr_format=2)
+        spacing = volume.spacing if volume.spacing_known else None
+        content = "labels" if volume.is_labels else None
+        name = path.name.removesuffix(".zarr").removesuffix(".ome")
+        group.attrs.update(ome_metadata(name, spacing, volume.units, volume.translate, content))
+        array = zarr.create_array(
+            str(temporary),
+            name="0",
+            shape=volume.shape,
+            chunks=tuple(min(CHUNK, size) for size in volume.shape),
+            dtype=dtype,
+            fill_value=0,
+            zarr_format=2,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+        for box in boxes:
+            values = volume.read(*box)
+            if values.any():
+                place = tuple(slice(a, b) for a, b in zip(*box, strict=True))
+                array[place] = values.astype(dtype, copy=False)
+            done += size_of(box)
+            progress(done / total)
+    try:
+        _copies.append((weakref.ref(volume.data), str(path.resolve())))
+    except TypeError:
+        return  # data of a kind that cannot be followed is copied again

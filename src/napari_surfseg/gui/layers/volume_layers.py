@@ -1,0 +1,126 @@
+"""A volume file as layer data: in place, of the right kind, and read as it is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.errors import SurfsegError
+from napari_surfseg.gui.layers.boxes import find_stored_boxes
+from napari_surfseg.gui.layers.sources import VolumeArray
+from napari_surfseg.gui.live.layers import build_probability_colormap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_surfseg.data.volume import Volume
+
+__all__ = ["IN_MEMORY_BYTES", "LayerData", "place_of", "read_volume"]
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+#: Below this a volume is read at once; labels can then be painted on.
+IN_MEMORY_BYTES = 512_000_000
+
+
+def read_volume(
+    path: str, *, content: str | None = None, name: str | None = None, in_memory: bool = False
+) -> LayerData:
+    """Open a volume as an image or labels, with its scale, translate and units.
+
+    Parameters
+    ----------
+    path : str
+        Anything ``open_volume`` opens.
+    content : str, optional
+        ``"labels"``, ``"probabilities"`` or ``"image"``; by default what the file says.
+    name : str, optional
+        Of the layer; by default the file's.
+    in_memory : bool
+        Read a large one at once as well, so that it can be painted on.
+
+    Returns
+    -------
+    tuple
+        Data, options and kind of the layer.
+
+    Raises
+    ------
+    DataError
+        If there is no volume.
+    """
+    from napari_surfseg.data.volume import open_volume
+
+    volume = open_volume(path)
+    content = content or volume.content
+    about: dict[str, Any] = {
+        "name": name or volume.name,
+        "metadata": {"surfseg_file": path},
+        **place_of(volume.spacing, volume.translate, volume.units),
+    }
+    is_small = volume.num_voxels * volume.dtype.itemsize <= IN_MEMORY_BYTES
+    data = _read_at_once(volume) if is_small or in_memory else _read_lazily(volume)
+    if content == "labels" and volume.dtype.kind in "uib":
+        return data, about, "labels"
+    if not is_small and (levels := _find_levels(path, volume)):
+        data, about["multiscale"] = [data, *levels], True
+    if content == "probabilities":
+        about |= {
+            "colormap": build_probability_colormap(),
+            "contrast_limits": (0, 255) if volume.dtype == np.uint8 else (0, 1),
+            "blending": "translucent",
+        }
+    return data, about, "image"
+
+
+def place_of(
+    spacing: tuple[float, float, float],
+    translate: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    units: str | None = None,
+) -> dict[str, Any]:
+    """Options of a layer that say where it lies; a unit napari does not know is left out."""
+    place: dict[str, Any] = {"scale": spacing, "translate": translate}
+    if units is not None and _is_unit(units):
+        place["units"] = units
+    return place
+
+
+def _is_unit(name: str) -> bool:
+    from pint import PintError, get_application_registry
+
+    try:
+        get_application_registry().Unit(name)
+    except (PintError, ValueError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _read_at_once(volume: Volume) -> NDArray[Any]:
+    data = np.zeros(volume.shape, volume.dtype)
+    for start, stop in find_stored_boxes(VolumeArray(volume)):
+        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        data[box] = volume.read(start, stop)
+    return data
+
+
+def _read_lazily(volume: Volume) -> Any:
+    import dask.array
+
+    return dask.array.from_array(VolumeArray(volume), chunks=volume.chunks)
+
+
+def _find_levels(path: str, volume: Volume) -> list[Any]:
+    """Find the coarser levels of an OME-Zarr: a volume of terabytes is looked at in those."""
+    from napari_surfseg.data.volume import open_volume
+
+    levels: list[Any] = []
+    while True:
+        try:
+            level = open_volume(f"{path}::{len(levels) + 1}")
+        except SurfsegError:
+            return levels
+        finer = levels[-1].shape if levels else volume.shape
+        if not all(a <= b for a, b in zip(level.shape, finer, strict=True)):
+            return levels
+        levels.append(_read_lazily(level))

@@ -1,0 +1,355 @@
+"""Live layers: the newest prediction and its skeleton, in place, over the volume they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import Colormap, CyclicLabelColormap
+
+from napari_surfseg.gui.layers.sources import shape_of
+from napari_surfseg.gui.live.look import center_plane, frame, restyle, style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import Camera, ViewerModel
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+__all__ = [
+    "NAMES",
+    "LiveLayers",
+    "LivePreview",
+    "build_probability_colormap",
+    "build_skeleton_colormap",
+    "camera_of",
+    "compute_placement",
+    "compute_view_center",
+]
+
+#: What the layers are called at first, by the part that their metadata name.
+NAMES = {"prediction": "live prediction", "skeleton": "live skeleton"}
+
+Index3 = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class LivePreview:
+    """One preview, loaded.
+
+    Attributes
+    ----------
+    index : int
+        Counts the previews of a run.
+    image : str
+        The volume it lies in, as written in the configuration.
+    origin : tuple of int
+        Z, Y, X voxel of that volume at which the arrays begin.
+    probabilities, skeleton : arrays of shape (Z, Y, X)
+        uint8: 0..255, and 0 or 1.
+    """
+
+    index: int
+    image: str
+    origin: Index3
+    probabilities: NDArray[np.uint8]
+    skeleton: NDArray[np.uint8]
+    epoch: int = 0
+    step: int = 0
+
+
+def build_probability_colormap() -> Colormap:
+    """Clear at 0, then orange to pale yellow: grey CT below stays readable."""
+    colors = [
+        [0.0, 0.0, 0.0, 0.0],
+        [0.45, 0.10, 0.02, 0.15],
+        [0.90, 0.35, 0.05, 0.55],
+        [1.0, 0.65, 0.15, 0.80],
+        [1.0, 0.93, 0.60, 0.95],
+    ]
+    return Colormap(
+        colors,
+        name="surface_probability",
+        display_name="surface probability",
+        controls=[0.0, 0.2, 0.5, 0.75, 1.0],
+    )
+
+
+def build_skeleton_colormap() -> CyclicLabelColormap:
+    """Cyan: nothing else in a grey volume with an orange prediction has it.
+
+    Of one colour, since there is one label. Naming the colour of each label would have napari
+    compile for two seconds, in the middle of the first look.
+    """
+    return CyclicLabelColormap(colors=[(0.0, 0.0, 0.0, 0.0), (0.0, 0.95, 0.95, 1.0)])
+
+
+def compute_placement(source: Layer | None, origin: Index3) -> dict[str, Any]:
+    """Where a layer must lie that begins at a voxel of another one.
+
+    Parameters
+    ----------
+    source : Layer or None
+        The layer it belongs to; None for a volume that is no layer.
+    origin : tuple of int
+        Z, Y, X voxel of the source.
+
+    Returns
+    -------
+    dict
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
+        ``axis_labels`` of the new layer.
+    """
+    if source is None:
+        return {"scale": np.ones(3), "translate": np.asarray(origin, float)}
+    # A time point or channel before Z, Y, X is left out: napari lines layers up by the last axes.
+    start = np.zeros(source.ndim)
+    voxel = np.concatenate([start[3:], origin])
+    shift = np.asarray(source.data_to_world(voxel)) - np.asarray(source.data_to_world(start))
+    # The shift was measured in the world; translate applies before the layer's affine.
+    linear = np.asarray(source.affine.linear_matrix)
+    shift = np.linalg.solve(linear, shift)
+    return {
+        "scale": np.asarray(source.scale)[-3:],
+        "translate": (np.asarray(source.translate) + shift)[-3:],
+        "rotate": np.asarray(source.rotate)[-3:, -3:],
+        "shear": _take_last_shear(np.asarray(source.shear), source.ndim),
+        "affine": np.asarray(source.affine.affine_matrix)[-4:, -4:],
+        "units": source.units[-3:],
+        "axis_labels": source.axis_labels[-3:],
+    }
+
+
+def _take_last_shear(shear: NDArray[Any], ndim: int) -> NDArray[Any]:
+    """Shear among the last three axes, as napari lists it: the upper triangle, row by row."""
+    full = np.zeros((ndim, ndim))
+    full[np.triu_indices(ndim, 1)] = shear
+    return full[-3:, -3:][np.triu_indices(3, 1)]
+
+
+def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:
+    """Voxel of a layer that the viewer is looking at, moved into the layer where it is outside.
+
+    In 2-D it is the middle of the canvas on the current slice, in 3-D what the camera turns about.
+    """
+    ndim = viewer.dims.ndim
+    world = np.asarray(viewer.dims.point, float)[:ndim].copy()
+    displayed = list(viewer.dims.displayed)
+    center = np.asarray(camera_of(viewer).center, float)
+    world[displayed] = center[-len(displayed) :]
+    voxel = np.rint(np.asarray(source.world_to_data(world))[-3:]).astype(int)
+    shape = np.asarray(shape_of(source))
+    clipped = np.clip(voxel, 0, shape - 1)
+    return int(clipped[0]), int(clipped[1]), int(clipped[2])
+
+
+def camera_of(viewer: ViewerModel) -> Camera:
+    """Return a viewer's camera; it moved into ``viewer.scene`` with napari 0.9."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
+class LiveLayers:
+    """Keeps the two live layers of one viewer, over their volume and under its labels.
+
+    Their arrays belong to them and are written in place, so an update costs the
+    window a copy and a redraw. They are known by identity; those that an earlier one
+    of these left in the viewer are taken over, found by their metadata. A layer that a
+    person deletes stays deleted until :meth:`restore`; nothing else in the viewer is
+    touched, neither the selection nor any other layer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where they appear.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._deleted: set[str] = set()
+        self._source: Layer | None = None
+        self.shown: LivePreview | None = None
+        self._layers = _find_parts(viewer)
+        if self._layers:
+            self._deleted = set(NAMES) - set(self._layers)
+
+    @property
+    def prediction(self) -> Layer | None:
+        """The probability layer, while it is in the viewer."""
+        return self._present("prediction")
+
+    @property
+    def skeleton(self) -> Layer | None:
+        """The skeleton layer, while it is in the viewer."""
+        return self._present("skeleton")
+
+    @property
+    def source(self) -> Layer | None:
+        """The layer they were last shown over."""
+        return self._source
+
+    def _present(self, part: str) -> Layer | None:
+        layer = self._layers.get(part)
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def restore(self) -> None:
+        """Let deleted layers come back with the next preview."""
+        self._note_deletions()
+        self._deleted.clear()
+
+    def remove(self) -> None:
+        """Take the layers out of the viewer; they come back with the next preview."""
+        self._note_deletions()
+        for layer in self._layers.values():
+            self._viewer.layers.remove(layer)
+        self._layers.clear()
+        self._source = None
+
+    def set_visible(self, visible: bool) -> None:
+        """Show or hide what there is."""
+        self._note_deletions()
+        for layer in self._layers.values():
+            layer.visible = visible
+
+    def restyle(self) -> None:
+        """Look as the view needs it: 2-D or 3-D."""
+        self._note_deletions()
+        for part, layer in self._layers.items():
+            restyle(layer, part, self._viewer.dims.ndisplay)
+
+    def show(self, preview: LivePreview, source: Layer | None) -> None:
+        """Show a preview.
+
+        Parameters
+        ----------
+        preview : LivePreview
+            What the worker wrote.
+        source : Layer or None
+            The layer of the volume it lies in.
+        """
+        for part in self.plan(preview, source):
+            part()
+
+    def plan(
+        self, preview: LivePreview, source: Layer | None, stand_in: Layer | None = None
+    ) -> list[Callable[[], None]]:
+        """Return what :meth:`show` does, in parts that a window can spread over its turns.
+
+        A part is one layer: napari takes some 4 ms to refresh it, whatever its size. Without
+        a source, ``stand_in`` says where the volume would lie.
+        """
+        placement = compute_placement(source if source is not None else stand_in, preview.origin)
+
+        def show_prediction() -> None:
+            self._note_deletions()
+            if source is not self._source:
+                self._source = source
+                self._raise_over(source)
+            self._show_one("prediction", preview.probabilities, placement)
+            self.shown = preview
+
+        def show_skeleton() -> None:
+            self._note_deletions()
+            self._show_one("skeleton", preview.skeleton, placement)
+
+        return [show_prediction, show_skeleton]
+
+    def _note_deletions(self) -> None:
+        for part, layer in list(self._layers.items()):
+            if layer not in self._viewer.layers:
+                self._deleted.add(part)
+                del self._layers[part]
+                for left in self._layers.values():
+                    frame(left)
+
+    def _raise_over(self, source: Layer | None) -> None:
+        """Lift layers that lie under the volume they now belong to; else leave their order."""
+        layers = self._viewer.layers
+        if source is None or source not in layers:
+            return
+        for part in NAMES:
+            layer = self._layers.get(part)
+            if layer is not None and layers.index(layer) < layers.index(source):
+                layers.move(layers.index(layer), self._find_place(source))
+
+    def _find_place(self, source: Layer | None) -> int:
+        """Find the place in the list over the volume, and under labels that lie over it."""
+        layers = self._viewer.layers
+        begin = layers.index(source) + 1 if source is not None and source in layers else 0
+        mine = self._layers.values()
+        for place in range(begin, len(layers)):
+            if not isinstance(layers[place], Image) and layers[place] not in mine:
+                return place
+        return len(layers)
+
+    def _show_one(self, part: str, values: NDArray[np.uint8], placement: dict[str, Any]) -> None:
+        if part in self._deleted:
+            return
+        layer = self._layers.get(part)
+        if layer is None:
+            self._layers[part] = self._add(part, values, placement)
+            return
+        if layer.data.shape == values.shape:
+            np.copyto(layer.data, values)
+            if _same_place(layer, placement):
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+            else:
+                _place(layer, placement)
+                layer.refresh(thumbnail=False, highlight=False)
+        else:
+            layer.data = values.copy()
+            _place(layer, placement)
+            center_plane(layer)
+
+    def _add(self, part: str, values: NDArray[np.uint8], placement: dict[str, Any]) -> Layer:
+        layer: Layer
+        common = {"name": NAMES[part], "metadata": {"surfseg": "live", "part": part}, **placement}
+        if part == "prediction":
+            layer = Image(
+                values.copy(),
+                contrast_limits=(0, 255),
+                blending="translucent",
+                colormap=build_probability_colormap(),
+                interpolation2d="nearest",
+                **common,
+            )
+        else:
+            layer = Labels(values.copy(), colormap=build_skeleton_colormap(), **common)
+            layer.editable = False
+        style(layer, part, self._viewer.dims.ndisplay)
+        if part == "prediction" or "prediction" in self._deleted:
+            frame(layer)
+        layers = self._viewer.layers
+        selected = list(layers.selection)
+        active = layers.selection.active
+        layers.insert(self._find_place(self._source), layer)
+        # The new layer would take the selection, and a brush stroke under way with it.
+        if selected:
+            layers.selection = selected
+            layers.selection.active = active
+        return layer
+
+
+def _find_parts(viewer: ViewerModel) -> dict[str, Layer]:
+    """Find the live layers that are in a viewer, by their metadata: a person may rename them."""
+    found: dict[str, Layer] = {}
+    for layer in viewer.layers:
+        part = layer.metadata.get("part")
+        if layer.metadata.get("surfseg") == "live" and part in NAMES:
+            found.setdefault(part, layer)
+    return found
+
+
+def _same_place(layer: Layer, placement: dict[str, Any]) -> bool:
+    return bool(
+        np.array_equal(layer.translate, placement["translate"])
+        and np.array_equal(layer.scale, placement["scale"])
+    )
+
+
+def _place(layer: Layer, placement: dict[str, Any]) -> None:
+    for key, value in placement.items():
+        setattr(layer, key, value)

@@ -1,0 +1,4 @@
+"""The "Predict surfaces" dock: a process that predicts, its progress, and its layers.
+
+Here: choosing, starting and showing a prediction. Not here: predicting (``inference``).
+"""

@@ -1,0 +1,110 @@
+"""What the window says of a run's weights before they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from napari_surfseg.gui.curves.series import format_value
+from napari_surfseg.gui.predict.prediction import choose_checkpoint
+from napari_surfseg.model.checkpoint_summary import BEST, NEWEST, CheckpointSummary, read_summary
+from napari_surfseg.runs.checkpoints import RunWeights, read_run_weights
+
+__all__ = ["CheckpointNote", "WeightsNote", "describe_checkpoint", "read_weights_note"]
+
+#: Steps of clean-up, and the setting that switches each on.
+CLEAN_UP = (
+    ("smoothing", "smoothing"),
+    ("hysteresis", "low_threshold"),
+    ("plugged holes", "closing_radius"),
+    ("filled cavities", "fill_holes"),
+)
+
+
+@dataclass(frozen=True)
+class CheckpointNote:
+    """What the widget shows of a checkpoint.
+
+    Attributes
+    ----------
+    text : str
+        A sentence.
+    title : str
+        The same in a few words: step and score.
+    threshold, min_voxels : optional
+        What it was tuned to on the validation data.
+    """
+
+    text: str
+    title: str = ""
+    threshold: float | None = None
+    min_voxels: int | None = None
+
+
+@dataclass(frozen=True)
+class WeightsNote:
+    """What the widget shows of what a path means.
+
+    Attributes
+    ----------
+    notes : dict
+        A note for ``"best"`` and ``"newest"`` weights, of those that there are; for any
+        other checkpoint only ``"best"``.
+    remark : str
+        A sentence about what makes the choice doubtful.
+    """
+
+    notes: dict[str, CheckpointNote] = field(default_factory=dict)
+    remark: str = ""
+
+
+def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
+    """Put a summary into words."""
+    if not summary.model:
+        return CheckpointNote(summary.path.name, summary.path.name)
+    scored = _describe_score(summary)
+    said = [
+        f"{summary.path.name} of {summary.name or '?'}",
+        f"network {summary.model}",
+        f"epoch {'?' if summary.epoch is None else summary.epoch}",
+        scored,
+    ]
+    clean_up = [name for name, key in CLEAN_UP if summary.postprocess.get(key)]
+    if clean_up:
+        said.append(f"tuned with {', '.join(clean_up)}")
+    min_voxels = None
+    if summary.threshold is not None:
+        found = summary.postprocess.get("min_voxels", 0)
+        min_voxels = int(found) if isinstance(found, int | float) else 0
+    step = "" if summary.step is None else f"step {summary.step:,}, "
+    return CheckpointNote(", ".join(said) + ".", step + scored, summary.threshold, min_voxels)
+
+
+def _describe_score(summary: CheckpointSummary) -> str:
+    if summary.surface_dice is not None:
+        return f"surface Dice {format_value(summary.surface_dice)}"
+    on_strokes = summary.metrics.get("dice")
+    if isinstance(on_strokes, int | float):
+        return f"Dice {format_value(on_strokes)} on strokes"
+    return "not scored"
+
+
+def read_weights_note(text: str) -> WeightsNote:
+    """Read what there is to show of a checkpoint or a run folder; waits for the disk.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint.
+    """
+    path = choose_checkpoint(text)
+    if path.name not in (BEST, NEWEST):
+        return WeightsNote({"best": describe_checkpoint(read_summary(path))})
+    run_dir = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    weights = read_run_weights(run_dir)
+    if weights.best is None and weights.newest is None:  # files of these names, but of no run
+        beside = path.with_name(NEWEST)
+        newest = read_summary(beside) if beside.is_file() and beside != path else None
+        weights = RunWeights(read_summary(path), newest)
+    found = {"best": weights.best, "newest": weights.newest}
+    notes = {key: describe_checkpoint(summary) for key, summary in found.items() if summary}
+    return WeightsNote(notes, weights.remark)

@@ -1,0 +1,171 @@
+"""Following a run from a thread, so that a slow disk is never the window's."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_surfseg.errors import SurfsegError
+from napari_surfseg.events import PreviewWritten, StepFinished
+from napari_surfseg.gui.live.layers import LivePreview
+from napari_surfseg.runs.follow import RunFollower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_surfseg.events import Event
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["Follower", "RunFeed", "follow_run", "load_preview"]
+
+#: Often enough that a button's effect is felt at once, rare enough to cost nothing.
+POLL_SECONDS = 0.25
+#: Steps alone are told this often: whatever changes in a window makes it paint itself as a whole.
+TELL_SECONDS = 2.0
+#: Read at a time when attaching to a long run: about 2000 steps, a few tens of milliseconds.
+MAX_POLL_BYTES = 1 << 20
+
+
+class Follower(Protocol):
+    """Anything that can be asked again and again what is new."""
+
+    def poll(self) -> RunSnapshot:
+        """Look once."""
+
+
+def follow_run(run_dir: Path) -> RunFollower:
+    """Return the follower of a real run folder."""
+    return RunFollower(run_dir, max_bytes=MAX_POLL_BYTES)
+
+
+def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
+    """Read a preview's arrays; None where they are gone or damaged.
+
+    Only a few previews are kept, so a missing one is no fault.
+    """
+    try:
+        probabilities = np.load(run_dir / event.probabilities, allow_pickle=False)
+        skeleton = np.load(run_dir / event.skeleton, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if probabilities.ndim != 3 or probabilities.shape != skeleton.shape:
+        return None
+    return LivePreview(
+        index=event.index,
+        image=event.image,
+        origin=event.origin,
+        probabilities=np.ascontiguousarray(probabilities, np.uint8),
+        skeleton=np.ascontiguousarray(skeleton, np.uint8),
+        epoch=event.epoch,
+        step=event.step,
+    )
+
+
+class RunFeed(QObject):
+    """Polls a run in a thread and hands what is new to the window's thread.
+
+    Parameters
+    ----------
+    run_dir : Path
+        The run folder.
+    make_follower : callable
+        Returns the follower; called in the thread.
+    """
+
+    polled = Signal(object)
+    preview_loaded = Signal(object)
+    previews_changed = Signal(object)
+    broke = Signal(str)
+
+    def __init__(
+        self,
+        run_dir: Path,
+        make_follower: Callable[[Path], Follower] = follow_run,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.run_dir = run_dir
+        self._make_follower = make_follower
+        self._stop = threading.Event()
+        self._wishes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._follow, name=f"surfseg-feed-{run_dir.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self, *, wait_seconds: float = 0.0) -> None:
+        """Stop to follow; by default without waiting for the thread."""
+        self._stop.set()
+        if wait_seconds and self._thread.is_alive():
+            self._thread.join(wait_seconds)
+
+    def show_preview(self, index: int | None) -> None:
+        """Ask for an earlier preview, or with None for the newest one from now on."""
+        self._wishes.put(index)
+
+    def _follow(self) -> None:
+        previews: dict[int, PreviewWritten] = {}
+        wanted: int | None = None
+        shown: int | None = None
+        last: tuple[object, ...] | None = None
+        untold: list[Event] = []
+        told_at = 0.0
+        try:
+            follower = self._make_follower(self.run_dir)
+            while not self._stop.is_set():
+                snapshot = follower.poll()
+                events = snapshot.new_events
+                now = (snapshot.state, snapshot.message)
+                untold += events
+                has_news = now != last or any(
+                    not isinstance(event, StepFinished) for event in events
+                )
+                if has_news or (untold and time.monotonic() - told_at >= TELL_SECONDS):
+                    last, told_at = now, time.monotonic()
+                    self._emit("polled", replace(snapshot, new_events=tuple(untold)))
+                    untold = []
+                new = [event for event in events if isinstance(event, PreviewWritten)]
+                if new:
+                    previews.update({event.index: event for event in new})
+                    previews = self._kept(previews)
+                    self._emit("previews_changed", sorted(previews))
+                while True:
+                    try:
+                        wanted = self._wishes.get_nowait()
+                        shown = None
+                    except queue.Empty:
+                        break
+                target = wanted if wanted in previews else max(previews, default=None)
+                if target is not None and target != shown:
+                    loaded = load_preview(self.run_dir, previews[target])
+                    shown = target
+                    if loaded is not None:
+                        self._emit("preview_loaded", loaded)
+                self._stop.wait(0.01 if len(events) > 500 else POLL_SECONDS)
+        except SurfsegError as error:
+            self._emit("broke", str(error))
+
+    def _kept(self, previews: dict[int, PreviewWritten]) -> dict[int, PreviewWritten]:
+        """Leave out the previews whose files the worker has cleared away."""
+        return {
+            index: event
+            for index, event in previews.items()
+            if (self.run_dir / event.probabilities).exists()
+        }
+
+    def _emit(self, signal: str, value: object) -> None:
+        # The window may have gone while the thread was at work, and the signals with it.
+        with contextlib.suppress(RuntimeError):
+            if not self._stop.is_set():
+                getattr(self, signal).emit(value)

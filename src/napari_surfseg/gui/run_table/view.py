@@ -1,0 +1,232 @@
+"""The "Runs" widget: the runs of a folder, how far and how good they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QPointF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QStyledItemDelegate,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_surfseg.gui.controls.basics import NARROWEST, ElidedLabel, FieldError, hint
+from napari_surfseg.gui.controls.tab_order import TabOrder
+from napari_surfseg.gui.curves.series import format_value
+from napari_surfseg.runs.folder import RunState
+from napari_surfseg.wording import format_duration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_surfseg.gui.run_table.widget import RunRow
+
+__all__ = ["RunsView", "Sparkline"]
+
+COLUMNS = ("Run", "State", "Done", "Surface Dice", "Loss")
+CURVE_ROLE = Qt.ItemDataRole.UserRole + 1
+PATH_ROLE = Qt.ItemDataRole.UserRole
+
+
+class Sparkline(QStyledItemDelegate):
+    """Draws a small curve in a cell, without axes: only its shape is told."""
+
+    def paint(self, painter: QPainter, option: Any, index: Any) -> None:
+        """Paint the cell."""
+        super().paint(painter, option, index)
+        values = index.data(CURVE_ROLE)
+        if not values or len(values) < 2:
+            return
+        low, high = min(values), max(values)
+        reach = (high - low) or 1.0
+        rect = option.rect.adjusted(4, 4, -4, -4)
+        points = [
+            QPointF(
+                rect.left() + place / (len(values) - 1) * rect.width(),
+                rect.bottom() - (value - low) / reach * rect.height(),
+            )
+            for place, value in enumerate(values)
+        ]
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(QColor("#e8a33d"), 1.5))
+        painter.drawPolyline(QPolygonF(points))
+        painter.restore()
+
+    def sizeHint(self, option: Any, index: Any) -> QSize:  # noqa: N802
+        """Wide enough to see a shape."""
+        return QSize(70, super().sizeHint(option, index).height())
+
+
+class RunsView(QWidget):
+    """Passive: :meth:`set_runs` fills it."""
+
+    folder_changed = Signal(str)
+    attach_clicked = Signal()
+    resume_clicked = Signal()
+    report_clicked = Signal()
+    reveal_clicked = Signal()
+    compare_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("runs")
+        self.folder = QLineEdit()
+        self.folder.setObjectName("runs_folder")
+        hint(self.folder, "Folder whose runs are listed (path).")
+        self.folder.editingFinished.connect(lambda: self.folder_changed.emit(self.folder.text()))
+        self.browse = QToolButton()
+        self.browse.setObjectName("choose_runs_folder")
+        self.browse.setText("…")
+        hint(self.browse, "Choose the folder.")
+        self.browse.clicked.connect(self._on_browse)
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setObjectName("runs_table")
+        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.verticalHeader().setVisible(False)
+        self.table.setShowGrid(False)
+        self.table.setAlternatingRowColors(False)
+        self.table.setItemDelegateForColumn(4, Sparkline(self.table))
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(40)
+        hint(
+            self.table,
+            "The runs of the folder, the newest first. Select one, or two to compare. "
+            "Done in per cent; surface Dice is the best one so far; the curve is the total loss.",
+        )
+        self.table.itemSelectionChanged.connect(self._show_buttons)
+        self.table.itemDoubleClicked.connect(lambda _item: self.attach_clicked.emit())
+        self.message = ElidedLabel("")
+        self.message.setObjectName("runs_message")
+        self.error = FieldError("runs")
+        self.attach = self._button(
+            "attach_run",
+            "Attach",
+            "Show this run here: state, live layers, curves. It goes on as it was.",
+        )
+        self.resume = self._button(
+            "resume_run", "Resume", "Go on with this run from its last checkpoint."
+        )
+        self.compare = self._button(
+            "compare_runs",
+            "Compare",
+            "Draw the curves of two runs over each other; the second one thinner.",
+        )
+        self.report = self._button(
+            "open_report", "Report", "Open the run's report, made now if there is none."
+        )
+        self.reveal = self._button(
+            "reveal_folder", "Folder", "Show the run's folder in the file manager."
+        )
+        self.attach.clicked.connect(self.attach_clicked)
+        self.resume.clicked.connect(self.resume_clicked)
+        self.compare.clicked.connect(self.compare_clicked)
+        self.report.clicked.connect(self.report_clicked)
+        self.reveal.clicked.connect(self.reveal_clicked)
+        top = QHBoxLayout()
+        top.addWidget(self.folder, 1)
+        top.addWidget(self.browse)
+        buttons = QGridLayout()
+        buttons.setSpacing(4)
+        for place, button in enumerate(
+            (self.attach, self.resume, self.compare, self.report, self.reveal)
+        ):
+            buttons.addWidget(button, place // 3, place % 3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.message)
+        layout.addWidget(self.error)
+        layout.addLayout(buttons)
+        TabOrder(self)
+        self.setMinimumWidth(NARROWEST)
+        self._show_buttons()
+
+    def _button(self, name: str, text: str, tip: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setObjectName(name)
+        hint(button, tip)
+        return button
+
+    def _on_browse(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, "Folder of runs", self.folder.text())
+        if found:
+            self.folder.setText(found)
+            self.folder_changed.emit(found)
+
+    def set_folder(self, folder: Path) -> None:
+        """Show which folder is listed."""
+        self.folder.setText(str(folder))
+
+    def set_runs(self, rows: list[RunRow]) -> None:
+        """Show runs; the selection stays with its runs."""
+        selected = set(self.selected())
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(rows))
+        for place, row in enumerate(rows):
+            self._fill(place, row)
+        self.table.clearSelection()
+        for place, row in enumerate(rows):
+            if str(row.path) in selected:
+                for column in range(len(COLUMNS)):
+                    self.table.item(place, column).setSelected(True)
+        self.table.blockSignals(False)
+        self.message.set_text("" if rows else "There are no runs in this folder.")
+        self._show_buttons()
+
+    def _fill(self, place: int, row: RunRow) -> None:
+        seen = row.snapshot
+        score = seen.best_metrics.get("surface_dice")
+        texts = (
+            row.path.name,
+            seen.state.value,
+            f"{100 * seen.progress:.0f} %",
+            format_value(score) if score is not None else "–",
+            "",
+        )
+        said = seen.message or f"trained for {format_duration(seen.elapsed_seconds)}"
+        for column, text in enumerate(texts):
+            item = QTableWidgetItem(text)
+            item.setData(PATH_ROLE, str(row.path))
+            item.setToolTip(f"<qt>{row.path.name}: {said}</qt>")
+            if column in {2, 3}:
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            if column == len(COLUMNS) - 1:
+                item.setData(CURVE_ROLE, list(row.curve))
+            if column == 1 and seen.state in {RunState.FAILED, RunState.VANISHED}:
+                item.setForeground(QColor("#e0564a"))
+            self.table.setItem(place, column, item)
+
+    def selected(self) -> list[str]:
+        """Return the folders of the selected runs, from top to bottom."""
+        rows = sorted({index.row() for index in self.table.selectionModel().selectedRows()})
+        return [str(self.table.item(row, 0).data(PATH_ROLE)) for row in rows]
+
+    def set_error(self, message: str) -> None:
+        """Show a sentence, or with an empty one nothing."""
+        self.error.set_message(message)
+
+    def _show_buttons(self) -> None:
+        count = len(self.selected())
+        for button in (self.attach, self.resume, self.report, self.reveal):
+            button.setEnabled(count == 1)
+        self.compare.setEnabled(count == 2)

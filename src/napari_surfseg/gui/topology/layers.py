@@ -1,0 +1,216 @@
+"""Topology errors in the viewer: a Points layer a kind, and the way to each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points
+
+from napari_surfseg.gui.live.layers import camera_of, compute_placement
+from napari_surfseg.metrics.error_table import ERROR_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+    from napari_surfseg.metrics.error_table import TopologyError
+
+__all__ = ["ERROR_COLORS", "ErrorLayers", "build_error_layers", "choose_zoom", "fly_to"]
+
+#: Okabe and Ito's colours, told apart by everybody, and a pale one for what is rarest.
+ERROR_COLORS = {
+    "extra component": "#D55E00",
+    "missing component": "#0072B2",
+    "hole": "#E69F00",
+    "bridge": "#CC79A7",
+    "filled hole": "#F0E442",
+    "missing bridge": "#56B4E9",
+    "extra cavity": "#009E73",
+    "missing cavity": "#B8B8D8",
+}
+#: One shape a dimension, so that colour is not all there is.
+SYMBOLS = ("square", "disc", "diamond")
+#: Smaller marks are not found, larger ones hide what is wrong (voxels, by dimension). The patch
+#: behind a tunnel can be all that is too thick; the tunnel itself is at its marked voxel.
+MARK_SIZES = ((7, 48), (7, 20), (7, 48))
+BORDER_VOXELS, MARKED_BORDER_VOXELS = 0.5, 1.3
+#: Edge of what is shown around an error, at least and at most: in voxels, and in its extents.
+NEAR_VOXELS, FAR_VOXELS = 30, 120
+NEAR_EXTENTS, FAR_EXTENTS = 1.6, 8.0
+#: A patch larger than this (voxels) is not shown whole: its marked voxel is what there is to see.
+MAX_EXTENT = 128
+
+
+def build_error_layers(
+    errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float] = (1, 1, 1)
+) -> Iterator[tuple[str, Points]]:
+    """Make a Points layer of each name that occurs, the features in the order given.
+
+    Parameters
+    ----------
+    errors : sequence of TopologyError
+        The largest first.
+    source : Layer or None
+        A layer of the volume they were found in; the marks lie exactly over it.
+    spacing : sequence of float
+        Z, Y, X voxel size where there is no such layer.
+    """
+    place = compute_placement(source, (0, 0, 0)) if source is not None else {"scale": spacing}
+    for name, dimension in ERROR_NAMES.values():
+        chosen = [(place_, e) for place_, e in enumerate(errors) if e.name == name]
+        if not chosen:
+            continue
+        layer = Points(
+            np.array([e.location for _, e in chosen], float),
+            name=f"error: {name}",
+            size=np.clip([max(e.extent) + 3 for _, e in chosen], *MARK_SIZES[dimension]),
+            # Rings: what is wrong must be seen inside them.
+            face_color="transparent",
+            border_color=ERROR_COLORS[name],
+            border_width=BORDER_VOXELS,
+            border_width_is_relative=False,
+            symbol=SYMBOLS[dimension],
+            features={
+                "kind": [name] * len(chosen),
+                "size": [e.size for _, e in chosen],
+                "index": [place_ for place_, _ in chosen],
+            },
+            # In 3-D the surface must not hide what is wrong behind it.
+            blending="translucent_no_depth",
+            metadata={"surfseg": "topology errors"},
+            **_across_slices(),
+            **place,
+        )
+        yield name, layer
+
+
+def _across_slices() -> dict[str, Any]:
+    """Return what shows a mark in the slices around its own, in the words of this napari."""
+    from napari.layers.points import _points_constants as constants
+
+    if hasattr(constants, "PointsProjectionMode"):  # 0.9
+        return {"projection_mode": "rescale_spherical"}
+    return {"out_of_slice_display": True}
+
+
+def choose_zoom(current: float, canvas: float, extent: float, voxel: float) -> float:
+    """Keep the zoom if an error is well seen with it, else change it as little as will do.
+
+    Parameters
+    ----------
+    current : float
+        Canvas pixels a world unit.
+    canvas : float
+        Shorter edge of the canvas, in pixels.
+    extent, voxel : float
+        Largest edges of the error and of a voxel, in world units.
+    """
+    extent = min(extent, MAX_EXTENT * voxel)
+    least = canvas / max(FAR_EXTENTS * extent, FAR_VOXELS * voxel)
+    most = canvas / max(NEAR_EXTENTS * extent, NEAR_VOXELS * voxel)
+    return float(np.clip(current, least, most))
+
+
+def fly_to(viewer: ViewerModel, layer: Points, error: TopologyError) -> None:
+    """Show the slice of an error, in the middle of the canvas and large enough.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        In 2-D or 3-D; with more than three dimensions the volume has the last three.
+    layer : Points
+        Says where voxels lie in the world; it need not be in the viewer any more.
+    error : TopologyError
+        In voxels of the layer.
+    """
+    at = np.asarray(error.location, float)
+    world = np.asarray(layer.data_to_world(at), float)[-3:]
+    dims = viewer.dims
+    first = dims.ndim - 3
+    dims.set_point([first, first + 1, first + 2], world.tolist())
+    displayed = [axis - first for axis in dims.displayed if axis >= first]
+    step = np.abs(np.asarray(layer.data_to_world(at + 1), float)[-3:] - world)
+    corners = [np.asarray(layer.data_to_world(c), float)[-3:] for c in (error.start, error.stop)]
+    extent = np.abs(corners[1] - corners[0])
+    camera = camera_of(viewer)
+    # In this order: a change of the dims may move the camera.
+    camera.center = (*[0.0] * (3 - len(displayed)), *world[displayed].tolist())
+    camera.zoom = choose_zoom(
+        camera.zoom, canvas_edge(viewer), float(extent[displayed].max()), float(step.max())
+    )
+
+
+def canvas_edge(viewer: ViewerModel) -> float:
+    """Return the shorter edge of the canvas in pixels, which napari keeps in two places."""
+    canvas: Any = getattr(viewer, "canvas", None)
+    size: NDArray[Any] | tuple[int, int]
+    size = getattr(viewer, "_canvas_size", (600, 600)) if canvas is None else canvas.size
+    return float(max(min(size), 1))
+
+
+class ErrorLayers:
+    """The layers of one list of errors in one viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Takes the layers.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Points] = {}
+        self._place: dict[int, tuple[str, int]] = {}
+
+    @property
+    def layers(self) -> dict[str, Points]:
+        """By name of the error; some may have been deleted from the viewer."""
+        return self._layers
+
+    def show(
+        self, errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float]
+    ) -> Iterator[str]:
+        """Replace what is shown, and give way after each layer: napari takes its time for one."""
+        self.remove()
+        for name, layer in build_error_layers(errors, source, spacing):
+            active = self._viewer.layers.selection.active
+            self._layers[name] = layer
+            for place, index in enumerate(layer.features["index"]):
+                self._place[int(index)] = (name, place)
+            self._viewer.add_layer(layer)
+            if active is not None and active in self._viewer.layers:
+                # Whoever paints goes on painting on the same layer.
+                self._viewer.layers.selection.active = active
+            yield name
+
+    def remove(self) -> None:
+        """Take the layers out of the viewer."""
+        for layer in self._layers.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._layers, self._place = {}, {}
+
+    def go_to(self, index: int, error: TopologyError) -> None:
+        """Fly to an error and mark it, the only one that is."""
+        if index not in self._place:
+            return
+        name, place = self._place[index]
+        layer = self._layers[name]
+        fly_to(self._viewer, layer, error)
+        for other in self._layers.values():
+            if other is not layer and other.selected_data:
+                _mark(other, None)
+        _mark(layer, place)
+
+
+def _mark(layer: Points, place: int | None) -> None:
+    """Select one point and draw it thicker: napari's own highlight is hard to see on a ring."""
+    widths = np.full(len(layer.data), BORDER_VOXELS)
+    if place is not None:
+        widths[place] = MARKED_BORDER_VOXELS
+    layer.border_width = widths
+    layer.selected_data = set() if place is None else {place}

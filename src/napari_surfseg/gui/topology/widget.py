@@ -1,0 +1,331 @@
+"""What the "Topology errors" widget does: a process, its table, and the way to each error."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from napari_surfseg.errors import DataError, LabelError, SurfsegError
+from napari_surfseg.gui.background.processes import JobProcess, Waiting
+from napari_surfseg.gui.background.questions import Asker
+from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.layers.copies import hand_over
+from napari_surfseg.gui.layers.following import LayerWatch, unwrap
+from napari_surfseg.gui.layers.label_counts import count_values
+from napari_surfseg.gui.layers.sources import LayerVolume, is_volume, take_file, take_layer
+from napari_surfseg.gui.run_session.session import get_session
+from napari_surfseg.gui.topology.layers import ErrorLayers
+from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.training.form import SourceChoice, suggest_meanings
+from napari_surfseg.gui.window.dock_layout import DockPlacer
+from napari_surfseg.inference.evaluation_process import EvaluationJob
+from napari_surfseg.inference.prediction_process import write_job
+from napari_surfseg.metrics.error_table import TopologyError, read_error_table
+from napari_surfseg.wording import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_surfseg.gui.background.threads import Job
+
+__all__ = ["Comparison", "TopologyController", "TopologyErrorsWidget", "run_comparison"]
+
+#: More marks than this say nothing to a person and take the viewer long to draw.
+MAX_SHOWN = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a finished comparison found.
+
+    Attributes
+    ----------
+    scores : dict
+        By name.
+    errors : list of TopologyError
+        The largest first.
+    warnings : list of str
+        Sentences.
+    spacing : tuple of float
+        Z, Y, X voxel size, as the labels say it.
+    """
+
+    scores: dict[str, float]
+    errors: list[TopologyError]
+    warnings: list[str]
+    spacing: tuple[float, float, float]
+
+
+def run_comparison(
+    prediction: LayerVolume | str,
+    labels: LayerVolume | str,
+    meanings: dict[int, str],
+    threshold: float | None,
+    process: JobProcess,
+    tell: Callable[[str, float], None],
+    ask: Callable[[str], bool] = lambda _question: True,
+) -> Comparison:
+    """Compare two volumes; waits for disk and process.
+
+    ``ask`` is asked before a large layer is copied; no ends it all.
+
+    Raises
+    ------
+    SurfsegError
+        With ``field`` ``"prediction"`` or ``"labels"`` where it is about one of them.
+    """
+    taken = {}
+    for field, volume in (("prediction", prediction), ("labels", labels)):
+        try:
+            taken[field] = take_file(volume) if isinstance(volume, str) else volume
+        except SurfsegError as error:
+            error.field = field
+            raise
+    pred, label = taken["prediction"], taken["labels"]
+    if pred.shape != label.shape:
+        raise DataError(
+            f"The prediction {pred.name!r} has {format_size(pred.shape)} voxels, but the labels "
+            f"{label.name!r} have {format_size(label.shape)}; the two must be the same.",
+            field="prediction",
+        )
+    with tempfile.TemporaryDirectory(prefix="surfseg_", ignore_cleanup_errors=True) as folder:
+        paths = {}
+        for field, volume in taken.items():
+            _, paths[field] = hand_over(
+                volume,
+                Path(folder) / f"{field}.zarr",
+                ask=ask,
+                progress=partial(tell, f"copying the {field}"),
+                check=process.require_going,
+            )
+        job = EvaluationJob(
+            **paths,
+            foreground=tuple(v for v, meaning in meanings.items() if meaning == "foreground"),
+            ignore=tuple(v for v, meaning in meanings.items() if meaning == "ignore"),
+            threshold=threshold,
+        )
+        named = {"prediction": prediction, "labels": labels}
+        names = {
+            paths[field]: volume.name
+            for field, volume in named.items()
+            if isinstance(volume, LayerVolume)
+        }
+        result = process.run(write_job(Path(folder), job), tell, names)
+        errors = read_error_table(Path(folder) / result["errors"])
+    return Comparison(result["scores"], errors, result["warnings"], label.spacing)
+
+
+class TopologyController(QObject):
+    """Joins the view, the viewer and the process.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the volumes are and the marks go.
+    view : TopologyView
+        Passive.
+    """
+
+    finished = Signal(object)
+
+    def __init__(
+        self, viewer: ViewerModel, view: TopologyView, *, jobs: Jobs | None = None
+    ) -> None:
+        super().__init__()
+        self._viewer = unwrap(viewer)
+        self._view = view
+        self._jobs = jobs or Jobs()
+        self._waiting = Waiting(view, "Topology errors")
+        self.asker = Asker(view)
+        self._errors: list[TopologyError] = []
+        self.shown = ErrorLayers(self._viewer)
+        self._adding: Iterator[str] = iter(())
+        view.compute_clicked.connect(self.compute)
+        view.cancel_clicked.connect(self.cancel)
+        view.labels_chosen.connect(self.count_labels)
+        view.error_chosen.connect(self.go_to)
+        self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
+        self._on_layers()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a comparison is under way."""
+        return self._waiting.is_busy
+
+    def close(self) -> None:
+        """Let go of the viewer; a comparison under way ends."""
+        self.cancel()
+        self._adding = iter(())
+        self._watch.close()
+
+    # -- choosing ------------------------------------------------------------------
+
+    def _on_layers(self) -> None:
+        layers = [
+            layer for layer in self._viewer.layers if isinstance(layer, Labels) and is_volume(layer)
+        ]
+        self._view.set_layers(layers)
+        # What the plugin made is a prediction; what is left is what a person painted or loaded.
+        ours = [layer for layer in layers if "surfseg" in layer.metadata]
+        surfaces = [layer for layer in ours if "skeleton" not in layer.name]
+        theirs = [layer for layer in layers if layer not in ours]
+        for combo, found in ((self._view.prediction, surfaces), (self._view.labels, theirs)):
+            if combo.choice() is None and not combo.is_manual and found:
+                combo.set_choice(SourceChoice.of_layer(found[-1]))
+                if combo is self._view.labels:
+                    self.count_labels()
+
+    def _layer(self, choice: SourceChoice | None) -> Layer | None:
+        layer = choice.layer if choice is not None else None
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def _take(self, choice: SourceChoice | None, field: str) -> LayerVolume | str:
+        if choice is None:
+            said = {"prediction": "a prediction", "labels": "labels"}[field]
+            raise DataError(f"Choose {said}: a layer or a file.", field=field)
+        if choice.kind == "file":
+            return choice.path
+        layer = self._layer(choice)
+        if layer is None:
+            raise DataError(
+                f"There is no layer {choice.name!r} any more; choose another one.", field=field
+            )
+        try:
+            return take_layer(layer)
+        except DataError as error:
+            error.field = field
+            raise
+
+    def count_labels(self) -> None:
+        """Find the values of the chosen labels, so that each can be given its meaning."""
+        choice = self._view.labels.choice()
+        self._view.show_error("")
+        self._view.set_label_values({}, {})
+        if choice is None:
+            return
+        try:
+            volume = self._take(choice, "labels")
+        except DataError as error:
+            self._view.show_error(str(error), "labels")
+            return
+        layer = self._layer(choice)
+        told = dict(layer.metadata.get("surfseg_labels") or {}) if layer is not None else {}
+        self._view.set_counting("Counting label values…")
+
+        def work(job: Job) -> dict[int, int]:
+            opened = take_file(volume) if isinstance(volume, str) else volume
+            return count_values(opened, job.is_cancelled)
+
+        def done(counts: dict[int, int]) -> None:
+            self._view.set_counting("")
+            self._view.set_label_values(counts, {**suggest_meanings(sorted(counts)), **told})
+
+        def failed(error: SurfsegError) -> None:
+            self._view.set_counting("")
+            self._view.show_error(str(error), "labels")
+
+        self._jobs.start("count", work, done=done, failed=failed)
+
+    # -- comparing -----------------------------------------------------------------
+
+    def compute(self) -> None:
+        """Run the comparison, in a thread and a process."""
+        view = self._view
+        view.show_error("")
+        meanings = view.meanings()
+        try:
+            prediction = self._take(view.prediction.choice(), "prediction")
+            labels = self._take(view.labels.choice(), "labels")
+            if meanings and "foreground" not in meanings.values():
+                raise LabelError(
+                    "No label value means surface; choose the one that does.", field="labels"
+                )
+            if not meanings:
+                raise LabelError("The label values are not known yet.", field="labels")
+        except SurfsegError as error:
+            view.show_error(str(error), error.field)
+            return
+        threshold = view.threshold.value() if view.is_probability.isChecked() else None
+        process = JobProcess("napari_surfseg.inference.evaluation_process", "comparison")
+        self._waiting.begin(process)
+
+        def work(_job: Job) -> Comparison:
+            def ask(question: str) -> bool:
+                return self.asker.ask(question, lambda: process.is_cancelled)
+
+            return run_comparison(
+                prediction, labels, meanings, threshold, process, self._waiting.tell, ask
+            )
+
+        self._jobs.start("compare", work, done=self._on_done, failed=self._on_failed)
+
+    def cancel(self) -> None:
+        """End the comparison."""
+        self._waiting.cancel()
+
+    def _on_done(self, found: Comparison) -> None:
+        self._waiting.end()
+        self._errors = found.errors[:MAX_SHOWN]
+        view = self._view
+        source = self._layer(view.labels.choice()) or self._layer(view.prediction.choice())
+        self._adding = self.shown.show(self._errors, source, found.spacing)
+        self._add_next()
+        total = len(found.errors)
+        said = f"{total:,} {'error' if total == 1 else 'errors'}, the largest first."
+        if total == 0:
+            said = "No topology error: every feature has its partner."
+        elif total > MAX_SHOWN:
+            said = f"{total:,} errors; the {MAX_SHOWN:,} largest are shown."
+        view.set_result(found.scores, self._errors, " ".join([said, *found.warnings]))
+        self.finished.emit(found)
+
+    def _add_next(self) -> None:
+        """Add one layer of marks, and the next when the window has had its turn."""
+        if next(self._adding, None) is not None:
+            QTimer.singleShot(0, self._add_next)
+
+    def _on_failed(self, error: SurfsegError) -> None:
+        self._waiting.end()
+        self._view.set_state("Nothing was compared.")
+        self._view.show_error(str(error), error.field)
+
+    # -- looking -------------------------------------------------------------------
+
+    def go_to(self, index: int) -> None:
+        """Fly to an error of the list."""
+        if index < len(self._errors):
+            self.shown.go_to(index, self._errors[index])
+
+
+class TopologyErrorsWidget(QWidget):
+    """The dock widget, as napari makes it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where volumes come from and marks go.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.setObjectName("topology_errors_widget")
+        DockPlacer(self, "Errors")
+        self.session = get_session(napari_viewer)
+        self.view = TopologyView()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.controller = TopologyController(napari_viewer, self.view)
+        self.session.closed.connect(self.controller.close)

@@ -1,0 +1,284 @@
+"""What the buttons of the training widget do; works without a window."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_surfseg.errors import CancelledError, SurfsegError
+from napari_surfseg.events import Pause, Resume, SaveNow, Stop
+from napari_surfseg.gui.background.questions import Asker
+from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.layers.following import let_go
+from napari_surfseg.gui.strokes.controller import StrokesController
+from napari_surfseg.gui.strokes.painting_controller import PaintingController
+from napari_surfseg.gui.training.form import field_of_message
+from napari_surfseg.gui.training.form_controller import FormController
+from napari_surfseg.gui.training.start import Plan, execute_plan
+from napari_surfseg.gui.training.steering import SteeringController
+from napari_surfseg.gui.window import preferences
+from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.lengthen import wait_for_worker
+from napari_surfseg.runs.standby import launch_prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+
+    from napari_surfseg.gui.background.threads import Job
+    from napari_surfseg.gui.run_session.session import Session
+    from napari_surfseg.gui.training.view import TrainingView
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["TrainingController"]
+
+#: A new worker is noticed within a second or two.
+NOTICE_MILLISECONDS = 3000
+
+
+class TrainingController(QObject):
+    """Joins the view, the viewer's layers and the session.
+
+    ::
+
+        layers ◀──▶ FormController ──▶ Plan ──▶ Start
+        view   ◀──▶ SteeringController ◀──▶ run, while it trains
+        strokes ──▶ StrokesController  ──▶ run
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the volumes are.
+    view : TrainingView
+        Or anything with its methods and signals.
+    session : Session
+        Follows the run.
+    launch : callable
+        Starts a worker; replaced in tests.
+    jobs : Jobs
+        Runs what may wait; replaced in tests.
+    """
+
+    started = Signal(object)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        view: TrainingView,
+        session: Session,
+        *,
+        launch: Callable[..., int] = launch_prepared,
+        jobs: Jobs | None = None,
+        runs_folder: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._view = view
+        self._session = session
+        self._launch = launch
+        self._jobs = jobs or Jobs()
+        self._busy = ""
+        self._given_up = threading.Event()
+        self._noticed = QTimer(self)
+        self._noticed.setSingleShot(True)
+        self._noticed.setInterval(NOTICE_MILLISECONDS)
+        self._noticed.timeout.connect(self._on_noticed)
+        preferred = preferences.read_preferences()
+        view.set_folder(runs_folder or preferred.runs_path)
+        view.set_device(preferred.device)
+        view.run.box.set_size(preferred.live_box)
+        self.asker = Asker(view)
+        self.form = FormController(viewer, view, self._jobs)
+        self.steering = SteeringController(view, session)
+        self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
+        self.painting = PaintingController(viewer, view, session)
+        run = view.run
+        run.start_clicked.connect(self.start)
+        run.cancel_clicked.connect(self.cancel_start)
+        run.pause_clicked.connect(self.pause)
+        run.resume_clicked.connect(self.resume)
+        run.stop_clicked.connect(self.stop)
+        run.save_clicked.connect(self.save)
+        run.preview_chosen.connect(session.show_preview)
+        session.attached.connect(self._on_attached)
+        session.gone_on.connect(self._on_gone_on)
+        session.polled.connect(self._on_polled)
+        session.previews_changed.connect(run.set_previews)
+        session.broke.connect(self._on_broke)
+        if session.snapshot is not None:
+            self._on_polled(session.snapshot)
+
+    def close(self) -> None:
+        """Let go of the viewer; the run goes on."""
+        self._noticed.stop()
+        session, run = self._session, self._view.run
+        for signal, slot in (
+            (session.attached, self._on_attached),
+            (session.gone_on, self._on_gone_on),
+            (session.polled, self._on_polled),
+            (session.previews_changed, run.set_previews),
+            (session.broke, self._on_broke),
+        ):
+            let_go(signal, slot)
+        for part in (self.form, self.steering, self.strokes, self.painting):
+            part.close()
+        self._jobs.cancel_all()
+
+    # -- start ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Check the form, then write the run folder and launch in a thread."""
+        self._view.clear_errors()
+        try:
+            plan = self.form.make_plan(self._view.form())
+        except SurfsegError as error:
+            self._view.show_error(str(error), error.field)
+            return
+        self._set_busy("Writing the run folder…")
+        self._view.run.set_can_cancel(True)
+        launch = self._launch
+        given_up = self._given_up = threading.Event()
+
+        def work(job: Job) -> Plan:
+            def is_given_up() -> bool:
+                return given_up.is_set() or job.is_cancelled()
+
+            def check() -> None:
+                if is_given_up():
+                    raise CancelledError("The start was cancelled; nothing of the run is left.")
+
+            def ask(question: str) -> bool:
+                return self.asker.ask(question, is_given_up)
+
+            return execute_plan(plan, job.report, launch, ask=ask, check=check)
+
+        self._jobs.start(
+            "start",
+            work,
+            done=self._on_launched,
+            failed=self._on_start_failed,
+            progressed=self._view.run.set_busy_progress,
+        )
+
+    def cancel_start(self) -> None:
+        """Give up a start that is still copying; its thread takes away what it wrote."""
+        self._given_up.set()
+        self._set_busy("Cancelling…")
+
+    def _on_launched(self, plan: Plan) -> None:
+        self._set_busy("")
+        layers = {**plan.image_layers, **plan.label_layers}
+        self._view.data.confirm()
+        self._session.attach(plan.run_dir, own=True, layers=layers)
+        self.strokes.follow(plan.label_layers)
+        for note in plan.notes:
+            show_info(note)
+        self.started.emit(plan.run_dir)
+
+    def _on_start_failed(self, error: SurfsegError) -> None:
+        self._set_busy("")
+        self._view.show_error(str(error), error.field or field_of_message(str(error)))
+
+    def _set_busy(self, text: str) -> None:
+        self._busy = text
+        self._view.run.set_can_cancel(False)
+        self._view.set_snapshot(self._session.snapshot, busy=text)
+
+    # -- buttons -------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Pause the run."""
+        self.steering.send(Pause())
+
+    def resume(self) -> None:
+        """Go on: tell a paused worker, or launch a new one where there is none."""
+        snapshot = self._session.snapshot
+        run_dir = self._session.run_dir
+        if snapshot is None or run_dir is None:
+            return
+        if snapshot.state is RunState.PAUSED:
+            self.steering.send(Resume())
+            return
+        self._view.clear_errors()
+        if snapshot.state is RunState.FAILED and snapshot.step == 0 and self._session.is_own:
+            # Nothing was learned: what is painted and set now is what a person wants to try.
+            self.start()
+            return
+        self.go_on(lambda: None)
+
+    def go_on(self, prepare: Callable[[], None]) -> None:
+        """Launch a new worker on the run, once the one before has let go of it.
+
+        ``prepare`` is called first, in the thread.
+        """
+        run_dir = self._session.run_dir
+        if run_dir is None:
+            return
+        self._view.clear_errors()
+        self._set_busy("Starting the worker again…")
+        device = self._view.form().device
+        launch = self._launch
+        try:
+            bring_over = self.strokes.bring_over()
+        except SurfsegError as error:
+            self._on_start_failed(error)
+            return
+
+        def work(job: Job) -> Path:
+            wait_for_worker(run_dir)
+            prepare()
+            bring_over(job)
+            has_checkpoint = RunFolder(run_dir).last_checkpoint.exists()
+            launch(run_dir, device=device, resume=has_checkpoint)
+            return run_dir
+
+        self._jobs.start("resume", work, done=self._on_relaunched, failed=self._on_start_failed)
+
+    def _on_relaunched(self, run_dir: Path) -> None:
+        # Until its worker is seen at work the run looks as dead as before.
+        self._noticed.start()
+        self._session.attach(run_dir, own=True)
+
+    def _on_noticed(self) -> None:
+        self._set_busy("")
+
+    def stop(self) -> None:
+        """Stop the run."""
+        self.steering.send(Stop())
+
+    def save(self) -> None:
+        """Write last.pt now."""
+        self.steering.send(SaveNow())
+
+    # -- following -----------------------------------------------------------------
+
+    def _on_attached(self, _run_dir: object) -> None:
+        self.steering.forget()
+        self._view.clear_errors()
+        self._view.run.set_previews([])
+        self._view.run.set_shown_preview("newest")
+
+    def _on_gone_on(self, _run_dir: object) -> None:
+        # The new worker has the weights of its checkpoint.
+        self.steering.forget()
+
+    def _on_polled(self, snapshot: RunSnapshot) -> None:
+        if self._noticed.isActive() and snapshot.state.is_active:
+            self._noticed.stop()
+            self._busy = ""
+        self._view.set_snapshot(snapshot, busy=self._busy)
+        self.steering.take(snapshot)
+        if snapshot.state is RunState.FAILED:
+            found = field_of_message(snapshot.message)
+            if found is not None:
+                # Once is enough: beside the setting.
+                self._view.run.state.setText("Training failed: see beside the setting.")
+                self._view.show_error(snapshot.message, found)
+
+    def _on_broke(self, message: str) -> None:
+        self._view.run.error.set_message(message)

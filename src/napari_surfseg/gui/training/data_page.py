@@ -1,0 +1,194 @@
+"""What to learn from: volumes with their labels, what is kept for validation, what values mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_surfseg.gui.controls.basics import FieldError, NoWheelFilter, hint, note
+from napari_surfseg.gui.controls.label_meanings import MeaningsPanel
+from napari_surfseg.gui.training.data_more import DataMore
+from napari_surfseg.gui.training.pair_row import PairRow
+from napari_surfseg.gui.training.validation_panel import ValidationPanel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Layer
+
+    from napari_surfseg.gui.training.form import PairChoice
+
+__all__ = ["DataPanel"]
+
+
+class DataPanel(QWidget):
+    """Pairs, validation and label meanings. Passive."""
+
+    pairs_changed = Signal()
+    validation_changed = Signal()
+    meanings_changed = Signal()
+    draw_box_requested = Signal()
+    paint_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("data_panel")
+        self.rows: list[PairRow] = []
+        self._layers: tuple[Sequence[Layer], Sequence[Layer]] = ((), ())
+        self._made = 0
+        self._wheel = NoWheelFilter(self)
+        self.pairs_error = FieldError("data_train")
+        self._pairs_layout = QVBoxLayout()
+        self._pairs_layout.setSpacing(6)
+        self.paint = QPushButton("Start painting")
+        self.paint.setObjectName("start_painting")
+        hint(
+            self.paint,
+            "Add a labels layer over the volume, in place, and paint on it: 1 on the surface, 2 on "
+            "what is not surface; all the rest counts as not annotated. A dozen strokes will do "
+            "for a start, and more can be painted while it trains.",
+        )
+        self.note = note("")
+        self.note.setObjectName("painting_note")
+        self.note.hide()
+        self.add_button = QPushButton("Add another pair")
+        self.add_button.setObjectName("add_pair")
+        hint(self.add_button, "Add a volume and its labels to the list.")
+        self.validation = ValidationPanel()
+        self.labels = MeaningsPanel()
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addWidget(self.paint)
+        buttons.addWidget(self.add_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.setSpacing(5)
+        layout.addLayout(self._pairs_layout)
+        layout.addWidget(self.pairs_error)
+        layout.addLayout(buttons)
+        layout.addWidget(self.note)
+        layout.addWidget(_heading("Label meaning"))
+        layout.addWidget(self.labels)
+        layout.addWidget(_heading("Validation"))
+        layout.addWidget(self.validation)
+        self.more = DataMore()
+        layout.addWidget(self.more)
+        layout.addStretch(1)
+        self.paint.clicked.connect(self.paint_requested)
+        self.add_button.clicked.connect(self._on_add)
+        self.validation.changed.connect(self.validation_changed)
+        self.validation.draw_box_requested.connect(self.draw_box_requested)
+        self.labels.changed.connect(self.meanings_changed)
+        self.add_pair()
+
+    # -- pairs ---------------------------------------------------------------------
+
+    def add_pair(self, choice: PairChoice | None = None) -> PairRow:
+        """Add a row to the list."""
+        row = PairRow(self._made)
+        self._made += 1
+        self.rows.append(row)
+        self._wheel.guard(row)
+        self._pairs_layout.addWidget(row)
+        row.image.set_layers(self._layers[0])
+        row.labels.set_layers(self._layers[1])
+        if choice is not None:
+            row.image.set_choice(choice.image)
+            row.labels.set_choice(choice.labels)
+            row.role.setCurrentIndex(max(row.role.findData(choice.role), 0))
+        row.changed.connect(self.pairs_changed)
+        row.removed.connect(self.remove_pair)
+        self._show_remove()
+        self.more.set_num_pairs(len(self.rows))
+        return row
+
+    def remove_pair(self, row: PairRow) -> None:
+        """Take a row off the list."""
+        if len(self.rows) == 1 or row not in self.rows:
+            return
+        self.more.remove_pair(self.rows.index(row))
+        self.rows.remove(row)
+        self._pairs_layout.removeWidget(row)
+        row.changed.disconnect(self.pairs_changed)
+        row.hide()
+        row.deleteLater()
+        self._show_remove()
+        self.pairs_changed.emit()
+
+    def _on_add(self, _checked: bool = False) -> None:
+        self.add_pair()
+
+    def _show_remove(self) -> None:
+        several = len(self.rows) > 1
+        for row in self.rows:
+            row.remove.setVisible(several)
+            row.role.setVisible(several)
+
+    def pairs(self) -> tuple[PairChoice, ...]:
+        """Return what the list says."""
+        return tuple(row.choice() for row in self.rows)
+
+    def set_layers(
+        self, images: Sequence[Layer], labels: Sequence[Layer], shapes: Sequence[Layer]
+    ) -> None:
+        """Offer these layers."""
+        self._layers = (images, labels)
+        for row in self.rows:
+            row.image.set_layers(images)
+            row.labels.set_layers(labels)
+        self.validation.box_layer.set_layers(shapes)
+
+    def lost_layers(self) -> list[str]:
+        """Return a sentence for each chosen layer that is gone from the viewer."""
+        return [
+            f"The layer {combo.lost!r} is gone from the viewer; choose {another}."
+            for row in self.rows
+            for combo, another in ((row.image, "another volume"), (row.labels, "other labels"))
+            if combo.lost
+        ]
+
+    def confirm(self) -> None:
+        """Take every choice for a person's own, as a run was started from it."""
+        for row in self.rows:
+            row.image.confirm()
+            row.labels.confirm()
+
+    def say(self, text: str) -> None:
+        """Say something about the pairs that is no error; empty hides it."""
+        self.note.setText(text)
+        self.note.setVisible(bool(text))
+
+    # -- errors and locks ----------------------------------------------------------
+
+    def errors(self) -> dict[str, FieldError]:
+        """Where sentences about data are shown, by the start of the key."""
+        return {
+            "data.train": self.pairs_error,
+            "data.validation": self.validation.error,
+            "data.labels": self.labels.error,
+        }
+
+    def lockable(self) -> list[QWidget]:
+        """Return the controls that are fixed for a run."""
+        validation = self.validation
+        found: list[QWidget] = [
+            self.add_button,
+            self.paint,
+            validation.mode,
+            validation.fraction,
+            validation.box_layer,
+            validation.draw_box,
+            self.labels.scheme,
+        ]
+        for row in self.rows:
+            found += [row.image, row.labels, row.role, row.remove]
+        found += [row.meaning for row in self.labels.values.rows.values()]
+        return found
+
+
+def _heading(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setStyleSheet("font-weight: bold;")
+    return label

@@ -1,0 +1,352 @@
+"""Fills the training form from the viewer's layers, and settles from it what Start will do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from napari.layers import Image, Labels, Shapes
+from qtpy.QtCore import QObject, QTimer
+
+from napari_surfseg.errors import ConfigError, DataError, SurfsegError
+from napari_surfseg.gui.layers.following import LayerWatch
+from napari_surfseg.gui.layers.label_counts import count_values
+from napari_surfseg.gui.layers.label_regions import region_of, take_labels
+from napari_surfseg.gui.layers.sources import LayerVolume, shape_of, take_file
+from napari_surfseg.gui.live.layers import compute_view_center
+from napari_surfseg.gui.run_session.run_layers import describe_layer
+from napari_surfseg.gui.strokes.painting import color_of
+from napari_surfseg.gui.training.form import (
+    LABEL_SCHEMES,
+    Box,
+    SourceChoice,
+    TrainingForm,
+    build_form_experiment,
+    name_scheme,
+    read_roi,
+    suggest_meanings,
+    suggest_scheme,
+)
+from napari_surfseg.gui.training.start import Plan, PlannedPair, describe_network, read_model
+from napari_surfseg.gui.training.validation_box import build_box_layer, read_box
+from napari_surfseg.model.presets import resolve_architecture
+from napari_surfseg.runs.folder import find_new_run_path
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_surfseg.gui.background.threads import Job, Jobs
+    from napari_surfseg.gui.training.view import TrainingView
+
+__all__ = ["FormController"]
+
+#: A person paints in strokes; the counts follow when the brush rests.
+RECOUNT_MILLISECONDS = 1500
+
+
+class FormController(QObject):
+    """Joins the form and the viewer's layers.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the volumes are.
+    view : TrainingView
+        Or anything with its methods and signals.
+    jobs : Jobs
+        Counts label values, in a thread.
+    """
+
+    def __init__(self, viewer: ViewerModel, view: TrainingView, jobs: Jobs) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._view = view
+        self._jobs = jobs
+        self._counted: tuple[SourceChoice, ...] | None = None
+        self._meant: list[SourceChoice] = []
+        self._suggested: str | None = None
+        self._is_counting = False
+        self._recount = QTimer(self)
+        self._recount.setSingleShot(True)
+        self._recount.setInterval(RECOUNT_MILLISECONDS)
+        self._recount.timeout.connect(self._count_again)
+        view.form_changed.connect(self.refresh)
+        view.data.pairs_changed.connect(self._on_chosen)
+        view.data.draw_box_requested.connect(self.draw_box)
+        self._watch = LayerWatch(viewer, on_list=self._on_layers, on_values=self._on_values)
+        self._on_layers()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._recount.stop()
+        self._watch.close()
+
+    # -- layers --------------------------------------------------------------------
+
+    def _on_layers(self) -> None:
+        data = self._view.data
+        before = data.lost_layers()
+        data.set_layers(*self._layers_by_kind())
+        self._guess_pair()
+        lost = data.lost_layers()
+        if lost != before:
+            data.pairs_error.set_message(" ".join(lost))
+        self.refresh()
+
+    def _on_chosen(self) -> None:
+        self._view.data.pairs_error.set_message(" ".join(self._view.data.lost_layers()))
+        self._guess_pair()
+
+    def _on_values(self, layer: Layer) -> None:
+        if any(self._layer(pair.labels) is layer for pair in self._view.data.pairs()):
+            self._recount.start()
+
+    def _layers_by_kind(self) -> tuple[list[Layer], list[Layer], list[Layer]]:
+        images: list[Layer] = []
+        labels: list[Layer] = []
+        shapes: list[Layer] = []
+        for layer in self._viewer.layers:
+            if layer.metadata.get("surfseg") in {"live", "curve"}:
+                continue
+            if isinstance(layer, Image) and layer.ndim >= 3:
+                images.append(layer)
+            elif isinstance(layer, Labels) and layer.ndim >= 3:
+                labels.append(layer)
+            elif isinstance(layer, Shapes):
+                shapes.append(layer)
+        return images, labels, shapes
+
+    def _guess_pair(self) -> None:
+        """Fill an empty first row with layers that fit together, unless a person chose."""
+        row = self._view.data.rows[0]
+        images, labels, _ = self._layers_by_kind()
+        if row.image.choice() is None and not row.image.is_manual and images:
+            row.image.set_choice(SourceChoice.of_layer(images[0]))
+        image = self._layer(row.image.choice())
+        if row.labels.is_manual or image is None:
+            return
+        guessed = self._layer(row.labels.choice())
+        if guessed is not None and shape_of(guessed) != shape_of(image):
+            row.labels.set_choice(None)  # a guess for another volume
+        if row.labels.choice() is None:
+            for layer in labels:
+                if shape_of(layer) == shape_of(image):
+                    row.labels.set_choice(SourceChoice.of_layer(layer))
+                    break
+
+    def _layer(self, choice: SourceChoice | None) -> Layer | None:
+        layer = choice.layer if choice is not None else None
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    # -- form ----------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Bring what follows from the form up to date: the estimate and the label values."""
+        form = self._view.form()
+        self._view.patch_error.set_message("")
+        try:
+            architecture = resolve_architecture(
+                read_model(form),
+                device="cuda" if form.device == "cuda" else "cpu",
+            )
+            self._view.set_patch_step(architecture.divisor)
+            free = psutil.virtual_memory().available
+            self._view.set_estimate(describe_network(form, available_bytes=free))
+        except ConfigError as error:
+            self._view.set_estimate("")
+            self._view.patch_error.set_message(str(error))
+        labels = tuple(pair.labels for pair in form.pairs if pair.labels is not None)
+        if labels != self._counted:
+            self._counted = labels
+            self._count_labels([choice for choice in labels if choice is not None])
+
+    def _count_again(self) -> None:
+        self._counted = None
+        self.refresh()
+
+    def _count_labels(self, choices: list[SourceChoice]) -> None:
+        labels = self._view.data.labels
+        labels.error.set_message("")
+        if choices != self._meant:
+            labels.is_manual = False
+            self._suggested = None
+            self._meant = choices
+        if not choices:
+            labels.set_values({}, {}, {})
+            labels.set_counting("Choose labels to see their values.")
+            return
+        try:
+            volumes = [self._take(choice) for choice in choices]
+        except DataError as error:
+            labels.error.set_message(str(error))
+            return
+        if not labels.values.rows:
+            labels.set_counting("Counting label values…")
+
+        def work(job: Job) -> dict[int, int]:
+            totals: dict[int, int] = {}
+            for volume in volumes:
+                opened = take_file(volume) if isinstance(volume, str) else volume
+                for value, count in count_values(opened, job.is_cancelled).items():
+                    totals[value] = totals.get(value, 0) + count
+            return totals
+
+        self._is_counting = True
+        self._jobs.start("count", work, done=self._on_counted, failed=self._on_count_failed)
+
+    def _on_counted(self, counts: dict[int, int]) -> None:
+        self._is_counting = False
+        panel = self._view.data.labels
+        layer = next(
+            (
+                found
+                for pair in self._view.data.pairs()
+                if isinstance(found := self._layer(pair.labels), Labels)
+            ),
+            None,
+        )
+        told = layer.metadata.get("surfseg_labels") if layer is not None else None
+        meanings, assumed = self._suggest(counts, dict(told or {}))
+        colors = {value: color_of(layer, value) for value in {*counts, *meanings}} if layer else {}
+        panel.set_counting(assumed)
+        panel.set_values(counts, meanings, colors)
+
+    def _suggest(self, counts: dict[int, int], told: dict[int, str]) -> tuple[dict[int, str], str]:
+        """Keep what a person, the layer or an earlier guess said; guess the rest."""
+        panel = self._view.data.labels
+        if panel.is_manual:
+            scheme = LABEL_SCHEMES.get(panel.scheme.currentData(), {})
+            kept = {**suggest_meanings(sorted(counts)), **scheme, **panel.meanings()}
+            return {value: kept.get(value, "ignore") for value in counts}, ""
+        if told:
+            return {**suggest_meanings(sorted(counts)), **told}, ""
+        meanings, assumed = suggest_scheme(counts)
+        if self._suggested == "strokes" and set(counts) <= {0, 1, 2}:
+            # Strokes stay strokes, however much is painted.
+            meanings = {value: LABEL_SCHEMES["strokes"][value] for value in counts}
+        self._suggested = name_scheme(meanings)
+        return meanings, assumed
+
+    def _on_count_failed(self, error: SurfsegError) -> None:
+        self._is_counting = False
+        self._view.data.labels.set_counting("")
+        self._view.data.labels.error.set_message(str(error))
+
+    def _take(self, choice: SourceChoice) -> LayerVolume | str:
+        if choice.kind == "file":
+            return choice.path
+        try:
+            layer = self._layer(choice)
+            if layer is None:
+                raise DataError(f"The layer {choice.name!r} is gone from the viewer.")
+            return take_labels(layer)
+        except DataError as error:
+            error.field = "data.train"
+            raise
+
+    # -- plan ----------------------------------------------------------------------
+
+    def draw_box(self) -> None:
+        """Add a Shapes layer with a rectangle to mark the validation box."""
+        image = self._layer(self._view.data.pairs()[0].image)
+        if image is None:
+            self._view.show_error(
+                "Choose a volume that is a layer first; the box is drawn on it.", "data.validation"
+            )
+            return
+        layer = build_box_layer(self._viewer, image)
+        self._viewer.layers.append(layer)
+        layer.mode = "select"
+        self._view.data.validation.box_layer.set_choice(SourceChoice.of_layer(layer))
+
+    def make_plan(self, form: TrainingForm) -> Plan:
+        """Settle what Start will do, without touching the disk.
+
+        Raises
+        ------
+        SurfsegError
+            Naming the field that is wrong.
+        """
+        lost = self._view.data.lost_layers()
+        if lost:
+            raise DataError(" ".join(lost), field="data.train")
+        pairs: list[PlannedPair] = []
+        several = len(form.pairs) > 1
+        for number, pair in enumerate(form.pairs, start=1):
+            which = f" of pair {number}" if several else ""
+            for choice, what in ((pair.image, "volume"), (pair.labels, "labels")):
+                if choice is None:
+                    raise DataError(f"Choose the {what}{which}.", field="data.train")
+            if pair.image is None or pair.labels is None:
+                continue
+            image, labels = (self._take(choice) for choice in (pair.image, pair.labels))
+            role = pair.role if several else "train"
+            layers = self._layer(pair.image), self._layer(pair.labels)
+            try:
+                roi = read_roi(pair.roi)
+            except ConfigError as error:
+                error.field = f"data.train.{number - 1}.roi"
+                raise
+            region = region_of(layers[1])
+            if roi is None and region is not None:
+                roi = region[0]
+            pairs.append(PlannedPair(image, labels, role, *layers, roi, number - 1))
+        if not any(pair.role == "train" for pair in pairs):
+            raise DataError("At least one pair must be for training.", field="data.train")
+        if form.validation == "pairs" and all(pair.role == "train" for pair in pairs):
+            raise ConfigError(
+                "No pair is marked for validation; mark one, or let validation be automatic.",
+                field="data.validation",
+            )
+        if form.meanings and "foreground" not in form.meanings.values():
+            raise ConfigError(
+                "No label value means surface; at least one must.", field="data.labels"
+            )
+        self._require_both(form)
+        describe_network(form)
+        if not form.folder:
+            raise ConfigError("Choose a folder for the run.", field="run_dir")
+        pairs.sort(key=lambda pair: pair.role != "train")
+        run_dir = find_new_run_path(form.name, Path(form.folder).expanduser().resolve())
+        plan = Plan(form=form, pairs=pairs, run_dir=run_dir)
+        plan.places = {
+            id(layer): describe_layer(layer)
+            for pair in pairs
+            for layer in (pair.image_layer, pair.labels_layer)
+            if layer is not None
+        }
+        if form.validation == "box":
+            plan.box = self._read_box(form)
+        first = next((pair for pair in form.pairs if pair.role == "train" or not several), None)
+        layer = self._layer(first.image) if first is not None else None
+        if layer is not None:
+            plan.center = compute_view_center(self._viewer, layer)
+        # What pydantic refuses is refused now, beside its control, not in the worker's log.
+        build_form_experiment(form, [{"image": "image", "labels": "labels"}], [])
+        return plan
+
+    def _require_both(self, form: TrainingForm) -> None:
+        """Refuse labels without surface or background, as far as they are counted."""
+        counts = self._view.data.labels.counts
+        if not counts or self._is_counting or self._recount.isActive():
+            return
+        for meaning, what in (("foreground", "surface"), ("background", "background")):
+            values = [value for value, of in sorted(form.meanings.items()) if of == meaning]
+            if values and not any(counts.get(value) for value in values):
+                raise ConfigError(
+                    f"No voxel is labelled as {what} yet (label value {values[0]}); the network "
+                    "learns to tell surface from background, so paint some of both.",
+                    field="data.labels",
+                )
+
+    def _read_box(self, form: TrainingForm) -> Box:
+        image = self._layer(form.pairs[0].image)
+        shapes = self._layer(form.validation_layer)
+        if image is None or shapes is None:
+            raise ConfigError(
+                "Press Draw and move the rectangle to where the validation box should be.",
+                field="data.validation",
+            )
+        return read_box(image, shapes)

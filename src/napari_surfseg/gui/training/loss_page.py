@@ -1,0 +1,195 @@
+"""The loss weights: a switch, a slider, a number and a note for every term."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_surfseg.config import LOSS_TERMS, Loss
+from napari_surfseg.gui.controls.basics import FieldError, hint, note
+from napari_surfseg.gui.controls.number_boxes import NumberBox
+from napari_surfseg.gui.curves.series import CURVE_COLORS, title_of
+from napari_surfseg.gui.training.form import LOSS_NOTES
+
+__all__ = ["LossPanel", "WeightRow"]
+
+#: Sliders move in hundredths up to 1; the number beside them goes further.
+SLIDER_STEPS = 100
+#: A dragged slider sends one command when it rests, not one a pixel.
+SETTLE_MILLISECONDS = 400
+
+
+class WeightRow(QWidget):
+    """One term."""
+
+    changed = Signal()
+
+    def __init__(self, term: str, default: float) -> None:
+        super().__init__()
+        self.term = term
+        self._default = default
+        title = title_of(term)
+        self.switch = QCheckBox(title if title == "clDice" else title[:1].upper() + title[1:])
+        self.switch.setObjectName(f"{term}_on")
+        hint(self.switch, f"Use this term. {LOSS_NOTES[term]}")
+        swatch = QFrame()
+        swatch.setFixedSize(14, 4)
+        swatch.setStyleSheet(f"background-color: {CURVE_COLORS[term]}; border: none;")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setObjectName(f"{term}_slider")
+        self.slider.setRange(0, SLIDER_STEPS)
+        hint(
+            self.slider,
+            f"Weight of {title} in the total loss (no unit, 0 to 1). {LOSS_NOTES[term]}",
+        )
+        self.spin = NumberBox(f"{term}_weight", f"The weight of {title}", 0, 10, step=0.01)
+        self.spin.setFixedWidth(88)
+        hint(self.spin, f"Weight of {title} in the total loss (no unit, 0 to 10).")
+        self.reset = QToolButton()
+        self.reset.setObjectName(f"{term}_reset")
+        self.reset.setText("↺")
+        hint(self.reset, f"Back to the default weight, {default:g} (no unit).")
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 2, 0, 4)
+        layout.setHorizontalSpacing(6)
+        layout.setVerticalSpacing(0)
+        head = QHBoxLayout()
+        head.addWidget(self.switch)
+        head.addWidget(swatch)
+        head.addStretch(1)
+        layout.addLayout(head, 0, 0, 1, 3)
+        layout.addWidget(self.slider, 1, 0)
+        layout.addWidget(self.spin, 1, 1)
+        layout.addWidget(self.reset, 1, 2)
+        layout.addWidget(self.spin.error, 2, 0, 1, 3)
+        layout.addWidget(note(LOSS_NOTES[term]), 3, 0, 1, 3)
+        layout.setColumnStretch(0, 1)
+        self.set_weight(default)
+        self.slider.valueChanged.connect(self._on_slider)
+        self.spin.valueChanged.connect(self._on_spin)
+        self.switch.toggled.connect(self._on_switch)
+        self.reset.clicked.connect(lambda: self._change(self._default))
+
+    def weight(self) -> float:
+        """Weight in force: 0 while switched off."""
+        return round(self.spin.value(), 2) if self.switch.isChecked() else 0.0
+
+    def set_weight(self, weight: float) -> None:
+        """Show a weight without telling that it changed; 0 switches the term off."""
+        for control in (self.slider, self.spin, self.switch):
+            control.blockSignals(True)
+        if weight > 0:
+            self.spin.setValue(weight)
+            self.slider.setValue(min(round(weight * SLIDER_STEPS), SLIDER_STEPS))
+        self.switch.setChecked(weight > 0)
+        for control in (self.slider, self.spin, self.switch):
+            control.blockSignals(False)
+        self._show_switch()
+
+    def _change(self, weight: float) -> None:
+        if weight > 0:
+            self.set_weight(weight)
+        else:
+            self.switch.setChecked(False)
+        self.changed.emit()
+
+    def _on_slider(self, value: int) -> None:
+        self.spin.blockSignals(True)
+        self.spin.setValue(value / SLIDER_STEPS)
+        self.spin.blockSignals(False)
+        self.changed.emit()
+
+    def _on_spin(self, value: float) -> None:
+        self.slider.blockSignals(True)
+        self.slider.setValue(min(round(value * SLIDER_STEPS), SLIDER_STEPS))
+        self.slider.blockSignals(False)
+        self.changed.emit()
+
+    def _on_switch(self, on: bool) -> None:
+        if on and self.spin.value() == 0:
+            self.set_weight(self._default or 0.1)
+        self._show_switch()
+        self.changed.emit()
+
+    def _show_switch(self) -> None:
+        on = self.switch.isChecked()
+        self.slider.setEnabled(on)
+        self.spin.setEnabled(on)
+
+
+class LossPanel(QWidget):
+    """All terms, and a reset for them together.
+
+    :attr:`settled` comes when the weights have rested for a moment: that is when a
+    running training should be told.
+    """
+
+    settled = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("loss_panel")
+        defaults = Loss().weights
+        self.rows = {term: WeightRow(term, defaults[term]) for term in LOSS_TERMS}
+        self.error = FieldError("loss")
+        self.live_note = note("The total loss is the sum of weight × term.")
+        self.live_note.setObjectName("loss_note")
+        self.reset_all = QPushButton("Reset all weights")
+        self.reset_all.setObjectName("reset_loss_weights")
+        hint(self.reset_all, "Back to the default weight of every term.")
+        self.reset_all.clicked.connect(self._on_reset_all)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.setSpacing(2)
+        layout.addWidget(self.live_note)
+        layout.addWidget(self.error)
+        for row in self.rows.values():
+            layout.addWidget(row)
+            row.changed.connect(self._on_changed)
+        layout.addWidget(self.reset_all)
+        layout.addStretch(1)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MILLISECONDS)
+        self._settle.timeout.connect(self.settled)
+
+    def weights(self) -> dict[str, float]:
+        """Weight of every term."""
+        return {term: row.weight() for term, row in self.rows.items()}
+
+    def set_weights(self, weights: dict[str, float]) -> None:
+        """Show weights; what a person is changing right now stays."""
+        if self._settle.isActive():
+            return
+        for term, weight in weights.items():
+            row = self.rows.get(term)
+            if row is not None and abs(row.weight() - weight) > 0.004:
+                row.set_weight(weight)
+
+    def set_running(self, running: bool) -> None:
+        """Say whether changes take effect at once."""
+        self.live_note.setText(
+            "Changes take effect with the next step."
+            if running
+            else "The total loss is the sum of weight × term."
+        )
+
+    def _on_changed(self) -> None:
+        self.error.set_message("" if any(self.weights().values()) else "Use at least one term.")
+        self._settle.start()
+
+    def _on_reset_all(self) -> None:
+        defaults = Loss().weights
+        for term, row in self.rows.items():
+            row.set_weight(defaults[term])
+        self._on_changed()

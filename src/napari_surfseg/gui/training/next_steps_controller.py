@@ -1,0 +1,263 @@
+"""What the steps after a run do: they lead from one result to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject
+
+from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.gui.layers.visible_box import compute_view_box
+from napari_surfseg.gui.predict.predicted_labels import build_predicted_labels, compute_label_values
+from napari_surfseg.gui.training.form import SourceChoice, name_scheme
+from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
+from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.runs.lengthen import lengthen_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+    from napari_surfseg.gui.background.threads import Job, Jobs
+    from napari_surfseg.gui.live.controller import LiveController
+    from napari_surfseg.gui.predict.prediction import Prediction
+    from napari_surfseg.gui.predict.widget import PredictController
+    from napari_surfseg.gui.run_session.session import Session
+    from napari_surfseg.gui.training.controller import TrainingController
+    from napari_surfseg.gui.training.view import TrainingView
+    from napari_surfseg.model.checkpoint_summary import CheckpointSummary
+
+__all__ = ["NextStepsController"]
+
+DATA_PAGE = 0
+
+
+class NextStepsController(QObject):
+    """Joins the steps, the training form and the dock "Predict".
+
+    ::
+
+        run ──▶ Predict ──▶ layers
+                   └──▶ labels ──▶ form ──▶ next run
+        run ──▶ model.start_from ──▶ form ──▶ next run
+        run ──▶ the same run, longer
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Takes the labels.
+    view : TrainingView
+        Or anything with its methods and signals.
+    session : Session
+        Whose run has ended.
+    live : LiveController
+        Knows which layer shows the run's volume.
+    training : TrainingController
+        Goes on with a run.
+    open_predict : callable
+        Opens the dock "Predict", or brings it to the front, and returns what it does.
+    jobs : Jobs
+        Runs what may wait.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        view: TrainingView,
+        session: Session,
+        live: LiveController,
+        training: TrainingController,
+        open_predict: Callable[[], PredictController],
+        jobs: Jobs,
+    ) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._view = view
+        self._steps = view.run.next_steps
+        self._session = session
+        self._live = live
+        self._training = training
+        self._open_predict = open_predict
+        self._jobs = jobs
+        steps = self._steps
+        steps.predict_volume_clicked.connect(self.predict_volume)
+        steps.predict_view_clicked.connect(self.predict_view)
+        steps.use_as_labels_clicked.connect(self.use_as_labels)
+        steps.start_from_clicked.connect(self.start_from)
+        steps.longer_clicked.connect(self.train_longer)
+
+    # -- predicting ----------------------------------------------------------------
+
+    def predict_volume(self) -> None:
+        """Predict the run's volume as a whole."""
+        self._predict()
+
+    def predict_view(self) -> None:
+        """Predict what is on the canvas."""
+        _image, layer = self._find_volume()
+        if layer is None:
+            self._say_error(
+                DataError("The run's volume is not open in this window; open it to predict a view.")
+            )
+            return
+        box = compute_view_box(self._viewer, layer, self._view.run.box.size_voxels())
+        if box is None:
+            self._say_error(DataError(f"Nothing of the layer {layer.name!r} is on the canvas."))
+            return
+        self._predict(box=box)
+
+    def _predict(self, **options: Any) -> None:
+        run_dir = self._session.run_dir
+        image, layer = self._find_volume()
+        if run_dir is None or not image:
+            return
+        self._clear()
+        source = SourceChoice.of_file(image) if layer is None else SourceChoice.of_layer(layer)
+        self._open_predict().predict_run(run_dir, source, **options)
+
+    def _find_volume(self) -> tuple[str, Layer | None]:
+        """Find the run's volume that was looked at last, and the layer that shows it."""
+        rows = [row for row in self._session.volumes if "image" in row]
+        images = [str(row["image"]) for row in rows if row.get("role") == "train"]
+        shown = self._live.layers.shown
+        if shown is not None and shown.image in [str(row["image"]) for row in rows]:
+            images.insert(0, shown.image)
+        images = images or self._session.linked
+        for image in images:
+            layer = self._live.find_source(image)
+            if layer is not None:
+                return image, layer
+        return (images[0], None) if images else ("", None)
+
+    # -- labels --------------------------------------------------------------------
+
+    def use_as_labels(self) -> None:
+        """Make labels of the newest prediction of this run's weights, made now if need be."""
+        _image, layer = self._find_volume()
+        controller = self._open_predict()
+        made = controller.last
+        if made is not None and self._is_of_this_run(made) and controller.last_source is layer:
+            self._clear()
+            self._make_labels(made, layer)
+            return
+        self._predict(then=self._make_labels)
+
+    def _is_of_this_run(self, prediction: Prediction) -> bool:
+        run_dir, path = self._session.run_dir, prediction.checkpoint
+        if (
+            run_dir is None
+            or path is None
+            or RunFolder(run_dir).checkpoints.resolve() != path.parent
+        ):
+            return False
+        try:
+            return path.stat().st_mtime == prediction.made
+        except OSError:
+            return False
+
+    def _make_labels(self, prediction: Prediction, source: Layer | None) -> None:
+        self._steps.set_message("Making labels of the prediction…")
+        strokes = self._find_strokes(prediction)
+        meanings = self._view.form().meanings
+
+        def work(_job: Job) -> NDArray[Any]:
+            painted = None if strokes is None else np.asarray(strokes.data)
+            return compute_label_values(prediction, painted, meanings)
+
+        def done(values: NDArray[Any]) -> None:
+            self._on_labels(prediction, values, source, strokes)
+
+        self._jobs.start("labels", work, done=done, failed=self._say_error)
+
+    def _find_strokes(self, prediction: Prediction) -> Layer | None:
+        """Find the strokes of the form, if they are of this volume; a person meant what they say.
+
+        Labels of every voxel are no strokes: nothing of the prediction would be left.
+        """
+        form = self._view.form()
+        choice = form.pairs[0].labels
+        layer = choice.layer if choice is not None else None
+        is_sparse = name_scheme(form.meanings) == "strokes"
+        if layer is None or not is_sparse or tuple(layer.data.shape) != prediction.shape:
+            return None
+        return layer
+
+    def _on_labels(
+        self,
+        prediction: Prediction,
+        values: NDArray[Any],
+        source: Layer | None,
+        strokes: Layer | None,
+    ) -> None:
+        labels = build_predicted_labels(prediction, values, source)
+        for layer in self._viewer.layers:
+            # They would hide what is to be corrected.
+            if layer.metadata.get("surfseg") == "prediction":
+                layer.visible = False
+        self._viewer.add_layer(labels)
+        row = self._view.data.rows[0]
+        if source is not None and source in self._viewer.layers:
+            row.image.set_choice(SourceChoice.of_layer(source))
+        row.labels.set_choice(SourceChoice.of_layer(labels))
+        row.image.confirm()
+        row.labels.confirm()
+        self._view.data.pairs_changed.emit()
+        self._view.tabs.setCurrentIndex(DATA_PAGE)
+        part = "" if prediction.box is None else ", and what was not predicted 2, not annotated"
+        kept = "" if strokes is None else f"; {strokes.name!r} is kept in them"
+        self._steps.set_message(
+            f"{labels.name!r} is chosen as labels: every sheet is 1, surface{part}{kept}. "
+            "Correct it with the brush, then press Start."
+        )
+
+    # -- going on ------------------------------------------------------------------
+
+    def train_longer(self, amount: float, unit: str) -> None:
+        """Go on with the run for so much longer."""
+        snapshot, run_dir = self._session.snapshot, self._session.run_dir
+        if snapshot is None or run_dir is None:
+            return
+        self._clear()
+        self._training.go_on(lambda: lengthen_run(run_dir, snapshot, amount, unit))
+
+    def start_from(self) -> None:
+        """Let the next run start from this run's best weights."""
+        run_dir = self._session.run_dir
+        if run_dir is None:
+            return
+        self._clear()
+
+        def work(_job: Job) -> tuple[CheckpointSummary, str]:
+            summary = read_summary(find_checkpoint(run_dir))
+            model = RunFolder(run_dir).read_experiment().model
+            plain = model.model_dump(exclude_none=True, exclude={"preset", "start_from"}) == {}
+            return summary, summary.model if plain and summary.model else "auto"
+
+        self._jobs.start("start from", work, done=self._on_start, failed=self._say_error)
+
+    def _on_start(self, found: tuple[CheckpointSummary, str]) -> None:
+        summary, preset = found
+        path = summary.path
+        self._view.set_setting("model.start_from", str(path))
+        self._view.preset.setCurrentIndex(max(self._view.preset.findData(preset), 0))
+        self._view.form_changed.emit()
+        self._view.reveal_setting("model.start_from")
+        self._steps.set_message(
+            f"The next run starts from {path.name} of {summary.name or path.parent.parent.name}, "
+            f"epoch {summary.epoch if summary.epoch is not None else '?'}. Choose more labels or "
+            "another volume, then press Start."
+        )
+
+    # -- telling -------------------------------------------------------------------
+
+    def _clear(self) -> None:
+        self._steps.set_message("")
+        self._steps.error.set_message("")
+
+    def _say_error(self, error: SurfsegError) -> None:
+        self._steps.set_message("")
+        self._steps.error.set_message(str(error))

@@ -1,0 +1,315 @@
+"""A prediction as a process of its own, told and answered in JSON: what a window launches.
+
+``python -m napari_surfseg.inference.prediction_process JOB.json`` reads what to do, writes its
+results beside that file and one JSON object a line to standard output::
+
+    {"stage": "predicting", "share": 0.42}
+    {"result": {"probabilities": "probabilities.zarr", "threshold": 0.45, ...}}
+    {"error": "one sentence"}
+
+A process that is ended early leaves nothing but its folder, which is the
+caller's to remove.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_surfseg.errors import CheckpointError, SurfsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from _typeshed import DataclassInstance
+    from numpy.typing import NDArray
+
+    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.model.checkpoint import Checkpoint
+
+__all__ = ["JOB_NAME", "PredictionJob", "Teller", "main", "read_job", "run_job", "say", "write_job"]
+
+JOB_NAME = "job.json"
+
+Index3 = tuple[int, int, int]
+
+#: Progress lines no more often than this.
+TELL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """What to predict and what to make of it.
+
+    Attributes
+    ----------
+    image : str
+        Anything ``open_volume`` opens.
+    checkpoint : str
+        ``best.pt`` or ``last.pt``.
+    threshold : float, optional
+        Probability above which a voxel is surface; None takes the checkpoint's,
+        with the post-processing that was chosen for it.
+    min_voxels : int, optional
+        Smaller connected pieces are left out of everything but the probabilities;
+        None takes what was chosen for the checkpoint.
+    overlap : float
+        Share of a window that its neighbour sees again.
+    flips : bool or "auto"
+        Average over the eight flips; ``auto`` where that takes no long time.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    spacing : tuple of float, optional
+        Z, Y, X voxel size where the file does not say.
+    sheets : bool
+        Give each connected sheet a label of its own instead of 1 to all.
+    skeleton, mesh : bool
+        Also make the medial surface, the triangles.
+    box : (start, stop), optional
+        Predict these voxels only, Z, Y, X, half open; what lies around them is looked at.
+    """
+
+    image: str
+    checkpoint: str
+    threshold: float | None = None
+    min_voxels: int | None = None
+    overlap: float = 0.25
+    flips: bool | Literal["auto"] = "auto"
+    device: str = "auto"
+    spacing: tuple[float, float, float] | None = None
+    sheets: bool = True
+    skeleton: bool = True
+    mesh: bool = True
+    box: tuple[Index3, Index3] | None = None
+
+
+def write_job(folder: Path, job: DataclassInstance) -> Path:
+    """Write a job into its folder and return the file."""
+    path = folder / JOB_NAME
+    path.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def read_job(path: Path) -> PredictionJob:
+    """Read what :func:`write_job` wrote.
+
+    Raises
+    ------
+    SurfsegError
+        If it is damaged.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {item.name for item in fields(PredictionJob)}
+        if values.get("spacing") is not None:
+            values["spacing"] = tuple(values["spacing"])
+        if values.get("box") is not None:
+            start, stop = values["box"]
+            values["box"] = tuple(start), tuple(stop)
+        return PredictionJob(**{key: value for key, value in values.items() if key in known})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise SurfsegError(f"The job {path} cannot be read: {error}.") from None
+
+
+def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+    """Carry a job out.
+
+    Parameters
+    ----------
+    job : PredictionJob
+        What to do.
+    folder : Path
+        Where the results go: ``probabilities.zarr`` (of a box ``probabilities.npy``),
+        ``surface.npy`` (int32 or uint8), ``skeleton.npy`` (uint8), ``mesh.npz``
+        (``vertices`` in voxels ZYX, ``faces``).
+    tell : callable
+        Told the stage and its share, 0 to 1.
+
+    Returns
+    -------
+    dict
+        File names of the results, threshold, shares and warnings.
+    """
+    import torch
+
+    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.model.checkpoint import load_checkpoint
+    from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
+
+    tell("loading the network", 0.0)
+    device = job.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    volume = open_volume(job.image, spacing=job.spacing)
+    checkpoint = load_checkpoint(job.checkpoint)
+    predict = _predict_whole if job.box is None else _predict_box
+    result = predict(volume, checkpoint, job, folder, torch.device(device), tell)
+    result["spacing"] = list(volume.spacing)
+    tell("finding connected sheets", 0.0)
+    values: NDArray[np.uint8]
+    if job.box is None:
+        values = open_volume(folder / result["probabilities"]).read((0, 0, 0), volume.shape)
+    else:
+        values = np.load(folder / result["probabilities"], allow_pickle=False)
+    settings = PostProcess(result["threshold"])
+    if job.threshold is None and checkpoint.postprocess is not None:
+        settings = PostProcess.from_dict(checkpoint.postprocess)
+        result["threshold"] = settings.threshold
+    if job.min_voxels is not None:
+        settings = replace(settings, min_voxels=job.min_voxels)
+    mask = apply_postprocess(values, settings).view(np.bool_)
+    result |= _make_surface(mask, job, folder)
+    if job.skeleton:
+        from napari_surfseg.surfaces.medial import compute_medial_surface
+
+        tell("reducing sheets to their middle", 0.0)
+        skeleton = compute_medial_surface(mask, volume.spacing)
+        np.save(folder / "skeleton.npy", skeleton.astype(np.uint8))
+        result["skeleton"] = "skeleton.npy"
+    if job.mesh and mask.any():
+        from napari_surfseg.surfaces.mesh import build_mesh
+
+        tell("building the mesh", 0.0)
+        voxels: Any = mask.view(np.uint8)
+        made = build_mesh(voxels, level=0.5)
+        np.savez(folder / "mesh.npz", vertices=made.vertices, faces=made.faces)
+        result["mesh"] = "mesh.npz"
+    return result
+
+
+def _predict_whole(
+    volume: Volume,
+    checkpoint: Checkpoint,
+    job: PredictionJob,
+    folder: Path,
+    device: torch.device,
+    tell: Callable[[str, float], None],
+) -> dict[str, Any]:
+    from napari_surfseg.inference.predictor import predict_volume
+
+    output = folder / "probabilities.zarr"
+    summary = predict_volume(
+        volume,
+        checkpoint,
+        output,
+        device=device,
+        threshold=job.threshold,
+        probabilities=True,
+        overlap=job.overlap,
+        flips=job.flips,
+        overwrite=True,
+        progress=lambda done, total: tell("predicting", done / max(total, 1)),
+    )
+    return {
+        "probabilities": output.name,
+        "threshold": summary.threshold,
+        "warnings": list(summary.warnings),
+    }
+
+
+def _predict_box(
+    volume: Volume,
+    checkpoint: Checkpoint,
+    job: PredictionJob,
+    folder: Path,
+    device: torch.device,
+    tell: Callable[[str, float], None],
+) -> dict[str, Any]:
+    from napari_surfseg.inference.predictor import choose_flips, compare_spacing, predict_region
+
+    start, stop = job.box or volume.box
+    shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
+    intensity = checkpoint.intensity
+    network = checkpoint.build_model(device)
+    divisor = network.architecture.divisor
+    probabilities = predict_region(
+        network,
+        lambda low, high: intensity.to_uint8(volume.read(low, high)),
+        start,
+        stop,
+        intensity=intensity,
+        window=checkpoint.patch_size,
+        overlap=job.overlap,
+        bounds=volume.box,
+        context=min(checkpoint.patch_size) // 4,
+        multiple=(divisor, divisor, divisor),
+        device=device,
+        flips=choose_flips(job.flips, shape, device),
+        progress=lambda done, total: tell("predicting", done / max(total, 1)),
+    )
+    np.save(folder / "probabilities.npy", probabilities)
+    warning = compare_spacing(volume, checkpoint.spacing)
+    return {
+        "probabilities": "probabilities.npy",
+        "threshold": checkpoint.threshold if job.threshold is None else job.threshold,
+        "warnings": [] if warning is None else [warning],
+    }
+
+
+def _make_surface(mask: NDArray[np.bool_], job: PredictionJob, folder: Path) -> dict[str, Any]:
+    from napari_surfseg.surfaces.cleaning import label_sheets
+
+    labels: NDArray[Any]
+    if job.sheets:
+        labels = label_sheets(mask)
+        count = int(labels.max(initial=0))
+    else:
+        labels = mask.astype(np.uint8)
+        count = int(labels.any())
+    np.save(folder / "surface.npy", labels)
+    share = float(np.count_nonzero(labels) / labels.size)
+    return {"surface": "surface.npy", "num_sheets": count, "surface_fraction": share}
+
+
+class Teller:
+    """Writes progress lines, no more often than a person can see."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._stage = ""
+
+    def __call__(self, stage: str, share: float) -> None:
+        """Tell the stage and its share, 0 to 1."""
+        now = time.monotonic()
+        if stage != self._stage or share >= 1 or now - self._last >= TELL_SECONDS:
+            self._stage, self._last = stage, now
+            say({"stage": stage, "share": round(share, 4)})
+
+
+def say(values: dict[str, Any]) -> None:
+    """Write one line to whoever launched this."""
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job named on the command line; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if len(given) != 1:
+        say({"error": "One job file must be named."})
+        return 2
+    path = Path(given[0])
+    try:
+        job = read_job(path)
+        if not Path(job.checkpoint).is_file():
+            raise CheckpointError(f"There is no checkpoint {job.checkpoint}.")
+        result = run_job(job, path.parent, Teller())
+    except SurfsegError as error:
+        say({"error": str(error)})
+        return error.exit_code
+    except MemoryError:
+        say({"error": f"There is not enough memory to predict {job.image} in one piece."})
+        return 2
+    say({"result": result})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

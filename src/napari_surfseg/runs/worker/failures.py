@@ -1,0 +1,65 @@
+"""What goes wrong in a worker, as one sentence a person can act on."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from napari_surfseg.errors import SurfsegError
+from napari_surfseg.wording import format_size
+
+if TYPE_CHECKING:
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.runs.folder import RunFolder
+
+__all__ = ["explain_failure", "is_foreseen"]
+
+#: How torch words it, which has no exception class of its own for the CPU.
+OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+#: A full disk and a used-up quota; the latter has no number on Windows.
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+#: torch's zip writer hides the system's error behind this when a disk fills up.
+TORCH_WRITE_WORDS = ("pytorchstreamwriter", "file write failed", "unexpected pos")
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether the sentence says it all, so that a traceback would only be noise."""
+    return isinstance(error, SurfsegError) or is_out_of_memory(error) or _is_full(error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the device or off it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in text for word in OUT_OF_MEMORY_WORDS)
+
+
+def explain_failure(error: BaseException, folder: RunFolder, experiment: Experiment) -> str:
+    """Return the sentence for a failed run."""
+    if isinstance(error, SurfsegError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            f"There is not enough memory for patches of {format_size(experiment.data.patch_size)} "
+            f"in batches of {experiment.training.train_batch_size} with the model "
+            f"{experiment.model.preset}; make data.patch_size or training.train_batch_size "
+            "smaller, or choose a smaller model.preset."
+        )
+    if _is_full(error):
+        return f"The disk that holds {folder.path} is full; free some space and resume the run."
+    if isinstance(error, OSError):
+        what = error.filename or folder.path
+        return f"{what} could not be read or written: {error.strerror or error}."
+    what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+    return f"Training failed unexpectedly with {what}; the traceback is in {folder.log_path}."
+
+
+def _is_full(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in text for word in TORCH_WRITE_WORDS)
