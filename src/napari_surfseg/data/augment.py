@@ -19,7 +19,8 @@ from napari_surfseg.data import kernels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_surfseg.data.volume import Index3, Spacing3, VoxelArray
+    from napari_surfseg.data.volume import VoxelArray
+    from napari_surfseg.geometry import Index3, Spacing3
 
 __all__ = [
     "SYMMETRIES",

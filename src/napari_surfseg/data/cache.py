@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+from napari_surfseg.data.volume import Volume, VoxelArray
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["CacheStats", "VolumeCache"]
 

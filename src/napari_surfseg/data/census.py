@@ -25,7 +25,8 @@ from napari_surfseg.data.volume import grow_chunks
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Labels
-    from napari_surfseg.data.volume import Box, Index3, Volume, VoxelArray
+    from napari_surfseg.data.volume import Volume, VoxelArray
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["BLOCK", "LabelCensus", "restrict_census", "take_census", "tile_box"]
 

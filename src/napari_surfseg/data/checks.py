@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Data, Labels, Pair
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.intensity import Intensity
-    from napari_surfseg.data.volume import Box, Spacing3, Volume
+    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Box, Spacing3
 
 __all__ = ["CheckedPair", "check_census", "check_pair", "describe_cut", "open_pairs"]
 

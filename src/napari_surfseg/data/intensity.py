@@ -18,7 +18,8 @@ from napari_surfseg.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_surfseg.data.volume import Box, Index3, Volume, VoxelArray
+    from napari_surfseg.data.volume import Volume, VoxelArray
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["Intensity", "compute_intensity"]
 

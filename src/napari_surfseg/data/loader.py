@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
-    from napari_surfseg.data.volume import Index3
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["Batch", "PatchLoader"]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.volume import Box, Index3, Volume, VoxelArray
+    from napari_surfseg.data.volume import Volume, VoxelArray
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["read_padded"]
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.augment import Symmetry
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.volume import Box, Index3, Volume
+    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["PatchSampler", "Place", "place_patch"]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.volume import Index3
+    from napari_surfseg.geometry import Index3
 
     Floats = NDArray[np.floating[Any]]
 

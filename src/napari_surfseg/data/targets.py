@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.data.labels import IGNORE, map_labels
-from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+from napari_surfseg.data.volume import Volume, VoxelArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.config import Labels
     from napari_surfseg.data.intensity import Intensity
-    from napari_surfseg.data.volume import Box
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["HeldOutVolume", "TargetVolume", "UInt8Volume", "is_void"]
 

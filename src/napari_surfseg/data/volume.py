@@ -19,12 +19,11 @@ from napari_surfseg.errors import DataError, SurfsegError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from napari_surfseg.geometry import Box, Index3, Spacing3
+
 __all__ = [
     "CONTENT_KEY",
     "ArrayVolume",
-    "Box",
-    "Index3",
-    "Spacing3",
     "Volume",
     "VoxelArray",
     "find_storage_dtype",
@@ -33,10 +32,6 @@ __all__ = [
     "split_source",
 ]
 
-Index3: TypeAlias = tuple[int, int, int]
-Spacing3: TypeAlias = tuple[float, float, float]
-#: Start and stop corner, ZYX, half open.
-Box: TypeAlias = tuple[Index3, Index3]
 VoxelArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 #: Chunk given to volumes that are not stored in chunks: a 64^3 patch then

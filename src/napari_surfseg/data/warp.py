@@ -15,7 +15,7 @@ from torch.nn import functional
 from napari_surfseg.data.labels import IGNORE
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.volume import Spacing3
+    from napari_surfseg.geometry import Spacing3
 
 __all__ = ["warp_batch"]
 

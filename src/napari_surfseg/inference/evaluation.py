@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Index3
     from napari_surfseg.metrics.error_table import TopologyError
 
-    Index3 = tuple[int, int, int]
 
 __all__ = ["Evaluation", "evaluate_volume"]
 

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3
+
     Piece = tuple[tuple[int, int, int], NDArray[np.uint8]]
 
 __all__ = ["SUFFIXES", "VolumeWriter", "check_output", "ome_metadata", "ome_xml_metadata"]
 
-Size3 = tuple[int, int, int]
 
 SUFFIXES = (".zarr", ".tif", ".tiff")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.inference.windows import Size3
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.surfaces.postprocess import PostProcess
 
 __all__ = ["is_processed_whole", "postprocess_slabs"]

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Index3
     from napari_surfseg.model.checkpoint import Checkpoint
 
 __all__ = ["JOB_NAME", "PredictionJob", "Teller", "main", "read_job", "run_job", "say", "write_job"]
 
 JOB_NAME = "job.json"
 
-Index3 = tuple[int, int, int]
 
 #: Progress lines no more often than this.
 TELL_SECONDS = 0.1

@@ -27,7 +27,13 @@ from napari_surfseg.inference.running import (
     evaluating,
     find_converter,
 )
-from napari_surfseg.inference.stream import Box, Slab, SlabReader, WindowNetwork, stream_slabs
+from napari_surfseg.inference.stream import (
+    Slab,
+    SlabReader,
+    WindowedBox,
+    WindowNetwork,
+    stream_slabs,
+)
 from napari_surfseg.inference.windows import Block, split_into_blocks
 from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.surfaces.postprocess import PostProcess
@@ -40,8 +46,8 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.inference.stream import Model
-    from napari_surfseg.inference.windows import Size3
 
 __all__ = [
     "PredictionSummary",
@@ -264,7 +270,7 @@ def predict_to_file(
     began = time.monotonic()
     path = check_output(output, overwrite=overwrite, source=volume.source)
     shape = volume.shape
-    box = Box.over((0, 0, 0), shape, window, overlap)
+    box = WindowedBox.over((0, 0, 0), shape, window, overlap)
     blocks = _plan_blocks(box, volume, max_slab_bytes)
     num_windows = sum(_num_windows(box, block) for block in blocks)
     counter = Counter(
@@ -367,7 +373,7 @@ def _count_above(slab: Slab, threshold: float) -> int:
     return int(torch.count_nonzero(slab.probs > threshold))
 
 
-def _plan_blocks(box: Box, volume: Volume, max_slab_bytes: int) -> tuple[Block, ...]:
+def _plan_blocks(box: WindowedBox, volume: Volume, max_slab_bytes: int) -> tuple[Block, ...]:
     grid = box.grid
     depth = grid.window[0]
     chunk = min(volume.chunks[0], 128)
@@ -376,7 +382,7 @@ def _plan_blocks(box: Box, volume: Volume, max_slab_bytes: int) -> tuple[Block, 
     return split_into_blocks(grid, max(max_slab_bytes // bytes_per_column, 1))
 
 
-def _num_windows(box: Box, block: Block) -> int:
+def _num_windows(box: WindowedBox, block: Block) -> int:
     rows = len(box.grid.starts[0])
     (y0, y1), (x0, x1) = block.windows_y, block.windows_x
     return rows * (y1 - y0) * (x1 - x0)

@@ -14,7 +14,7 @@ from napari_surfseg.inference.running import (
     evaluating,
     find_converter,
 )
-from napari_surfseg.inference.stream import Box, SlabReader, WindowNetwork, stream_slabs
+from napari_surfseg.inference.stream import SlabReader, WindowedBox, WindowNetwork, stream_slabs
 from napari_surfseg.inference.windows import Block
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.inference.stream import Model, ReadU8
-    from napari_surfseg.inference.windows import Size3
 
 __all__ = ["Precision", "predict_region"]
 
@@ -113,7 +113,7 @@ def predict_region(
             overlap=overlap,
             device=torch.device(device),
         )
-    box = Box.over(low, high, window, overlap)
+    box = WindowedBox.over(low, high, window, overlap)
     grid = box.grid
     block = Block(
         (0, grid.shape[1]), (0, grid.shape[2]), (0, len(grid.starts[1])), (0, len(grid.starts[2]))

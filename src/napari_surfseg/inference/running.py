@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.inference.stream import Model
-    from napari_surfseg.inference.windows import Size3
 
 __all__ = ["Counter", "choose_batch_size", "choose_fitting_window", "evaluating", "find_converter"]
 

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.inference.windows import Size3
+    from napari_surfseg.geometry import Size3
 
     Model = Callable[[torch.Tensor], Any]
     ReadU8 = Callable[[Size3, Size3], NDArray[np.uint8]]
 
-__all__ = ["Box", "Slab", "SlabReader", "WindowNetwork", "stream_slabs"]
+__all__ = ["Slab", "SlabReader", "WindowNetwork", "WindowedBox", "stream_slabs"]
 
 #: Voxels read from the volume at once: bounds the copies in its own data type.
 READ_VOXELS = 8_000_000
@@ -49,7 +49,7 @@ FLIPS = tuple(
 
 
 @dataclass(frozen=True)
-class Box:
+class WindowedBox:
     """Where the windows lie in a volume.
 
     A box thinner than the window is mirrored at both its ends until it is as
@@ -74,7 +74,7 @@ class Box:
     offset: Size3
 
     @classmethod
-    def over(cls, start: Size3, stop: Size3, window: Size3, overlap: float) -> Box:
+    def over(cls, start: Size3, stop: Size3, window: Size3, overlap: float) -> WindowedBox:
         """Lay windows over the voxels from ``start`` to ``stop``."""
         z, y, x = (b - a for a, b in zip(start, stop, strict=True))
         grid = build_grid((z, y, x), window, overlap)
@@ -197,7 +197,7 @@ class SlabReader:
     ----------
     read_u8 : callable
         ``read_u8(start, stop)`` gives the volume's voxels as uint8.
-    box : Box
+    box : WindowedBox
         What is read.
     block : Block
         Which column of it, in the grid's coordinates.
@@ -206,7 +206,7 @@ class SlabReader:
     """
 
     def __init__(
-        self, read_u8: ReadU8, box: Box, block: Block, *, chunks: Size3 | None = None
+        self, read_u8: ReadU8, box: WindowedBox, block: Block, *, chunks: Size3 | None = None
     ) -> None:
         self._read_u8 = read_u8
         self._box = box
@@ -285,7 +285,7 @@ def _mirror(values: NDArray[np.uint8], axis: int, before: int, size: int) -> NDA
 def stream_slabs(
     network: WindowNetwork,
     reader: SlabReader,
-    box: Box,
+    box: WindowedBox,
     block: Block,
     *,
     batch_size: int = 1,
@@ -300,7 +300,7 @@ def stream_slabs(
         Turns windows into probabilities.
     reader : SlabReader
         The planes under each row of windows.
-    box : Box
+    box : WindowedBox
         The windows.
     block : Block
         The column of the box that is predicted.
@@ -352,7 +352,7 @@ def _is_constant(values: NDArray[np.uint8]) -> bool:
     return bool(first.min() == first.max() and values.min() == values.max())
 
 
-def _without_mirrored(box: Box, start: Size3, probs: torch.Tensor) -> Slab:
+def _without_mirrored(box: WindowedBox, start: Size3, probs: torch.Tensor) -> Slab:
     """Cut the box out of a slab of the grid."""
     corner, inside = [], []
     for low, length, offset, size in zip(start, probs.shape, box.offset, box.shape, strict=True):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.uint8]
     Measure = Callable[[Array, Array], Mapping[str, float]]
-    Box = tuple[slice, slice, slice]
+    Slices = tuple[slice, slice, slice]
 
 __all__ = ["TuningStep", "cut_pieces", "list_steps", "tune_postprocess"]
 
@@ -178,7 +178,7 @@ def list_steps(with_threshold: bool = True) -> list[str]:
     return [name for name, _, moves in _STEPS if with_threshold or not moves]
 
 
-def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Box]:
+def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Slices]:
     """Cut a volume into boxes of about as much annotation each.
 
     The box with the most supervised voxels is halved, again and again, across the
@@ -199,15 +199,15 @@ def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Box]:
         From one, the whole volume, to `most`.
     """
 
-    def count_supervised(box: Box) -> int:
+    def count_supervised(box: Slices) -> int:
         return int(np.count_nonzero(label[box] != ignore_index))
 
-    def is_enough(box: Box) -> bool:
+    def is_enough(box: Slices) -> bool:
         return count_supervised(box) >= MIN_PIECE_VOXELS and bool((label[box] == 1).any())
 
     depth, height, width = label.shape
-    boxes: list[Box] = [(slice(0, depth), slice(0, height), slice(0, width))]
-    whole: list[Box] = []
+    boxes: list[Slices] = [(slice(0, depth), slice(0, height), slice(0, width))]
+    whole: list[Slices] = []
     while boxes and len(boxes) + len(whole) < most:
         box = max(boxes, key=count_supervised)
         boxes.remove(box)
@@ -221,7 +221,7 @@ def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Box]:
     return [*whole, *boxes]
 
 
-def _halve(box: Box, axis: int) -> list[Box]:
+def _halve(box: Slices, axis: int) -> list[Slices]:
     start, stop = box[axis].start, box[axis].stop
     middle = (start + stop) // 2
     halves = []

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3
+
 __all__ = [
     "Block",
     "WindowGrid",
@@ -41,7 +43,6 @@ __all__ = [
     "split_into_blocks",
 ]
 
-Size3 = tuple[int, int, int]
 
 #: Standard deviation of the blending Gaussian as a share of the window, as in nnU-Net.
 SIGMA_SHARE = 0.125

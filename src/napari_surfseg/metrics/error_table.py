@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from napari_surfseg.geometry import Index3
+
 __all__ = [
     "ERROR_NAMES",
     "KINDS",
@@ -21,7 +23,6 @@ __all__ = [
     "write_error_table",
 ]
 
-Index3 = tuple[int, int, int]
 Kind = Literal[
     "extra_component",
     "missing_component",

@@ -16,6 +16,8 @@ from scipy.sparse import csgraph
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3
+
 __all__ = [
     "BlockComponents",
     "close_gaps",
@@ -25,7 +27,6 @@ __all__ = [
     "remove_small_components",
 ]
 
-Size3 = tuple[int, int, int]
 
 _RANKS = {6: 1, 18: 2, 26: 3}
 

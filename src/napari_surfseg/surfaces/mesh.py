@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3, Spacing3
+
 __all__ = ["Mesh", "VertexPool", "build_mesh", "compute_normals", "find_level", "write_mesh"]
 
-Size3 = tuple[int, int, int]
-Spacing3 = tuple[float, float, float]
 
 #: Block edge: marching cubes takes some 30 bytes a voxel.
 BLOCK = 128

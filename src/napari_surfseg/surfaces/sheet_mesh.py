@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.surfaces.mesh import Mesh, SliceableArray, Spacing3
+    from napari_surfseg.geometry import Spacing3
+    from napari_surfseg.surfaces.mesh import Mesh, SliceableArray
 
 __all__ = ["build_sheet_mesh", "estimate_thickness"]
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.events import SetPreview
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.training.stroke_start import StrokeStart
 
-    Size3 = tuple[int, int, int]
 
 __all__ = ["Previewer"]
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from napari_surfseg.data.loader import PatchLoader
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.data.strokes.painted import PaintedBox
-    from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+    from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.events import UpdateLabels
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["Relabeler"]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
-    from napari_surfseg.data.volume import Index3
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["STROKES_POS_WEIGHT", "StrokeStart", "open_stroke_start"]
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.inference.tuning import TuningStep
 
-    Size3 = tuple[int, int, int]
 
 __all__ = [
     "ValidationRegion",

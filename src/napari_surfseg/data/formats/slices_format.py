@@ -12,12 +12,14 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+from napari_surfseg.data.volume import Volume, VoxelArray
 from napari_surfseg.errors import DataError, SurfsegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["natural_key", "open_slices"]
 

@@ -22,11 +22,13 @@ from napari_surfseg.data.formats.tiff_metadata import (
     read_tiff_place,
     read_tiff_spacing,
 )
-from napari_surfseg.data.volume import ArrayVolume, Index3, Volume, VoxelArray, require_volume_shape
+from napari_surfseg.data.volume import ArrayVolume, Volume, VoxelArray, require_volume_shape
 from napari_surfseg.errors import DataError, SurfsegError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["open_tiff"]
 

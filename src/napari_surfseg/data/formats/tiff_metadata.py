@@ -18,9 +18,9 @@ from napari_surfseg.data.volume import CONTENT_KEY
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_chain_cut", "read_tiff_content", "read_tiff_place", "read_tiff_spacing"]
+    from napari_surfseg.geometry import Spacing3
 
-Spacing3 = tuple[float, float, float]
+__all__ = ["is_chain_cut", "read_tiff_content", "read_tiff_place", "read_tiff_spacing"]
 
 
 def read_tiff_spacing(tiff: Any) -> tuple[Spacing3 | None, str | None]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 
 from napari_surfseg.data.formats.ome_metadata import Level, read_content, read_levels
-from napari_surfseg.data.volume import Index3, Volume, VoxelArray, require_volume_shape
+from napari_surfseg.data.volume import Volume, VoxelArray, require_volume_shape
 from napari_surfseg.errors import DataError
+
+if TYPE_CHECKING:
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["open_zarr"]
 

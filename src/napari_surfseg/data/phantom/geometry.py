@@ -25,7 +25,8 @@ import numpy as np
 from napari_surfseg.data.phantom.noise import F32, Floats, Integers, compute_spline
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.phantom.settings import Index3, PhantomSettings
+    from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["Geometry", "Sheets"]
 

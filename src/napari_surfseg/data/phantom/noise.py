@@ -15,7 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_surfseg.data.phantom.settings import Index3
+    from napari_surfseg.geometry import Index3
+
 
 __all__ = [
     "F32",

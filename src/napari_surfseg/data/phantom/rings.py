@@ -9,7 +9,8 @@ import numpy as np
 from napari_surfseg.data.phantom.noise import F32, compute_lattice_noise
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.phantom.settings import Index3, PhantomSettings
+    from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["Rings"]
 

@@ -16,7 +16,8 @@ from napari_surfseg.data.phantom.noise import F32, compute_spline_noise, compute
 from napari_surfseg.data.phantom.rings import Rings
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.phantom.settings import Index3, PhantomSettings
+    from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["PhantomBox", "ScrollPhantom", "cut_box"]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 from napari_surfseg.errors import ConfigError
 
-__all__ = ["LABEL_THICKNESS", "Index3", "PhantomSettings"]
+if TYPE_CHECKING:
+    from napari_surfseg.geometry import Index3
 
-Index3: TypeAlias = tuple[int, int, int]
+__all__ = ["LABEL_THICKNESS", "PhantomSettings"]
+
 
 #: Thickness of the labelled inner face along its normal, in voxels: a band this
 #: thick covers two or three voxel centres wherever it is cut.

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_surfseg.data.phantom.settings import Index3, PhantomSettings
+    from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["PhantomPaths", "write_phantom"]
 

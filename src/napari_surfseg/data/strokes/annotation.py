@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.census import LabelCensus
-    from napari_surfseg.data.volume import Index3, Spacing3, Volume
+    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Index3, Spacing3
 
 __all__ = ["AnnotatedBlock", "find_beside", "gather_annotation", "list_points"]
 

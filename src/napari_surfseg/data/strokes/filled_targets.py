@@ -8,12 +8,13 @@ import numpy as np
 
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.data.targets import is_void
-from napari_surfseg.data.volume import Box, Index3, Volume, VoxelArray
+from napari_surfseg.data.volume import Volume, VoxelArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.data.strokes.pixel_classifier import PixelClassifier
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["FilledTargets"]
 

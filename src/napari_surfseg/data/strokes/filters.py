@@ -17,7 +17,8 @@ from scipy import ndimage
 from napari_surfseg.data.kernels import compiled
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.volume import Spacing3, VoxelArray
+    from napari_surfseg.data.volume import VoxelArray
+    from napari_surfseg.geometry import Spacing3
 
 __all__ = ["FILTER_MARGIN", "NUM_RESPONSES", "compute_filter_responses"]
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+    from napari_surfseg.data.volume import Volume, VoxelArray
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["PaintedBox", "apply_strokes", "check_strokes", "read_strokes", "write_strokes"]
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.strokes.annotation import AnnotatedBlock
-    from napari_surfseg.data.volume import Box, Index3, Spacing3, Volume
+    from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Box, Index3, Spacing3
 
 __all__ = ["PixelClassifier"]
 

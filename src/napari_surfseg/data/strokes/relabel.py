@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_surfseg.data.census import BLOCK, take_census
 from napari_surfseg.data.checks import check_census
-from napari_surfseg.data.volume import Index3, Volume, VoxelArray
+from napari_surfseg.data.volume import Volume, VoxelArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.census import LabelCensus
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.strokes.painted import PaintedBox
+    from napari_surfseg.geometry import Index3
 
 __all__ = ["PaintedVolume", "relabel_pair"]
 

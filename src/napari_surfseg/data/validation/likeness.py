@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.volume import Box, VoxelArray
+    from napari_surfseg.data.volume import VoxelArray
+    from napari_surfseg.geometry import Box
 
 __all__ = ["EDGE", "NUM_PIECES", "Content", "compare_contents", "describe_content"]
 

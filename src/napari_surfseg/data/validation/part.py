@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_surfseg.config import ValidationSlab
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.validation.slabs import Split
-    from napari_surfseg.data.volume import Box
+    from napari_surfseg.geometry import Box
 
 __all__ = ["KeptParts", "keep_out", "repeat_parts"]
 

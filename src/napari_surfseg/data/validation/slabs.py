@@ -18,7 +18,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_surfseg.data.volume import Box, Index3, VoxelArray
+    from napari_surfseg.data.volume import VoxelArray
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["Split", "find_gap", "list_slabs"]
 

@@ -12,10 +12,10 @@ from napari_surfseg.gui.layers.stores import find_zarr, list_chunks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_surfseg.geometry import Box, Index3
+
 __all__ = ["CHUNK", "StoredBoxes", "find_stored_boxes", "iterate_boxes", "sample_boxes", "size_of"]
 
-Index3 = tuple[int, int, int]
-Box = tuple[Index3, Index3]
 
 #: Edge of the boxes that are read, counted and written at a time.
 CHUNK = 64

@@ -19,12 +19,12 @@ from napari_surfseg.gui.layers.sources import take_layer
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+    from napari_surfseg.geometry import Index3
     from napari_surfseg.gui.layers.sources import LayerVolume
     from napari_surfseg.gui.training.form import Box
 
 __all__ = ["PlacedArray", "choose_region", "region_of", "take_labels"]
 
-Index3 = tuple[int, int, int]
 
 #: Up to here a volume is labelled as a whole. What isn't painted on takes no memory, but every
 #: voxel is counted and compared.

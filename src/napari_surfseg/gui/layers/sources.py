@@ -19,9 +19,9 @@ from napari_surfseg.errors import DataError
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["LayerVolume", "VolumeArray", "is_volume", "shape_of", "take_file", "take_layer"]
+    from napari_surfseg.geometry import Index3
 
-Index3 = tuple[int, int, int]
+__all__ = ["LayerVolume", "VolumeArray", "is_volume", "shape_of", "take_file", "take_layer"]
 
 
 @dataclass(frozen=True, eq=False)

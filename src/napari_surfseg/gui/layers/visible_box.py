@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["compute_view_box"]
+    from napari_surfseg.geometry import Index3
 
-Index3 = tuple[int, int, int]
+__all__ = ["compute_view_box"]
 
 
 def compute_view_box(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Index3
+
 __all__ = [
     "NAMES",
     "LiveLayers",
@@ -32,8 +34,6 @@ __all__ = [
 
 #: What the layers are called at first, by the part that their metadata name.
 NAMES = {"prediction": "live prediction", "skeleton": "live skeleton"}
-
-Index3 = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,12 +27,11 @@ from napari_surfseg.runs.folder import find_new_run_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_surfseg.geometry import Box
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.predict.view import PredictForm
 
 __all__ = ["Prediction", "build_layers", "choose_checkpoint", "run_prediction"]
-
-Box = tuple[tuple[int, int, int], tuple[int, int, int]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from napari_surfseg.gui.predict.checkpoint_note import (
     WeightsNote,
     read_weights_note,
 )
-from napari_surfseg.gui.predict.prediction import Box, Prediction, build_layers, run_prediction
+from napari_surfseg.gui.predict.prediction import Prediction, build_layers, run_prediction
 from napari_surfseg.gui.predict.view import PredictForm, PredictView
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.form import SourceChoice
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
+    from napari_surfseg.geometry import Box
     from napari_surfseg.gui.background.threads import Job
     from napari_surfseg.gui.run_session.session import Session
     from napari_surfseg.runs.follow import RunSnapshot
