@@ -155,9 +155,9 @@ def _read_part(source: str, box: tuple[tuple[int, int, int], tuple[int, int, int
 def _predict(folder: RunFolder, image: ArrayVolume, device: str) -> tuple[ArrayVolume, ArrayVolume]:
     """Predict the held-out part as ``surfseg predict`` does, and its probabilities."""
     from napari_surfseg.data.volume import ArrayVolume, open_volume
+    from napari_surfseg.device import choose_device
     from napari_surfseg.inference.predictor import predict_volume
     from napari_surfseg.model.checkpoint import load_checkpoint
-    from napari_surfseg.training.hardware import choose_device
 
     checkpoint = load_checkpoint(folder.best_checkpoint)
     read = []

@@ -120,9 +120,9 @@ def run(options: argparse.Namespace) -> int:
     prepare_this_process()
 
     # From here on torch is needed, which takes seconds to load.
+    from napari_surfseg.device import choose_device
     from napari_surfseg.inference.predictor import predict_volume
     from napari_surfseg.model.checkpoint import load_checkpoint
-    from napari_surfseg.training.hardware import choose_device
 
     device = choose_device(options.device)
     checkpoint = load_checkpoint(path)

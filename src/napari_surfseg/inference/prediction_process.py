@@ -137,20 +137,17 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     dict
         File names of the results, threshold, shares and warnings.
     """
-    import torch
-
     from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.device import choose_device
     from napari_surfseg.model.checkpoint import load_checkpoint
     from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
     tell("loading the network", 0.0)
-    device = job.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(job.device)
     volume = open_volume(job.image, spacing=job.spacing)
     checkpoint = load_checkpoint(job.checkpoint)
     predict = _predict_whole if job.box is None else _predict_box
-    result = predict(volume, checkpoint, job, folder, torch.device(device), tell)
+    result = predict(volume, checkpoint, job, folder, device, tell)
     result["spacing"] = list(volume.spacing)
     tell("finding connected sheets", 0.0)
     values: NDArray[np.uint8]

@@ -20,6 +20,7 @@ from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.loader import PatchLoader
 from napari_surfseg.data.sides import resolve_symmetries
+from napari_surfseg.device import choose_device, choose_precision
 from napari_surfseg.errors import CancelledError, CheckpointError
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -28,12 +29,6 @@ from napari_surfseg.model.presets import (
     fit_patch_size,
     resolve_architecture,
 )
-from napari_surfseg.training.hardware import (
-    ThreadTuner,
-    choose_device,
-    choose_precision,
-    choose_workers,
-)
 from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
 from napari_surfseg.training.relabeling import Relabeler
@@ -41,6 +36,7 @@ from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.start_from import adopt_model, check_start, load_start
 from napari_surfseg.training.steering import Steering
 from napari_surfseg.training.stroke_start import StrokeStart, open_stroke_start
+from napari_surfseg.training.threads import ThreadTuner, choose_workers
 from napari_surfseg.training.tuning_progress import TuningStages
 from napari_surfseg.training.validation import Validator, in_finest_voxels
 

@@ -1,13 +1,6 @@
-import pytest
 import torch
 
-from napari_surfseg.errors import ConfigError
-from napari_surfseg.training.hardware import (
-    ThreadTuner,
-    choose_device,
-    choose_precision,
-    choose_workers,
-)
+from napari_surfseg.training.threads import ThreadTuner, choose_workers
 
 
 def _drive(tuner, seconds_of, total):
@@ -47,18 +40,6 @@ def test_a_single_candidate_is_never_changed():
     assert {tuner.record(0.5) for _ in range(200)} == {1}
 
 
-def test_device_and_precision():
-    assert choose_device("cpu").type == "cpu"
-    assert choose_precision("auto", torch.device("cpu")) == "float32"
-    assert choose_precision("bf16", torch.device("cpu")) == "bf16"
+def test_a_cpu_run_has_one_loader_thread_unless_more_are_asked_for():
     assert choose_workers("auto", torch.device("cpu")) == 1
     assert choose_workers(3, torch.device("cpu")) == 3
-    with pytest.raises(ConfigError, match="auto, cpu or cuda"):
-        choose_device("tpu")
-
-
-def test_a_gpu_that_is_not_there_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto").type == "cpu"
-    with pytest.raises(ConfigError, match="no CUDA GPU"):
-        choose_device("cuda")

@@ -1,0 +1,45 @@
+"""Which device and which precision a network runs with: one rule for training and prediction."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_surfseg.errors import ConfigError
+
+__all__ = ["choose_device", "choose_precision"]
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
+
+    Raises
+    ------
+    ConfigError
+        If a GPU is asked for and torch sees none, or the name is unknown.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = wanted.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(
+            f"The device is {wanted!r}, but it must be auto, cpu or cuda.", field="device"
+        )
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "The device cuda was asked for, but PyTorch finds no CUDA GPU here; choose the "
+            "device cpu or auto.",
+            field="device",
+        )
+    try:
+        return torch.device(wanted)
+    except RuntimeError:
+        raise ConfigError(
+            f"The device is {wanted!r}, but it must be auto, cpu, cuda or cuda:N.", field="device"
+        ) from None
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """Turn ``auto`` into ``bf16`` where a GPU has it and ``float32`` elsewhere."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
