@@ -5,8 +5,8 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_surfseg.config import load_experiment
+from napari_surfseg.gui.controls.label_schemes import suggest_scheme
 from napari_surfseg.gui.training.controller import TrainingController
-from napari_surfseg.gui.training.form import suggest_scheme
 
 SHAPE = (20, 40, 40)
 STROKES = {0: "ignore", 1: "foreground", 2: "background"}

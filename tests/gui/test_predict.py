@@ -14,12 +14,12 @@ from qtpy.QtWidgets import QApplication
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.background.processes import JobProcess, Waiting
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.sources import take_layer
 from napari_surfseg.gui.predict.checkpoint_note import read_weights_note
 from napari_surfseg.gui.predict.prediction import run_prediction
 from napari_surfseg.gui.predict.view import PredictView
 from napari_surfseg.gui.predict.widget import PredictController
-from napari_surfseg.gui.training.form import SourceChoice
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 from napari_surfseg.runs.pace import Pace

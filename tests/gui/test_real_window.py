@@ -16,9 +16,10 @@ from napari_surfseg.data.volume import open_volume
 from napari_surfseg.events import LabelsUpdated, Stop, append_command
 from napari_surfseg.gui.curves.widget import LossCurvesWidget
 from napari_surfseg.gui.predict.widget import PredictWidget
-from napari_surfseg.gui.run_session.close_guard import CloseGuard, find_main_window
+from napari_surfseg.gui.run_session.close_guard import CloseGuard
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
+from napari_surfseg.gui.window.main_window import find_main_window
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunFollower, RunSnapshot
 from napari_surfseg.runs.lock import is_alive
@@ -256,7 +257,7 @@ from pathlib import Path
 import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QPushButton
-from napari_surfseg.gui.run_session.close_guard import find_main_window
+from napari_surfseg.gui.window.main_window import find_main_window
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.runs.folder import RunState
 

@@ -8,6 +8,7 @@ from napari.layers import Labels
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.background.processes import JobProcess
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.sources import take_layer
 from napari_surfseg.gui.live.layers import camera_of
 from napari_surfseg.gui.run_session.session import get_session
@@ -27,7 +28,6 @@ from napari_surfseg.gui.topology.widget import (
     TopologyErrorsWidget,
     run_comparison,
 )
-from napari_surfseg.gui.training.form import SourceChoice
 from napari_surfseg.metrics.error_table import ERROR_NAMES
 from napari_surfseg.metrics.features import find_topology_errors
 

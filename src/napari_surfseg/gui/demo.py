@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from napari_surfseg.gui.live.layers import camera_of
 from napari_surfseg.gui.predict.widget import PredictWidget, show_predict
-from napari_surfseg.gui.run_session.close_guard import find_main_window
 from napari_surfseg.gui.window.dock_layout import bring_up
+from napari_surfseg.gui.window.main_window import find_main_window
 from napari_surfseg.gui.window.screen import grab_screen, live, settle
 from napari_surfseg.runs.folder import RunFolder, RunState
 

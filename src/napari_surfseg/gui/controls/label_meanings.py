@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.controls.basics import FieldError, NoWheelFilter, cut_entries, hint, note
-from napari_surfseg.gui.training.form import LABEL_SCHEMES, name_scheme
+from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, name_scheme
 from napari_surfseg.wording import format_percent
 
 if TYPE_CHECKING:

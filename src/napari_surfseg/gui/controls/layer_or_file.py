@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
 from napari_surfseg.gui.controls.basics import cut_entries
-from napari_surfseg.gui.training.form import SourceChoice
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

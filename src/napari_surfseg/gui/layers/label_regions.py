@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Index3
     from napari_surfseg.gui.layers.sources import LayerVolume
-    from napari_surfseg.gui.training.form import Box
 
-__all__ = ["PlacedArray", "choose_region", "region_of", "take_labels"]
+__all__ = ["Box", "PlacedArray", "choose_region", "region_of", "take_labels"]
 
+#: (start, stop) of Z, Y, X in voxels.
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 #: Up to here a volume is labelled as a whole. What isn't painted on takes no memory, but every
 #: voxel is counted and compared.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
 from napari_surfseg.gui.strokes.painting import BRUSH_VOXELS, build_dense_colormap
-from napari_surfseg.gui.training.form import LABEL_SCHEMES, NOT_ANNOTATED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -38,7 +38,7 @@ from napari_surfseg.gui.controls.tuned_number import TunedRow
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_surfseg.gui.training.form import SourceChoice
+    from napari_surfseg.gui.controls.source_choice import SourceChoice
 
 __all__ = ["PredictForm", "PredictView"]
 

@@ -13,6 +13,7 @@ from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.background.processes import JobProcess, Waiting
 from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.following import LayerWatch, unwrap
 from napari_surfseg.gui.layers.sources import LayerVolume, is_volume, take_layer
 from napari_surfseg.gui.predict.checkpoint_note import (
@@ -23,7 +24,6 @@ from napari_surfseg.gui.predict.checkpoint_note import (
 from napari_surfseg.gui.predict.prediction import Prediction, build_layers, run_prediction
 from napari_surfseg.gui.predict.view import PredictForm, PredictView
 from napari_surfseg.gui.run_session.session import get_session
-from napari_surfseg.gui.training.form import SourceChoice
 from napari_surfseg.gui.window import preferences
 from napari_surfseg.gui.window.dock_layout import DockPlacer, bring_up
 from napari_surfseg.wording import format_percent

@@ -6,25 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
+from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from napari_surfseg.events import Stop
 from napari_surfseg.gui.window import preferences
+from napari_surfseg.gui.window.main_window import find_main_window
 
 if TYPE_CHECKING:
     from napari_surfseg.gui.run_session.session import Session
 
-__all__ = ["CloseGuard", "find_main_window"]
-
-
-def find_main_window(widget: QWidget) -> QMainWindow | None:
-    """Find the napari window that a dock, floating or not, belongs to."""
-    found: Any = widget
-    while found is not None:
-        if isinstance(found, QMainWindow) and not isinstance(found, QDockWidget):
-            return found
-        found = found.parentWidget()
-    return None
+__all__ = ["CloseGuard"]
 
 
 class CloseGuard(QObject):

@@ -8,15 +8,15 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import CyclicLabelColormap
 
+from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES
 from napari_surfseg.gui.layers.sources import shape_of
 from napari_surfseg.gui.live.layers import compute_placement
-from napari_surfseg.gui.training.form import LABEL_SCHEMES
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_surfseg.gui.training.form import Box
+    from napari_surfseg.gui.layers.label_regions import Box
 
 __all__ = [
     "build_dense_colormap",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
+from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
+from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
 from napari_surfseg.gui.layers.following import LayerWatch, disconnect
 from napari_surfseg.gui.layers.label_regions import choose_region, region_of
 from napari_surfseg.gui.layers.sources import shape_of
@@ -18,7 +20,6 @@ from napari_surfseg.gui.strokes.painting import (
     paint_with,
 )
 from napari_surfseg.gui.strokes.tools import StrokeTool
-from napari_surfseg.gui.training.form import LABEL_SCHEMES, NOT_ANNOTATED, PairChoice, SourceChoice
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -16,6 +16,8 @@ from napari_surfseg.errors import DataError, LabelError, SurfsegError
 from napari_surfseg.gui.background.processes import JobProcess, Waiting
 from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.controls.label_schemes import suggest_meanings
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.following import LayerWatch, unwrap
 from napari_surfseg.gui.layers.label_counts import count_values
@@ -23,7 +25,6 @@ from napari_surfseg.gui.layers.sources import LayerVolume, is_volume, take_file,
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.topology.layers import ErrorLayers
 from napari_surfseg.gui.topology.view import TopologyView
-from napari_surfseg.gui.training.form import SourceChoice, suggest_meanings
 from napari_surfseg.gui.window.dock_layout import DockPlacer
 from napari_surfseg.inference.evaluation_process import EvaluationJob
 from napari_surfseg.inference.prediction_process import write_job

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_surfseg.gui.training.form import PairChoice
+    from napari_surfseg.gui.controls.source_choice import PairChoice
 
 __all__ = ["DataPanel"]
 

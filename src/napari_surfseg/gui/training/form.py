@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.config import LOSS_TERMS, Experiment, Loss, build_experiment
 from napari_surfseg.errors import ConfigError
+from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari.layers import Layer
+    from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
+    from napari_surfseg.gui.layers.label_regions import Box
 
 __all__ = [
-    "LABEL_SCHEMES",
     "LOSS_NOTES",
-    "Box",
-    "PairChoice",
-    "SourceChoice",
     "TrainingForm",
     "build_form_experiment",
     "field_of_message",
     "largest_box_beside",
-    "name_scheme",
     "nest_settings",
     "read_roi",
-    "suggest_meanings",
-    "suggest_scheme",
 ]
-
-#: (start, stop) of Z, Y, X in voxels.
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 #: What each loss term does, in a line, for the note beside its slider.
 LOSS_NOTES = {
@@ -44,81 +35,6 @@ LOSS_NOTES = {
     "toploss_simple": "Counts pieces, holes and cavities in windows: against gaps and bridges.",
     "skeleton_recall": "How much of the label's skeleton is found; against missing stretches.",
 }
-
-#: Ready-made meanings of the usual label values.
-LABEL_SCHEMES: dict[str, dict[int, str]] = {
-    "dense": {0: "background", 1: "foreground", 2: "ignore"},
-    "strokes": {0: "ignore", 1: "foreground", 2: "background"},
-}
-
-
-#: The usual value of what is not annotated.
-NOT_ANNOTATED = 2
-#: Labels of which less is not 0 are rather strokes than a volume with so little surface.
-SPARSE_SHARE = 0.005
-
-
-@dataclass(frozen=True)
-class SourceChoice:
-    """A layer of the viewer or a file; equal to another if it is the same layer or path.
-
-    A layer is held by identity, so another name changes nothing, and weakly, so that
-    one that left the viewer can go.
-
-    Attributes
-    ----------
-    path : str
-        Of a file; empty for a layer.
-    ref : weakref.ref or None
-        To a layer; None for a file.
-    seen_name : str
-        What the layer was called when it was chosen.
-    """
-
-    path: str = ""
-    ref: weakref.ref[Layer] | None = None
-    seen_name: str = field(default="", compare=False)
-
-    @classmethod
-    def of_layer(cls, layer: Layer) -> SourceChoice:
-        """Choose a layer."""
-        ref = weakref.ref(layer)
-        hash(ref)  # kept by the reference: it can be hashed when the layer is gone, too
-        return cls(ref=ref, seen_name=layer.name)
-
-    @classmethod
-    def of_file(cls, path: str) -> SourceChoice:
-        """Choose a file."""
-        return cls(path=path)
-
-    @property
-    def kind(self) -> str:
-        """``"layer"`` or ``"file"``."""
-        return "file" if self.ref is None else "layer"
-
-    @property
-    def layer(self) -> Layer | None:
-        """The layer, unless it is a file or the layer is gone."""
-        return None if self.ref is None else self.ref()
-
-    @property
-    def name(self) -> str:
-        """The layer's present name, or the path."""
-        layer = self.layer
-        return layer.name if layer is not None else self.path or self.seen_name
-
-
-@dataclass(frozen=True)
-class PairChoice:
-    """A volume with its labels and what it is for: ``"train"`` or ``"validation"``.
-
-    `roi` is the box that is used, as a person writes it (:func:`read_roi`); empty for all.
-    """
-
-    image: SourceChoice | None
-    labels: SourceChoice | None
-    role: str = "train"
-    roi: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,67 +171,6 @@ def field_of_message(message: str) -> str | None:
             if key in message:
                 found.append((message.index(key), -len(key), key))
     return min(found)[2] if found else None
-
-
-def name_scheme(meanings: Mapping[int, str]) -> str:
-    """Return the ready-made meanings that these are: ``"dense"``, ``"strokes"`` or ``"custom"``."""
-    for name, scheme in LABEL_SCHEMES.items():
-        if meanings and all(scheme.get(v, "ignore") == m for v, m in meanings.items()):
-            return name
-    return "custom"
-
-
-def suggest_meanings(values: list[int]) -> dict[int, str]:
-    """Guess what the values of dense labels mean; a person corrects it in the form.
-
-    Parameters
-    ----------
-    values : list of int
-        The values that occur, ascending.
-
-    Returns
-    -------
-    dict
-        Two values are background and surface, whatever they are (0 and 255 too); with
-        more, 0 is background, 1 surface and the rest not annotated.
-    """
-    if len(values) == 1:
-        return {values[0]: "background" if values[0] == 0 else "foreground"}
-    if len(values) == 2:
-        return {values[0]: "background", values[1]: "foreground"}
-    dense = LABEL_SCHEMES["dense"]
-    return {value: dense.get(value, "ignore") for value in values}
-
-
-def suggest_scheme(counts: Mapping[int, int]) -> tuple[dict[int, str], str]:
-    """Guess from how often each value occurs what the values mean.
-
-    Parameters
-    ----------
-    counts : mapping
-        Value to voxels.
-
-    Returns
-    -------
-    meanings : dict
-        Of every value.
-    assumed : str
-        A sentence that says what was assumed; empty where nothing else is likely.
-    """
-    if not counts:
-        return {}, ""
-    painted = sum(count for value, count in counts.items() if value != 0)
-    is_sparse = painted < SPARSE_SHARE * sum(counts.values())
-    if 0 in counts and set(counts) <= {0, 1, 2} and is_sparse:
-        strokes = LABEL_SCHEMES["strokes"]
-        said = (
-            f"Taken for strokes, since {painted:,} {'voxel is' if painted == 1 else 'voxels are'} "
-            "painted: what is 0 is not learned from. Choose dense if 0 is background."
-            if painted
-            else "Nothing is painted yet: paint 1 on the surface and 2 on what is not surface."
-        )
-        return {value: strokes[value] for value in counts}, said
-    return suggest_meanings(sorted(counts)), ""
 
 
 def largest_box_beside(shape: tuple[int, int, int], box: Box, gap: int = 8) -> Box | None:

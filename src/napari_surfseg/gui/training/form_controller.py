@@ -10,24 +10,21 @@ from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, QTimer
 
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
+from napari_surfseg.gui.controls.label_schemes import (
+    LABEL_SCHEMES,
+    name_scheme,
+    suggest_meanings,
+    suggest_scheme,
+)
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.following import LayerWatch
 from napari_surfseg.gui.layers.label_counts import count_values
-from napari_surfseg.gui.layers.label_regions import region_of, take_labels
+from napari_surfseg.gui.layers.label_regions import Box, region_of, take_labels
 from napari_surfseg.gui.layers.sources import LayerVolume, shape_of, take_file
 from napari_surfseg.gui.live.layers import compute_view_center
 from napari_surfseg.gui.run_session.run_layers import describe_layer
 from napari_surfseg.gui.strokes.painting import color_of
-from napari_surfseg.gui.training.form import (
-    LABEL_SCHEMES,
-    Box,
-    SourceChoice,
-    TrainingForm,
-    build_form_experiment,
-    name_scheme,
-    read_roi,
-    suggest_meanings,
-    suggest_scheme,
-)
+from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
 from napari_surfseg.gui.training.start import Plan, PlannedPair, describe_network, read_model
 from napari_surfseg.gui.training.validation_box import build_box_layer, read_box
 from napari_surfseg.model.presets import resolve_architecture

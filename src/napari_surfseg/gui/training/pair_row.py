@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, 
 
 from napari_surfseg.gui.controls.basics import cut_entries, hint
 from napari_surfseg.gui.controls.layer_or_file import SourceCombo
-from napari_surfseg.gui.training.form import PairChoice
+from napari_surfseg.gui.controls.source_choice import PairChoice
 
 __all__ = ["PairRow"]
 

@@ -14,7 +14,6 @@ from napari_surfseg.gui.layers.files import locate
 from napari_surfseg.gui.layers.sources import LayerVolume, take_file
 from napari_surfseg.gui.run_session.run_layers import write_layer_notes
 from napari_surfseg.gui.training.form import (
-    Box,
     TrainingForm,
     build_form_experiment,
     largest_box_beside,
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.layers import Layer
+
+    from napari_surfseg.gui.layers.label_regions import Box
 
 
 __all__ = ["Plan", "PlannedPair", "describe_network", "execute_plan", "read_model"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer, Shapes
 
-    from napari_surfseg.gui.training.form import Box
+    from napari_surfseg.gui.layers.label_regions import Box
 
 __all__ = ["build_box_layer", "read_box"]
 

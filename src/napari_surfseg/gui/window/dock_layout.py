@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-from napari_surfseg.gui.run_session.close_guard import find_main_window
+from napari_surfseg.gui.window.main_window import find_main_window
 
 __all__ = ["DockPlacer", "bring_up", "find_dock", "place_below_canvas", "tab_with_others"]
 

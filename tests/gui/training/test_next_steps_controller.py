@@ -9,13 +9,13 @@ from napari.components import ViewerModel
 from napari_surfseg.config import Experiment, apply_overrides
 from napari_surfseg.errors import RunBusyError
 from napari_surfseg.events import DataChecked, RunStarted
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.visible_box import compute_view_box
 from napari_surfseg.gui.live.controller import LiveController
 from napari_surfseg.gui.live.layers import camera_of
 from napari_surfseg.gui.predict.predicted_labels import compute_label_values
 from napari_surfseg.gui.predict.prediction import Prediction, build_layers
 from napari_surfseg.gui.training.controller import TrainingController
-from napari_surfseg.gui.training.form import SourceChoice
 from napari_surfseg.gui.training.next_steps import has_result
 from napari_surfseg.gui.training.next_steps_controller import NextStepsController
 from napari_surfseg.model.checkpoint_summary import find_checkpoint

@@ -10,7 +10,6 @@ from napari_surfseg.gui.training.form import (
     build_form_experiment,
     field_of_message,
     largest_box_beside,
-    suggest_meanings,
 )
 
 PAIR = [{"image": "a.tif", "labels": "b.tif"}]
@@ -67,21 +66,6 @@ def test_the_field_is_found_in_a_workers_sentence():
     assert field_of_message("data.patch_size is [65, 64, 64], but ...") == "data.patch_size"
     assert field_of_message("In x, training.max_epochs is 0.") == "training.max_epochs"
     assert field_of_message("The disk is full.") is None
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0, 1], {0: "background", 1: "foreground"}),
-        ([0, 255], {0: "background", 255: "foreground"}),
-        ([0, 1, 2], {0: "background", 1: "foreground", 2: "ignore"}),
-        ([1], {1: "foreground"}),
-        ([0], {0: "background"}),
-        ([0, 1, 7], {0: "background", 1: "foreground", 7: "ignore"}),
-    ],
-)
-def test_meanings_are_guessed(values, expected):
-    assert suggest_meanings(values) == expected
 
 
 def test_training_takes_the_largest_part_beside_the_validation_box():

@@ -11,15 +11,11 @@ from qtpy.QtWidgets import QAbstractSpinBox, QWidget
 
 from napari_surfseg.config import LOSS_TERMS, Experiment
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox
+from napari_surfseg.gui.controls.source_choice import PairChoice
 from napari_surfseg.gui.predict.view import PredictView
 from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.data_more import DataMore
-from napari_surfseg.gui.training.form import (
-    PairChoice,
-    TrainingForm,
-    build_form_experiment,
-    read_roi,
-)
+from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
 from napari_surfseg.gui.training.settings_form import SettingsForm
 from napari_surfseg.gui.training.settings_table import (
     CHOICES,
