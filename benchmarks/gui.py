@@ -103,7 +103,8 @@ def time_call(call, repeats: int) -> float:
 
 def measure_live_update(viewer, repeats: int) -> dict[str, float]:
     """Cost of one in-place update of a 128^3 layer, and of replacing its data instead."""
-    from napari_surfseg.gui.live.layers import LiveLayers, LivePreview
+    from napari_surfseg.gui.live.layers import LiveLayers
+    from napari_surfseg.gui.run_session.previews import LivePreview
 
     shape = (128, 128, 128)
     source = viewer.add_image(np.zeros((160, 160, 160), np.uint8), name="source")

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.window.screen import live
 
 #: Voxels between two strokes' places, at least, and between them and the edge of the slice.

@@ -5,7 +5,7 @@ from napari.layers import Image, Labels
 
 from napari_surfseg.errors import LabelError
 from napari_surfseg.gui.layers.label_counts import count_values
-from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.layers.layer_volume import take_layer
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64, np.bool_])

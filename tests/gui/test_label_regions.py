@@ -8,8 +8,8 @@ from napari.components import ViewerModel
 from napari_surfseg.data.checks import open_pairs
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.gui.layers import label_regions
+from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.layers.label_regions import PlacedArray, choose_region, region_of
-from napari_surfseg.gui.live.layers import camera_of
 from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
 from napari_surfseg.gui.training.controller import TrainingController
 from napari_surfseg.runs.folder import RunFolder, RunState

@@ -18,7 +18,7 @@ from napari_surfseg.gui.layers.copies import (
     require_consent,
     write_layer,
 )
-from napari_surfseg.gui.layers.sources import LayerVolume, take_layer
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_layer
 
 
 def values(dtype=np.uint8, shape=(70, 30, 20)):

@@ -10,8 +10,8 @@ from napari_builtins.io import napari_get_reader
 
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import CancelledError
-from napari_surfseg.gui.layers.files import locate
-from napari_surfseg.gui.layers.sources import VolumeArray, take_layer
+from napari_surfseg.gui.layers.layer_volume import VolumeArray, take_layer
+from napari_surfseg.gui.layers.locate import locate
 from napari_surfseg.inference.output import ome_metadata
 
 SHAPE = (40, 48, 56)

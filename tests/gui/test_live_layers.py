@@ -4,14 +4,11 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_surfseg.gui.controls.box_size import BoxSize
-from napari_surfseg.gui.live.key import KEYS, bind_key, unbind_key
-from napari_surfseg.gui.live.layers import (
-    LiveLayers,
-    LivePreview,
-    camera_of,
-    compute_placement,
-    compute_view_center,
-)
+from napari_surfseg.gui.layers.camera import camera_of, compute_view_center
+from napari_surfseg.gui.layers.placement import compute_placement
+from napari_surfseg.gui.live.layers import LiveLayers
+from napari_surfseg.gui.live.toggle_key import KEYS, bind_key, unbind_key
+from napari_surfseg.gui.run_session.previews import LivePreview
 
 
 def preview(value=100, shape=(8, 16, 16), origin=(4, 10, 20), index=0):

@@ -15,7 +15,7 @@ from napari_surfseg.errors import CancelledError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.background.processes import JobProcess, Waiting
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.predict.checkpoint_note import read_weights_note
 from napari_surfseg.gui.predict.prediction import run_prediction
 from napari_surfseg.gui.predict.view import PredictView

@@ -9,10 +9,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.gui.live.layers import camera_of
-from napari_surfseg.gui.live.look import FRAME_COLOR
+from napari_surfseg.gui.layers.camera import camera_of
+from napari_surfseg.gui.layers.colormaps import SURFACE_COLOR
+from napari_surfseg.gui.live.style import FRAME_COLOR
 from napari_surfseg.gui.run_session.session import get_session
-from napari_surfseg.gui.strokes.painting import SURFACE_COLOR
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.gui.window.dock_layout import find_dock
 from napari_surfseg.runs.folder import RunFolder, RunState

@@ -17,10 +17,10 @@ from napari_surfseg.events import EventWriter, PreviewWritten
 from napari_surfseg.gui.contributions.open_in_place import open_in_place
 from napari_surfseg.gui.contributions.readers import get_mesh_reader, get_volume_reader, read_run
 from napari_surfseg.gui.contributions.writers import write_labels, write_surface
-from napari_surfseg.gui.layers import volume_layers
+from napari_surfseg.gui.layers import layer_data
 from napari_surfseg.gui.layers.copies import write_layer
-from napari_surfseg.gui.layers.files import locate
-from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.layers.layer_volume import take_layer
+from napari_surfseg.gui.layers.locate import locate
 from napari_surfseg.gui.predict.prediction import Prediction, build_layers
 from napari_surfseg.gui.run_session.run_layers import (
     describe_layer,
@@ -227,7 +227,7 @@ def test_a_prediction_lies_over_its_image(tmp_path, name, content):
 
 
 def test_a_large_ome_zarr_is_looked_at_lazily_in_its_levels(tmp_path, monkeypatch):
-    monkeypatch.setattr(volume_layers, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(layer_data, "IN_MEMORY_BYTES", 100)
     data = np.random.default_rng(0).integers(0, 255, (16, 16, 16)).astype(np.uint8)
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
     metadata = ome_metadata("a", (3, 2, 1), "nanometer", None)

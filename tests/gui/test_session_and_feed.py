@@ -15,9 +15,10 @@ from napari_surfseg.events import (
     Stop,
     read_commands,
 )
+from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.live.controller import LiveController, get_live_controller
-from napari_surfseg.gui.live.layers import LivePreview, camera_of
-from napari_surfseg.gui.run_session.feed import RunFeed, load_preview
+from napari_surfseg.gui.run_session.feed import RunFeed
+from napari_surfseg.gui.run_session.previews import LivePreview, load_preview
 from napari_surfseg.gui.run_table.view import CURVE_ROLE, RunsView
 from napari_surfseg.gui.run_table.widget import RunList, RunsController
 from napari_surfseg.runs.folder import RunFolder, RunState

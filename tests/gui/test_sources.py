@@ -3,7 +3,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.gui.layers.sources import take_file, take_layer
+from napari_surfseg.gui.layers.layer_volume import take_file, take_layer
 
 
 def volume(shape=(70, 30, 20), dtype=np.uint8):

@@ -11,7 +11,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_surfseg.events import LabelsUpdated
-from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.runs.folder import RunFolder, RunState

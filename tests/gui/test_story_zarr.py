@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.contributions.open_in_place import open_in_place
-from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.inference.output import ome_metadata

@@ -16,7 +16,7 @@ from napari_surfseg.events import (
     read_commands,
 )
 from napari_surfseg.gui.layers.copies import write_layer
-from napari_surfseg.gui.layers.sources import take_file, take_layer
+from napari_surfseg.gui.layers.layer_volume import take_file, take_layer
 from napari_surfseg.gui.strokes.changes import find_painted, pack_strokes
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.strokes.panel import StrokesPanel

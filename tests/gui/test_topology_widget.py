@@ -9,8 +9,8 @@ from napari.layers import Labels
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.background.processes import JobProcess
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.sources import take_layer
-from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.layers.camera import camera_of
+from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.topology.layers import (
     ERROR_COLORS,

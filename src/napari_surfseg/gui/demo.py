@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.predict.widget import PredictWidget, show_predict
 from napari_surfseg.gui.window.dock_layout import bring_up
 from napari_surfseg.gui.window.main_window import find_main_window

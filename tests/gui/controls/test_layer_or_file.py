@@ -11,7 +11,7 @@ from napari.layers import Labels
 from napari_surfseg.config import load_experiment
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.following import LayerWatch
+from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.training.controller import TrainingController
 
 SHAPE = (32, 32, 32)

@@ -10,9 +10,8 @@ from napari_surfseg.config import Experiment, apply_overrides
 from napari_surfseg.errors import RunBusyError
 from napari_surfseg.events import DataChecked, RunStarted
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.visible_box import compute_view_box
+from napari_surfseg.gui.layers.camera import camera_of, compute_view_box
 from napari_surfseg.gui.live.controller import LiveController
-from napari_surfseg.gui.live.layers import camera_of
 from napari_surfseg.gui.predict.predicted_labels import compute_label_values
 from napari_surfseg.gui.predict.prediction import Prediction, build_layers
 from napari_surfseg.gui.training.controller import TrainingController

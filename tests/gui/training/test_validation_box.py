@@ -4,7 +4,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.gui.layers.sources import is_volume
+from napari_surfseg.gui.layers.layer_volume import is_volume
 from napari_surfseg.gui.training.validation_box import build_box_layer, read_box
 
 SHAPE = (20, 40, 60)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.errors import SurfsegError
     from napari_surfseg.gui.background.threads import Job
-    from napari_surfseg.gui.layers.volume_layers import LayerData
+    from napari_surfseg.gui.layers.layer_data import LayerData
 
 __all__ = ["open_file", "open_folder", "open_in_place"]
 

@@ -11,9 +11,10 @@ from napari.layers import Image
 
 from napari_surfseg.errors import CheckpointError, DataError, RunError, SurfsegError
 from napari_surfseg.events import PreviewWritten, read_events
-from napari_surfseg.gui.layers.volume_layers import place_of, read_volume
-from napari_surfseg.gui.live.layers import build_probability_colormap, compute_placement
-from napari_surfseg.gui.run_session.feed import load_preview
+from napari_surfseg.gui.layers.colormaps import build_probability_colormap
+from napari_surfseg.gui.layers.layer_data import read_volume
+from napari_surfseg.gui.layers.placement import compute_placement, place_of
+from napari_surfseg.gui.run_session.previews import load_preview
 from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.surfaces.mesh_files import MESH_SUFFIXES
@@ -21,8 +22,8 @@ from napari_surfseg.surfaces.mesh_files import MESH_SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_surfseg.gui.layers.volume_layers import LayerData
-    from napari_surfseg.gui.live.layers import LivePreview
+    from napari_surfseg.gui.layers.layer_data import LayerData
+    from napari_surfseg.gui.run_session.previews import LivePreview
     from napari_surfseg.gui.run_session.run_layers import RunLayers
 
 __all__ = [

@@ -23,7 +23,7 @@ def make_strokes_sample() -> list[tuple[Any, dict[str, Any], str]]:
 
 def _make(annotated: Literal["dense", "strokes"]) -> list[tuple[Any, dict[str, Any], str]]:
     from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
-    from napari_surfseg.gui.strokes.painting import build_dense_colormap
+    from napari_surfseg.gui.layers.colormaps import build_dense_colormap
 
     settings = PhantomSettings(shape=SHAPE, seed=SEED, annotated=annotated)
     box = ScrollPhantom(settings).compute_box((0, 0, 0), settings.shape)

@@ -12,7 +12,7 @@ from napari.utils.transforms import Affine
 from napari_surfseg.errors import OutputError
 from napari_surfseg.files import written_aside
 from napari_surfseg.gui.layers.copies import write_layer
-from napari_surfseg.gui.layers.sources import LayerVolume
+from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

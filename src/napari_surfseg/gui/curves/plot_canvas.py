@@ -29,7 +29,7 @@ from napari_surfseg.gui.curves.plot_axes import (
 )
 from napari_surfseg.gui.curves.plot_line import Line, build_line_colormap, draw_line
 from napari_surfseg.gui.curves.plot_range import PlotRange, compute_ticks
-from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.layers.camera import camera_of
 
 __all__ = ["PlotCanvas"]
 

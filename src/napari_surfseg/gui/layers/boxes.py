@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.gui.layers.stores import find_zarr, list_chunks
+from napari_surfseg.gui.layers.stored_arrays import find_zarr, list_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

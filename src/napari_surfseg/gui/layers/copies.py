@@ -10,14 +10,14 @@ import numpy as np
 
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.gui.layers.boxes import CHUNK, find_stored_boxes, size_of
-from napari_surfseg.gui.layers.files import locate
+from napari_surfseg.gui.layers.locate import locate
 from napari_surfseg.wording import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from napari_surfseg.gui.layers.sources import LayerVolume
+    from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 __all__ = [
     "find_copies",

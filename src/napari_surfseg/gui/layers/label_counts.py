@@ -13,7 +13,7 @@ from napari_surfseg.gui.layers.boxes import find_stored_boxes, size_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_surfseg.gui.layers.sources import LayerVolume
+    from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 __all__ = ["count_values"]
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.gui.layers.boxes import CHUNK
-from napari_surfseg.gui.layers.sources import take_layer
+from napari_surfseg.gui.layers.layer_volume import take_layer
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_surfseg.geometry import Index3
-    from napari_surfseg.gui.layers.sources import LayerVolume
+    from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 __all__ = ["Box", "PlacedArray", "choose_region", "region_of", "take_labels"]
 

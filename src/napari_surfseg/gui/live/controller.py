@@ -10,9 +10,10 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_surfseg.events import SetPreview
-from napari_surfseg.gui.layers.volume_layers import place_of
-from napari_surfseg.gui.live.key import bind_key, unbind_key
-from napari_surfseg.gui.live.layers import LiveLayers, LivePreview, camera_of, compute_view_center
+from napari_surfseg.gui.layers.camera import camera_of, compute_view_center
+from napari_surfseg.gui.layers.placement import place_of
+from napari_surfseg.gui.live.layers import LiveLayers
+from napari_surfseg.gui.live.toggle_key import bind_key, unbind_key
 from napari_surfseg.gui.run_session.run_layers import find_layer
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_surfseg.gui.run_session.previews import LivePreview
     from napari_surfseg.gui.run_session.session import Session
 
 __all__ = ["LiveController", "get_live_controller"]

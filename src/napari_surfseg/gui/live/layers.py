@@ -2,154 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import Colormap, CyclicLabelColormap
 
-from napari_surfseg.gui.layers.sources import shape_of
-from napari_surfseg.gui.live.look import center_plane, frame, restyle, style
+from napari_surfseg.gui.layers.colormaps import build_probability_colormap, build_skeleton_colormap
+from napari_surfseg.gui.layers.placement import compute_placement
+from napari_surfseg.gui.live.style import center_plane, frame, restyle, style
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari.components import Camera, ViewerModel
+    from napari.components import ViewerModel
     from napari.layers import Layer
     from numpy.typing import NDArray
 
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.gui.run_session.previews import LivePreview
 
-__all__ = [
-    "NAMES",
-    "LiveLayers",
-    "LivePreview",
-    "build_probability_colormap",
-    "build_skeleton_colormap",
-    "camera_of",
-    "compute_placement",
-    "compute_view_center",
-]
+__all__ = ["NAMES", "LiveLayers"]
 
 #: What the layers are called at first, by the part that their metadata name.
 NAMES = {"prediction": "live prediction", "skeleton": "live skeleton"}
-
-
-@dataclass(frozen=True, eq=False)
-class LivePreview:
-    """One preview, loaded.
-
-    Attributes
-    ----------
-    index : int
-        Counts the previews of a run.
-    image : str
-        The volume it lies in, as written in the configuration.
-    origin : tuple of int
-        Z, Y, X voxel of that volume at which the arrays begin.
-    probabilities, skeleton : arrays of shape (Z, Y, X)
-        uint8: 0..255, and 0 or 1.
-    """
-
-    index: int
-    image: str
-    origin: Index3
-    probabilities: NDArray[np.uint8]
-    skeleton: NDArray[np.uint8]
-    epoch: int = 0
-    step: int = 0
-
-
-def build_probability_colormap() -> Colormap:
-    """Clear at 0, then orange to pale yellow: grey CT below stays readable."""
-    colors = [
-        [0.0, 0.0, 0.0, 0.0],
-        [0.45, 0.10, 0.02, 0.15],
-        [0.90, 0.35, 0.05, 0.55],
-        [1.0, 0.65, 0.15, 0.80],
-        [1.0, 0.93, 0.60, 0.95],
-    ]
-    return Colormap(
-        colors,
-        name="surface_probability",
-        display_name="surface probability",
-        controls=[0.0, 0.2, 0.5, 0.75, 1.0],
-    )
-
-
-def build_skeleton_colormap() -> CyclicLabelColormap:
-    """Cyan: nothing else in a grey volume with an orange prediction has it.
-
-    Of one colour, since there is one label. Naming the colour of each label would have napari
-    compile for two seconds, in the middle of the first look.
-    """
-    return CyclicLabelColormap(colors=[(0.0, 0.0, 0.0, 0.0), (0.0, 0.95, 0.95, 1.0)])
-
-
-def compute_placement(source: Layer | None, origin: Index3) -> dict[str, Any]:
-    """Where a layer must lie that begins at a voxel of another one.
-
-    Parameters
-    ----------
-    source : Layer or None
-        The layer it belongs to; None for a volume that is no layer.
-    origin : tuple of int
-        Z, Y, X voxel of the source.
-
-    Returns
-    -------
-    dict
-        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
-        ``axis_labels`` of the new layer.
-    """
-    if source is None:
-        return {"scale": np.ones(3), "translate": np.asarray(origin, float)}
-    # A time point or channel before Z, Y, X is left out: napari lines layers up by the last axes.
-    start = np.zeros(source.ndim)
-    voxel = np.concatenate([start[3:], origin])
-    shift = np.asarray(source.data_to_world(voxel)) - np.asarray(source.data_to_world(start))
-    # The shift was measured in the world; translate applies before the layer's affine.
-    linear = np.asarray(source.affine.linear_matrix)
-    shift = np.linalg.solve(linear, shift)
-    return {
-        "scale": np.asarray(source.scale)[-3:],
-        "translate": (np.asarray(source.translate) + shift)[-3:],
-        "rotate": np.asarray(source.rotate)[-3:, -3:],
-        "shear": _take_last_shear(np.asarray(source.shear), source.ndim),
-        "affine": np.asarray(source.affine.affine_matrix)[-4:, -4:],
-        "units": source.units[-3:],
-        "axis_labels": source.axis_labels[-3:],
-    }
-
-
-def _take_last_shear(shear: NDArray[Any], ndim: int) -> NDArray[Any]:
-    """Shear among the last three axes, as napari lists it: the upper triangle, row by row."""
-    full = np.zeros((ndim, ndim))
-    full[np.triu_indices(ndim, 1)] = shear
-    return full[-3:, -3:][np.triu_indices(3, 1)]
-
-
-def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:
-    """Voxel of a layer that the viewer is looking at, moved into the layer where it is outside.
-
-    In 2-D it is the middle of the canvas on the current slice, in 3-D what the camera turns about.
-    """
-    ndim = viewer.dims.ndim
-    world = np.asarray(viewer.dims.point, float)[:ndim].copy()
-    displayed = list(viewer.dims.displayed)
-    center = np.asarray(camera_of(viewer).center, float)
-    world[displayed] = center[-len(displayed) :]
-    voxel = np.rint(np.asarray(source.world_to_data(world))[-3:]).astype(int)
-    shape = np.asarray(shape_of(source))
-    clipped = np.clip(voxel, 0, shape - 1)
-    return int(clipped[0]), int(clipped[1]), int(clipped[2])
-
-
-def camera_of(viewer: ViewerModel) -> Camera:
-    """Return a viewer's camera; it moved into ``viewer.scene`` with napari 0.9."""
-    scene = getattr(viewer, "scene", None)
-    return viewer.camera if scene is None else scene.camera
 
 
 class LiveLayers:

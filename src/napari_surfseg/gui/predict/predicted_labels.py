@@ -8,7 +8,8 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
-from napari_surfseg.gui.strokes.painting import BRUSH_VOXELS, build_dense_colormap
+from napari_surfseg.gui.layers.colormaps import build_dense_colormap
+from napari_surfseg.gui.strokes.strokes_layer import BRUSH_VOXELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

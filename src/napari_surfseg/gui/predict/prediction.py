@@ -12,14 +12,11 @@ import numpy as np
 from napari.layers import Image, Labels, Layer, Surface
 
 from napari_surfseg.errors import CheckpointError, RunError
+from napari_surfseg.gui.layers.colormaps import build_probability_colormap, build_skeleton_colormap
 from napari_surfseg.gui.layers.copies import hand_over
-from napari_surfseg.gui.layers.sources import LayerVolume, take_file
-from napari_surfseg.gui.layers.volume_layers import IN_MEMORY_BYTES, place_of
-from napari_surfseg.gui.live.layers import (
-    build_probability_colormap,
-    build_skeleton_colormap,
-    compute_placement,
-)
+from napari_surfseg.gui.layers.layer_data import IN_MEMORY_BYTES
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
+from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.inference.prediction_process import PredictionJob, write_job
 from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path

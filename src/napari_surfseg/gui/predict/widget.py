@@ -14,8 +14,8 @@ from napari_surfseg.gui.background.processes import JobProcess, Waiting
 from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.following import LayerWatch, unwrap
-from napari_surfseg.gui.layers.sources import LayerVolume, is_volume, take_layer
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_layer
+from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.predict.checkpoint_note import (
     CheckpointNote,
     WeightsNote,

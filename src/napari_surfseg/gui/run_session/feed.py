@@ -9,12 +9,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.events import PreviewWritten, StepFinished
-from napari_surfseg.gui.live.layers import LivePreview
+from napari_surfseg.gui.run_session.previews import load_preview
 from napari_surfseg.runs.follow import RunFollower
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from napari_surfseg.events import Event
     from napari_surfseg.runs.follow import RunSnapshot
 
-__all__ = ["Follower", "RunFeed", "follow_run", "load_preview"]
+__all__ = ["Follower", "RunFeed", "follow_run"]
 
 #: Often enough that a button's effect is felt at once, rare enough to cost nothing.
 POLL_SECONDS = 0.25
@@ -44,29 +43,6 @@ class Follower(Protocol):
 def follow_run(run_dir: Path) -> RunFollower:
     """Return the follower of a real run folder."""
     return RunFollower(run_dir, max_bytes=MAX_POLL_BYTES)
-
-
-def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
-    """Read a preview's arrays; None where they are gone or damaged.
-
-    Only a few previews are kept, so a missing one is no fault.
-    """
-    try:
-        probabilities = np.load(run_dir / event.probabilities, allow_pickle=False)
-        skeleton = np.load(run_dir / event.skeleton, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if probabilities.ndim != 3 or probabilities.shape != skeleton.shape:
-        return None
-    return LivePreview(
-        index=event.index,
-        image=event.image,
-        origin=event.origin,
-        probabilities=np.ascontiguousarray(probabilities, np.uint8),
-        skeleton=np.ascontiguousarray(skeleton, np.uint8),
-        epoch=event.epoch,
-        step=event.step,
-    )
 
 
 class RunFeed(QObject):

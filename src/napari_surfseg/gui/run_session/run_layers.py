@@ -18,9 +18,9 @@ from napari.layers import Image, Labels, Layer
 
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.files import explain_write_error, written_aside
-from napari_surfseg.gui.layers.sources import is_volume, take_file
-from napari_surfseg.gui.layers.volume_layers import read_volume
-from napari_surfseg.gui.strokes.painting import build_strokes_colormap
+from napari_surfseg.gui.layers.colormaps import build_strokes_colormap
+from napari_surfseg.gui.layers.layer_data import read_volume
+from napari_surfseg.gui.layers.layer_volume import is_volume, take_file
 from napari_surfseg.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_surfseg.gui.layers.volume_layers import LayerData
+    from napari_surfseg.gui.layers.layer_data import LayerData
     from napari_surfseg.gui.run_session.session import Session
 
 __all__ = [

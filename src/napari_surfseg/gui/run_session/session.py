@@ -23,7 +23,7 @@ from napari_surfseg.events import (
     append_command,
 )
 from napari_surfseg.gui.background.messages import name_copies, name_layers, name_switches
-from napari_surfseg.gui.layers.following import unwrap
+from napari_surfseg.gui.layers.layer_watch import unwrap
 from napari_surfseg.gui.run_session.feed import RunFeed
 from napari_surfseg.runs.folder import RunFolder
 

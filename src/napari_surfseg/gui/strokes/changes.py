@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_surfseg.data.strokes.painted import PaintedBox
-    from napari_surfseg.gui.layers.sources import LayerVolume
+    from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 __all__ = ["find_painted", "keep_strokes", "pack_strokes"]
 

@@ -8,9 +8,9 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_surfseg.errors import DataError, RunBusyError, SurfsegError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated
-from napari_surfseg.gui.layers.following import LayerWatch, disconnect, let_go
 from napari_surfseg.gui.layers.label_regions import take_labels
-from napari_surfseg.gui.layers.sources import take_file
+from napari_surfseg.gui.layers.layer_volume import take_file
+from napari_surfseg.gui.layers.layer_watch import LayerWatch, disconnect, let_go
 from napari_surfseg.gui.run_session.run_layers import find_layer, open_volumes, read_run_layers
 from napari_surfseg.gui.strokes.changes import find_painted, keep_strokes, pack_strokes
 from napari_surfseg.runs.folder import RunState

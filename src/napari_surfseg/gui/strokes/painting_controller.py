@@ -9,17 +9,14 @@ from qtpy.QtCore import QObject
 
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
 from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
-from napari_surfseg.gui.layers.following import LayerWatch, disconnect
+from napari_surfseg.gui.layers.camera import compute_view_center
+from napari_surfseg.gui.layers.colormaps import color_of
 from napari_surfseg.gui.layers.label_regions import choose_region, region_of
-from napari_surfseg.gui.layers.sources import shape_of
-from napari_surfseg.gui.live.layers import compute_view_center
-from napari_surfseg.gui.strokes.painting import (
-    build_strokes_layer,
-    color_of,
-    is_painting,
-    paint_with,
-)
-from napari_surfseg.gui.strokes.tools import StrokeTool
+from napari_surfseg.gui.layers.layer_volume import shape_of
+from napari_surfseg.gui.layers.layer_watch import LayerWatch, disconnect
+from napari_surfseg.gui.strokes.brush import is_painting, paint_with
+from napari_surfseg.gui.strokes.brush_buttons import StrokeTool
+from napari_surfseg.gui.strokes.strokes_layer import build_strokes_layer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.controls.basics import ElidedLabel, FieldError, hint
-from napari_surfseg.gui.strokes.tools import StrokeTools
+from napari_surfseg.gui.strokes.brush_buttons import StrokeTools
 
 __all__ = ["StrokesPanel"]
 

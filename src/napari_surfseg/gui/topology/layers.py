@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Points
 
-from napari_surfseg.gui.live.layers import camera_of, compute_placement
+from napari_surfseg.gui.layers.camera import camera_of
+from napari_surfseg.gui.layers.placement import compute_placement
 from napari_surfseg.metrics.error_table import ERROR_NAMES
 
 if TYPE_CHECKING:

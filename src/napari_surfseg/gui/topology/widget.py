@@ -19,9 +19,9 @@ from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.label_schemes import suggest_meanings
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.copies import hand_over
-from napari_surfseg.gui.layers.following import LayerWatch, unwrap
 from napari_surfseg.gui.layers.label_counts import count_values
-from napari_surfseg.gui.layers.sources import LayerVolume, is_volume, take_file, take_layer
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file, take_layer
+from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.topology.layers import ErrorLayers
 from napari_surfseg.gui.topology.view import TopologyView

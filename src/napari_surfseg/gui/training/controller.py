@@ -12,7 +12,7 @@ from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import Pause, Resume, SaveNow, Stop
 from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.threads import Jobs
-from napari_surfseg.gui.layers.following import let_go
+from napari_surfseg.gui.layers.layer_watch import let_go
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.strokes.painting_controller import PaintingController
 from napari_surfseg.gui.training.form import field_of_message

@@ -17,13 +17,13 @@ from napari_surfseg.gui.controls.label_schemes import (
     suggest_scheme,
 )
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.following import LayerWatch
+from napari_surfseg.gui.layers.camera import compute_view_center
+from napari_surfseg.gui.layers.colormaps import color_of
 from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.label_regions import Box, region_of, take_labels
-from napari_surfseg.gui.layers.sources import LayerVolume, shape_of, take_file
-from napari_surfseg.gui.live.layers import compute_view_center
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, shape_of, take_file
+from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.run_session.run_layers import describe_layer
-from napari_surfseg.gui.strokes.painting import color_of
 from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
 from napari_surfseg.gui.training.start import Plan, PlannedPair, describe_network, read_model
 from napari_surfseg.gui.training.validation_box import build_box_layer, read_box

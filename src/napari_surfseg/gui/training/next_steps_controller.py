@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.gui.controls.label_schemes import name_scheme
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.visible_box import compute_view_box
+from napari_surfseg.gui.layers.camera import compute_view_box
 from napari_surfseg.gui.predict.predicted_labels import build_predicted_labels, compute_label_values
 from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
 from napari_surfseg.runs.folder import RunFolder

@@ -10,8 +10,8 @@ from napari_surfseg.config import Model, build_experiment
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
 from napari_surfseg.gui.layers.copies import require_consent, write_copies
-from napari_surfseg.gui.layers.files import locate
-from napari_surfseg.gui.layers.sources import LayerVolume, take_file
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
+from napari_surfseg.gui.layers.locate import locate
 from napari_surfseg.gui.run_session.run_layers import write_layer_notes
 from napari_surfseg.gui.training.form import (
     TrainingForm,

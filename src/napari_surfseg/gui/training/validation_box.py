@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.gui.layers.sources import shape_of
-from napari_surfseg.gui.live.layers import compute_placement, compute_view_center
+from napari_surfseg.gui.layers.camera import compute_view_center
+from napari_surfseg.gui.layers.layer_volume import shape_of
+from napari_surfseg.gui.layers.placement import compute_placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

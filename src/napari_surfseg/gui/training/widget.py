@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.curves.widget import show_curves
-from napari_surfseg.gui.layers.following import let_go, unwrap
+from napari_surfseg.gui.layers.layer_watch import let_go, unwrap
 from napari_surfseg.gui.live.controller import get_live_controller
 from napari_surfseg.gui.predict.widget import show_predict
 from napari_surfseg.gui.run_session.close_guard import CloseGuard
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
-    from napari_surfseg.gui.live.layers import LivePreview
+    from napari_surfseg.gui.run_session.previews import LivePreview
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["SurfaceTrainingWidget"]

@@ -8,15 +8,16 @@ import numpy as np
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.layers.boxes import find_stored_boxes
-from napari_surfseg.gui.layers.sources import VolumeArray
-from napari_surfseg.gui.live.layers import build_probability_colormap
+from napari_surfseg.gui.layers.colormaps import build_probability_colormap
+from napari_surfseg.gui.layers.layer_volume import VolumeArray
+from napari_surfseg.gui.layers.placement import place_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.volume import Volume
 
-__all__ = ["IN_MEMORY_BYTES", "LayerData", "place_of", "read_volume"]
+__all__ = ["IN_MEMORY_BYTES", "LayerData", "read_volume"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -72,28 +73,6 @@ def read_volume(
             "blending": "translucent",
         }
     return data, about, "image"
-
-
-def place_of(
-    spacing: tuple[float, float, float],
-    translate: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    units: str | None = None,
-) -> dict[str, Any]:
-    """Options of a layer that say where it lies; a unit napari does not know is left out."""
-    place: dict[str, Any] = {"scale": spacing, "translate": translate}
-    if units is not None and _is_unit(units):
-        place["units"] = units
-    return place
-
-
-def _is_unit(name: str) -> bool:
-    from pint import PintError, get_application_registry
-
-    try:
-        get_application_registry().Unit(name)
-    except (PintError, ValueError, TypeError, AttributeError):
-        return False
-    return True
 
 
 def _read_at_once(volume: Volume) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Which voxels of a volume a person sees."""
+"""Which voxels of a layer the camera looks at: the one in the middle, and the box on the canvas."""
 
 from __future__ import annotations
 
@@ -7,21 +7,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.gui.layers.sources import shape_of
-from napari_surfseg.gui.live.layers import camera_of
+from napari_surfseg.gui.layers.layer_volume import shape_of
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
+    from napari.components import Camera, ViewerModel
     from napari.layers import Layer
 
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Box, Index3, Size3
 
-__all__ = ["compute_view_box"]
+__all__ = ["camera_of", "compute_view_box", "compute_view_center"]
 
 
-def compute_view_box(
-    viewer: ViewerModel, source: Layer, size: Index3
-) -> tuple[Index3, Index3] | None:
+def camera_of(viewer: ViewerModel) -> Camera:
+    """Return a viewer's camera; it moved into ``viewer.scene`` with napari 0.9."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
+def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:
+    """Voxel of a layer that the viewer is looking at, moved into the layer where it is outside.
+
+    In 2-D it is the middle of the canvas on the current slice, in 3-D what the camera turns about.
+    """
+    ndim = viewer.dims.ndim
+    world = np.asarray(viewer.dims.point, float)[:ndim].copy()
+    displayed = list(viewer.dims.displayed)
+    center = np.asarray(camera_of(viewer).center, float)
+    world[displayed] = center[-len(displayed) :]
+    voxel = np.rint(np.asarray(source.world_to_data(world))[-3:]).astype(int)
+    shape = np.asarray(shape_of(source))
+    clipped = np.clip(voxel, 0, shape - 1)
+    return int(clipped[0]), int(clipped[1]), int(clipped[2])
+
+
+def compute_view_box(viewer: ViewerModel, source: Layer, size: Size3) -> Box | None:
     """Return the part of a layer that lies on the canvas.
 
     Parameters

@@ -25,13 +25,18 @@ import numpy as np
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.layers.boxes import iterate_boxes, sample_boxes
-from napari_surfseg.gui.layers.sources import VolumeArray, take_file
-from napari_surfseg.gui.layers.stores import find_addresses, find_mapped_file, find_place, find_zarr
+from napari_surfseg.gui.layers.layer_volume import VolumeArray, take_file
+from napari_surfseg.gui.layers.stored_arrays import (
+    find_addresses,
+    find_mapped_file,
+    find_place,
+    find_zarr,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from napari_surfseg.gui.layers.sources import LayerVolume
+    from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 __all__ = ["locate"]
 

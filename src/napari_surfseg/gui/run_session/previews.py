@@ -1,0 +1,66 @@
+"""A preview that the worker wrote into the run folder, loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_surfseg.events import PreviewWritten
+    from napari_surfseg.geometry import Index3
+
+__all__ = ["LivePreview", "load_preview"]
+
+
+@dataclass(frozen=True, eq=False)
+class LivePreview:
+    """One preview, loaded.
+
+    Attributes
+    ----------
+    index : int
+        Counts the previews of a run.
+    image : str
+        The volume it lies in, as written in the configuration.
+    origin : tuple of int
+        Z, Y, X voxel of that volume at which the arrays begin.
+    probabilities, skeleton : arrays of shape (Z, Y, X)
+        uint8: 0..255, and 0 or 1.
+    """
+
+    index: int
+    image: str
+    origin: Index3
+    probabilities: NDArray[np.uint8]
+    skeleton: NDArray[np.uint8]
+    epoch: int = 0
+    step: int = 0
+
+
+def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
+    """Read a preview's arrays; None where they are gone or damaged.
+
+    Only a few previews are kept, so a missing one is no fault.
+    """
+    try:
+        probabilities = np.load(run_dir / event.probabilities, allow_pickle=False)
+        skeleton = np.load(run_dir / event.skeleton, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if probabilities.ndim != 3 or probabilities.shape != skeleton.shape:
+        return None
+    return LivePreview(
+        index=event.index,
+        image=event.image,
+        origin=event.origin,
+        probabilities=np.ascontiguousarray(probabilities, np.uint8),
+        skeleton=np.ascontiguousarray(skeleton, np.uint8),
+        epoch=event.epoch,
+        step=event.step,
+    )
