@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QPoint, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QScrollArea, QWidget
+
+from napari_surfseg.gui.controls.debounce import Debounce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,10 +68,7 @@ class TabOrder(QObject):
         super().__init__(root)
         self._root = root
         self._order: list[QWidget] = []
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MILLISECONDS)
-        self._rest.timeout.connect(self.arrange)
+        self._rest = Debounce(self, REST_MILLISECONDS, self.arrange)
         # A page that scrolls keeps to itself that it was laid out anew.
         pages = [area.widget() for area in root.findChildren(QScrollArea)]
         self._watched = [root, *(page for page in pages if page is not None)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, QTimer, Signal
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QBoxLayout,
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.controls.basics import ElidedLabel, hint, scrolled
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.curves.controls import SMOOTHING, CurveControls
 from napari_surfseg.gui.curves.legend import MARKS, CurveLegend, line_color
 from napari_surfseg.gui.curves.plot_axes import AxisTitles
@@ -77,9 +78,7 @@ class CurvesPanel(QWidget):
         self.canvas = PlotCanvas()
         self.legend = CurveLegend()
         self._build()
-        self._redraw_timer = QTimer(self)
-        self._redraw_timer.setSingleShot(True)
-        self._redraw_timer.timeout.connect(self.refresh)
+        self._redraw_timer = Debounce(self, 0, self.refresh)
         self.legend.changed.connect(self._show_chosen)
         self.canvas.range_changed.connect(self._on_zoomed)
         self.canvas.fit_requested.connect(self.fit)

@@ -18,6 +18,7 @@ from qtpy.QtCore import QEvent, QPointF, Qt, QTimer, Signal
 from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.curves.plot_axes import (
     BOTTOM,
     LEFT,
@@ -81,10 +82,7 @@ class PlotCanvas(QWidget):
         self._turn = QTimer(self)
         self._turn.setInterval(0)
         self._turn.timeout.connect(self._draw_next)
-        self._resized = QTimer(self)
-        self._resized.setSingleShot(True)
-        self._resized.setInterval(60)
-        self._resized.timeout.connect(self.redraw)
+        self._resized = Debounce(self, 60, self.redraw)
 
     # -- what to show --------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.events import SetPreview
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.layers.camera import camera_of, compute_view_center
 from napari_surfseg.gui.layers.placement import place_of
 from napari_surfseg.gui.live.layers import LiveLayers
@@ -69,16 +70,10 @@ class LiveController(QObject):
         #: Volumes whose layers a person deleted.
         self._lost: set[str] = set()
         self._asked: tuple[str, tuple[int, int, int]] | None = None
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MILLISECONDS)
-        self._rest.timeout.connect(self.look_here)
+        self._rest = Debounce(self, REST_MILLISECONDS, self.look_here)
         # One layer at a time, each with its paint, so that two refreshes are never felt as one.
         self._parts: list[Callable[[], None]] = []
-        self._next = QTimer(self)
-        self._next.setSingleShot(True)
-        self._next.setInterval(NEXT_LAYER_MILLISECONDS)
-        self._next.timeout.connect(self._show_next)
+        self._next = Debounce(self, NEXT_LAYER_MILLISECONDS, self._show_next)
         session.preview_loaded.connect(self.show)
         session.attached.connect(self._on_attached)
         session.gone_on.connect(self._on_gone_on)

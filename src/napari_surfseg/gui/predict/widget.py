@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.errors import CancelledError, DataError, SurfsegError
@@ -13,6 +13,7 @@ from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.background.processes import JobProcess, Waiting
 from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_layer
 from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
@@ -74,10 +75,7 @@ class PredictController(QObject):
         self._then: Then | None = None
         self._note = WeightsNote()
         self._adding: tuple[Iterator[Layer], Prediction, Layer | None] | None = None
-        self._next = QTimer(self)
-        self._next.setSingleShot(True)
-        self._next.setInterval(NEXT_LAYER_MILLISECONDS)
-        self._next.timeout.connect(self._add_next)
+        self._next = Debounce(self, NEXT_LAYER_MILLISECONDS, self._add_next)
         #: The newest prediction, and the layer that it was made from.
         self.last: Prediction | None = None
         self.last_source: Layer | None = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_surfseg.errors import DataError, RunBusyError, SurfsegError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.layers.label_regions import take_labels
 from napari_surfseg.gui.layers.layer_volume import take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch, disconnect, let_go
@@ -72,10 +73,7 @@ class StrokesController(QObject):
         self._is_opening = False
         self._is_refused = False
         self._newest = ""
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MILLISECONDS)
-        self._rest.timeout.connect(self.send)
+        self._rest = Debounce(self, REST_MILLISECONDS, self.send)
         view.send_clicked.connect(self.send)
         view.open_clicked.connect(self.open_layers)
         view.automatic_toggled.connect(self._on_automatic)

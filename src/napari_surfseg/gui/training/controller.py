@@ -6,12 +6,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import Pause, Resume, SaveNow, Stop
 from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.layers.layer_watch import let_go
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.strokes.painting_controller import PaintingController
@@ -84,10 +85,7 @@ class TrainingController(QObject):
         self._jobs = jobs or Jobs()
         self._busy = ""
         self._given_up = threading.Event()
-        self._noticed = QTimer(self)
-        self._noticed.setSingleShot(True)
-        self._noticed.setInterval(NOTICE_MILLISECONDS)
-        self._noticed.timeout.connect(self._on_noticed)
+        self._noticed = Debounce(self, NOTICE_MILLISECONDS, self._on_noticed)
         preferred = preferences.read_preferences()
         view.set_folder(runs_folder or preferred.runs_path)
         view.set_device(preferred.device)

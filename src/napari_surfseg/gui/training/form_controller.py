@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 from napari.layers import Image, Labels, Shapes
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.controls.label_schemes import (
     LABEL_SCHEMES,
     name_scheme,
@@ -65,10 +66,7 @@ class FormController(QObject):
         self._meant: list[SourceChoice] = []
         self._suggested: str | None = None
         self._is_counting = False
-        self._recount = QTimer(self)
-        self._recount.setSingleShot(True)
-        self._recount.setInterval(RECOUNT_MILLISECONDS)
-        self._recount.timeout.connect(self._count_again)
+        self._recount = Debounce(self, RECOUNT_MILLISECONDS, self._count_again)
         view.form_changed.connect(self.refresh)
         view.data.pairs_changed.connect(self._on_chosen)
         view.data.draw_box_requested.connect(self.draw_box)

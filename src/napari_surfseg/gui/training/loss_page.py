@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFrame,
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_surfseg.config import LOSS_TERMS, Loss
 from napari_surfseg.gui.controls.basics import FieldError, hint, note
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.controls.number_boxes import NumberBox
 from napari_surfseg.gui.curves.series import CURVE_COLORS, title_of
 from napari_surfseg.gui.training.form import LOSS_NOTES
@@ -158,10 +159,7 @@ class LossPanel(QWidget):
             row.changed.connect(self._on_changed)
         layout.addWidget(self.reset_all)
         layout.addStretch(1)
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MILLISECONDS)
-        self._settle.timeout.connect(self.settled)
+        self._settle = Debounce(self, SETTLE_MILLISECONDS, self.settled.emit)
 
     def weights(self) -> dict[str, float]:
         """Weight of every term."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_surfseg.events import (
     Command,
@@ -14,6 +14,7 @@ from napari_surfseg.events import (
     SetPreview,
     SetTraining,
 )
+from napari_surfseg.gui.controls.debounce import Debounce
 
 if TYPE_CHECKING:
     from napari_surfseg.gui.run_session.session import Session
@@ -43,10 +44,7 @@ class SteeringController(QObject):
         self._session = session
         self._pending: set[str] = set()
         self._weights_shown = False
-        self._length = QTimer(self)
-        self._length.setSingleShot(True)
-        self._length.setInterval(REST_MILLISECONDS)
-        self._length.timeout.connect(self.send_length)
+        self._length = Debounce(self, REST_MILLISECONDS, self.send_length)
         view.length_changed.connect(self._on_length)
         view.live_setting_changed.connect(self.send_setting)
         view.loss.settled.connect(self.send_weights)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -32,6 +32,7 @@ from napari_surfseg.gui.controls.basics import (
     note,
     scrolled,
 )
+from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox, with_error
 from napari_surfseg.gui.controls.tab_order import TabOrder
 from napari_surfseg.gui.strokes.panel import StrokesPanel
@@ -100,9 +101,7 @@ class TrainingView(QWidget):
         self.setMinimumWidth(NARROWEST)
         self._collect_errors()
         self._revealed: QWidget = self
-        self._reveal = QTimer(self)
-        self._reveal.setSingleShot(True)
-        self._reveal.timeout.connect(self._on_reveal)
+        self._reveal = Debounce(self, 0, self._on_reveal)
         TabOrder(self)
         self._wheel = NoWheelFilter(self)
         self._wheel.guard(self)
