@@ -1,12 +1,74 @@
-"""Set before anything imports torch: tests run beside other work, and two OpenMP threads on two
-busy cores are many times slower than one."""
+"""What all tests share: one OpenMP thread, Ctrl-C that is heard, and a look at the screen.
+
+Nothing here imports Qt or napari before a test asks for it.
+"""
 
 import os
 import signal
 
+import numpy as np
+import pytest
+
+# Set before anything imports torch: tests run beside other work, and two OpenMP threads on two
+# busy cores are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A runner started in the background ignores Ctrl-C and hands that on to its children; the tests
 # that press it need it heard.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def as_installed(monkeypatch):
+    """No preference set on this machine counts, and opening the widget starts no process."""
+    from napari_surfseg.gui.window import preferences
+
+    monkeypatch.setattr(preferences, "read_preferences", preferences.Preferences)
+    monkeypatch.setattr("napari_surfseg.gui.training.widget.prepare_standby", lambda: None)
+
+
+class Screen:
+    """Looks at the screen as a person does, while Qt's own event loop runs.
+
+    ``QWidget.grab`` and ``viewer.screenshot`` draw again for the picture, and so show what a
+    person may never see.
+    """
+
+    def run(self, seconds, until=None):
+        """Run Qt's own event loop, with nothing in between, at most so long.
+
+        Returns whether ``until`` came true (always True without one).
+        """
+        from napari_surfseg.gui.window.screen import live
+
+        return live(seconds, until)
+
+    def grab(self, widget=None):
+        """Return what the screen shows, (height, width, 3) uint8; of a widget's place, if given."""
+        from qtpy.QtGui import QImage
+
+        from napari_surfseg.gui.window.screen import grab_screen
+
+        picture = grab_screen(widget).toImage()
+        if picture.isNull():
+            pytest.skip("this platform draws on no screen")
+        picture = picture.convertToFormat(QImage.Format.Format_RGB888)
+        bits = picture.constBits()
+        if hasattr(bits, "setsize"):  # PyQt gives a pointer, PySide a buffer
+            bits.setsize(picture.sizeInBytes())
+        rows = np.frombuffer(bits, np.uint8).reshape(picture.height(), picture.bytesPerLine())
+        return rows[:, : 3 * picture.width()].reshape(picture.height(), -1, 3).copy()
+
+    def count(self, widget, color, tolerance=40):
+        """Count the pixels of a widget's place on the screen that have about this colour."""
+        from qtpy.QtGui import QColor
+
+        wanted = np.array(QColor(color).getRgb()[:3], int)
+        return int((np.abs(self.grab(widget).astype(int) - wanted).max(axis=-1) < tolerance).sum())
+
+
+@pytest.fixture
+def screen(qapp):
+    """The real screen; the test is skipped where there is none."""
+    return Screen()

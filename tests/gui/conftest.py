@@ -3,28 +3,17 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtGui import QColor, QImage
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.run_session.session import Session
 from napari_surfseg.gui.training.view import TrainingView
-from napari_surfseg.gui.window import preferences
-from napari_surfseg.gui.window.screen import grab_screen, live
 
 
 @pytest.fixture(autouse=True)
-def no_preferences(monkeypatch):
+def plain_machine(as_installed):
     """Nothing that a person set on this machine counts here."""
-    monkeypatch.setattr(preferences, "read_preferences", preferences.Preferences)
-
-
-@pytest.fixture(autouse=True)
-def no_warm_up(monkeypatch):
-    """Opening the widget starts no process here."""
-    monkeypatch.setattr("napari_surfseg.gui.training.widget.prepare_standby", lambda: None)
 
 
 class JobsAtOnce:
@@ -100,41 +89,3 @@ def view(qtbot):
     for spin in view.patch:
         spin.setValue(32)
     return view
-
-
-class Screen:
-    """Looks at the screen as a person does, while Qt's own event loop runs.
-
-    ``QWidget.grab`` and ``viewer.screenshot`` draw again for the picture, and so show what a
-    person may never see.
-    """
-
-    def run(self, seconds, until=None):
-        """Run Qt's own event loop, with nothing in between, at most so long.
-
-        Returns whether ``until`` came true (always True without one).
-        """
-        return live(seconds, until)
-
-    def grab(self, widget=None):
-        """Return what the screen shows, (height, width, 3) uint8; of a widget's place, if given."""
-        picture = grab_screen(widget).toImage()
-        if picture.isNull():
-            pytest.skip("this platform draws on no screen")
-        picture = picture.convertToFormat(QImage.Format.Format_RGB888)
-        bits = picture.constBits()
-        if hasattr(bits, "setsize"):  # PyQt gives a pointer, PySide a buffer
-            bits.setsize(picture.sizeInBytes())
-        rows = np.frombuffer(bits, np.uint8).reshape(picture.height(), picture.bytesPerLine())
-        return rows[:, : 3 * picture.width()].reshape(picture.height(), -1, 3).copy()
-
-    def count(self, widget, color, tolerance=40):
-        """Count the pixels of a widget's place on the screen that have about this colour."""
-        wanted = np.array(QColor(color).getRgb()[:3], int)
-        return int((np.abs(self.grab(widget).astype(int) - wanted).max(axis=-1) < tolerance).sum())
-
-
-@pytest.fixture
-def screen(qapp):
-    """The real screen; the test is skipped where there is none."""
-    return Screen()

@@ -4,37 +4,19 @@ With a real worker and what the screen shows.
 """
 
 import numpy as np
-import psutil
 import pytest
 import zarr
 from napari.layers import Image, Labels
 
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.contributions.open_in_place import open_in_place
-from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.inference.output import ome_metadata
-from napari_surfseg.runs.lock import is_alive
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PATIENCE_SECONDS = 150
 EDGE = 192
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.move(0, 0)
-    viewer.window.resize(1200, 760)
-    yield viewer
-    session = get_session(viewer)
-    worker = session.snapshot.worker if session.snapshot is not None else None
-    if session.is_own and worker is not None and is_alive(worker):
-        psutil.Process(worker.pid).kill()
-    session.is_own = False
-    session.close()
 
 
 @pytest.fixture
@@ -61,7 +43,9 @@ def is_frame(red, green, blue):
     return (red > 190) & (np.abs(green - 130) < 60) & (blue < 90)
 
 
-def test_a_zarr_layer_is_trained_on_where_it_lies(viewer, screen, scroll, tmp_path):
+def test_a_zarr_layer_is_trained_on_where_it_lies(
+    viewer, person, screen, wait_for, scroll, tmp_path
+):
     path, sheet = scroll
     viewer.open(str(path), plugin="napari")
     (shown,) = viewer.layers
@@ -77,14 +61,9 @@ def test_a_zarr_layer_is_trained_on_where_it_lies(viewer, screen, scroll, tmp_pa
     for spin in widget.view.patch:
         spin.setValue(32)
 
-    def wait(condition, what):
-        came = screen.run(PATIENCE_SECONDS, until=condition)
-        run = widget.view.run
-        assert came, f"waited in vain for {what}: {run.state.text()} {run.error.text()}"
-
-    wait(lambda: len(widget.view.data.labels.meanings()) == 3, "the label values")
+    wait_for(lambda: len(widget.view.data.labels.meanings()) == 3, "the label values")
     widget.view.run.start.click()
-    wait(lambda: widget.live.layers.prediction is not None, "a live prediction")
+    wait_for(lambda: widget.live.layers.prediction is not None, "a live prediction")
     session = get_session(viewer)
     run_dir = session.run_dir
     zarrs = [one.name for one in (run_dir / "inputs").iterdir() if one.suffix == ".zarr"]
@@ -96,27 +75,20 @@ def test_a_zarr_layer_is_trained_on_where_it_lies(viewer, screen, scroll, tmp_pa
     # The box on the screen is where the layer, which napari shows in voxels, has those voxels.
     preview = widget.live.layers.shown
     screen.run(2)
-    canvas = viewer.window._qt_viewer.canvas.native
-    frame = is_frame(*np.moveaxis(screen.grab(canvas).astype(int), -1, 0))
+    frame = is_frame(*np.moveaxis(screen.grab(person.canvas).astype(int), -1, 0))
     rows, columns = np.flatnonzero(frame.sum(1) > 40), np.flatnonzero(frame.sum(0) > 40)
-    camera = camera_of(viewer)
-
-    def to_canvas(point):
-        half = np.array([canvas.height(), canvas.width()]) / 2
-        return half + (np.asarray(point) - np.asarray(camera.center)[-2:]) * camera.zoom
-
-    first = to_canvas(np.asarray(preview.origin)[1:] - 0.5)
-    last = to_canvas(np.add(preview.origin, preview.probabilities.shape)[1:] - 0.5)
+    first = person.to_canvas(np.asarray(preview.origin)[1:] - 0.5)
+    last = person.to_canvas(np.add(preview.origin, preview.probabilities.shape)[1:] - 0.5)
     np.testing.assert_allclose([rows.min(), columns.min()], first, atol=3)
     np.testing.assert_allclose([rows.max(), columns.max()], last, atol=3)
 
     widget.view.run.stop.click()
-    wait(lambda: not session.is_active, "the end")
+    wait_for(lambda: not session.is_active, "the end")
 
     # Opened again: its volume, its labels and the newest prediction, where they were shown.
     viewer.layers.clear()
     open_in_place(viewer, str(run_dir), Jobs())
-    wait(lambda: len(viewer.layers) == 3, "the run's layers")
+    wait_for(lambda: len(viewer.layers) == 3, "the run's layers")
     image, prediction, again = viewer.layers
     assert [type(layer) for layer in viewer.layers] == [Image, Image, Labels]
     assert image.name == shown.name

@@ -4,56 +4,27 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import psutil
 import pytest
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QApplication
 
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.events import LabelsUpdated, Stop, append_command
 from napari_surfseg.gui.curves.widget import LossCurvesWidget
 from napari_surfseg.gui.predict.widget import PredictWidget
 from napari_surfseg.gui.run_session.close_guard import CloseGuard
-from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.gui.window.main_window import find_main_window
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunFollower, RunSnapshot
 from napari_surfseg.runs.lock import is_alive
 
-#: A loaded machine takes long to import torch; a healthy one needs a tenth of this.
-PATIENCE_SECONDS = 150
-
-
-def wait_for(condition, what, seconds=PATIENCE_SECONDS):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail(f"waited {seconds} s in vain for: {what}")
-
 
 def is_in(session, state):
     """Whether the run is in a state; the first word of a run just attached may be to come."""
     return session.snapshot is not None and session.snapshot.state is state
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    viewer = make_napari_viewer(show=True)
-    yield viewer
-    session = get_session(viewer)
-    # A test that failed leaves its worker behind, and the window would ask what is to become of it.
-    worker = session.snapshot.worker if session.snapshot is not None else None
-    if session.is_own and worker is not None and is_alive(worker):
-        psutil.Process(worker.pid).kill()
-    session.is_own = False
-    session.close()
 
 
 def make_sheet():
@@ -116,7 +87,7 @@ def test_closing_while_it_trains_asks(viewer, dock, answer):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path):
+def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path, wait_for):
     view, session = dock.view, dock.session
     before = volume.data.copy()
     for spin in view.patch:
@@ -180,7 +151,7 @@ def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no kill -9 on Windows")
-def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock):
+def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock, wait_for):
     view, session = dock.view, dock.session
     for spin in view.patch:
         spin.setValue(32)
@@ -209,7 +180,7 @@ def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock):
 
 
 @pytest.mark.slow
-def test_strokes_painted_while_it_trains_are_learned_from(viewer, volume, dock):
+def test_strokes_painted_while_it_trains_are_learned_from(viewer, volume, dock, wait_for):
     view, session = dock.view, dock.session
     for spin in view.patch:
         spin.setValue(32)
@@ -295,7 +266,7 @@ print("closed", flush=True)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", ["keep_training", "stop_training"])
-def test_a_napari_that_closes_leaves_the_run_as_it_was_told(tmp_path, answer):
+def test_a_napari_that_closes_leaves_the_run_as_it_was_told(tmp_path, answer, wait_for):
     image, labels = make_sheet()
     np.save(tmp_path / "image.npy", image)
     np.save(tmp_path / "labels.npy", labels)
@@ -305,7 +276,7 @@ def test_a_napari_that_closes_leaves_the_run_as_it_was_told(tmp_path, answer):
         env={**os.environ, "NAPARI_CONFIG": ""},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=150,
         check=False,
     )
     assert napari.returncode == 0, napari.stderr
