@@ -253,7 +253,7 @@ def count_rate(run_dir: Path, begun: float, ended: float) -> float:
 
 def measure_headless(config: Path, folder: Path, seconds: float) -> float:
     """Return steps a second of the same run with no window and no preview."""
-    from napari_surfseg.config import load_experiment
+    from napari_surfseg.config_files import load_experiment
     from napari_surfseg.events import StepFinished, Stop, append_command, read_events
     from napari_surfseg.runs.folder import RunFolder
     from napari_surfseg.runs.launch import launch_worker

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_surfseg.config import Experiment, apply_overrides
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.inference.predictor import predict_volume
 from napari_surfseg.metrics.score import compute_metrics

@@ -1,4 +1,4 @@
-"""Write settings.md from the configuration's own docstrings and defaults.
+"""Write settings.md from what the configuration's fields say about themselves.
 
     python docs/make_settings.py
 
@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import inspect
 import re
-import typing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import BaseModel
 
 from napari_surfseg.config import Experiment, Pair
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from napari_surfseg.config_fields import models_in
 
 PAGE = Path(__file__).parent / "settings.md"
 INTRODUCTION = """\
@@ -50,28 +46,23 @@ def _section(section: type[BaseModel], prefix: str) -> list[str]:
         "| setting | default | meaning |",
         "| --- | --- | --- |",
     ]
-    meanings = _meanings(section)
+    meanings = _meanings(section)  # of fields that are still described in the docstring
     for key, field in section.model_fields.items():
         # Several pairs are a list: its entries have keys, not the list itself.
         nested += [
             (f"{prefix}.{key}" + ("[]" if model is Pair else ""), model)
-            for model in _models_in(field.annotation)
+            for model in models_in(field.annotation)
         ]
         default = field.get_default(call_default_factory=True)
         shown = "required" if field.is_required() else _show(default)
-        lines.append(f"| `{prefix}.{key}` | {shown} | {meanings[key]} |")
+        lines.append(
+            f"| `{prefix}.{key}` | {shown} | {_meaning(field.description) or meanings.get(key)} |"
+        )
     lines.append("")
     for name, model in nested:
         if not (model is Pair and name.startswith("data.validation")):
             lines += _section(model, name)
     return lines
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in typing.get_args(annotation):
-        yield from _models_in(part)
 
 
 def _show(default: object) -> str:
@@ -80,6 +71,10 @@ def _show(default: object) -> str:
     plain = list(default) if isinstance(default, tuple) else default
     text = yaml.safe_dump(plain, default_flow_style=True).removesuffix("...\n").strip()
     return f"`{text}`"
+
+
+def _meaning(description: str | None) -> str:
+    return (description or "").replace("|", r"\|")
 
 
 def _meanings(section: type[BaseModel]) -> dict[str, str]:

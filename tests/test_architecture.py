@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "napari_surfseg"
-TORCH_FREE = ("gui", "runs", "events", "config", "errors", "cli", "__main__")
+TORCH_FREE = ("gui", "runs", "events", "config", "config_files", "errors", "cli", "__main__")
 COMPUTE = {"torch"}
 WINDOW = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "vispy", "magicgui"}
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from napari_surfseg.config import LOSS_TERMS, Experiment, build_experiment
+from napari_surfseg.config import LOSS_TERMS, Experiment
+from napari_surfseg.config_files import build_experiment
 from napari_surfseg.events import Command, Event
 
 ROOT = Path(__file__).parents[1]

@@ -82,7 +82,7 @@ def test_wheel_holds_nothing_else(unpacked: Path) -> None:
 
 def test_wheel_imports_and_reads_its_presets(unpacked: Path) -> None:
     code = (
-        "import napari_surfseg, napari_surfseg.config as c;"
+        "import napari_surfseg, napari_surfseg.config_files as c;"
         "print(napari_surfseg.__file__, c.load_preset(c.preset_names()[0]) is not None)"
     )
     file, read = _run_from(unpacked, code).rsplit(" ", 1)

@@ -1,7 +1,7 @@
-"""Faults of a configuration as sentences: the key, what was found, what is allowed.
+"""Errors of a configuration as sentences: the key, what was found, what is allowed.
 
 pydantic reports every branch of every union it tried, in its own words. This
-turns the reports about the first faulty key into one sentence for a person.
+turns the reports about the first wrong key into one sentence for a person.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from napari_surfseg.config_fields import models_in
 from napari_surfseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["explain_fault", "unknown_key"]
+__all__ = ["explain_error", "unknown_key"]
 
 #: A value longer than this is not repeated in the sentence.
 SHOWN_CHARACTERS = 80
@@ -53,8 +54,8 @@ ALLOWED = {
 ABOUT_TYPE = frozenset(kind for kind in ALLOWED if kind.endswith(("_parsing", "_type")))
 
 
-def explain_fault(error: ValidationError, root: type[BaseModel], source: str) -> ConfigError:
-    """Return the error to raise for the first fault.
+def explain_error(error: ValidationError, root: type[BaseModel], source: str) -> ConfigError:
+    """Return the error to raise for the first wrong key.
 
     Parameters
     ----------
@@ -65,14 +66,14 @@ def explain_fault(error: ValidationError, root: type[BaseModel], source: str) ->
     source : str
         What holds the values: a file's path, or ``--set``.
     """
-    faults = error.errors(include_url=False)
-    first = faults[0]
+    reports = error.errors(include_url=False)
+    first = reports[0]
     location, annotation = _find_key(first, root)
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
         return unknown_key(key, _keys_beside(location, root))
     size = _fixed_size(annotation)
-    if size is not None and (_is_size_fault(first) or first["type"] == "missing"):
+    if size is not None and (_is_about_length(first) or first["type"] == "missing"):
         # A list of the wrong length is reported item by item; the list is what was wrong.
         if location and location[-1].isdigit():
             location, key = location[:-1], ".".join(location[:-1])
@@ -81,7 +82,7 @@ def explain_fault(error: ValidationError, root: type[BaseModel], source: str) ->
         return _refuse(source, key, value, f"must be a list of {size} values{axes}")
     if first["type"] == "missing":
         return ConfigError(f"In {source}, {key} is missing.", field=key)
-    same = [fault for fault in faults if _find_key(fault, root)[0] == location]
+    same = [report for report in reports if _find_key(report, root)[0] == location]
     return _refuse(source, key, first.get("input"), _join_reasons(same))
 
 
@@ -107,39 +108,39 @@ def _refuse(source: str, key: str, found: Any, reason: str) -> ConfigError:
     return ConfigError(f"In {source}, {text}.", field=key or None)
 
 
-def _join_reasons(faults: list[ErrorDetails]) -> str:
+def _join_reasons(reports: list[ErrorDetails]) -> str:
     """Say what is allowed, over all branches of a union."""
-    telling = [fault for fault in faults if fault["type"] not in ABOUT_TYPE]
-    kinds = {fault["type"] for fault in faults}
-    if "literal_error" in kinds or not telling:
-        telling = faults
+    informative = [report for report in reports if report["type"] not in ABOUT_TYPE]
+    kinds = {report["type"] for report in reports}
+    if "literal_error" in kinds or not informative:
+        informative = reports
     allowed = []
-    for fault in telling:
-        template = ALLOWED.get(fault["type"])
+    for report in informative:
+        template = ALLOWED.get(report["type"])
         if template is None:
-            reason = fault["msg"].removeprefix("Value error, ")
+            reason = report["msg"].removeprefix("Value error, ")
             return reason[:1].lower() + reason[1:]
-        allowed.append(template.format(**fault.get("ctx", {})))
+        allowed.append(template.format(**report.get("ctx", {})))
     return f"must be {' or '.join(dict.fromkeys(allowed))}"
 
 
-def _find_key(fault: ErrorDetails, root: type[BaseModel]) -> tuple[tuple[str, ...], Any]:
+def _find_key(report: ErrorDetails, root: type[BaseModel]) -> tuple[tuple[str, ...], Any]:
     """Return the parts of a report's location that are keys or places, and the last type.
 
     The other parts name branches of unions (``constrained-int``).
     """
     found: list[str] = []
     annotation: Any = root
-    for part in fault["loc"]:
+    for part in report["loc"]:
         if isinstance(part, int):
             found.append(str(part))
             continue
-        models = list(_models_in(annotation))
+        models = list(models_in(annotation))
         field = next((m.model_fields[part] for m in models if part in m.model_fields), None)
         if field is not None:
             found.append(part)
             annotation = field.annotation
-        elif fault["type"] == "extra_forbidden" and part == fault["loc"][-1]:
+        elif report["type"] == "extra_forbidden" and part == report["loc"][-1]:
             found.append(part)
     return tuple(found), annotation
 
@@ -147,22 +148,15 @@ def _find_key(fault: ErrorDetails, root: type[BaseModel]) -> tuple[tuple[str, ..
 def _keys_beside(location: tuple[str, ...], root: type[BaseModel]) -> list[str]:
     annotation: Any = root
     for part in location[:-1]:
-        for model in _models_in(annotation):
+        for model in models_in(annotation):
             if part in model.model_fields:
                 annotation = model.model_fields[part].annotation
                 break
     # Where a list of models and one model are both allowed, a place in the location decides.
-    models = list(_models_in(annotation))
+    models = list(models_in(annotation))
     in_list = len(location) > 1 and location[-2].isdigit()
     chosen = [m for m in models if ("image" in m.model_fields) == in_list] or models
     return list(chosen[0].model_fields) if chosen else []
-
-
-def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _models_in(argument)
 
 
 def _fixed_size(annotation: Any) -> int | None:
@@ -174,5 +168,5 @@ def _fixed_size(annotation: Any) -> int | None:
     return next((size for size in sizes if size is not None), None)
 
 
-def _is_size_fault(fault: ErrorDetails) -> bool:
-    return fault["type"] in {"too_long", "too_short", "tuple_type"}
+def _is_about_length(report: ErrorDetails) -> bool:
+    return report["type"] in {"too_long", "too_short", "tuple_type"}

@@ -165,7 +165,7 @@ def test_the_files_spacing_goes_along(surfseg, volumes, checkpoint):
 
 
 def test_a_run_folder_stands_for_its_best_checkpoint(surfseg, volumes, checkpoint, config):
-    from napari_surfseg.config import load_experiment
+    from napari_surfseg.config_files import load_experiment
 
     folder = RunFolder("run").create(load_experiment(config))
     folder.checkpoints.mkdir()
@@ -321,7 +321,7 @@ def test_the_phantom(surfseg, volumes):
 
 def test_the_demo_from_start_to_end(surfseg, volumes, quick_trainer, checkpoint, monkeypatch):
     """Everything but the training itself, which is the fake's."""
-    from napari_surfseg import config as configuration
+    from napari_surfseg import config_files as configuration
 
     small = configuration.apply_overrides(
         configuration.load_preset("demo"), ["data.phantom.shape=[60, 160, 160]"]

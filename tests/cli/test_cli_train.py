@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from napari_surfseg import events
-from napari_surfseg.config import Pair, load_experiment
+from napari_surfseg.config import Pair
+from napari_surfseg.config_files import load_experiment
 from napari_surfseg.runs import launch
 from napari_surfseg.runs.folder import RunFolder, RunState
 

@@ -19,7 +19,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_surfseg.config import load_experiment
+from napari_surfseg.config_files import load_experiment
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import describe_this_worker, write_worker
 

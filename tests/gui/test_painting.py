@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_surfseg.config import load_experiment
+from napari_surfseg.config_files import load_experiment
 from napari_surfseg.gui.controls.label_schemes import suggest_scheme
 from napari_surfseg.gui.training.controller import TrainingController
 

@@ -225,7 +225,8 @@ def test_a_cancelled_prediction_ends_its_process_and_leaves_nothing(
 ):
     import torch
 
-    from napari_surfseg.config import Experiment, apply_overrides
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.config_files import apply_overrides
     from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
     from napari_surfseg.model.network import build_unet
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_surfseg.config import Experiment, apply_overrides
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.inference.prediction_process import PredictionJob, read_job, run_job, write_job
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint

@@ -1,6 +1,6 @@
 import pytest
 
-from napari_surfseg.config import dump_experiment
+from napari_surfseg.config_files import dump_experiment
 from napari_surfseg.errors import ConfigError, RunError
 from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
 

@@ -8,7 +8,8 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_surfseg.config import Experiment, apply_overrides
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import RunBusyError, RunError
 from napari_surfseg.events import RunCompleted, StepFinished, read_events
 from napari_surfseg.runs import standby as module

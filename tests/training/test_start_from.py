@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from napari_surfseg import events
-from napari_surfseg.config import Experiment, apply_overrides, build_experiment, dump_experiment
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides, build_experiment, dump_experiment
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.model.network import build_unet

@@ -7,7 +7,8 @@ import pytest
 import zarr
 
 from napari_surfseg import events
-from napari_surfseg.config import Experiment, Labels, apply_overrides
+from napari_surfseg.config import Experiment, Labels
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes
 from napari_surfseg.data.intensity import Intensity

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS, Experiment, apply_overrides
+from napari_surfseg.config import LOSS_TERMS, Experiment
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import CheckpointError, ConfigError, NonFiniteLossError
 from napari_surfseg.metrics.error_samples import read_error_samples
 from napari_surfseg.model.checkpoint import load_checkpoint

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from napari_surfseg import events
-from napari_surfseg.config import Experiment, apply_overrides
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.training.trainer import Trainer
 

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.cli.evaluate import tabulate_scores
     from napari_surfseg.cli.main import UsageError
-    from napari_surfseg.config import apply_overrides, load_preset
+    from napari_surfseg.config_files import apply_overrides, load_preset
     from napari_surfseg.inference.evaluation import evaluate_volume
     from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
     from napari_surfseg.runs.launch import prepare_this_process

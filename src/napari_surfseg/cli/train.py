@@ -45,7 +45,7 @@ presets, which make a synthetic scroll to train on unless data.train is set:
 
 def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    from napari_surfseg.config import preset_names
+    from napari_surfseg.config_files import preset_names
 
     parser = add_command(
         subparsers,
@@ -84,7 +84,7 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.config import apply_overrides, resolve_paths
+    from napari_surfseg.config_files import apply_overrides, resolve_paths
     from napari_surfseg.runs.folder import RunFolder, find_new_run_path
 
     config, run_dir = options.config, options.run_dir
@@ -126,7 +126,7 @@ def read_config(config: str, run_dir: Path | None = None) -> tuple[Experiment, P
     tuple of Experiment, Path or None
         The experiment, and the file it came from (None for a preset).
     """
-    from napari_surfseg.config import load_experiment, load_preset, preset_names
+    from napari_surfseg.config_files import load_experiment, load_preset, preset_names
     from napari_surfseg.errors import ConfigError, RunError
 
     path = Path(config)

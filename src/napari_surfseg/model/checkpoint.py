@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_surfseg.config import Experiment, build_experiment
+from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.model.network import build_unet
@@ -32,6 +32,7 @@ from napari_surfseg.model.network import build_unet
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_surfseg.config import Experiment
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.model.network import SurfaceUNet
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_surfseg.config import Experiment, dump_experiment, load_experiment
+from napari_surfseg.config_files import dump_experiment, load_experiment
 from napari_surfseg.errors import RunError
 from napari_surfseg.files import written_aside
+
+if TYPE_CHECKING:
+    from napari_surfseg.config import Experiment
 
 __all__ = ["RunFolder", "RunState", "find_new_run_path"]
 

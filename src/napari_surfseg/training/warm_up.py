@@ -10,7 +10,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from napari_surfseg.config import Experiment, apply_overrides
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
 
 __all__ = ["warm_up"]
 

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtWidgets import QLabel
 
-from napari_surfseg.config import load_experiment
+from napari_surfseg.config_files import load_experiment
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import RunError
 from napari_surfseg.events import (

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_surfseg.config import Experiment, apply_overrides
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import RunBusyError
 from napari_surfseg.events import DataChecked, RunStarted
 from napari_surfseg.gui.controls.source_choice import SourceChoice

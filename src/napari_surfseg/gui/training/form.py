@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.config import LOSS_TERMS, Experiment, Loss, build_experiment
+from napari_surfseg.config import LOSS_TERMS, Experiment, Loss
+from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
-from napari_surfseg.config import build_experiment
+from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.controls.basics import FieldError, Section, hint, labelled_rows
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox, with_error

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.config import Model, build_experiment
+from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
 from napari_surfseg.gui.layers.copies import require_consent, write_copies
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
+    from napari_surfseg.config import Model
     from napari_surfseg.gui.layers.label_regions import Box
 
 

@@ -14,7 +14,7 @@ import yaml
 from napari.utils.notifications import show_warning
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_surfseg.config_errors import explain_fault
+from napari_surfseg.config_errors import explain_error
 
 __all__ = ["Preferences", "find_preferences_file", "read_preferences"]
 
@@ -120,7 +120,7 @@ def _validate(found: dict[str, Any], source: str) -> Preferences:
         try:
             return Preferences.model_validate(found)
         except ValidationError as error:
-            fault = explain_fault(error, Preferences, source)
+            fault = explain_error(error, Preferences, source)
             show_warning(f"{fault} The default is used.")
             wrong = str(error.errors()[0]["loc"][0])
             found = {name: value for name, value in found.items() if name != wrong}
