@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from napari_surfseg.gui.strokes.painting import SURFACE_COLOR
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 from napari_surfseg.data.volume import open_volume
+from napari_surfseg.gui.layers.colormaps import SURFACE_COLOR
 from napari_surfseg.gui.live.style import FRAME_COLOR
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
 from napari_surfseg.gui.window.dock_layout import find_dock
