@@ -98,7 +98,7 @@ def test_wheel_announces_its_command_and_its_manifest(unpacked: Path) -> None:
     )
     assert _run_from(unpacked, code).split() == [
         napari_surfseg.__version__,
-        "console_scripts:surfseg=napari_surfseg.cli:main",
+        "console_scripts:surfseg=napari_surfseg.cli.main:main",
         "napari.manifest:napari-surfseg=napari_surfseg:napari.yaml",
     ]
 

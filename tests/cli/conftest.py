@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_surfseg.cli import main
+from napari_surfseg.cli import console
+from napari_surfseg.cli.main import main
 
 # Test folders are no packages; the runs' trainer is fetched by its path.
 _spec = importlib.util.spec_from_file_location(
@@ -22,8 +23,10 @@ _spec.loader.exec_module(_runs)
 
 
 @pytest.fixture
-def surfseg(capsys):
+def surfseg(capsys, monkeypatch):
     """Return a function that runs a command and returns (exit code, stdout, stderr)."""
+    # On a busy machine a command takes long enough for a line of progress.
+    monkeypatch.setattr(console, "PLAIN_SECONDS", float("inf"))
 
     def run(*arguments):
         code = main([str(argument) for argument in arguments])

@@ -13,6 +13,7 @@ from napari_surfseg.cli.main import build_parser
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.follow import read_state
 from napari_surfseg.runs.report.held_out_section import describe_held_out
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference"
@@ -49,7 +50,7 @@ def test_the_version(surfseg):
 
 def test_help_and_refusals_load_no_torch():
     script = (
-        "import sys; from napari_surfseg.cli import main\n"
+        "import sys; from napari_surfseg.cli.main import main\n"
         "assert main(['--help']) == 0 and main(['train', 'nowhere.yaml']) == 2\n"
         "assert main(['predict', 'a.tif', '--checkpoint', 'b.pt', '--output', 'c.tif']) == 2\n"
         "heavy = {'torch', 'monai', 'zarr', 'matplotlib', 'napari'} & set(sys.modules)\n"
@@ -335,7 +336,7 @@ def test_the_demo_from_start_to_end(surfseg, volumes, quick_trainer, checkpoint,
     code, out, err = surfseg("demo", "--device", "cpu", "--minutes", "0.1")
     assert code == 0, err
     folder = RunFolder("demo_run")
-    assert folder.state() is RunState.COMPLETED
+    assert read_state(folder.path) is RunState.COMPLETED
     for heading in ("1/4", "2/4", "3/4", "4/4", "surface_dice", "report ", "checkpoint "):
         assert heading in out
     experiment = folder.read_experiment()

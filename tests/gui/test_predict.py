@@ -22,7 +22,7 @@ from napari_surfseg.gui.predict.view import PredictView
 from napari_surfseg.gui.predict.widget import PredictController
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
-from napari_surfseg.runs.pace import Pace
+from napari_surfseg.time_left import TimeLeft
 
 
 def write_summary(run_dir, **values):
@@ -189,7 +189,7 @@ def test_the_time_left_is_said_once_it_is_known(qapp, view):
     process = JobProcess("napari_surfseg.inference.prediction_process", "prediction")
     waiting.begin(process)
     clock = iter([0.0, 1.0, 4.0])
-    waiting._pace = Pace(lambda: next(clock))
+    waiting._time_left = TimeLeft(lambda: next(clock))
     waiting.tell("predicting", 0.1)
     waiting.tell("predicting", 0.2)
     assert view.state.text() == "Predicting…"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from napari_surfseg import events
+from napari_surfseg.runs.event_text import describe_event
 from napari_surfseg.runs.follow import RunFollower
 from napari_surfseg.runs.listing import list_runs, tabulate_runs
 from napari_surfseg.runs.report.history import read_history
 from napari_surfseg.runs.report.page import write_report
 from napari_surfseg.runs.report.summary import describe_headline, find_limits
-from napari_surfseg.runs.worker.train_log import describe_event
 from napari_surfseg.wording import describe_basis
 
 KINDS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_surfseg.cli import demo, evaluate, overview, phantom, predict, train
+from napari_surfseg.cli import demo, evaluate, phantom, predict, report, runs, train
 
 __all__ = ["ALL"]
 
@@ -10,8 +10,8 @@ ALL = (
     train.add,
     predict.add,
     evaluate.add,
-    overview.add_report,
-    overview.add_runs,
+    report.add,
+    runs.add,
     phantom.add,
     demo.add,
 )

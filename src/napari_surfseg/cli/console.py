@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_surfseg import events
-from napari_surfseg.runs.pace import Pace
+from napari_surfseg.time_left import TimeLeft
 from napari_surfseg.wording import format_duration
 
 if TYPE_CHECKING:
@@ -167,12 +167,12 @@ class _Counter:
     def __init__(self, description: str) -> None:
         self._description = description
         self._last = time.monotonic()
-        self._pace = Pace()
+        self._time_left = TimeLeft()
         self._bar: Any = None
         self._is_terminal = is_terminal(sys.stderr)
 
     def __call__(self, done: int, total: int) -> None:
-        left = self._pace.estimate_left(self._description, done / max(total, 1))
+        left = self._time_left.estimate(self._description, done / max(total, 1))
         if self._is_terminal:
             if self._bar is None:
                 from tqdm import tqdm

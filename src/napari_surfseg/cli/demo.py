@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.cli.console import choose_console, counting, say
-from napari_surfseg.cli.options import add_command, add_device
+from napari_surfseg.cli.options import UsageError, add_command, add_device
 
 if TYPE_CHECKING:
     import argparse
@@ -59,10 +59,10 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.cli.evaluate import tabulate_scores
-    from napari_surfseg.cli.main import UsageError
     from napari_surfseg.config_files import apply_overrides, load_preset
     from napari_surfseg.inference.evaluation import evaluate_volume
     from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
+    from napari_surfseg.runs.follow import read_state
     from napari_surfseg.runs.launch import prepare_this_process
     from napari_surfseg.runs.report.held_out_section import tabulate_comparison, write_held_out
     from napari_surfseg.runs.report.page import write_report
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"2/4  training for {options.minutes:g} minutes; Ctrl-C stops early")
     with choose_console(folder.log_path) as console:
         run_training(folder.path, device=options.device, console=console)
-    if folder.state() is RunState.STOPPED:
+    if read_state(folder.path) is RunState.STOPPED:
         say(f"stopped; what was trained lies in {folder.path}")
         return 0
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.cli.console import say, say_error, telling_stages
-from napari_surfseg.cli.options import add_command, read_share, read_spacing, read_values
+from napari_surfseg.cli.options import (
+    UsageError,
+    add_command,
+    read_share,
+    read_spacing,
+    read_values,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -114,7 +120,6 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.cli.main import UsageError
     from napari_surfseg.data.volume import open_volume
     from napari_surfseg.inference.evaluation import evaluate_volume
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 from napari_surfseg import __version__
 from napari_surfseg.cli import commands
 from napari_surfseg.cli.console import say_error
+from napari_surfseg.cli.options import UsageError
 from napari_surfseg.errors import SurfsegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["UsageError", "build_parser", "main"]
+__all__ = ["build_parser", "main"]
 
 DESCRIPTION = """\
 Train 3-D U-Nets to find thin surfaces in volumes, use them, and score the result.
@@ -34,10 +35,6 @@ your own data:
 UNEXPECTED_EXIT_CODE = 1
 INTERRUPTED_EXIT_CODE = 130
 BROKEN_PIPE_EXIT_CODE = 141
-
-
-class UsageError(SurfsegError):
-    """An argument that is missing, unknown or of the wrong kind."""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from napari_surfseg.errors import SurfsegError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 __all__ = [
     "Subparsers",
+    "UsageError",
     "add_command",
     "add_device",
     "read_share",
@@ -21,6 +24,10 @@ __all__ = [
 
 #: What ``ArgumentParser.add_subparsers`` returns; argparse keeps its name to itself.
 Subparsers = argparse._SubParsersAction  # noqa: SLF001
+
+
+class UsageError(SurfsegError):
+    """An argument that is missing, unknown or of the wrong kind."""
 
 
 def add_command(

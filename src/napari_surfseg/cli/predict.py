@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.cli.console import counting, say, say_error
 from napari_surfseg.cli.options import (
+    UsageError,
     add_command,
     add_device,
     read_share,
@@ -104,7 +105,6 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.cli.main import UsageError
     from napari_surfseg.data.volume import open_volume
     from napari_surfseg.model.checkpoint_summary import find_checkpoint
     from napari_surfseg.runs.launch import prepare_this_process

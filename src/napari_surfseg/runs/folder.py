@@ -234,12 +234,6 @@ class RunFolder:
         with written_aside(self.config_path) as aside:
             aside.write_text(dump_experiment(experiment), encoding="utf-8")
 
-    def state(self) -> RunState:
-        """Find out what the run is doing, by reading the folder once."""
-        from napari_surfseg.runs.follow import RunFollower
-
-        return RunFollower(self.path, steps=False).poll().state
-
 
 def find_new_run_path(name: str, parent: Path | None = None) -> Path:
     """Return a folder for a new run of this name that is not taken: ``runs/NAME``, ``NAME_2``, ...

@@ -20,7 +20,7 @@ from napari_surfseg.runs.lock import Worker, is_alive, read_worker
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["RunFollower", "RunSnapshot"]
+__all__ = ["RunFollower", "RunSnapshot", "read_snapshot", "read_state"]
 
 #: Looking a process up costs a few system calls; nobody notices a death a second later.
 LIVENESS_SECONDS = 1.0
@@ -289,6 +289,16 @@ class RunFollower:
         except OSError:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def read_snapshot(run_dir: str | Path) -> RunSnapshot:
+    """Look at a run once; of its single steps only the last is read."""
+    return RunFollower(run_dir, steps=False).poll()
+
+
+def read_state(run_dir: str | Path) -> RunState:
+    """Find out what a run is doing, by looking at its folder once."""
+    return read_snapshot(run_dir).state
 
 
 class _Liveness:

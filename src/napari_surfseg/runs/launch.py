@@ -37,11 +37,11 @@ from napari_surfseg.runs.lock import (
     is_alive,
     read_worker,
 )
-from napari_surfseg.runs.worker.environment import count_usable_cores
 
 __all__ = [
     "build_environment",
     "choose_num_threads",
+    "count_usable_cores",
     "find_free_run",
     "launch_worker",
     "prepare_this_process",
@@ -63,6 +63,13 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+
+
+def count_usable_cores() -> int:
+    """Count the cores this process may use, which in a container or a job is not all of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
 
 
 def choose_num_threads() -> int:

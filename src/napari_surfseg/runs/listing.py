@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_surfseg.errors import RunError
 from napari_surfseg.runs.folder import RunFolder, RunState
-from napari_surfseg.runs.follow import RunFollower, RunSnapshot
+from napari_surfseg.runs.follow import RunSnapshot, read_snapshot
 from napari_surfseg.wording import align_columns, format_duration, format_number, format_percent
 
 __all__ = ["ListedRun", "find_runs", "list_runs", "tabulate_runs"]
@@ -46,7 +46,7 @@ def find_runs(folder: str | Path) -> list[Path]:
 
 def list_runs(folder: str | Path) -> list[ListedRun]:
     """Look at every run of a folder once, the oldest first."""
-    return [ListedRun(path, RunFollower(path, steps=False).poll()) for path in find_runs(folder)]
+    return [ListedRun(path, read_snapshot(path)) for path in find_runs(folder)]
 
 
 def tabulate_runs(runs: list[ListedRun]) -> str:

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Worker", "WorkerLock", "describe_this_worker", "is_alive", "read_worker"]
+__all__ = [
+    "Worker",
+    "WorkerLock",
+    "create_exclusively",
+    "describe_this_worker",
+    "is_alive",
+    "read_worker",
+    "wait_for_release",
+    "write_worker",
+]
 
 HEARTBEAT_SECONDS = 3.0
 #: Seen from another host a worker counts as gone after this: twenty missed heartbeats, so that a
@@ -36,6 +45,8 @@ GONE_AFTER_SECONDS = 60.0
 #: The same process may be reported with slightly different creation times after the clock was set.
 CREATION_TOLERANCE_SECONDS = 30.0
 UNREADABLE_WAIT_SECONDS = 0.2
+#: A worker that has ended its training still writes the report.
+RELEASE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -224,6 +235,27 @@ class WorkerLock:
             # A full disk or a lost network drive: the next beat may get through.
             with contextlib.suppress(SurfsegError, OSError):
                 write_worker(self.path, replace(worker, heartbeat=time.time()))
+
+
+def wait_for_release(path: Path, seconds: float = RELEASE_SECONDS) -> None:
+    """Wait until no worker holds the run of this ``worker.json``.
+
+    Raises
+    ------
+    RunBusyError
+        If one still does after so many seconds.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        holder = read_worker(path)
+        if holder is None or not is_alive(holder):
+            return
+        if time.monotonic() > until:
+            raise RunBusyError(
+                f"The run {path.parent} is still held by process {holder.pid} on {holder.host}.",
+                field="run_dir",
+            )
+        time.sleep(0.1)
 
 
 def create_exclusively(path: Path, worker: Worker) -> bool:

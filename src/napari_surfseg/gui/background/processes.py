@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_surfseg.errors import CancelledError, RunError, SurfsegError
 from napari_surfseg.gui.background.messages import name_layers
 from napari_surfseg.runs.launch import build_environment
-from napari_surfseg.runs.pace import Pace
+from napari_surfseg.time_left import TimeLeft
 from napari_surfseg.wording import format_duration
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Waiting(QObject):
         self._title = title
         self._process: JobProcess | None = None
         self._bar: Any = None
-        self._pace = Pace()
+        self._time_left = TimeLeft()
         self._is_drawing = False
         self.told.connect(self._on_told)
 
@@ -181,7 +181,7 @@ class Waiting(QObject):
     def begin(self, process: JobProcess) -> None:
         """Wait for a process from now on."""
         self._process = process
-        self._pace = Pace()
+        self._time_left = TimeLeft()
         self._view.set_busy(True)
         self._on_told("Preparing", 0.0)
 
@@ -206,7 +206,7 @@ class Waiting(QObject):
     def _on_told(self, stage: str, share: float) -> None:
         if self._process is None:
             return
-        left = self._pace.estimate_left(stage, share)
+        left = self._time_left.estimate(stage, share)
         said = f"{stage[:1].upper()}{stage[1:]}…"
         if left is not None:
             said += f" {format_duration(left)} left."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_surfseg.gui.curves.series import SCORES, format_value, title_of
+from napari_surfseg.runs.event_text import describe_tuning
 from napari_surfseg.runs.folder import RunState
-from napari_surfseg.runs.worker.train_log import describe_tuning
 from napari_surfseg.wording import describe_basis, format_duration
 
 if TYPE_CHECKING:

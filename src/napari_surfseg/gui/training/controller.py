@@ -22,7 +22,7 @@ from napari_surfseg.gui.training.start import Plan, execute_plan
 from napari_surfseg.gui.training.steering import SteeringController
 from napari_surfseg.gui.window import preferences
 from napari_surfseg.runs.folder import RunFolder, RunState
-from napari_surfseg.runs.lengthen import wait_for_worker
+from napari_surfseg.runs.lock import wait_for_release
 from napari_surfseg.runs.standby import launch_prepared
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class TrainingController(QObject):
             return
 
         def work(job: Job) -> Path:
-            wait_for_worker(run_dir)
+            wait_for_release(RunFolder(run_dir).worker_path)
             prepare()
             bring_over(job)
             has_checkpoint = RunFolder(run_dir).last_checkpoint.exists()

@@ -14,7 +14,7 @@ from napari_surfseg.gui.layers.camera import compute_view_box
 from napari_surfseg.gui.predict.predicted_labels import build_predicted_labels, compute_label_values
 from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
 from napari_surfseg.runs.folder import RunFolder
-from napari_surfseg.runs.lengthen import lengthen_run
+from napari_surfseg.runs.train_longer import extend_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,7 +223,7 @@ class NextStepsController(QObject):
         if snapshot is None or run_dir is None:
             return
         self._clear()
-        self._training.go_on(lambda: lengthen_run(run_dir, snapshot, amount, unit))
+        self._training.go_on(lambda: extend_run(run_dir, snapshot, amount, unit))
 
     def start_from(self) -> None:
         """Let the next run start from this run's best weights."""

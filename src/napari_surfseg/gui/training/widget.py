@@ -21,8 +21,8 @@ from napari_surfseg.gui.training.controller import TrainingController
 from napari_surfseg.gui.training.next_steps_controller import NextStepsController
 from napari_surfseg.gui.training.view import TrainingView
 from napari_surfseg.gui.window.dock_layout import DockPlacer
+from napari_surfseg.runs.event_text import describe_tuning
 from napari_surfseg.runs.standby import prepare_standby, release_standby
-from napari_surfseg.runs.worker.train_log import describe_tuning
 from napari_surfseg.wording import format_duration
 
 if TYPE_CHECKING:

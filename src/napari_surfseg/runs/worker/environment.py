@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from napari_surfseg.files import written_aside
+from napari_surfseg.runs.launch import count_usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "compute_label_hash",
-    "count_usable_cores",
     "describe_environment",
     "note_device",
     "write_environment",
@@ -44,13 +44,6 @@ PACKAGES = (
 #: Content is hashed up to this size, which takes a second or two; above it a run should not wait.
 HASHED_BYTES = 1 << 30
 GIT_SECONDS = 5
-
-
-def count_usable_cores() -> int:
-    """Count the cores this process may use, which in a container or a job is not all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def describe_environment(experiment: Experiment, *, device: str = "auto") -> dict[str, Any]:

@@ -12,41 +12,19 @@ import io
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS
-from napari_surfseg.wording import (
-    describe_basis,
-    format_bytes,
-    format_duration,
-    format_number,
-    format_percent,
-    format_size,
-)
+from napari_surfseg.runs.event_text import describe_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["LineStream", "TrainLog", "describe_event", "describe_tuning"]
+__all__ = ["LineStream", "TrainLog"]
 
 #: In an epoch of hours a line now and then shows that the run is well.
 STEP_LINE_SECONDS = 60.0
-
-#: Scores that a validation line names, in this order; the others stay in events.jsonl.
-SHOWN_METRICS = (
-    "score",
-    "surface_dice",
-    "topo_score",
-    "voi_score",
-    "dice",
-    "precision",
-    "recall",
-    "b0_pred",
-    "b1_pred",
-    "b2_pred",
-)
 
 
 class LineStream(io.TextIOBase):
@@ -134,170 +112,3 @@ class TrainLog:
             finally:
                 stream.finish()
                 sys.stdout.flush()
-
-
-def describe_tuning(event: events.TuningProgressed) -> str:
-    """Say how far the choice of post-processing is."""
-    place = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
-    tried = f" ({event.done} of {event.total} settings)" if event.done else ""
-    return f"choosing post-processing{place}: {event.name}{tried}"
-
-
-def describe_event(event: events.Event) -> list[str]:
-    """Return the lines that tell an event; none for those that only machines care about."""
-    match event:
-        case events.RunStarted():
-            return _describe_start(event)
-        case events.DataChecked():
-            rows = [_describe_volume(row) for row in event.volumes]
-            return [*rows, *(f"    {note}" for note in event.notes)]
-        case events.LabelsUpdated():
-            rows = [_describe_volume(row) for row in event.volumes]
-            return [f"labels painted: {event.num_changed:,} voxels changed", *rows]
-        case events.StepFinished():
-            losses = _describe_losses(event.losses)
-            return [
-                f"epoch {event.epoch} step {event.step}  total {format_number(event.total)}  "
-                f"{losses}  {event.steps_per_second:.3g} steps/s"
-            ]
-        case events.EpochFinished():
-            return _describe_epoch(event)
-        case events.ValidationFinished():
-            scores = "  ".join(
-                f"{name} {format_number(event.metrics[name], 4 if '_pred' not in name else 0)}"
-                for name in SHOWN_METRICS
-                if event.metrics.get(name) is not None
-            )
-            best = "  ** best so far **" if event.is_best else ""
-            kind = "strokes, voxel by voxel" if event.is_sparse else ""
-            basis = describe_basis(event.num_annotated, event.num_surface)
-            parts = [part for part in (basis, kind, format_duration(event.seconds)) if part]
-            return [
-                f"    validation  {scores}  at threshold {event.threshold:.2f}, "
-                f"{', '.join(parts)}{best}"
-            ]
-        case events.TuningProgressed():
-            return [f"    {describe_tuning(event)}"]
-        case events.PostprocessTuned():
-            kept = ", ".join(step["name"] for step in event.steps[1:] if step["kept"])
-            return [
-                f"    post-processing: score {format_number(event.score_before, 4)} to "
-                f"{format_number(event.score_after, 4)} on the validation data "
-                f"({kept or 'nothing beats a plain threshold'}), {format_duration(event.seconds)}"
-            ]
-        case events.CheckpointSaved():
-            return [f"    saved {event.path}"]
-        case events.RunPaused():
-            return ["paused"]
-        case events.RunResumed():
-            return ["resumed after the pause"]
-        case events.CommandApplied():
-            if event.command in {"SetPreview", "UpdateLabels"}:
-                return []  # every turn of the viewer sends one; the other has its own event
-            details = ", ".join(f"{key} {value}" for key, value in event.details.items())
-            return [f"command {event.command} applied{': ' + details if details else ''}"]
-        case events.CommandRefused():
-            return [f"command {event.command} refused: {event.message}"]
-        case events.WarningIssued():
-            return [f"warning: {event.message}"]
-        case events.RunCompleted() | events.RunStopped():
-            done = "completed" if isinstance(event, events.RunCompleted) else "stopped as asked"
-            best = "".join(
-                f", best {name} {format_number(value, 4)}"
-                for name, value in (event.best or {}).items()
-                if name in {"surface_dice", "score"}
-                or (name == "dice" and "surface_dice" not in (event.best or {}))
-            )
-            return [
-                f"{done} after {event.epoch} epochs, {event.step} steps and "
-                f"{format_duration(event.elapsed_seconds)} of training{best}"
-            ]
-        case events.RunFailed():
-            return [f"failed: {event.message}"]
-        case _:
-            return []
-
-
-def _describe_start(event: events.RunStarted) -> list[str]:
-    length = " or ".join(
-        part
-        for part in (
-            f"{event.max_epochs} epochs" if event.max_epochs else "",
-            f"{event.max_minutes:g} minutes" if event.max_minutes else "",
-        )
-        if part
-    )
-    weights = ", ".join(f"{name} {value:g}" for name, value in event.loss_weights.items() if value)
-    return [
-        f"run {event.name!r} resumed after epoch {event.epoch}"
-        if event.resumed
-        else f"run {event.name!r} started",
-        f"    model {event.model} with {event.num_parameters / 1e6:.2f} M parameters on "
-        f"{event.device}, {event.precision}",
-        f"    patches of {format_size(event.patch_size)}, {event.iterations_per_epoch} steps an "
-        f"epoch, for {length or 'as long as it takes'}",
-        f"    loss {weights}",
-    ]
-
-
-def _describe_volume(row: dict[str, Any]) -> str:
-    shape = row.get("shape")
-    size = f" {format_size(shape)}" if shape else ""
-    return (
-        f"    {row.get('role', 'data')}: {row.get('image')}{size}, "
-        f"surface {format_percent(row.get('foreground_fraction'))}, "
-        f"ignored {format_percent(row.get('ignored_fraction'))}"
-    )
-
-
-def _describe_losses(losses: dict[str, float]) -> str:
-    order = {name: place for place, name in enumerate(LOSS_TERMS)}
-    names = sorted(losses, key=lambda name: order.get(name, len(order)))
-    return "  ".join(f"{name} {format_number(losses[name])}" for name in names)
-
-
-def _describe_epoch(event: events.EpochFinished) -> list[str]:
-    left = f", about {format_duration(event.seconds_left)} left" if event.seconds_left else ""
-    lines = [
-        f"epoch {event.epoch}  total {format_number(event.total)}  "
-        f"head_total {format_number(event.head_total)}  {_describe_losses(event.losses)}",
-        f"    {format_duration(event.epoch_seconds)} for the epoch, "
-        f"{event.steps_per_second:.3g} steps/s, learning rate {event.learning_rate:.2e}, "
-        f"{format_duration(event.elapsed_seconds)} so far{left}",
-    ]
-    patches = describe_patches(event.patches)
-    if patches:
-        lines.append(f"    patches: {patches}")
-    cache = describe_cache(event.cache)
-    if cache:
-        lines.append(f"    cache: {cache}")
-    return lines
-
-
-def describe_patches(patches: dict[str, Any]) -> str:
-    """Say what an epoch's patches held."""
-    parts = [
-        f"{label} {format_percent(patches[key])}"
-        for key, label in (
-            ("foreground_centred_share", "centred on the surface"),
-            ("foreground_fraction", "surface voxels"),
-            ("ignored_fraction", "ignored voxels"),
-        )
-        if patches.get(key) is not None
-    ]
-    sources = patches.get("sources")
-    if isinstance(sources, dict) and sources:
-        parts.append("from " + ", ".join(f"{name} {count}" for name, count in sources.items()))
-    return ", ".join(parts)
-
-
-def describe_cache(cache: dict[str, Any]) -> str:
-    """Say how the volume cache did."""
-    if not cache:
-        return ""
-    text = ", ".join(
-        f"{cache[key]} {key}" for key in ("hits", "misses", "evictions") if key in cache
-    )
-    if cache.get("num_bytes") is not None and cache.get("max_bytes"):
-        text += f", {format_bytes(cache['num_bytes'])} of {format_bytes(cache['max_bytes'])}"
-    return text

@@ -2,12 +2,6 @@ import math
 
 import pytest
 
-from napari_surfseg.runs.worker.train_log import (
-    LineStream,
-    TrainLog,
-    describe_cache,
-    describe_patches,
-)
 from napari_surfseg.wording import (
     align_columns,
     format_bytes,
@@ -79,42 +73,3 @@ def test_lists_and_columns():
         "a, b and c",
     ]
     assert align_columns([["a", "1"], ["bcd", "23"]], numbers={1}) == "a     1\nbcd  23"
-
-
-def test_lines_come_whole():
-    seen = []
-    stream = LineStream(seen.append)
-    assert stream.write("one\ntw") == 6
-    stream.write("o\n10 %\r20 %\r30 %\nrest")
-    assert seen == ["one", "two", "30 %"]
-    stream.finish()
-    stream.finish()
-    assert seen[-1] == "rest"
-    assert stream.writable()
-    assert not stream.isatty()
-
-
-def test_the_log_dates_every_line_and_survives_a_full_disk(tmp_path):
-    shown = []
-    log = TrainLog(tmp_path / "train.log", shown.append)
-    log.write("one\ntwo")
-    log.write("three", show=False)
-    lines = (tmp_path / "train.log").read_text().splitlines()
-    assert [line[21:] for line in lines] == ["one", "two", "three"]
-    assert shown == ["one", "two"]
-    TrainLog(tmp_path / "no" / "such" / "folder.log").write("nothing happens")
-
-
-def test_patches_and_cache_in_words():
-    patches = {
-        "foreground_fraction": 0.021,
-        "foreground_centred_share": 0.65,
-        "ignored_fraction": None,
-        "sources": {"a": 3, "b": 7},
-    }
-    assert describe_patches(patches) == (
-        "centred on the surface 65.0 %, surface voxels 2.1 %, from a 3, b 7"
-    )
-    assert describe_patches({}) == ""
-    assert describe_cache({}) == ""
-    assert describe_cache({"hits": 1, "misses": 2}) == "1 hits, 2 misses"

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Pace"]
+__all__ = ["TimeLeft"]
 
 #: Before that, an estimate would jump about.
 LEAST_SECONDS = 2.0
 LEAST_SHARE = 0.02
 
 
-class Pace:
-    """Watches stages of work that tell their share, 0 to 1.
+class TimeLeft:
+    """Estimates it for one stage of work after another, from the shares that are reported.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class Pace:
         self._begun = 0.0
         self._first = 0.0
 
-    def estimate_left(self, stage: str, share: float) -> float | None:
+    def estimate(self, stage: str, share: float) -> float | None:
         """Return the seconds that a stage will still take, or None while that is not known.
 
-        The first share that is told counts from nothing, since what comes before it,
-        loading the network for example, is no part of the stage's pace.
+        ``share`` is 0 to 1. The first one of a stage is where the count begins: the time
+        before it, loading the network for example, says nothing about the stage's speed.
         """
         now = self._clock()
         if stage != self._stage or share < self._first:

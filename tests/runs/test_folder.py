@@ -3,6 +3,7 @@ import pytest
 from napari_surfseg.config_files import dump_experiment
 from napari_surfseg.errors import ConfigError, RunError
 from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
+from napari_surfseg.runs.follow import read_state
 
 
 def test_create_writes_the_whole_experiment(tmp_path, experiment):
@@ -63,7 +64,7 @@ def test_a_damaged_configuration_is_named(folder):
 
 
 def test_a_new_run_is_new(folder):
-    assert folder.state() is RunState.NEW
+    assert read_state(folder.path) is RunState.NEW
     assert not RunState.NEW.is_active
     assert RunState.PAUSED.is_active
 

@@ -14,6 +14,7 @@ from napari_surfseg.config import Pair
 from napari_surfseg.config_files import load_experiment
 from napari_surfseg.runs import launch
 from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.follow import read_state
 
 FAKE = """
 import importlib.util, sys, time
@@ -29,7 +30,7 @@ def script(trainer, epoch, step):
 def build(experiment, **given):
     return fake.FakeTrainer(experiment, **given, script=script)
 sys.modules["napari_surfseg.training.trainer"] = SimpleNamespace(Trainer=build)
-from napari_surfseg.cli import main
+from napari_surfseg.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -146,7 +147,7 @@ def test_a_prepared_run_that_is_refused_stays_and_says_so(surfseg, config, quick
     code, _, err = surfseg("train", folder.config_path, "--run-dir", folder.path)
     assert code == 2
     assert err == "There is no more of it.\n"
-    assert folder.state() is RunState.FAILED
+    assert read_state(folder.path) is RunState.FAILED
 
 
 def fail(trainer, epoch, step):
@@ -228,7 +229,7 @@ def test_background_launches_a_worker(surfseg, config, quick_trainer, monkeypatc
     (((path,), options),) = launched
     assert path == RunFolder("run").path
     assert options == {"device": "cpu", "resume": False}
-    assert RunFolder("run").state() is RunState.NEW
+    assert read_state("run") is RunState.NEW
 
 
 @contextlib.contextmanager
@@ -285,22 +286,22 @@ def test_a_second_ctrl_c_ends_at_once(config, volumes):
     assert time.monotonic() - began < 30
     assert process.returncode == 130
     assert "ended at once" in ending("run").message
-    assert RunFolder("run").state() is RunState.FAILED
+    assert read_state("run") is RunState.FAILED
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
 def test_a_killed_worker_leaves_a_run_that_another_can_take(surfseg, config, quick_trainer):
     with start_fake(config, "--run-dir", "run", after=5, sleep=100) as process:
         wait_for_line(process, "now")
-        assert RunFolder("run").state() is RunState.RUNNING
+        assert read_state("run") is RunState.RUNNING
         code, _, err = surfseg("train", "run", "--resume")
         assert code == 2
         assert f"is being trained by process {process.pid} on " in err
         process.kill()
         process.communicate()
-    assert RunFolder("run").state() is RunState.VANISHED
+    assert read_state("run") is RunState.VANISHED
     assert surfseg("train", "run", "--resume")[0] == 0
-    assert RunFolder("run").state() is RunState.COMPLETED
+    assert read_state("run") is RunState.COMPLETED
 
 
 def test_a_launched_worker_is_the_same_command(config, volumes):
@@ -311,14 +312,14 @@ def test_a_launched_worker_is_the_same_command(config, volumes):
     pid = launch.launch_worker(folder.path, device="cpu")
     entry = json.loads(folder.worker_path.read_text())
     assert entry["pid"] == pid
-    assert folder.state() is RunState.STARTING
+    assert read_state(folder.path) is RunState.STARTING
     if os.name != "nt":
         assert os.getsid(pid) == pid  # a session of its own: it outlives us
     for _ in range(1200):
-        if not folder.state().is_active:
+        if not read_state(folder.path).is_active:
             break
         time.sleep(0.1)
-    assert folder.state() is RunState.FAILED
+    assert read_state(folder.path) is RunState.FAILED
     assert "labels.tif" in ending("run").message
     lines = folder.log_path.read_text().splitlines()
     assert sum("labels.tif" in line for line in lines) <= 2
