@@ -41,7 +41,7 @@ class FakeFeed(QObject):
     polled = Signal(object)
     preview_loaded = Signal(object)
     previews_changed = Signal(object)
-    broke = Signal(str)
+    follow_failed = Signal(str)
 
     def __init__(self, run_dir: Path):
         super().__init__()

@@ -15,6 +15,7 @@ from qtpy.QtGui import QColor, QImage, QPainter
 from napari_surfseg.gui.curves.plot_axes import BOTTOM, LEFT, RIGHT, TOP, paint_axes
 from napari_surfseg.gui.curves.plot_line import draw_line
 from napari_surfseg.gui.curves.raster import read_gray_pixels
+from napari_surfseg.gui.layers.metadata import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +110,7 @@ def add_curves(viewer: ViewerModel, run: str, lines: Iterable[Line], canvas: Plo
 def _find_place(viewer: ViewerModel, columns: int) -> dict[str, Any]:
     """Return where a picture lies: beside the volumes, as wide as they are, below earlier ones."""
     known = [layer for layer in viewer.layers if layer.ndim >= 2]
-    curves = [layer for layer in known if layer.metadata.get("surfseg") == "curves"]
+    curves = [layer for layer in known if kind_of(layer) == "curves"]
     others = [layer for layer in known if layer not in curves]
     if not others:
         return {}

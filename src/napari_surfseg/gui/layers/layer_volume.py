@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import DataError
+from napari_surfseg.gui.layers.metadata import file_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -155,7 +156,6 @@ def take_layer(layer: Layer) -> LayerVolume:
     scale = np.abs(np.asarray(layer.scale, float))[-3:]
     unit = str(layer.units[-1])
     units = None if unit in {"pixel", "dimensionless"} else unit
-    path = layer.metadata.get("surfseg_file") or layer.source.path
     translate = np.asarray(layer.translate, float)[-3:]
     return LayerVolume(
         name=layer.name,
@@ -166,7 +166,7 @@ def take_layer(layer: Layer) -> LayerVolume:
         units=units,
         spacing_known=units is not None or bool((scale != 1).any()),
         translate=(float(translate[0]), float(translate[1]), float(translate[2])),
-        path=str(path) if path else None,
+        path=file_of(layer),
         is_labels=hasattr(layer, "selected_label"),
     )
 

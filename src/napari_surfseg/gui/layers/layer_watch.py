@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
+
+from napari_surfseg.gui.background.signals import disconnect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["LayerWatch", "disconnect", "let_go", "unwrap"]
+__all__ = ["LayerWatch", "unwrap"]
 
 
 def unwrap(thing: Any) -> Any:
@@ -57,14 +58,14 @@ class LayerWatch:
         for name in ("inserted", "removed", "reordered"):
             disconnect(getattr(self._viewer.layers.events, name), self._on_layers)
         for layer in self._followed:
-            self._let_go(layer)
+            self._leave(layer)
         self._followed = []
 
     def _sync(self) -> None:
         present = list(self._viewer.layers)
         for layer in self._followed:
             if not any(layer is other for other in present):
-                self._let_go(layer)
+                self._leave(layer)
         known = self._followed
         self._followed = present
         for layer in present:
@@ -74,7 +75,7 @@ class LayerWatch:
             for event in _value_events(layer):
                 event.connect(self._on_changed)
 
-    def _let_go(self, layer: Layer) -> None:
+    def _leave(self, layer: Layer) -> None:
         disconnect(layer.events.name, self._on_name)
         for event in _value_events(layer):
             disconnect(event, self._on_changed)
@@ -96,15 +97,3 @@ def _value_events(layer: Layer) -> list[Any]:
     return [
         getattr(layer.events, name) for name in ("data", "paint") if hasattr(layer.events, name)
     ]
-
-
-def disconnect(event: Any, slot: Any) -> None:
-    """Disconnect a slot from an event, if it is connected."""
-    with contextlib.suppress(ValueError, RuntimeError):
-        event.disconnect(slot)
-
-
-def let_go(signal: Any, slot: Any) -> None:
-    """Disconnect a slot from a Qt signal, if it is connected."""
-    with contextlib.suppress(TypeError, RuntimeError):
-        signal.disconnect(slot)

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_surfseg.events import SetPreview
 from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.layers.camera import camera_of, compute_view_center
+from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.layers.placement import place_of
 from napari_surfseg.gui.live.layers import LiveLayers
 from napari_surfseg.gui.live.toggle_key import bind_key, unbind_key
@@ -76,7 +77,7 @@ class LiveController(QObject):
         self._next = Debounce(self, NEXT_LAYER_MILLISECONDS, self._show_next)
         session.preview_loaded.connect(self.show)
         session.attached.connect(self._on_attached)
-        session.gone_on.connect(self._on_gone_on)
+        session.worker_replaced.connect(self._on_worker_replaced)
         viewer.dims.events.current_step.connect(self._on_moved)
         camera_of(viewer).events.center.connect(self._on_moved)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
@@ -146,8 +147,7 @@ class LiveController(QObject):
 
     def _shows_other_volumes(self) -> bool:
         return any(
-            isinstance(layer, Image) and "surfseg" not in layer.metadata
-            for layer in self._viewer.layers
+            isinstance(layer, Image) and kind_of(layer) is None for layer in self._viewer.layers
         )
 
     def _show_next(self) -> None:
@@ -179,9 +179,9 @@ class LiveController(QObject):
 
     def _on_attached(self, _run_dir: object) -> None:
         self._last = None
-        self._on_gone_on()
+        self._on_worker_replaced()
 
-    def _on_gone_on(self, _run_dir: object = None) -> None:
+    def _on_worker_replaced(self, _run_dir: object = None) -> None:
         # The new worker looks where it would at first, not where the last one was sent.
         self._asked = None
         if self.size is not None and self._session.is_own:

@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap, build_skeleton_colormap
+from napari_surfseg.gui.layers.metadata import kind_of, part_of
 from napari_surfseg.gui.layers.placement import compute_placement
 from napari_surfseg.gui.live.style import center_plane, frame, restyle, style
 
@@ -211,8 +212,8 @@ def _find_parts(viewer: ViewerModel) -> dict[str, Layer]:
     """Find the live layers that are in a viewer, by their metadata: a person may rename them."""
     found: dict[str, Layer] = {}
     for layer in viewer.layers:
-        part = layer.metadata.get("part")
-        if layer.metadata.get("surfseg") == "live" and part in NAMES:
+        part = part_of(layer)
+        if kind_of(layer) == "live" and part in NAMES:
             found.setdefault(part, layer)
     return found
 

@@ -124,14 +124,16 @@ def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer
         metadata=dict(meta),
         **place,
     )
-    yield Labels(arrays["surface"], name=f"{name} surface", metadata=dict(meta), **place)
+    yield Labels(
+        arrays["surface"], name=f"{name} surface", metadata={**meta, "part": "surface"}, **place
+    )
     if "skeleton" in arrays:
         yield Labels(
             arrays["skeleton"],
             name=f"{name} skeleton",
             colormap=build_skeleton_colormap(),
             visible=False,
-            metadata=dict(meta),
+            metadata={**meta, "part": "skeleton"},
             **place,
         )
     if "vertices" in arrays:

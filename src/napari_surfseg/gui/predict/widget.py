@@ -17,6 +17,7 @@ from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_layer
 from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
+from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.predict.checkpoint_note import (
     CheckpointNote,
     WeightsNote,
@@ -162,7 +163,7 @@ class PredictController(QObject):
         layers = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Image) and is_volume(layer) and "surfseg" not in layer.metadata
+            if isinstance(layer, Image) and is_volume(layer) and kind_of(layer) is None
         ]
         source = self._view.source
         source.set_layers(layers)

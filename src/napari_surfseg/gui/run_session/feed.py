@@ -27,8 +27,8 @@ __all__ = ["Follower", "RunFeed", "follow_run"]
 
 #: Often enough that a button's effect is felt at once, rare enough to cost nothing.
 POLL_SECONDS = 0.25
-#: Steps alone are told this often: whatever changes in a window makes it paint itself as a whole.
-TELL_SECONDS = 2.0
+#: Steps alone are reported this often: any change in a window repaints all of it.
+REPORT_SECONDS = 2.0
 #: Read at a time when attaching to a long run: about 2000 steps, a few tens of milliseconds.
 MAX_POLL_BYTES = 1 << 20
 
@@ -59,7 +59,7 @@ class RunFeed(QObject):
     polled = Signal(object)
     preview_loaded = Signal(object)
     previews_changed = Signal(object)
-    broke = Signal(str)
+    follow_failed = Signal(str)
 
     def __init__(
         self,
@@ -95,22 +95,22 @@ class RunFeed(QObject):
         wanted: int | None = None
         shown: int | None = None
         last: tuple[object, ...] | None = None
-        untold: list[Event] = []
-        told_at = 0.0
+        unreported: list[Event] = []
+        reported_at = 0.0
         try:
             follower = self._make_follower(self.run_dir)
             while not self._stop.is_set():
                 snapshot = follower.poll()
                 events = snapshot.new_events
                 now = (snapshot.state, snapshot.message)
-                untold += events
+                unreported += events
                 has_news = now != last or any(
                     not isinstance(event, StepFinished) for event in events
                 )
-                if has_news or (untold and time.monotonic() - told_at >= TELL_SECONDS):
-                    last, told_at = now, time.monotonic()
-                    self._emit("polled", replace(snapshot, new_events=tuple(untold)))
-                    untold = []
+                if has_news or (unreported and time.monotonic() - reported_at >= REPORT_SECONDS):
+                    last, reported_at = now, time.monotonic()
+                    self._emit("polled", replace(snapshot, new_events=tuple(unreported)))
+                    unreported = []
                 new = [event for event in events if isinstance(event, PreviewWritten)]
                 if new:
                     previews.update({event.index: event for event in new})
@@ -130,7 +130,7 @@ class RunFeed(QObject):
                         self._emit("preview_loaded", loaded)
                 self._stop.wait(0.01 if len(events) > 500 else POLL_SECONDS)
         except SurfsegError as error:
-            self._emit("broke", str(error))
+            self._emit("follow_failed", str(error))
 
     def _kept(self, previews: dict[int, PreviewWritten]) -> dict[int, PreviewWritten]:
         """Leave out the previews whose files the worker has cleared away."""

@@ -21,6 +21,7 @@ from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.gui.layers.colormaps import build_strokes_colormap
 from napari_surfseg.gui.layers.layer_data import read_volume
 from napari_surfseg.gui.layers.layer_volume import is_volume, take_file
+from napari_surfseg.gui.layers.metadata import file_of
 from napari_surfseg.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def find_layer(viewer: ViewerModel, session: Session, path: str) -> Layer | None
         if layer is linked:
             return layer
     for layer in viewer.layers:
-        file = str(layer.metadata.get("surfseg_file") or layer.source.path or "")
+        file = file_of(layer) or ""
         whole = path.partition("::")[0].rstrip("/")
         is_shown = file == path or file.rstrip("/") == whole
         if is_shown and isinstance(layer, Image | Labels) and is_volume(layer):

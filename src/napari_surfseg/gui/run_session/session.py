@@ -51,13 +51,13 @@ class Session(QObject):
 
     attached = Signal(object)
     """Another run, as its folder."""
-    gone_on = Signal(object)
+    worker_replaced = Signal(object)
     """The same run as before, with a new worker."""
     polled = Signal(object)
     """The newest :class:`RunSnapshot`, with what is new since the last one."""
     preview_loaded = Signal(object)
     previews_changed = Signal(object)
-    broke = Signal(str)
+    follow_failed = Signal(str)
     closed = Signal()
 
     def __init__(self, make_feed: Callable[[Path], RunFeed] = RunFeed) -> None:
@@ -74,7 +74,7 @@ class Session(QObject):
         self._linked: list[str] = []
         self.is_own = False
         self._waiting: deque[RunSnapshot] = deque()
-        self._is_telling = False
+        self._is_publishing = False
 
     @property
     def is_active(self) -> bool:
@@ -105,7 +105,7 @@ class Session(QObject):
             self.link_layer(path, layer)
         if same and self._feed is not None:
             self.is_own = own or self.is_own
-            self.gone_on.emit(run_dir)
+            self.worker_replaced.emit(run_dir)
             return
         if self._feed is not None:
             self._feed.stop()
@@ -119,7 +119,7 @@ class Session(QObject):
         feed.polled.connect(self._on_polled)
         feed.preview_loaded.connect(self.preview_loaded)
         feed.previews_changed.connect(self.previews_changed)
-        feed.broke.connect(self._on_broke)
+        feed.follow_failed.connect(self._on_follow_failed)
         self.attached.emit(run_dir)
         feed.start()
 
@@ -167,32 +167,32 @@ class Session(QObject):
         with contextlib.suppress(RuntimeError):
             self.closed.emit()
 
-    def _on_broke(self, message: str) -> None:
+    def _on_follow_failed(self, message: str) -> None:
         if self.sender() is self._feed:
             self._feed = None  # it has ended, and attaching again begins anew
-        self.broke.emit(message)
+        self.follow_failed.emit(message)
 
     def _send(self, path: Path, command: Command) -> None:
         try:
             append_command(path, command)
         except SurfsegError as error:
             with contextlib.suppress(RuntimeError):
-                self.broke.emit(str(error))
+                self.follow_failed.emit(str(error))
 
     def _on_polled(self, snapshot: RunSnapshot) -> None:
         if self.sender() is not None and self.sender() is not self._feed:
             return  # a last word of a feed that was let go
         self._waiting.append(snapshot)
-        if self._is_telling:
+        if self._is_publishing:
             return
         # napari's progress bar lets the event loop turn in the middle of a slot, and the next
         # snapshot would overtake this one on its way to the slots that come after.
-        self._is_telling = True
+        self._is_publishing = True
         try:
             while self._waiting:
-                self._tell(self._waiting.popleft())
+                self._publish(self._waiting.popleft())
         finally:
-            self._is_telling = False
+            self._is_publishing = False
 
     def name_layers(self, message: str) -> str:
         """Say a sentence of the worker's as the window would: layers for paths, no switches."""
@@ -203,7 +203,7 @@ class Session(QObject):
             message = name_copies(message, RunFolder(self.run_dir).inputs)
         return name_switches(message)
 
-    def _tell(self, snapshot: RunSnapshot) -> None:
+    def _publish(self, snapshot: RunSnapshot) -> None:
         snapshot = replace(
             snapshot,
             message=self.name_layers(snapshot.message),

@@ -8,10 +8,11 @@ from qtpy.QtCore import QObject
 
 from napari_surfseg.errors import DataError, RunBusyError, SurfsegError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated
+from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.layers.label_regions import take_labels
 from napari_surfseg.gui.layers.layer_volume import take_file
-from napari_surfseg.gui.layers.layer_watch import LayerWatch, disconnect, let_go
+from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.run_session.run_layers import find_layer, open_volumes, read_run_layers
 from napari_surfseg.gui.strokes.changes import find_painted, keep_strokes, pack_strokes
 from napari_surfseg.runs.folder import RunState
@@ -78,7 +79,7 @@ class StrokesController(QObject):
         view.open_clicked.connect(self.open_layers)
         view.automatic_toggled.connect(self._on_automatic)
         session.attached.connect(self._on_attached)
-        session.gone_on.connect(self._on_attached)
+        session.worker_replaced.connect(self._on_attached)
         session.polled.connect(self._on_polled)
         self._watch = LayerWatch(viewer, on_list=self._on_list)
         if session.run_dir is not None:
@@ -97,7 +98,7 @@ class StrokesController(QObject):
         """
         same = self._run_dir == self._session.run_dir and layers == self._layers
         if not same:
-            self._let_go()
+            self._forget()
             self._run_dir = self._session.run_dir
             self._layers = dict(layers)
             for path, layer in layers.items():
@@ -114,12 +115,12 @@ class StrokesController(QObject):
         """Let go of the layers and the session."""
         self._rest.stop()
         self._watch.close()
-        let_go(self._session.attached, self._on_attached)
-        let_go(self._session.gone_on, self._on_attached)
-        let_go(self._session.polled, self._on_polled)
-        self._let_go()
+        disconnect(self._session.attached, self._on_attached)
+        disconnect(self._session.worker_replaced, self._on_attached)
+        disconnect(self._session.polled, self._on_polled)
+        self._forget()
 
-    def _let_go(self) -> None:
+    def _forget(self) -> None:
         for layer in self._layers.values():
             disconnect(layer.events.paint, self._on_painted)
             disconnect(layer.events.data, self._on_painted)
@@ -316,7 +317,7 @@ class StrokesController(QObject):
 
     def _on_attached(self, run_dir: Path) -> None:
         if run_dir != self._run_dir:
-            self._let_go()
+            self._forget()
             self._run_dir = run_dir
             self._run = None
         elif self._waiting:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
+from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
 from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
 from napari_surfseg.gui.layers.camera import compute_view_center
 from napari_surfseg.gui.layers.colormaps import color_of
 from napari_surfseg.gui.layers.label_regions import choose_region, region_of
 from napari_surfseg.gui.layers.layer_volume import shape_of
-from napari_surfseg.gui.layers.layer_watch import LayerWatch, disconnect
+from napari_surfseg.gui.layers.layer_watch import LayerWatch
+from napari_surfseg.gui.layers.metadata import meanings_of
 from napari_surfseg.gui.strokes.brush import is_painting, paint_with
 from napari_surfseg.gui.strokes.brush_buttons import StrokeTool
 from napari_surfseg.gui.strokes.strokes_layer import build_strokes_layer
@@ -112,7 +114,7 @@ class PaintingController(QObject):
             is_here = box is None or all(
                 start <= place < stop for place, (start, stop) in zip(at, box, strict=True)
             )
-            is_strokes = layer.metadata.get("surfseg_labels") == LABEL_SCHEMES["strokes"]
+            is_strokes = meanings_of(layer) == LABEL_SCHEMES["strokes"]
             if is_strokes and is_here and shape == shape_of(image):
                 return layer
         return None
@@ -168,8 +170,7 @@ class PaintingController(QObject):
     def _tools(self) -> dict[str, StrokeTool]:
         if self._target is None:
             return {}
-        told = self._target.metadata.get("surfseg_labels")
-        meanings = dict(told or {}) or self._view.data.labels.meanings()
+        meanings = meanings_of(self._target) or self._view.data.labels.meanings()
         if meanings and NOT_ANNOTATED not in meanings and "ignore" not in meanings.values():
             meanings[NOT_ANNOTATED] = "ignore"
         tools = {}

@@ -22,6 +22,7 @@ from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file, take_layer
 from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
+from napari_surfseg.gui.layers.metadata import kind_of, meanings_of, part_of
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.topology.layers import ErrorLayers
 from napari_surfseg.gui.topology.view import TopologyView
@@ -178,8 +179,8 @@ class TopologyController(QObject):
         ]
         self._view.set_layers(layers)
         # What the plugin made is a prediction; what is left is what a person painted or loaded.
-        ours = [layer for layer in layers if "surfseg" in layer.metadata]
-        surfaces = [layer for layer in ours if "skeleton" not in layer.name]
+        ours = [layer for layer in layers if kind_of(layer) is not None]
+        surfaces = [layer for layer in ours if part_of(layer) != "skeleton"]
         theirs = [layer for layer in layers if layer not in ours]
         for combo, found in ((self._view.prediction, surfaces), (self._view.labels, theirs)):
             if combo.choice() is None and not combo.is_manual and found:
@@ -221,7 +222,7 @@ class TopologyController(QObject):
             self._view.show_error(str(error), "labels")
             return
         layer = self._layer(choice)
-        told = dict(layer.metadata.get("surfseg_labels") or {}) if layer is not None else {}
+        known = meanings_of(layer)
         self._view.set_counting("Counting label values…")
 
         def work(job: Job) -> dict[int, int]:
@@ -230,7 +231,7 @@ class TopologyController(QObject):
 
         def done(counts: dict[int, int]) -> None:
             self._view.set_counting("")
-            self._view.set_label_values(counts, {**suggest_meanings(sorted(counts)), **told})
+            self._view.set_label_values(counts, {**suggest_meanings(sorted(counts)), **known})
 
         def failed(error: SurfsegError) -> None:
             self._view.set_counting("")

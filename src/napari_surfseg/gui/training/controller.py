@@ -11,9 +11,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import Pause, Resume, SaveNow, Stop
 from napari_surfseg.gui.background.questions import Asker
+from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.debounce import Debounce
-from napari_surfseg.gui.layers.layer_watch import let_go
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.strokes.painting_controller import PaintingController
 from napari_surfseg.gui.training.form import field_of_message
@@ -104,10 +104,10 @@ class TrainingController(QObject):
         run.save_clicked.connect(self.save)
         run.preview_chosen.connect(session.show_preview)
         session.attached.connect(self._on_attached)
-        session.gone_on.connect(self._on_gone_on)
+        session.worker_replaced.connect(self._on_worker_replaced)
         session.polled.connect(self._on_polled)
         session.previews_changed.connect(run.set_previews)
-        session.broke.connect(self._on_broke)
+        session.follow_failed.connect(self._on_follow_failed)
         if session.snapshot is not None:
             self._on_polled(session.snapshot)
 
@@ -117,12 +117,12 @@ class TrainingController(QObject):
         session, run = self._session, self._view.run
         for signal, slot in (
             (session.attached, self._on_attached),
-            (session.gone_on, self._on_gone_on),
+            (session.worker_replaced, self._on_worker_replaced),
             (session.polled, self._on_polled),
             (session.previews_changed, run.set_previews),
-            (session.broke, self._on_broke),
+            (session.follow_failed, self._on_follow_failed),
         ):
-            let_go(signal, slot)
+            disconnect(signal, slot)
         for part in (self.form, self.steering, self.strokes, self.painting):
             part.close()
         self._jobs.cancel_all()
@@ -261,7 +261,7 @@ class TrainingController(QObject):
         self._view.run.set_previews([])
         self._view.run.set_shown_preview("newest")
 
-    def _on_gone_on(self, _run_dir: object) -> None:
+    def _on_worker_replaced(self, _run_dir: object) -> None:
         # The new worker has the weights of its checkpoint.
         self.steering.forget()
 
@@ -278,5 +278,5 @@ class TrainingController(QObject):
                 self._view.run.state.setText("Training failed: see beside the setting.")
                 self._view.show_error(snapshot.message, found)
 
-    def _on_broke(self, message: str) -> None:
+    def _on_follow_failed(self, message: str) -> None:
         self._view.run.error.set_message(message)

@@ -24,6 +24,7 @@ from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.label_regions import Box, region_of, take_labels
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, shape_of, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
+from napari_surfseg.gui.layers.metadata import kind_of, meanings_of
 from napari_surfseg.gui.run_session.run_layers import describe_layer
 from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
 from napari_surfseg.gui.training.start import Plan, PlannedPair, describe_network, read_model
@@ -103,7 +104,7 @@ class FormController(QObject):
         labels: list[Layer] = []
         shapes: list[Layer] = []
         for layer in self._viewer.layers:
-            if layer.metadata.get("surfseg") in {"live", "curve"}:
+            if kind_of(layer) in {"live", "curves"}:
                 continue
             if isinstance(layer, Image) and layer.ndim >= 3:
                 images.append(layer)
@@ -202,21 +203,20 @@ class FormController(QObject):
             ),
             None,
         )
-        told = layer.metadata.get("surfseg_labels") if layer is not None else None
-        meanings, assumed = self._suggest(counts, dict(told or {}))
+        meanings, assumed = self._suggest(counts, meanings_of(layer))
         colors = {value: color_of(layer, value) for value in {*counts, *meanings}} if layer else {}
         panel.set_counting(assumed)
         panel.set_values(counts, meanings, colors)
 
-    def _suggest(self, counts: dict[int, int], told: dict[int, str]) -> tuple[dict[int, str], str]:
+    def _suggest(self, counts: dict[int, int], known: dict[int, str]) -> tuple[dict[int, str], str]:
         """Keep what a person, the layer or an earlier guess said; guess the rest."""
         panel = self._view.data.labels
         if panel.is_manual:
             scheme = LABEL_SCHEMES.get(panel.scheme.currentData(), {})
             kept = {**suggest_meanings(sorted(counts)), **scheme, **panel.meanings()}
             return {value: kept.get(value, "ignore") for value in counts}, ""
-        if told:
-            return {**suggest_meanings(sorted(counts)), **told}, ""
+        if known:
+            return {**suggest_meanings(sorted(counts)), **known}, ""
         meanings, assumed = suggest_scheme(counts)
         if self._suggested == "strokes" and set(counts) <= {0, 1, 2}:
             # Strokes stay strokes, however much is painted.

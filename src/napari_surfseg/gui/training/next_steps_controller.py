@@ -11,6 +11,7 @@ from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.gui.controls.label_schemes import name_scheme
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.camera import compute_view_box
+from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.predict.predicted_labels import build_predicted_labels, compute_label_values
 from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
 from napari_surfseg.runs.folder import RunFolder
@@ -197,7 +198,7 @@ class NextStepsController(QObject):
         labels = build_predicted_labels(prediction, values, source)
         for layer in self._viewer.layers:
             # They would hide what is to be corrected.
-            if layer.metadata.get("surfseg") == "prediction":
+            if kind_of(layer) == "prediction":
                 layer.visible = False
         self._viewer.add_layer(labels)
         row = self._view.data.rows[0]

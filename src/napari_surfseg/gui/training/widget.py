@@ -10,9 +10,10 @@ from napari.utils import progress
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.curves.widget import show_curves
-from napari_surfseg.gui.layers.layer_watch import let_go, unwrap
+from napari_surfseg.gui.layers.layer_watch import unwrap
 from napari_surfseg.gui.live.controller import get_live_controller
 from napari_surfseg.gui.predict.widget import show_predict
 from napari_surfseg.gui.run_session.close_guard import CloseGuard
@@ -58,9 +59,9 @@ class ActivityProgress(QObject):
 
     def end(self) -> None:
         """Take the bar away and follow the session no more."""
-        let_go(self._session.polled, self._on_polled)
-        let_go(self._session.attached, self._on_attached)
-        let_go(self._session.closed, self.close)
+        disconnect(self._session.polled, self._on_polled)
+        disconnect(self._session.attached, self._on_attached)
+        disconnect(self._session.closed, self.close)
         self.close()
 
     def close(self) -> None:
@@ -193,12 +194,12 @@ class SurfaceTrainingWidget(QWidget):
                 self._is_docked = True
             elif self._is_docked:
                 self._is_docked = False
-                let_go(self.session.closed, self._on_session_closed)
-                let_go(self.session.polled, self._on_polled)
-                let_go(self.live.enabled_changed, self.view.run.set_live)
-                let_go(self.live.size_changed, self.view.run.box.set_size)
-                let_go(self.live.missed, self._on_missed)
-                let_go(self.live.shown, self._on_shown)
+                disconnect(self.session.closed, self._on_session_closed)
+                disconnect(self.session.polled, self._on_polled)
+                disconnect(self.live.enabled_changed, self.view.run.set_live)
+                disconnect(self.live.size_changed, self.view.run.box.set_size)
+                disconnect(self.live.missed, self._on_missed)
+                disconnect(self.live.shown, self._on_shown)
                 self.activity.end()
                 self._on_session_closed()
         return super().event(event)
