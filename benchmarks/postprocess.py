@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ import numpy as np
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.inference.predictor import predict_volume
+from napari_surfseg.inference.predict_volume import predict_volume
+from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.runs.folder import RunFolder
@@ -78,7 +79,13 @@ def score(volumes: Volumes, folder: RunFolder) -> Outcome:
     image = open_volume(str(volumes.test_image))
     with tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary) / "probabilities.tif"
-        predict_volume(image, checkpoint, output, probabilities=True, flips="auto")
+        predict_volume(
+            image,
+            checkpoint,
+            output,
+            replace(PredictionSettings.from_checkpoint(checkpoint), flips="auto"),
+            output_settings=OutputSettings(probabilities=True),
+        )
         probs = open_volume(str(output)).read((0, 0, 0), image.shape)
     labels = open_volume(str(volumes.test_labels)).read((0, 0, 0), image.shape)
     tuned = PostProcess.from_dict(checkpoint.postprocess or {})

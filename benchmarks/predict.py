@@ -33,7 +33,9 @@ from monai.inferers import sliding_window_inference
 from napari_surfseg.config import Model
 from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.inference.predictor import predict_region, predict_to_file
+from napari_surfseg.inference.predict_region import predict_region
+from napari_surfseg.inference.predict_volume import predict_to_file
+from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
 from napari_surfseg.inference.windows import build_grid, choose_window
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import load_checkpoint
@@ -50,17 +52,13 @@ def make_image(shape):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def ours(model, image, window, **settings):
+def ours(model, image, window):
     """Probabilities by this project."""
     return predict_region(
         model,
         lambda a, b: image[tuple(map(slice, a, b))],
-        (0, 0, 0),
-        image.shape,
-        intensity=INTENSITY,
-        window=window,
-        overlap=OVERLAP,
-        **settings,
+        ((0, 0, 0), image.shape),
+        PredictionSettings(INTENSITY, window=window, overlap=OVERLAP),
     )
 
 
@@ -133,9 +131,8 @@ def child(by, source, output):
             torch.nn.Identity(),
             volume,
             output,
-            intensity=INTENSITY,
-            window=window,
-            probabilities=True,
+            PredictionSettings(INTENSITY, window=window),
+            output_settings=OutputSettings(probabilities=True),
         )
     else:
         result = monai(torch.nn.Identity(), volume.read((0, 0, 0), volume.shape), window)
@@ -244,12 +241,8 @@ def compare_worth(data, minutes):
         found = predict_region(
             network,
             image.read,
-            (0, 0, 0),
-            image.shape,
-            intensity=checkpoint.intensity,
-            window=window,
-            overlap=overlap,
-            flips=flips,
+            ((0, 0, 0), image.shape),
+            PredictionSettings(checkpoint.intensity, window=window, overlap=overlap, flips=flips),
         )
         seconds = time.process_time() - begun
         score = compute_metrics(found > checkpoint.threshold * 255, truth, with_topology=False)

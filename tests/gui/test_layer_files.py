@@ -12,7 +12,7 @@ from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.gui.layers.layer_volume import VolumeArray, take_layer
 from napari_surfseg.gui.layers.locate import locate
-from napari_surfseg.inference.output import ome_metadata
+from napari_surfseg.inference.volume_writer import ome_metadata
 
 SHAPE = (40, 48, 56)
 #: Stores that hold a file open.

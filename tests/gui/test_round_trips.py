@@ -28,7 +28,7 @@ from napari_surfseg.gui.run_session.run_layers import (
     read_run_layers,
     write_layer_notes,
 )
-from napari_surfseg.inference.output import VolumeWriter, ome_metadata
+from napari_surfseg.inference.volume_writer import VolumeWriter, ome_metadata
 from napari_surfseg.runs.folder import RunFolder
 
 PLACE = {"scale": (3, 2, 1), "translate": (30, -20, 5.5), "units": "nm"}

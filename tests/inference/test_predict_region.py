@@ -1,5 +1,7 @@
 """Regions in memory, with models whose answer is known."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -10,14 +12,8 @@ from torch.nn import functional
 
 from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.errors import CancelledError, DeviceMemoryError
-from napari_surfseg.inference.predictor import predict_region
-from napari_surfseg.inference.running import (
-    ACTIVATION_BYTES,
-    LIVE_TENSORS,
-    choose_fitting_window,
-)
-from napari_surfseg.model.network import SurfaceUNet
-from napari_surfseg.model.presets import ARCHITECTURES
+from napari_surfseg.inference.predict_region import predict_region
+from napari_surfseg.inference.settings import PredictionSettings
 
 PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
 
@@ -40,9 +36,10 @@ def noise(shape, seed=0):
 
 
 def predict(image, model=identity, start=(0, 0, 0), stop=None, **settings):
-    return predict_region(
-        model, reader(image), start, stop or image.shape, intensity=PLAIN, **settings
-    )
+    """Predict; the settings are those of the object, or of the function."""
+    names = {field.name for field in fields(PredictionSettings)} & set(settings)
+    how = PredictionSettings(**{"intensity": PLAIN, **{n: settings.pop(n) for n in names}})
+    return predict_region(model, reader(image), (start, stop or image.shape), how, **settings)
 
 
 @settings(max_examples=40, deadline=None)
@@ -119,14 +116,7 @@ def test_intensity_normalises_as_in_training():
         seen.append(values.clone())
         return values
 
-    predict_region(
-        model,
-        reader(image),
-        (0, 0, 0),
-        image.shape,
-        intensity=Intensity(low=0, high=255, mean=0.4, std=0.2),
-        window=(8, 8, 8),
-    )
+    predict(image, model, intensity=Intensity(0, 255, mean=0.4, std=0.2), window=(8, 8, 8))
     (values,) = seen
     assert values.dtype == torch.float32
     np.testing.assert_allclose(values[0, 0].numpy(), (image / 255 - 0.4) / 0.2, atol=1e-5)
@@ -156,9 +146,8 @@ def test_a_region_is_read_inside_its_bounds_only():
         return image[tuple(map(slice, start, stop))]
 
     start, stop = (10, 12, 14), (14, 20, 39)
-    probs = predict_region(
-        identity, read, start, stop, intensity=PLAIN, window=(16, 16, 16), bounds=bounds, context=3
-    )
+    settings = PredictionSettings(PLAIN, window=(16, 16, 16), context=3)
+    probs = predict_region(identity, read, (start, stop), settings, bounds=bounds)
     np.testing.assert_array_equal(probs, image[10:14, 12:20, 14:39])
     assert np.argwhere(touched).min(axis=0).tolist() == [8, 8, 11]
     assert np.argwhere(touched).max(axis=0).tolist() == [23, 23, 39]
@@ -305,33 +294,11 @@ def test_a_window_that_does_not_fit_is_one_sentence():
         predict(noise((8, 8, 8)), Crowded(room=10), window=(8, 8, 8))
 
 
-@pytest.mark.parametrize(
-    ("preset", "window"),
-    [("tiny", (128, 128, 128)), ("base", (64, 80, 80)), ("exp001", (64, 72, 72))],
-)
-def test_windows_grow_as_far_as_the_activations_fit(preset, window):
-    class Like(SurfaceUNet):
-        def __init__(self, architecture):
-            nn.Module.__init__(self)
-            self.architecture = architecture
-
-    architecture = ARCHITECTURES[preset]
-    chosen = choose_fitting_window(
-        Like(architecture),
-        (1000, 1000, 1000),
-        (64, 64, 64),
-        multiple=(8, 8, 8),
-        overlap=0.25,
-        device=torch.device("cpu"),
-    )
-    values = architecture.channels[0] * 4 * np.prod(chosen) / architecture.stem_factor**3
-    assert values * LIVE_TENSORS <= ACTIVATION_BYTES["cpu"]
-    assert np.prod(chosen) >= 0.7 * np.prod(window)
-
-
 def test_a_reader_that_fails_is_heard():
     def read(start, stop):
         raise RuntimeError("the disk is gone")
 
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        predict_region(identity, read, (0, 0, 0), (8, 8, 8), intensity=PLAIN, window=(8, 8, 8))
+        predict_region(
+            identity, read, ((0, 0, 0), (8, 8, 8)), PredictionSettings(PLAIN, window=(8, 8, 8))
+        )

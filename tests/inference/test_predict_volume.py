@@ -2,7 +2,7 @@
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ from napari_surfseg.config import Model
 from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.data.volume import ArrayVolume, open_volume
 from napari_surfseg.errors import CancelledError, OutputError
-from napari_surfseg.inference.predictor import (
-    choose_flips,
+from napari_surfseg.inference.predict_region import predict_region
+from napari_surfseg.inference.predict_volume import (
     compare_spacing,
-    predict_region,
     predict_to_file,
     predict_volume,
 )
+from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.cleaning import remove_small_components
 
@@ -43,8 +43,16 @@ def a_volume(image=None, **settings):
 
 
 def predict(path, volume=None, model=identity, **settings):
-    settings = {"intensity": PLAIN, "window": WINDOW, **settings}
-    return predict_to_file(model, volume or a_volume(), path, **settings)
+    """Predict into a file; the settings are those of either object, or of the function."""
+
+    def take(kind):
+        names = {field.name for field in fields(kind)} & set(settings)
+        return {name: settings.pop(name) for name in names}
+
+    written = OutputSettings(**take(OutputSettings))
+    how = PredictionSettings(**{"intensity": PLAIN, "window": WINDOW, **take(PredictionSettings)})
+    volume = volume or a_volume()
+    return predict_to_file(model, volume, path, how, output_settings=written, **settings)
 
 
 def read(path):
@@ -95,10 +103,8 @@ def test_the_file_equals_the_region(folder):
     region = predict_region(
         model,
         lambda a, b: image[tuple(map(slice, a, b))],
-        (0, 0, 0),
-        image.shape,
-        flips=True,
-        **settings,
+        ((0, 0, 0), image.shape),
+        PredictionSettings(**settings, flips=True),
     )
     difference = np.abs(read(folder / "out.zarr").astype(int) - region)
     assert difference.max() <= 1  # batches may be summed in another order
@@ -230,7 +236,7 @@ def test_an_unknown_spacing_stays_unknown(folder):
 
 
 def test_a_tiff_beyond_four_gigabytes_is_big_and_ome(folder, monkeypatch):
-    monkeypatch.setattr("napari_surfseg.inference.output.CLASSIC_TIFF_BYTES", 1000)
+    monkeypatch.setattr("napari_surfseg.inference.volume_writer.CLASSIC_TIFF_BYTES", 1000)
     predict(folder / "out.tif", probabilities=True)
     with tifffile.TiffFile(folder / "out.tif") as tiff:
         assert tiff.is_bigtiff
@@ -378,7 +384,12 @@ def test_a_checkpoint_brings_window_normalisation_and_threshold(folder):
     assert summary.warnings == ()
     above = 1 / (1 + np.exp(noise() / -255.0)) > 0.6
     assert np.mean(read(folder / "out.zarr") == above) > 0.999
-    summary = predict_volume(a_volume(), SomeCheckpoint(), folder / "two.zarr", threshold=0.3)
+    summary = predict_volume(
+        a_volume(),
+        SomeCheckpoint(),
+        folder / "two.zarr",
+        output_settings=OutputSettings(threshold=0.3),
+    )
     assert summary.surface_fraction == 1
 
 
@@ -436,11 +447,3 @@ def test_a_zarr_on_disk_is_read_by_whole_chunks_once(folder):
     predict(folder / "out.zarr", volume, probabilities=True)
     np.testing.assert_array_equal(read(folder / "out.zarr"), image)
     assert [(a[0], b[0]) for a, b in reads] == [(0, 24), (24, 48), (48, 64)]
-
-
-def test_flips_are_chosen_by_size_where_they_are_left_open():
-    cpu = torch.device("cpu")
-    assert choose_flips("auto", (64, 64, 64), cpu)
-    assert not choose_flips("auto", (1024, 1024, 1024), cpu)
-    assert choose_flips(True, (1024, 1024, 1024), cpu)
-    assert not choose_flips(False, (8, 8, 8), cpu)

@@ -12,7 +12,7 @@ from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.contributions.open_in_place import open_in_place
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
-from napari_surfseg.inference.output import ome_metadata
+from napari_surfseg.inference.volume_writer import ome_metadata
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.cli.evaluate import tabulate_scores
     from napari_surfseg.config_files import apply_overrides, load_preset
-    from napari_surfseg.inference.evaluation import evaluate_volume
+    from napari_surfseg.inference.evaluate_volume import evaluate_volume
     from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
     from napari_surfseg.runs.follow import read_state
     from napari_surfseg.runs.launch import prepare_this_process
@@ -156,7 +157,8 @@ def _predict(folder: RunFolder, image: ArrayVolume, device: str) -> tuple[ArrayV
     """Predict the held-out part as ``surfseg predict`` does, and its probabilities."""
     from napari_surfseg.data.volume import ArrayVolume, open_volume
     from napari_surfseg.device import choose_device
-    from napari_surfseg.inference.predictor import predict_volume
+    from napari_surfseg.inference.predict_volume import predict_volume
+    from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
     from napari_surfseg.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder.best_checkpoint)
@@ -167,8 +169,10 @@ def _predict(folder: RunFolder, image: ArrayVolume, device: str) -> tuple[ArrayV
                 image,
                 checkpoint,
                 folder.path / f"held_out_{name}.tif",
-                device=choose_device(device),
-                probabilities=name == "probabilities",
+                replace(
+                    PredictionSettings.from_checkpoint(checkpoint), device=choose_device(device)
+                ),
+                output_settings=OutputSettings(probabilities=name == "probabilities"),
                 progress=progress,
             )
         volume = open_volume(summary.output)

@@ -121,7 +121,7 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.data.volume import open_volume
-    from napari_surfseg.inference.evaluation import evaluate_volume
+    from napari_surfseg.inference.evaluate_volume import evaluate_volume
 
     if not 0 <= options.tolerance < math.inf:
         raise UsageError(f"The --tolerance is {options.tolerance:g}, but it must be at least 0.")

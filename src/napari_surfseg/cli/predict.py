@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,7 +122,8 @@ def run(options: argparse.Namespace) -> int:
 
     # From here on torch is needed, which takes seconds to load.
     from napari_surfseg.device import choose_device
-    from napari_surfseg.inference.predictor import predict_volume
+    from napari_surfseg.inference.predict_volume import predict_volume
+    from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
     from napari_surfseg.model.checkpoint import load_checkpoint
 
     device = choose_device(options.device)
@@ -132,13 +134,18 @@ def run(options: argparse.Namespace) -> int:
             volume,
             checkpoint,
             options.output,
-            device=device,
-            threshold=options.threshold,
-            probabilities=options.probabilities,
-            overlap=settings.overlap if options.overlap is None else options.overlap,
-            flips=_read_flips(options.flips, settings.flips),
-            min_component=options.min_size,
-            overwrite=options.overwrite,
+            replace(
+                PredictionSettings.from_checkpoint(checkpoint),
+                device=device,
+                overlap=settings.overlap if options.overlap is None else options.overlap,
+                flips=_read_flips(options.flips, settings.flips),
+            ),
+            output_settings=OutputSettings(
+                threshold=options.threshold,
+                probabilities=options.probabilities,
+                min_component=options.min_size,
+                overwrite=options.overwrite,
+            ),
             progress=progress,
         )
     for warning in summary.warnings:

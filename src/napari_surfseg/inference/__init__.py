@@ -1,4 +1,4 @@
-"""Prediction: a trained network slid over volumes of any size.
+"""Prediction: a trained network slid over volumes of any size. No training, no window.
 
 ::
 
@@ -6,12 +6,15 @@
                                                                               |
        OUT.zarr / OUT.tif  <-- 0/1 or 0..255 <-- slabs of finished planes <-- blended
 
-- ``windows``   where the windows lie and how they are blended; geometry only, no torch
-- ``stream``    the engine: windows in, finished planes out, memory for one slab
-- ``region``    ``predict_region``: probabilities of a box, in memory
-- ``predictor`` ``predict_volume``: a whole volume to a file
-- ``output``    OME-Zarr and TIFF writers that leave nothing half-written
-- ``tuning``, ``postprocessed``  post-processing chosen on validation data, and applied
-- ``evaluation`` a predicted volume scored against labels, with the errors of its topology
-- ``job``, ``evaluation_job``  each as a process of its own, for the window
+- ``settings``            what every prediction shares: window, overlap, flips, device, ...
+- ``windows``             where the windows lie and how they are blended; geometry only, no torch
+- ``window_size``         how large a window the network and the device can take
+- ``sliding_window``      the engine: windows in, finished planes out, memory for one slab
+- ``predict_region``      probabilities of a box, in memory
+- ``predict_volume``      a whole volume to a file
+- ``volume_writer``       OME-Zarr and TIFF writers that leave nothing half-written
+- ``postprocess_tuning``  post-processing chosen on validation data
+- ``postprocess_slabs``   post-processing applied to a volume that comes in slabs
+- ``evaluate_volume``     a predicted volume scored against labels, with the errors of its topology
+- ``prediction_process``, ``evaluation_process``  each as a process of its own, for the window
 """

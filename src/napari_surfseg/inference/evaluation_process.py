@@ -64,7 +64,7 @@ def read_evaluation_job(path: Path) -> EvaluationJob:
 def run_evaluation_job(job: EvaluationJob, folder: Path, tell: Teller) -> dict[str, Any]:
     """Carry a job out and return what is told of it."""
     from napari_surfseg.data.volume import open_volume
-    from napari_surfseg.inference.evaluation import evaluate_volume
+    from napari_surfseg.inference.evaluate_volume import evaluate_volume
     from napari_surfseg.metrics.error_table import write_error_table
 
     found = evaluate_volume(

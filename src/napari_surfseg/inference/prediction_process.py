@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.volume import Volume
     from napari_surfseg.geometry import Index3
+    from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.model.checkpoint import Checkpoint
 
 __all__ = ["JOB_NAME", "PredictionJob", "Teller", "main", "read_job", "run_job", "say", "write_job"]
@@ -189,19 +190,16 @@ def _predict_whole(
     device: torch.device,
     tell: Callable[[str, float], None],
 ) -> dict[str, Any]:
-    from napari_surfseg.inference.predictor import predict_volume
+    from napari_surfseg.inference.predict_volume import predict_volume
+    from napari_surfseg.inference.settings import OutputSettings
 
     output = folder / "probabilities.zarr"
     summary = predict_volume(
         volume,
         checkpoint,
         output,
-        device=device,
-        threshold=job.threshold,
-        probabilities=True,
-        overlap=job.overlap,
-        flips=job.flips,
-        overwrite=True,
+        _settings(job, checkpoint, device),
+        output_settings=OutputSettings(probabilities=True, threshold=job.threshold, overwrite=True),
         progress=lambda done, total: tell("predicting", done / max(total, 1)),
     )
     return {
@@ -219,26 +217,22 @@ def _predict_box(
     device: torch.device,
     tell: Callable[[str, float], None],
 ) -> dict[str, Any]:
-    from napari_surfseg.inference.predictor import choose_flips, compare_spacing, predict_region
+    from napari_surfseg.inference.predict_region import predict_region
+    from napari_surfseg.inference.predict_volume import compare_spacing
 
-    start, stop = job.box or volume.box
-    shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
-    intensity = checkpoint.intensity
     network = checkpoint.build_model(device)
     divisor = network.architecture.divisor
+    settings = replace(
+        _settings(job, checkpoint, device),
+        multiple=(divisor, divisor, divisor),
+        context=min(checkpoint.patch_size) // 4,
+    )
     probabilities = predict_region(
         network,
-        lambda low, high: intensity.to_uint8(volume.read(low, high)),
-        start,
-        stop,
-        intensity=intensity,
-        window=checkpoint.patch_size,
-        overlap=job.overlap,
+        lambda low, high: settings.intensity.to_uint8(volume.read(low, high)),
+        job.box or volume.box,
+        settings,
         bounds=volume.box,
-        context=min(checkpoint.patch_size) // 4,
-        multiple=(divisor, divisor, divisor),
-        device=device,
-        flips=choose_flips(job.flips, shape, device),
         progress=lambda done, total: tell("predicting", done / max(total, 1)),
     )
     np.save(folder / "probabilities.npy", probabilities)
@@ -248,6 +242,19 @@ def _predict_box(
         "threshold": checkpoint.threshold if job.threshold is None else job.threshold,
         "warnings": [] if warning is None else [warning],
     }
+
+
+def _settings(
+    job: PredictionJob, checkpoint: Checkpoint, device: torch.device
+) -> PredictionSettings:
+    from napari_surfseg.inference.settings import PredictionSettings
+
+    return replace(
+        PredictionSettings.from_checkpoint(checkpoint),
+        overlap=job.overlap,
+        flips=job.flips,
+        device=device,
+    )
 
 
 def _make_surface(mask: NDArray[np.bool_], job: PredictionJob, folder: Path) -> dict[str, Any]:

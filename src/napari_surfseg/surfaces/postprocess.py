@@ -8,7 +8,7 @@
           --> fill enclosed cavities
           --> drop small components --> mask
 
-The settings are found on validation data (:mod:`napari_surfseg.inference.tuning`)
+The settings are found on validation data (:mod:`napari_surfseg.inference.postprocess_tuning`)
 and travel with the checkpoint as plain numbers.
 """
 

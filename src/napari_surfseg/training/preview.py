@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_surfseg.events import PreviewWritten
 from napari_surfseg.files import written_aside
-from napari_surfseg.inference.predictor import predict_region
+from napari_surfseg.inference.predict_region import predict_region
+from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.surfaces.medial import compute_medial_surface
 
 if TYPE_CHECKING:
@@ -204,15 +205,16 @@ class Previewer:
         return predict_region(
             network,
             self._views[self._image].read,
-            start,
-            stop,
-            intensity=self._intensity,
-            window=self._window,
-            overlap=0.2,
+            (start, stop),
+            PredictionSettings(
+                intensity=self._intensity,
+                window=self._window,
+                overlap=0.2,
+                multiple=self._multiple,
+                device=self._device,
+                precision="bf16" if self._precision == "bf16" else "float32",
+            ),
             bounds=self._views[self._image].box,
-            multiple=self._multiple,
-            device=self._device,
-            precision="bf16" if self._precision == "bf16" else "float32",
         )
 
     def _rest(self) -> float:

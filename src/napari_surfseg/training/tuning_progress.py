@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from napari_surfseg.events import TuningProgressed
-from napari_surfseg.inference.tuning import list_steps
+from napari_surfseg.inference.postprocess_tuning import list_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

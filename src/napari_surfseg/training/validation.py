@@ -13,9 +13,10 @@ from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
 from napari_surfseg.data.strokes.density import DENSE_SHARE, count_annotated_near_surface
 from napari_surfseg.errors import DeviceMemoryError
-from napari_surfseg.inference.predictor import predict_region
-from napari_surfseg.inference.running import choose_fitting_window
-from napari_surfseg.inference.tuning import tune_postprocess
+from napari_surfseg.inference.postprocess_tuning import tune_postprocess
+from napari_surfseg.inference.predict_region import predict_region
+from napari_surfseg.inference.settings import PredictionSettings
+from napari_surfseg.inference.window_size import choose_fitting_window
 from napari_surfseg.metrics.error_samples import ScoredRegion, write_error_samples
 from napari_surfseg.metrics.features import find_topology_errors
 from napari_surfseg.metrics.score import compute_metrics
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.checks import CheckedPair
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.geometry import Size3
-    from napari_surfseg.inference.tuning import TuningStep
+    from napari_surfseg.inference.postprocess_tuning import TuningStep
 
 
 __all__ = [
@@ -345,14 +346,8 @@ class Validator:
         """
         found = []
         for region in self.regions:
-            window = choose_fitting_window(
-                network,
-                self._pairs[region.pair].image.shape,
-                self._window,
-                multiple=self._multiple,
-                overlap=self._overlap,
-                device=self._device,
-            )
+            shape = self._pairs[region.pair].image.shape
+            window = choose_fitting_window(network, shape, self._settings(self._window))
             try:
                 found.append(self._predict(network, region, window, should_stop))
             except DeviceMemoryError:
@@ -369,17 +364,21 @@ class Validator:
         return predict_region(
             network,
             self._images[region.pair].read,
-            region.start,
-            region.stop,
+            (region.start, region.stop),
+            self._settings(window),
+            bounds=((0, 0, 0), self._pairs[region.pair].image.shape),
+            should_stop=should_stop,
+        )
+
+    def _settings(self, window: Size3) -> PredictionSettings:
+        return PredictionSettings(
             intensity=self._intensity,
             window=window,
             overlap=self._overlap,
-            bounds=((0, 0, 0), self._pairs[region.pair].image.shape),
-            context=CONTEXT,
             multiple=self._multiple,
+            context=CONTEXT,
             device=self._device,
             precision="bf16" if self._precision == "bf16" else "float32",
-            should_stop=should_stop,
         )
 
     @staticmethod
@@ -456,7 +455,7 @@ class Validator:
         probabilities : list of array
             uint8, one a region, by the weights that will be used.
         witness : (probabilities, labels), optional
-            Of training data, see :mod:`napari_surfseg.inference.tuning`.
+            Of training data, see :mod:`napari_surfseg.inference.postprocess_tuning`.
         progress, should_stop : callable, optional
             As in ``tune_postprocess``.
         """

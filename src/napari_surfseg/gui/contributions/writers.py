@@ -130,7 +130,7 @@ def _take_units(attributes: dict[str, Any]) -> str | None:
 def _write_tiff(path: Path, volume: LayerVolume) -> None:
     import tifffile
 
-    from napari_surfseg.inference.output import ome_xml_metadata
+    from napari_surfseg.inference.volume_writer import ome_xml_metadata
 
     dtype = _find_tiff_dtype(volume)
     num_bytes = int(np.prod(volume.shape)) * dtype.itemsize

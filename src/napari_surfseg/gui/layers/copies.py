@@ -177,7 +177,7 @@ def write_layer(
     import zarr
 
     from napari_surfseg.files import written_aside
-    from napari_surfseg.inference.output import ome_metadata
+    from napari_surfseg.inference.volume_writer import ome_metadata
 
     path.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.dtype(np.uint8) if volume.dtype == np.bool_ else volume.dtype.newbyteorder("=")

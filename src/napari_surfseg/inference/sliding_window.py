@@ -22,20 +22,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_surfseg.errors import DeviceMemoryError
+from napari_surfseg.errors import CancelledError, DeviceMemoryError
 from napari_surfseg.inference.windows import Block, WindowGrid, build_grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from napari_surfseg.geometry import Size3
+    from napari_surfseg.inference.settings import PredictionSettings
 
     Model = Callable[[torch.Tensor], Any]
     ReadU8 = Callable[[Size3, Size3], NDArray[np.uint8]]
 
-__all__ = ["Slab", "SlabReader", "WindowNetwork", "WindowedBox", "stream_slabs"]
+__all__ = [
+    "Slab",
+    "SlabReader",
+    "WindowCounter",
+    "WindowNetwork",
+    "WindowedBox",
+    "evaluation_mode",
+    "find_converter",
+    "stream_slabs",
+]
 
 #: Voxels read from the volume at once: bounds the copies in its own data type.
 READ_VOXELS = 8_000_000
@@ -109,34 +119,27 @@ class WindowNetwork:
     model : callable
         Takes a float32 tensor (B, 1, Z, Y, X) and returns logits of the same shape
         (or a list whose first item they are).
-    mean, std : float
-        The network's input is ``(uint8 / 255 - mean) / std``.
-    device : str or torch.device
-        Where the model's weights are.
-    precision : str
-        ``float32`` or ``bf16`` (autocast).
-    flips : bool
-        Average the probabilities of the eight flips.
+    settings : PredictionSettings
+        With ``flips`` decided and ``batch_size`` chosen.
+
+    Raises
+    ------
+    ValueError
+        If either is still open.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        *,
-        mean: float,
-        std: float,
-        device: str | torch.device = "cpu",
-        precision: str = "float32",
-        flips: bool = False,
-    ) -> None:
-        if precision not in ("float32", "bf16"):
-            raise ValueError(f"precision must be 'float32' or 'bf16', not {precision!r}")
-        self.device = torch.device(device)
+    def __init__(self, model: Model, settings: PredictionSettings) -> None:
+        if settings.flips == "auto" or settings.batch_size is None:
+            raise ValueError("flips and batch_size must be decided before a network is run")
+        self.device = torch.device(settings.device)
+        self.batch_size = settings.batch_size
+        self.skip_constant = settings.skip_constant
         self._model = model
+        mean, std = settings.intensity.mean, settings.intensity.std
         self._scale = 1 / (255 * std)
         self._shift = -mean / std
-        self._bf16 = precision == "bf16"
-        self._flips = FLIPS if flips else FLIPS[:1]
+        self._bf16 = settings.precision == "bf16"
+        self._flips = FLIPS if settings.flips else FLIPS[:1]
 
     def __call__(self, windows: NDArray[np.uint8]) -> torch.Tensor:
         """Compute probabilities (B, Z, Y, X) of uint8 windows (B, Z, Y, X).
@@ -282,14 +285,89 @@ def _mirror(values: NDArray[np.uint8], axis: int, before: int, size: int) -> NDA
     return np.pad(values, pad, mode="reflect" if values.shape[axis] > 1 else "edge")
 
 
+class WindowCounter:
+    """Counts the windows done and reports them; the one place where a prediction is cancelled.
+
+    Parameters
+    ----------
+    total : int
+        Windows in all.
+    sentence : str
+        Of the error when it is cancelled.
+    progress : callable, optional
+        ``progress(done, total)`` in windows.
+    should_stop : callable, optional
+        Asked after every batch of windows.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        sentence: str,
+        progress: Callable[[int, int], None] | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> None:
+        self.num_skipped = 0
+        self._done, self._total = 0, total
+        self._sentence, self._progress, self._should_stop = sentence, progress, should_stop
+
+    def __call__(self, done: int, skipped: int) -> None:
+        """Count windows done, and those among them that needed no network."""
+        self._done += done
+        self.num_skipped += skipped
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+        self.raise_if_stopped()
+
+    def raise_if_stopped(self) -> None:
+        """Raise :class:`CancelledError` if the person asked to stop."""
+        if self._should_stop is not None and self._should_stop():
+            raise CancelledError(self._sentence)
+
+
+class evaluation_mode:  # noqa: N801  a context manager
+    """Set a module to evaluation mode, and back to how it was."""
+
+    def __init__(self, model: Model) -> None:
+        self._trained: torch.nn.Module | None = None
+        if isinstance(model, torch.nn.Module) and model.training:
+            self._trained = model
+
+    def __enter__(self) -> None:
+        if self._trained is not None:
+            self._trained.eval()
+
+    def __exit__(self, *exception: object) -> None:
+        if self._trained is not None:
+            self._trained.train()
+
+
+def find_converter(
+    dtype: DTypeLike, threshold: float = 0.5
+) -> Callable[[torch.Tensor], NDArray[Any]]:
+    """Find how probabilities become an array of a dtype; a mask is above the threshold.
+
+    Raises
+    ------
+    ValueError
+        If the dtype is none of uint8, bool and float32.
+    """
+    dtype = np.dtype(dtype)
+    if dtype == np.uint8:
+        return lambda probs: probs.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).cpu().numpy()
+    if dtype == np.bool_:
+        return lambda probs: (probs > threshold).cpu().numpy()
+    if dtype == np.float32:
+        return lambda probs: probs.clamp(0, 1).cpu().numpy()
+    raise ValueError(f"dtype must be uint8, bool or float32, not {dtype}")
+
+
 def stream_slabs(
     network: WindowNetwork,
     reader: SlabReader,
     box: WindowedBox,
     block: Block,
     *,
-    batch_size: int = 1,
-    skip_constant: bool = True,
     on_windows: Callable[[int, int], None] | None = None,
 ) -> Iterator[Slab]:
     """Predict one block of a box, from the first plane to the last.
@@ -297,18 +375,15 @@ def stream_slabs(
     Parameters
     ----------
     network : WindowNetwork
-        Turns windows into probabilities.
+        Turns windows into probabilities. Where it skips constant windows, one in which
+        all voxels are equal (the void around a masked scan) holds no surface: its
+        probabilities are 0.
     reader : SlabReader
         The planes under each row of windows.
     box : WindowedBox
         The windows.
     block : Block
         The column of the box that is predicted.
-    batch_size : int
-        Windows given to the network at once.
-    skip_constant : bool
-        A window in which all voxels are equal (the void around a masked
-        scan) holds no surface: its probabilities are 0, without the network.
     on_windows : callable, optional
         Called with the numbers of windows done and skipped since the last call;
         it may raise to stop.
@@ -323,13 +398,13 @@ def stream_slabs(
     tiles = [(iy, ix) for iy in range(*block.windows_y) for ix in range(*block.windows_x)]
     sums = _Sums(grid, block, weights, device)
     for row, planes in enumerate(reader):
-        for first in range(0, len(tiles), batch_size):
-            group = tiles[first : first + batch_size]
+        for first in range(0, len(tiles), network.batch_size):
+            group = tiles[first : first + network.batch_size]
             windows, kept = [], []
             for iy, ix in group:
                 y, x = grid.starts[1][iy] - reader.y[0], grid.starts[2][ix] - reader.x[0]
                 values = planes[:, y : y + grid.window[1], x : x + grid.window[2]]
-                if skip_constant and _is_constant(values):
+                if network.skip_constant and _is_constant(values):
                     continue
                 windows.append(values)
                 kept.append((iy, ix))

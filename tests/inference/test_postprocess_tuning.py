@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.inference import tuning
-from napari_surfseg.inference.tuning import cut_pieces, tune_postprocess
+from napari_surfseg.inference import postprocess_tuning
+from napari_surfseg.inference.postprocess_tuning import cut_pieces, tune_postprocess
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
@@ -129,9 +129,9 @@ def test_a_better_score_is_not_bought_with_surface_dice():
 
     settings, _ = tune_postprocess([probs], [label], measure=measure)
     start, end = (apply_postprocess(probs, s).mean() for s in (PostProcess(), settings))
-    assert end - start <= tuning.MAX_LOSS
+    assert end - start <= postprocess_tuning.MAX_LOSS
     unguarded = tune_postprocess([probs], [label], measure=lambda p, _: {"score": p.mean()})
-    assert apply_postprocess(probs, unguarded[0]).mean() - start > 5 * tuning.MAX_LOSS
+    assert apply_postprocess(probs, unguarded[0]).mean() - start > 5 * postprocess_tuning.MAX_LOSS
 
 
 def test_a_witness_objects_to_what_helps_on_the_slab_alone():
@@ -158,7 +158,7 @@ def test_a_step_is_kept_only_if_it_helps_and_the_result_can_be_repeated():
     assert len(kept) > 1
     assert kept[-1].settings == settings
     assert [s.score for s in kept] == sorted(s.score for s in kept)
-    assert all(s.gain > tuning.MIN_GAIN for s in kept[1:])
+    assert all(s.gain > postprocess_tuning.MIN_GAIN for s in kept[1:])
     assert quick_score(probs, label, settings) == pytest.approx(kept[-1].score)
 
 
@@ -203,7 +203,7 @@ def test_pieces_share_the_volume_and_its_annotation():
     covered = np.zeros(label.shape, int)
     for box in boxes:
         covered[box] += 1
-        assert (label[box] != 2).sum() >= tuning.MIN_PIECE_VOXELS
+        assert (label[box] != 2).sum() >= postprocess_tuning.MIN_PIECE_VOXELS
         assert (label[box] == 1).any()
     assert (covered == 1).all()
     assert len(boxes) == 4

@@ -1,39 +1,34 @@
-"""Predict a region in memory, or a volume of any size into a file.
+"""Predict a volume of any size into a file.
 
-:func:`predict_region` returns probabilities; validation and live previews use
-it. :func:`predict_volume` takes a checkpoint and writes OME-Zarr or TIFF, holding
-one slab of windows in memory (see ``stream``), and leaves either the whole
-result or nothing.
+OME-Zarr or TIFF is written with one slab of windows in memory (see ``sliding_window``), and
+either the whole result is left or nothing.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from napari_surfseg.errors import DeviceMemoryError
-from napari_surfseg.inference.output import VolumeWriter, check_output
-from napari_surfseg.inference.postprocessed import postprocess_slabs
-from napari_surfseg.inference.region import Precision, predict_region
-from napari_surfseg.inference.running import (
-    Counter,
-    choose_batch_size,
-    choose_fitting_window,
-    evaluating,
-    find_converter,
-)
-from napari_surfseg.inference.stream import (
+from napari_surfseg.inference.postprocess_slabs import postprocess_slabs
+from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
+from napari_surfseg.inference.sliding_window import (
     Slab,
     SlabReader,
+    WindowCounter,
     WindowedBox,
     WindowNetwork,
+    evaluation_mode,
+    find_converter,
     stream_slabs,
 )
+from napari_surfseg.inference.volume_writer import VolumeWriter, check_output
+from napari_surfseg.inference.window_size import choose_fitting_window, fit_to_device
 from napari_surfseg.inference.windows import Block, split_into_blocks
 from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.surfaces.postprocess import PostProcess
@@ -44,45 +39,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Size3
-    from napari_surfseg.inference.stream import Model
+    from napari_surfseg.geometry import Index3, Size3, Spacing3
+    from napari_surfseg.inference.settings import TrainedModel
+    from napari_surfseg.inference.sliding_window import Model
 
-__all__ = [
-    "PredictionSummary",
-    "TrainedModel",
-    "choose_flips",
-    "compare_spacing",
-    "predict_region",
-    "predict_to_file",
-    "predict_volume",
-]
+__all__ = ["PredictionSummary", "compare_spacing", "predict_to_file", "predict_volume"]
 
 #: Bytes a block's slab of sums, its planes and what is read ahead may take together.
 MAX_SLAB_BYTES = 1_000_000_000
 
-#: Voxels up to which ``auto`` averages over the flips: about two minutes with the small nets.
-AUTO_FLIPS_VOXELS = {"cpu": 2**24, "cuda": 2**29}
-
 #: Spacing ratio from which structures look too different to what was trained on.
 SPACING_RATIO = 1.5
-
-
-class TrainedModel(Protocol):
-    """What a checkpoint has to offer (``model.checkpoint.Checkpoint`` does)."""
-
-    @property
-    def intensity(self) -> Intensity: ...  # noqa: D102
-    @property
-    def patch_size(self) -> Size3: ...  # noqa: D102
-    @property
-    def spacing(self) -> tuple[float, float, float]: ...  # noqa: D102
-    @property
-    def threshold(self) -> float: ...  # noqa: D102
-    @property
-    def postprocess(self) -> dict[str, Any] | None: ...  # noqa: D102
-    def build_model(self, device: Any) -> torch.nn.Module: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -127,68 +95,71 @@ def predict_volume(
     volume: Volume,
     checkpoint: TrainedModel,
     output: str | Path,
+    settings: PredictionSettings | None = None,
     *,
-    device: str | torch.device = "cpu",
-    threshold: float | None = None,
-    probabilities: bool = False,
-    overlap: float = 0.25,
-    flips: bool | Literal["auto"] = False,
-    window: Size3 | None = None,
-    precision: Precision = "float32",
-    min_component: int = 0,
-    overwrite: bool = False,
+    output_settings: OutputSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> PredictionSummary:
     """Predict a whole volume with a checkpoint and write OME-Zarr or TIFF.
 
-    Normalisation, threshold and post-processing come from the checkpoint (a
-    ``threshold`` given here replaces the last two), and the window grows from its
-    training patch (see :func:`~napari_surfseg.inference.windows.choose_window`).
-    See :func:`predict_to_file` for the rest.
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    checkpoint : TrainedModel
+        The network, its threshold and its post-processing; an
+        ``output_settings.threshold`` replaces the last two.
+    output : str or Path
+        As for :func:`predict_to_file`.
+    settings : PredictionSettings, optional
+        By default ``PredictionSettings.from_checkpoint(checkpoint)``. The window grows
+        from the one given, as far as the network and the device allow.
+    output_settings : OutputSettings, optional
+        What is written; by default the 0/1 that the checkpoint suggests.
+    progress, should_stop : callable, optional
+        As for :func:`predict_to_file`.
+
+    Raises
+    ------
+    OutputError, CancelledError
+        As :func:`predict_to_file`.
     """
-    check_output(output, overwrite=overwrite, source=volume.source)
-    warning = compare_spacing(volume, checkpoint.spacing)
-    network = checkpoint.build_model(device)
-    patch = chosen = window or checkpoint.patch_size
-    if isinstance(network, SurfaceUNet):
-        divisor = network.architecture.divisor
-        chosen = choose_fitting_window(
-            network,
-            volume.shape,
-            patch,
-            multiple=(divisor, divisor, divisor),
-            overlap=overlap,
-            device=torch.device(device),
+    written = output_settings or OutputSettings()
+    check_output(output, overwrite=written.overwrite, source=volume.source)
+    if written.threshold is None:
+        written = replace(
+            written,
+            threshold=checkpoint.threshold,
+            postprocess=written.postprocess or _read_postprocess(checkpoint),
         )
+    given = settings or PredictionSettings.from_checkpoint(checkpoint)
+    network = checkpoint.build_model(given.device)
+    multiple = given.multiple
+    if multiple is None and isinstance(network, SurfaceUNet):
+        divisor = network.architecture.divisor
+        multiple = (divisor, divisor, divisor)
+    chosen = choose_fitting_window(network, volume.shape, replace(given, multiple=multiple))
+    warning = compare_spacing(volume, checkpoint.spacing)
 
     def predict_with(window: Size3) -> PredictionSummary:
-        return predict_to_file(
+        summary = predict_to_file(
             network,
             volume,
             output,
-            intensity=checkpoint.intensity,
-            window=window,
-            overlap=overlap,
-            threshold=checkpoint.threshold if threshold is None else threshold,
-            probabilities=probabilities,
-            postprocess=None if threshold is not None else _read_postprocess(checkpoint),
-            device=device,
-            precision=precision,
-            flips=choose_flips(flips, volume.shape, torch.device(device)),
-            min_component=min_component,
-            overwrite=overwrite,
+            replace(given, window=window, multiple=None),
+            output_settings=written,
             progress=progress,
             should_stop=should_stop,
-            warnings=() if warning is None else (warning,),
         )
+        return replace(summary, warnings=() if warning is None else (warning,))
 
     try:
         return predict_with(chosen)
     except DeviceMemoryError:
-        if chosen == patch:
+        if chosen == given.window:
             raise
-        return predict_with(patch)  # where it was trained, the patch fits
+        return predict_with(given.window)  # where it was trained, the patch fits
 
 
 def _read_postprocess(checkpoint: TrainedModel) -> PostProcess | None:
@@ -196,69 +167,39 @@ def _read_postprocess(checkpoint: TrainedModel) -> PostProcess | None:
     return None if values is None else PostProcess.from_dict(values)
 
 
-def choose_flips(wanted: bool | str, shape: Size3, device: torch.device) -> bool:
-    """Turn ``auto`` into yes for a volume that is small enough for the device."""
-    if wanted != "auto":
-        return bool(wanted)
-    return math.prod(shape) <= AUTO_FLIPS_VOXELS.get(device.type, 0)
-
-
 def predict_to_file(
     model: Model,
     volume: Volume,
     output: str | Path,
+    settings: PredictionSettings,
     *,
-    intensity: Intensity,
-    window: Size3,
-    overlap: float = 0.25,
-    threshold: float = 0.5,
-    probabilities: bool = False,
-    postprocess: PostProcess | None = None,
-    device: str | torch.device = "cpu",
-    precision: Precision = "float32",
-    flips: bool = False,
-    min_component: int = 0,
-    overwrite: bool = False,
-    batch_size: int | None = None,
-    skip_constant: bool = True,
+    output_settings: OutputSettings | None = None,
     max_slab_bytes: int = MAX_SLAB_BYTES,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-    warnings: tuple[str, ...] = (),
 ) -> PredictionSummary:
     """Predict a whole volume, however large, and write OME-Zarr or TIFF.
 
     Parameters
     ----------
-    model, intensity, window, overlap, device, precision, flips, batch_size, skip_constant
-        As in :func:`predict_region`.
+    model : callable
+        As for :func:`~napari_surfseg.inference.predict_region.predict_region`.
     volume : Volume
         The image.
     output : str or Path
         ``.zarr`` (OME-Zarr) or ``.tif``/``.tiff``, of the image's shape, spacing
         and place.
-    threshold : float
-        A voxel is surface where its probability is above it.
-    probabilities : bool
-        Write probabilities 0..255 instead of 0/1.
-    postprocess : PostProcess, optional
-        Make the 0/1 with these settings instead of ``threshold`` alone (see
-        ``postprocessed``); without effect on probabilities. A volume whose
-        planes are too large for memory gets its threshold and component size only.
-    min_component : int
-        Remove 26-connected components of surface voxels smaller than this (in
-        the probabilities: set them to 0). 0 keeps all.
-    overwrite : bool
-        Replace an existing output; it stays until the new one is complete.
+    settings : PredictionSettings
+        Windows, normalisation, device.
+    output_settings : OutputSettings, optional
+        What is written; by default 0/1 above one half.
     max_slab_bytes : int
         Memory for planes and sums; a volume with larger planes is predicted in
         columns, with the same result.
     progress : callable, optional
         ``progress(done, total)`` in windows.
     should_stop : callable, optional
-        Asked before every batch of windows.
-    warnings : tuple of str
-        Handed on in the summary.
+        Asked after every batch of windows.
 
     Raises
     ------
@@ -268,53 +209,40 @@ def predict_to_file(
         When ``should_stop`` said so; nothing is left.
     """
     began = time.monotonic()
-    path = check_output(output, overwrite=overwrite, source=volume.source)
+    written = output_settings or OutputSettings()
+    path = check_output(output, overwrite=written.overwrite, source=volume.source)
     shape = volume.shape
-    box = WindowedBox.over((0, 0, 0), shape, window, overlap)
+    settings = fit_to_device(settings.with_flips_for(shape), model, shape)
+    box = WindowedBox.over((0, 0, 0), shape, settings.window, settings.overlap)
     blocks = _plan_blocks(box, volume, max_slab_bytes)
     num_windows = sum(_num_windows(box, block) for block in blocks)
-    counter = Counter(
+    counter = WindowCounter(
         num_windows,
         f"The prediction of {volume.name} was cancelled; nothing was written.",
         progress,
         should_stop,
     )
-    network = WindowNetwork(
-        model,
-        mean=intensity.mean,
-        std=intensity.std,
-        device=device,
-        precision=precision,
-        flips=flips,
-    )
-    batch_size = batch_size or choose_batch_size(network.device, window)
-    if probabilities:
-        postprocess = None
+    network = WindowNetwork(model, settings)
+    threshold = 0.5 if written.threshold is None else written.threshold
+    min_component = written.min_component
+    postprocess = None if written.probabilities else written.postprocess
     if postprocess is not None:
         threshold = postprocess.threshold
         min_component = max(min_component, postprocess.min_voxels)
         if len(blocks) > 1:
             postprocess = None
-    as_probabilities = probabilities or postprocess is not None
+    as_probabilities = written.probabilities or postprocess is not None
     convert = find_converter(np.uint8 if as_probabilities else np.bool_, threshold)
     num_surface = 0
 
-    def read_u8(start: Size3, stop: Size3) -> NDArray[np.uint8]:
-        return intensity.to_uint8(volume.read(start, stop))
+    def read_u8(start: Index3, stop: Index3) -> NDArray[np.uint8]:
+        return settings.intensity.to_uint8(volume.read(start, stop))
 
-    def pieces() -> Iterator[tuple[Size3, NDArray[np.uint8]]]:
+    def pieces() -> Iterator[tuple[Index3, NDArray[np.uint8]]]:
         nonlocal num_surface
         for block in blocks:
             reader = SlabReader(read_u8, box, block, chunks=volume.chunks)
-            for slab in stream_slabs(
-                network,
-                reader,
-                box,
-                block,
-                batch_size=batch_size,
-                skip_constant=skip_constant,
-                on_windows=counter,
-            ):
+            for slab in stream_slabs(network, reader, box, block, on_windows=counter):
                 num_surface += _count_above(slab, threshold)
                 yield slab.start, convert(slab.probs).view(np.uint8)
 
@@ -324,32 +252,31 @@ def predict_to_file(
         spacing=volume.spacing if volume.spacing_known else None,
         units=volume.units,
         translate=volume.translate,
-        content="probabilities" if probabilities else "labels",
-        overwrite=overwrite,
+        content="probabilities" if written.probabilities else "labels",
+        overwrite=written.overwrite,
         in_order=len(blocks) == 1,
         min_component=min_component,
-        component_level=max(math.floor(threshold * 255), 0) if probabilities else 0,
+        component_level=max(math.floor(threshold * 255), 0) if written.probabilities else 0,
     )
     found = pieces()
     if postprocess is not None:
         found = postprocess_slabs(found, shape, postprocess)
-    with evaluating(model):
+    with evaluation_mode(model):
         num_removed = writer.write(found, should_stop=counter.raise_if_stopped)
     return PredictionSummary(
         output=path,
         shape=shape,
-        window=window,
+        window=settings.window,
         num_windows=num_windows,
         num_skipped=counter.num_skipped,
         threshold=threshold,
         surface_fraction=num_surface / math.prod(shape),
         num_removed=num_removed,
         seconds=time.monotonic() - began,
-        warnings=warnings,
     )
 
 
-def compare_spacing(volume: Volume, trained: tuple[float, float, float]) -> str | None:
+def compare_spacing(volume: Volume, trained: Spacing3) -> str | None:
     """Say in one sentence if a volume's voxels differ much from those trained on.
 
     Returns

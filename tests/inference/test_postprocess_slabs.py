@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_surfseg.inference import postprocessed
-from napari_surfseg.inference.postprocessed import postprocess_slabs
+from napari_surfseg.inference import postprocess_slabs as module
+from napari_surfseg.inference.postprocess_slabs import postprocess_slabs
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
 SETTINGS = [
@@ -38,8 +38,8 @@ def _join(pieces, shape):
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("thicknesses", [(90,), (30, 30, 30), (1,) * 90, (50, 7, 33)])
 def test_slabs_give_what_the_whole_volume_gives(probs, settings, thicknesses, monkeypatch):
-    monkeypatch.setattr(postprocessed, "WHOLE_VOXELS", 0)
-    monkeypatch.setattr(postprocessed, "SLAB_PLANES", 16)
+    monkeypatch.setattr(module, "WHOLE_VOXELS", 0)
+    monkeypatch.setattr(module, "SLAB_PLANES", 16)
     found = _join(postprocess_slabs(_slabs(probs, thicknesses), probs.shape, settings), probs.shape)
     np.testing.assert_array_equal(found, apply_postprocess(probs, settings))
 

@@ -1,0 +1,121 @@
+"""Predict a region in memory: what validation and live previews use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_surfseg.inference.sliding_window import (
+    SlabReader,
+    WindowCounter,
+    WindowedBox,
+    WindowNetwork,
+    evaluation_mode,
+    find_converter,
+    stream_slabs,
+)
+from napari_surfseg.inference.window_size import fit_to_device
+from napari_surfseg.inference.windows import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from napari_surfseg.geometry import Box, Size3
+    from napari_surfseg.inference.settings import PredictionSettings
+    from napari_surfseg.inference.sliding_window import Model, ReadU8
+
+__all__ = ["predict_region"]
+
+
+def predict_region(
+    model: Model,
+    read_u8: ReadU8,
+    box: Box,
+    settings: PredictionSettings,
+    *,
+    bounds: Box | None = None,
+    dtype: DTypeLike = np.uint8,
+    progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> NDArray[Any]:
+    """Surface probabilities of a region, in memory.
+
+    Parameters
+    ----------
+    model : callable
+        Network in eval mode, or any function from (B, 1, Z, Y, X) float32 to logits
+        of that shape. A module in training mode is set to eval meanwhile.
+    read_u8 : callable
+        ``read_u8(start, stop)`` returns the image's voxels as uint8, ZYX.
+    box : (start, stop)
+        The region, half open, in the coordinates of ``read_u8``.
+    settings : PredictionSettings
+        Windows, normalisation, device.
+    bounds : (start, stop), optional
+        Box in which ``read_u8`` may be called, by default the region itself. A
+        region thinner than the window is widened inside the bounds before it is
+        mirrored, and ``settings.context`` ends there.
+    dtype : dtype
+        ``uint8`` for probabilities 0..255, ``float32`` for 0..1, ``bool`` for
+        above one half.
+    progress : callable, optional
+        ``progress(done, total)`` in windows.
+    should_stop : callable, optional
+        Asked after every batch of windows.
+
+    Returns
+    -------
+    ndarray, shape ``stop - start``
+
+    Raises
+    ------
+    CancelledError
+        When ``should_stop`` said so.
+    """
+    start, stop = box
+    convert = find_converter(dtype)
+    settings = settings.with_flips_for(_difference(stop, start))
+    low, high = _widen(box, settings, bounds)
+    settings = fit_to_device(settings, model, _difference(high, low))
+    windowed = WindowedBox.over(low, high, settings.window, settings.overlap)
+    grid = windowed.grid
+    block = Block(
+        (0, grid.shape[1]), (0, grid.shape[2]), (0, len(grid.starts[1])), (0, len(grid.starts[2]))
+    )
+    network = WindowNetwork(model, settings)
+    reader = SlabReader(read_u8, windowed, block)
+    result = np.empty(windowed.shape, dtype)
+    counter = WindowCounter(
+        grid.num_windows, "The prediction was cancelled.", progress, should_stop
+    )
+    with evaluation_mode(model):
+        for slab in stream_slabs(network, reader, windowed, block, on_windows=counter):
+            z = slab.start[0]
+            result[z : z + len(slab.probs)] = convert(slab.probs)
+    inside = tuple(slice(a - b, c - b) for a, b, c in zip(start, low, stop, strict=True))
+    return np.ascontiguousarray(result[inside])
+
+
+def _widen(box: Box, settings: PredictionSettings, bounds: Box | None) -> Box:
+    """Grow a region by its context and to the window, inside the bounds."""
+    if bounds is None:
+        return box
+    window, context = settings.window, settings.context
+    low, high = list(box[0]), list(box[1])
+    for axis in range(3):
+        first, last = bounds[0][axis], bounds[1][axis]
+        low[axis] = max(first, low[axis] - context)
+        high[axis] = min(last, high[axis] + context)
+        missing = max(window[axis] - (high[axis] - low[axis]), 0)
+        low[axis] = max(first, low[axis] - missing // 2)
+        high[axis] = min(last, max(high[axis], low[axis] + window[axis]))
+        missing = max(window[axis] - (high[axis] - low[axis]), 0)
+        low[axis] = max(first, low[axis] - missing)
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
+def _difference(a: Size3, b: Size3) -> Size3:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]

@@ -1,0 +1,144 @@
+"""How a prediction is made: the settings that every way of predicting shares.
+
+No torch here, so that a window can hold them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.geometry import Size3, Spacing3
+    from napari_surfseg.surfaces.postprocess import PostProcess
+
+__all__ = ["Flips", "OutputSettings", "Precision", "PredictionSettings", "TrainedModel"]
+
+Precision = Literal["float32", "bf16"]
+Flips = bool | Literal["auto"]
+
+#: Voxels up to which ``auto`` averages over the flips: about two minutes with the small nets.
+AUTO_FLIPS_VOXELS = {"cpu": 2**24, "cuda": 2**29}
+
+
+class TrainedModel(Protocol):
+    """What a checkpoint has to offer (``model.checkpoint.Checkpoint`` does)."""
+
+    @property
+    def intensity(self) -> Intensity: ...  # noqa: D102
+    @property
+    def patch_size(self) -> Size3: ...  # noqa: D102
+    @property
+    def spacing(self) -> Spacing3: ...  # noqa: D102
+    @property
+    def threshold(self) -> float: ...  # noqa: D102
+    @property
+    def postprocess(self) -> dict[str, Any] | None: ...  # noqa: D102
+    def build_model(self, device: Any) -> torch.nn.Module: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """How a network is slid over a volume.
+
+    Change one with ``dataclasses.replace``.
+
+    Attributes
+    ----------
+    intensity : Intensity
+        Its ``mean`` and ``std`` normalise the network's input; of a volume that is not
+        uint8 yet, it also makes the uint8.
+    window : tuple of int
+        Window, usually the training patch.
+    overlap : float
+        Least share of a window that its neighbour covers too, 0 up to but not including 1.
+    multiple : tuple of int, optional
+        The network takes sizes divisible by these. If given, ``window`` is where the
+        choice of a larger window begins, which is quicker and better (see
+        :func:`~napari_surfseg.inference.windows.choose_window`).
+    context : int
+        Voxels around a region that are predicted and dropped, so that the region's
+        border is not a window's border. A whole volume has nothing around it.
+    flips : bool or "auto"
+        Average the probabilities of the eight flips; ``auto`` does it where the volume
+        is small enough for the device (:data:`AUTO_FLIPS_VOXELS`).
+    device : str or torch.device
+        Where the model's weights are.
+    precision : str
+        ``float32`` or ``bf16`` (autocast).
+    batch_size : int, optional
+        Windows given to the network at once; by default what suits the device.
+    skip_constant : bool
+        Windows of equal voxels (the void around a masked scan) get probability 0
+        without the network.
+
+    Raises
+    ------
+    ValueError
+        If ``precision`` is neither of the two.
+    """
+
+    intensity: Intensity
+    window: Size3
+    overlap: float = 0.25
+    multiple: Size3 | None = None
+    context: int = 0
+    flips: Flips = False
+    device: str | torch.device = "cpu"
+    precision: Precision = "float32"
+    batch_size: int | None = None
+    skip_constant: bool = True
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bf16"):
+            raise ValueError(f"precision must be 'float32' or 'bf16', not {self.precision!r}")
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: TrainedModel) -> PredictionSettings:
+        """Take intensity and window from a checkpoint, and the defaults for the rest."""
+        return cls(intensity=checkpoint.intensity, window=checkpoint.patch_size)
+
+    @property
+    def device_type(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return str(self.device).partition(":")[0]
+
+    def with_flips_for(self, shape: Size3) -> PredictionSettings:
+        """Turn ``auto`` into yes for a volume that is small enough for the device."""
+        if self.flips != "auto":
+            return self
+        is_small = math.prod(shape) <= AUTO_FLIPS_VOXELS.get(self.device_type, 0)
+        return replace(self, flips=is_small)
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What is written of a predicted volume.
+
+    Attributes
+    ----------
+    probabilities : bool
+        Write probabilities 0..255 instead of 0/1.
+    threshold : float, optional
+        A voxel is surface where its probability is above it; by default the
+        checkpoint's with its post-processing, and 0.5 where there is no checkpoint.
+    postprocess : PostProcess, optional
+        Make the 0/1 with these settings instead of ``threshold`` alone; without effect
+        on probabilities. A volume whose planes are too large for memory gets its
+        threshold and component size only.
+    min_component : int
+        Remove 26-connected components of surface voxels smaller than this (in the
+        probabilities: set them to 0). 0 keeps all.
+    overwrite : bool
+        Replace an existing output; it stays until the new one is complete.
+    """
+
+    probabilities: bool = False
+    threshold: float | None = None
+    postprocess: PostProcess | None = None
+    min_component: int = 0
+    overwrite: bool = False

@@ -1,0 +1,73 @@
+"""How large a window and a batch of windows the network and the device can take."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_surfseg.inference.windows import choose_window
+from napari_surfseg.model.network import SurfaceUNet
+
+if TYPE_CHECKING:
+    from napari_surfseg.geometry import Size3
+    from napari_surfseg.inference.settings import PredictionSettings
+    from napari_surfseg.inference.sliding_window import Model
+
+__all__ = ["choose_fitting_window", "fit_to_device"]
+
+#: Window voxels given at once to a GPU, which is faster with more; a CPU gets one window.
+GPU_BATCH_VOXELS = 8 * 64**3
+
+#: Bytes the network's activations may take for one window larger than the training patch.
+ACTIVATION_BYTES = {"cpu": 1_000_000_000, "cuda": 4_000_000_000}
+
+#: Activations alive at once, in tensors of the network's finest stage: 14 measured for
+#: ``exp001``, 10 for ``base``, 4 for ``tiny``.
+LIVE_TENSORS = 14
+
+#: Larger windows gain nothing more (benchmarks/predict.py), and make progress coarse.
+MAX_WINDOW_VOXELS = 128**3
+
+
+def choose_fitting_window(model: Model, shape: Size3, settings: PredictionSettings) -> Size3:
+    """Choose a window larger than the patch, as far as the network's memory allows.
+
+    Parameters
+    ----------
+    model : callable
+        The network; only of a ``SurfaceUNet`` it is known what memory it takes.
+    shape : tuple of int
+        Voxels of the volume.
+    settings : PredictionSettings
+        ``window`` is the patch; without ``multiple`` it is returned as it is.
+
+    See Also
+    --------
+    napari_surfseg.inference.windows.choose_window : The choice itself.
+    """
+    if settings.multiple is None:
+        return settings.window
+    most = MAX_WINDOW_VOXELS
+    if isinstance(model, SurfaceUNet):
+        architecture = model.architecture
+        channels = architecture.channels[0] / architecture.stem_factor**3  # a voxel of the image
+        allowed = ACTIVATION_BYTES.get(settings.device_type, ACTIVATION_BYTES["cpu"])
+        most = min(most, int(allowed / (4 * channels * LIVE_TENSORS)))
+    return choose_window(
+        shape,
+        settings.window,
+        multiple=settings.multiple,
+        overlap=settings.overlap,
+        max_voxels=most,
+    )
+
+
+def fit_to_device(settings: PredictionSettings, model: Model, shape: Size3) -> PredictionSettings:
+    """Replace the window and the batch size by those that suit a volume and the device."""
+    window = choose_fitting_window(model, shape, settings)
+    batch_size = settings.batch_size
+    if batch_size is None:
+        is_cpu = settings.device_type == "cpu"
+        batch_size = 1 if is_cpu else max(1, GPU_BATCH_VOXELS // math.prod(window))
+    return replace(settings, window=window, batch_size=batch_size)

@@ -1,0 +1,31 @@
+"""What every prediction shares."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_surfseg.data.intensity import Intensity
+from napari_surfseg.inference.settings import PredictionSettings
+
+PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
+SETTINGS = PredictionSettings(PLAIN, window=(16, 16, 16))
+
+
+def test_flips_are_chosen_by_size_where_they_are_left_open():
+    auto = replace(SETTINGS, flips="auto")
+    assert auto.with_flips_for((64, 64, 64)).flips is True
+    assert auto.with_flips_for((1024, 1024, 1024)).flips is False
+    assert replace(auto, device="cuda").with_flips_for((512, 512, 1024)).flips is True
+    assert replace(SETTINGS, flips=True).with_flips_for((1024, 1024, 1024)).flips is True
+    assert SETTINGS.with_flips_for((8, 8, 8)).flips is False
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda", 1)])
+def test_the_type_of_a_device_is_its_name_without_a_number(device):
+    assert replace(SETTINGS, device=device).device_type == "cuda"
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="'float32' or 'bf16', not 'fp16'"):
+        replace(SETTINGS, precision="fp16")
