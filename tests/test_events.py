@@ -201,6 +201,12 @@ def test_no_bytes_make_a_reader_raise(path, data):
     assert isinstance(read_commands(path), list)
 
 
+def test_a_failure_of_an_earlier_version_names_no_setting(path):
+    path.write_text('{"kind":"RunFailed","seq":0,"time":1.0,"step":2,"message":"It is full."}\n')
+    (event,) = read_events(path)
+    assert (event.message, event.field) == ("It is full.", None)
+
+
 def test_watchers_do_not_tear_each_others_lines(path):
     def send(number):
         for _ in range(50):

@@ -350,9 +350,19 @@ class RunStopped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunFailed(Event):
-    """Training could not go on; ``message`` is the sentence to show."""
+    """Training could not go on.
+
+    Attributes
+    ----------
+    message : str
+        The sentence to show.
+    field : str, optional
+        Dotted configuration key the sentence is about, as :class:`SurfsegError` has it;
+        files of earlier versions do not say.
+    """
 
     message: str
+    field: str | None = None
 
 
 #: A run ends in exactly one of these.

@@ -145,7 +145,7 @@ def test_a_worker_that_died_at_once_vanished_too(folder):
     [
         (events.RunCompleted(epoch=4, elapsed_seconds=1.0), RunState.COMPLETED),
         (events.RunStopped(epoch=2, elapsed_seconds=1.0), RunState.STOPPED),
-        (events.RunFailed(message="The disk is full."), RunState.FAILED),
+        (events.RunFailed(message="It is too large.", field="data.patch_size"), RunState.FAILED),
     ],
 )
 def test_endings_and_a_resumption(folder, ending, state):
@@ -155,13 +155,15 @@ def test_endings_and_a_resumption(folder, ending, state):
     follower = RunFollower(folder.path)
     assert follower.poll().state is state
     if state is RunState.FAILED:
-        assert follower.poll().message == "The disk is full."
+        assert follower.poll().message == "It is too large."
+        assert follower.poll().error_field == "data.patch_size"
     time.sleep(0.01)
     write_worker(folder.worker_path, describe_this_worker())
     snapshot = follower.poll()
     assert snapshot.state is RunState.STARTING
-    assert snapshot.message == ""
+    assert (snapshot.message, snapshot.error_field) == ("", None)
     writer.write(start(resumed=True))
+    assert follower.poll().error_field is None
     assert follower.poll().state is RunState.RUNNING
 
 

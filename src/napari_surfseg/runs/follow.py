@@ -40,6 +40,8 @@ class RunSnapshot:
         From its ``RunStarted``, its configuration, or the folder's name.
     message : str
         Why it failed or vanished, or the newest warning; empty if all is well.
+    error_field : str, optional
+        Dotted configuration key that the message of a failed run is about.
     epoch, step : int
         The newest.
     max_epochs : int, optional
@@ -77,6 +79,7 @@ class RunSnapshot:
     state: RunState = RunState.NEW
     name: str = ""
     message: str = ""
+    error_field: str | None = None
     epoch: int = 0
     step: int = 0
     max_epochs: int | None = None
@@ -152,13 +155,20 @@ class RunFollower:
             seen = replace(seen, name=self._find_name())
         worker, alive = self._liveness.look()
         state = self._judge(seen, worker, alive)
-        message = seen.message
+        message, error_field = seen.message, seen.error_field
         if state is RunState.VANISHED:
             message = self._explain_vanished(worker)
         elif state is RunState.STARTING:
-            message = ""  # what an earlier worker said is over
+            message, error_field = "", None  # what an earlier worker said is over
         self._seen = seen
-        return replace(seen, state=state, message=message, worker=worker, new_events=tuple(fresh))
+        return replace(
+            seen,
+            state=state,
+            message=message,
+            error_field=error_field,
+            worker=worker,
+            new_events=tuple(fresh),
+        )
 
     def _read(self) -> list[events.Event]:
         try:
@@ -194,6 +204,7 @@ class RunFollower:
                     "max_minutes": event.max_minutes,
                     "weights": dict(event.loss_weights or {}),
                     "message": message,
+                    "error_field": None,
                 }
             case events.StepFinished():
                 changes = {
@@ -248,7 +259,12 @@ class RunFollower:
                     changes["progress"] = 1.0
             case events.RunFailed():
                 self._ending = event
-                changes = {"message": event.message, "seconds_left": None, "tuning": None}
+                changes = {
+                    "message": event.message,
+                    "error_field": event.field,
+                    "seconds_left": None,
+                    "tuning": None,
+                }
         return replace(seen, step=max(seen.step, event.step or 0), **changes)
 
     def _judge(self, seen: RunSnapshot, worker: Worker | None, alive: bool) -> RunState:

@@ -252,5 +252,6 @@ def _refuse_nonfinite(values: Mapping[str, float], step: int) -> None:
         f"The {culprit.replace('gradient_norm', 'norm of the gradient')} became "
         f"{values[culprit]} at step {step + 1}, before the weights were changed; lower "
         "training.max_learning_rate or the weight of that term, or use "
-        "training.precision=float32, and resume."
+        "training.precision=float32, and resume.",
+        field="training.max_learning_rate",
     )

@@ -391,11 +391,22 @@ def test_a_worker_that_dies_at_once_can_be_started_again(
 def test_a_failure_is_said_beside_the_setting_it_names(controller, view, session, feeds):
     controller.start()
     message = "data.patch_size is [32, 32, 32], but the volume is smaller."
-    tell(session, feeds, RunState.FAILED, message=message)
+    tell(session, feeds, RunState.FAILED, message=message, error_field="data.patch_size")
     said = message.replace("data.patch_size", "The patch size")
     assert view.patch_error.text() == said
     shown = [label.text() for label in view.findChildren(QLabel) if "32, 32, 32" in label.text()]
     assert shown == [said]
+
+
+@pytest.mark.parametrize("field", [None, "device"])
+def test_a_failure_without_a_control_of_its_own_is_said_by_the_state(
+    controller, view, session, feeds, field
+):
+    controller.start()
+    message = "The disk is full, says data.patch_size."
+    tell(session, feeds, RunState.FAILED, message=message, error_field=field)
+    assert view.run.state.text() == message
+    assert view.run.error.text() == view.patch_error.text() == ""
 
 
 def test_layers_that_come_and_go_are_followed(controller, view, viewer):

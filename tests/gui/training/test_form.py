@@ -8,7 +8,6 @@ from napari_surfseg.gui.training.form import (
     LOSS_NOTES,
     TrainingForm,
     build_form_experiment,
-    field_of_message,
     largest_box_beside,
 )
 
@@ -60,12 +59,6 @@ def test_what_is_wrong_names_its_field(change, field):
         build_form_experiment(replace(TrainingForm(), **change), PAIR, [])
     assert raised.value.field == field
     assert str(raised.value).endswith(".")
-
-
-def test_the_field_is_found_in_a_workers_sentence():
-    assert field_of_message("data.patch_size is [65, 64, 64], but ...") == "data.patch_size"
-    assert field_of_message("In x, training.max_epochs is 0.") == "training.max_epochs"
-    assert field_of_message("The disk is full.") is None
 
 
 def test_training_takes_the_largest_part_beside_the_validation_box():

@@ -157,6 +157,7 @@ def test_a_failure_before_the_trainer_is_recorded_too(folder, fake_trainer):
     with pytest.raises(ConfigError):
         run_training(folder.path, build_trainer=build)
     assert terminal(folder).message == "In config.yaml, data.patch_size does not fit."
+    assert terminal(folder).field == "data.patch_size"
     assert not folder.report_path.exists()
 
 

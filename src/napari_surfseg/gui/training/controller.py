@@ -16,7 +16,6 @@ from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.strokes.painting_controller import PaintingController
-from napari_surfseg.gui.training.form import field_of_message
 from napari_surfseg.gui.training.form_controller import FormController
 from napari_surfseg.gui.training.start import Plan, execute_plan
 from napari_surfseg.gui.training.steering import SteeringController
@@ -180,7 +179,7 @@ class TrainingController(QObject):
 
     def _on_start_failed(self, error: SurfsegError) -> None:
         self._set_busy("")
-        self._view.show_error(str(error), error.field or field_of_message(str(error)))
+        self._view.show_error(str(error), error.field)
 
     def _set_busy(self, text: str) -> None:
         self._busy = text
@@ -272,11 +271,11 @@ class TrainingController(QObject):
         self._view.set_snapshot(snapshot, busy=self._busy)
         self.steering.take(snapshot)
         if snapshot.state is RunState.FAILED:
-            found = field_of_message(snapshot.message)
-            if found is not None:
+            field = snapshot.error_field
+            if field is not None and self._view.has_place_for(field):
                 # Once is enough: beside the setting.
                 self._view.run.state.setText("Training failed: see beside the setting.")
-                self._view.show_error(snapshot.message, found)
+                self._view.show_error(snapshot.message, field)
 
     def _on_follow_failed(self, message: str) -> None:
         self._view.run.error.set_message(message)

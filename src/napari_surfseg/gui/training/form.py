@@ -20,7 +20,6 @@ __all__ = [
     "LOSS_NOTES",
     "TrainingForm",
     "build_form_experiment",
-    "field_of_message",
     "largest_box_beside",
     "nest_settings",
     "read_roi",
@@ -160,18 +159,6 @@ def read_roi(text: str) -> Box | None:
         f"The box {text!r} must be three ranges of voxels along Z, Y and X, each from less to "
         "more, as 0:64, 0:128, 0:128."
     )
-
-
-def field_of_message(message: str) -> str | None:
-    """Find the configuration key that a worker's sentence is about, if it names one."""
-    found = []
-    for section, info in Experiment.model_fields.items():
-        model = info.annotation
-        for name in getattr(model, "model_fields", {}):
-            key = f"{section}.{name}"
-            if key in message:
-                found.append((message.index(key), -len(key), key))
-    return min(found)[2] if found else None
 
 
 def largest_box_beside(shape: tuple[int, int, int], box: Box, gap: int = 8) -> Box | None:

@@ -403,6 +403,10 @@ class TrainingView(QWidget):
             self._revealed = error
             self._reveal.start()  # once the page is laid out with the sentence in it
 
+    def has_place_for(self, field: str) -> bool:
+        """Whether a sentence about this setting is shown beside a control on one of the pages."""
+        return self._find_error(field)[1] is not None
+
     def _on_reveal(self) -> None:
         area = self.tabs.currentWidget()
         if isinstance(area, QScrollArea) and area.isAncestorOf(self._revealed):

@@ -1,11 +1,11 @@
-"""What goes wrong in a worker, as one sentence a person can act on."""
+"""Why a run failed, as one sentence a person can act on, and the setting it is about."""
 
 from __future__ import annotations
 
 import errno
 from typing import TYPE_CHECKING
 
-from napari_surfseg.errors import SurfsegError
+from napari_surfseg.errors import RunError, SurfsegError
 from napari_surfseg.wording import format_size
 
 if TYPE_CHECKING:
@@ -35,24 +35,38 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in text for word in OUT_OF_MEMORY_WORDS)
 
 
-def explain_failure(error: BaseException, folder: RunFolder, experiment: Experiment) -> str:
-    """Return the sentence for a failed run."""
+def explain_failure(
+    error: BaseException, folder: RunFolder, experiment: Experiment
+) -> SurfsegError:
+    """Return the error that says why a run failed, in one sentence and with its setting.
+
+    That is the error itself where it is one of this package. Anything else becomes a
+    ``RunError``, with exit code 1 where nothing in this package foresees it.
+    """
     if isinstance(error, SurfsegError):
-        return str(error)
+        return error
     if is_out_of_memory(error):
-        return (
+        return RunError(
             f"There is not enough memory for patches of {format_size(experiment.data.patch_size)} "
             f"in batches of {experiment.training.train_batch_size} with the model "
             f"{experiment.model.preset}; make data.patch_size or training.train_batch_size "
-            "smaller, or choose a smaller model.preset."
+            "smaller, or choose a smaller model.preset.",
+            field="data.patch_size",
         )
     if _is_full(error):
-        return f"The disk that holds {folder.path} is full; free some space and resume the run."
+        return RunError(
+            f"The disk that holds {folder.path} is full; free some space and resume the run."
+        )
     if isinstance(error, OSError):
         what = error.filename or folder.path
-        return f"{what} could not be read or written: {error.strerror or error}."
-    what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
-    return f"Training failed unexpectedly with {what}; the traceback is in {folder.log_path}."
+        failure = RunError(f"{what} could not be read or written: {error.strerror or error}.")
+    else:
+        what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+        failure = RunError(
+            f"Training failed unexpectedly with {what}; the traceback is in {folder.log_path}."
+        )
+    failure.exit_code = 1
+    return failure
 
 
 def _is_full(error: BaseException) -> bool:

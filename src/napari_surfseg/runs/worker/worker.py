@@ -155,6 +155,7 @@ class _Session:
         with_report: bool,
     ) -> None:
         error: BaseException | None = None
+        failure: SurfsegError | None = None
         watch = InterruptWatch(on_first=self._announce_stop, on_second=self._end_at_once)
         with self._log.captured_output(), watch:
             commands = CommandSource(self._folder, watch.requested, self.emit, resume=resume)
@@ -164,16 +165,13 @@ class _Session:
                 if not self._ended:
                     raise RunError("The trainer ended without saying how; this is a program error.")
             except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - it must end in an event
-                error = caught
-                self._fail(caught)
+                error, failure = caught, self._fail(caught)
             if with_report and self._epochs_finished:
                 self._report()
-        if isinstance(error, SurfsegError):
-            raise error
-        if error is not None:
-            refusal = RunError(explain_failure(error, self._folder, self._experiment))
-            refusal.exit_code = 2 if is_foreseen(error) else 1
-            raise refusal from error
+        if failure is not None and failure is not error:
+            raise failure from error
+        if failure is not None:
+            raise failure
 
     def emit(self, event: events.Event) -> None:
         """Write, log and show an event; after a terminal one there is nothing more to say."""
@@ -236,17 +234,19 @@ class _Session:
         )
         trainer.run()
 
-    def _fail(self, error: BaseException) -> None:
-        sentence = explain_failure(error, self._folder, self._experiment)
+    def _fail(self, error: BaseException) -> SurfsegError:
+        """End the run with a ``RunFailed``, and return the error to raise."""
+        failure = explain_failure(error, self._folder, self._experiment)
         if not is_foreseen(error):
             self._log.write("".join(traceback.format_exception(error)), show=False)
         try:
-            self.emit(events.RunFailed(message=sentence, step=self._step))
+            self.emit(events.RunFailed(message=str(failure), field=failure.field, step=self._step))
         except OSError:
             # The folder is full or gone. The lock is released, so a watcher sees that the
             # worker vanished, and the sentence still reaches whoever started it.
             self._ended = True
-            self._log.write(f"failed: {sentence}")
+            self._log.write(f"failed: {failure}")
+        return failure
 
     def _report(self) -> None:
         try:
