@@ -6,9 +6,12 @@ from types import SimpleNamespace
 import pytest
 from qtpy.QtCore import QObject, Signal
 
+from napari_surfseg.config import Experiment
 from napari_surfseg.errors import SurfsegError
+from napari_surfseg.events import EventWriter, StepFinished, read_commands
 from napari_surfseg.gui.run_session.session import Session
 from napari_surfseg.gui.training.view import TrainingView
+from napari_surfseg.runs.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,37 @@ def view(qtbot):
     for spin in view.patch:
         spin.setValue(32)
     return view
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder without a worker."""
+    return RunFolder(tmp_path / "first").create(Experiment())
+
+
+@pytest.fixture
+def writer(run):
+    """Writes the run's events as its worker does."""
+    return EventWriter(run.events_path)
+
+
+def step_event(number):
+    """The event of a training step whose loss falls."""
+    return StepFinished(
+        step=number,
+        epoch=1,
+        losses={"soft_dice": 0.5},
+        head_total=0.5,
+        total=1.0 / number,
+        learning_rate=0.1,
+        gradient_norm=1.0,
+        steps_per_second=1.0,
+        elapsed_seconds=float(number),
+        progress=0.1,
+    )
+
+
+def sent_commands(session):
+    """What a session has sent to the worker of its run."""
+    session._sender.submit(lambda: None).result(5)
+    return read_commands(RunFolder(session.run_dir).commands_path)

@@ -5,10 +5,10 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from tests.gui.conftest import FakeFeed
+from tests.gui.conftest import FakeFeed, sent_commands
 
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.events import UpdateLabels, read_commands
+from napari_surfseg.events import UpdateLabels
 from napari_surfseg.gui.run_session.run_layers import read_run_layers
 from napari_surfseg.gui.run_session.session import Session
 from napari_surfseg.gui.training.controller import TrainingController
@@ -79,11 +79,6 @@ def paint(layer, value=1, y=9):
     layer.data_setitem((np.full(6, 10), np.full(6, y), np.arange(10, 16)), value)
 
 
-def commands(session):
-    session._sender.submit(lambda: None).result(5)
-    return read_commands(RunFolder(session.run_dir).commands_path)
-
-
 def copy_of(session):
     (pair,) = RunFolder(session.run_dir).read_experiment().data.train
     return open_volume(pair.labels)
@@ -110,20 +105,20 @@ def test_a_dock_opened_again_goes_on_with_the_strokes(started, open_dock, viewer
     assert not strokes.sending.isHidden()
     assert strokes.open.isHidden()
     again.controller.strokes.send()
-    command = commands(session)[-1]
+    command = sent_commands(session)[-1]
     assert isinstance(command, UpdateLabels)
     # The closed dock hears nothing any more.
-    sent = len(commands(session))
+    sent = len(sent_commands(session))
     paint(layer, y=35)
     assert not started.controller.strokes._rest.isActive()
-    assert len(commands(session)) == sent
+    assert len(sent_commands(session)) == sent
 
 
 def test_a_renamed_layer_goes_on(started, viewer, session):
     viewer.layers[-1].name = "renamed"
     paint(viewer.layers[-1], y=30)
     started.view.strokes.send.click()
-    assert isinstance(commands(session)[-1], UpdateLabels)
+    assert isinstance(sent_commands(session)[-1], UpdateLabels)
 
 
 def test_who_comes_back_to_a_run_finds_its_layers(started, session, tmp_path, tell):
@@ -145,7 +140,7 @@ def test_a_run_at_rest_takes_strokes_into_its_labels(started, viewer, session, t
     copy = copy_of(session)
     assert np.array_equal(copy.read((0, 0, 0), SHAPE), viewer.layers[-1].data)
     assert started.view.strokes.state.whole_text().startswith("6 voxels changed")
-    assert not any(isinstance(command, UpdateLabels) for command in commands(session))
+    assert not any(isinstance(command, UpdateLabels) for command in sent_commands(session))
 
 
 def test_strokes_wait_for_a_worker_that_is_about_to_end(

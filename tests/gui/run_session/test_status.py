@@ -1,0 +1,58 @@
+"""What the run panel says of a run: its state, its scores, and why there are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_surfseg.events import TuningProgressed, ValidationFinished
+from napari_surfseg.gui.run_session.status import (
+    compute_share,
+    describe_all_scores,
+    describe_scores,
+    describe_state,
+)
+from napari_surfseg.runs.folder import RunState
+from napari_surfseg.runs.follow import RunSnapshot
+
+
+def scored(metrics, **changes):
+    return ValidationFinished(
+        epoch=3, metrics=metrics, threshold=0.5, is_best=True, seconds=1.0, **changes
+    )
+
+
+TUNING = TuningProgressed(done=20, total=80, name="closing", stage=6, num_stages=7)
+WHOLE = scored({"surface_dice": 0.91, "dice": 0.7}, num_annotated=300_000, num_surface=25_000)
+
+STROKES = scored(
+    {"dice": 0.8, "precision": 0.7}, num_annotated=1204, num_surface=310, is_sparse=True
+)
+
+
+@pytest.mark.parametrize(
+    ("validation", "is_validated", "line"),
+    [
+        (None, None, "–"),
+        (None, True, "–"),
+        (None, False, "not scored: no validation"),
+        (WHOLE, True, "surface Dice 0.910   Dice 0.700"),
+        (STROKES, True, "Dice 0.800 on 1,204 annotated voxels"),
+    ],
+)
+def test_a_line(validation, is_validated, line):
+    assert describe_scores(validation, RunSnapshot(is_validated=is_validated)) == line
+
+
+def test_details_say_what_they_were_made_on():
+    assert describe_all_scores(None) == ""
+    whole = describe_all_scores(WHOLE).splitlines()
+    assert whole[-1] == "on 300,000 annotated voxels, 25,000 of them surface."
+    assert "between them nothing is known" in describe_all_scores(STROKES)
+
+
+@pytest.mark.parametrize("state", [RunState.VANISHED, RunState.STOPPED, RunState.FAILED])
+def test_what_ended_meanwhile_says_how(state):
+    snapshot = RunSnapshot(state=state, progress=0.7, tuning=TUNING)
+    assert "post-processing" not in describe_state(snapshot)
+    assert compute_share(snapshot) == 0.7
+    assert compute_share(None) == 0
