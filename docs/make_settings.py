@@ -8,7 +8,6 @@ A test compares the two, so the page cannot go stale.
 from __future__ import annotations
 
 import inspect
-import re
 from pathlib import Path
 
 import yaml
@@ -46,7 +45,6 @@ def _section(section: type[BaseModel], prefix: str) -> list[str]:
         "| setting | default | meaning |",
         "| --- | --- | --- |",
     ]
-    meanings = _meanings(section)  # of fields that are still described in the docstring
     for key, field in section.model_fields.items():
         # Several pairs are a list: its entries have keys, not the list itself.
         nested += [
@@ -55,9 +53,7 @@ def _section(section: type[BaseModel], prefix: str) -> list[str]:
         ]
         default = field.get_default(call_default_factory=True)
         shown = "required" if field.is_required() else _show(default)
-        lines.append(
-            f"| `{prefix}.{key}` | {shown} | {_meaning(field.description) or meanings.get(key)} |"
-        )
+        lines.append(f"| `{prefix}.{key}` | {shown} | {_meaning(field.description)} |")
     lines.append("")
     for name, model in nested:
         if not (model is Pair and name.startswith("data.validation")):
@@ -75,19 +71,6 @@ def _show(default: object) -> str:
 
 def _meaning(description: str | None) -> str:
     return (description or "").replace("|", r"\|")
-
-
-def _meanings(section: type[BaseModel]) -> dict[str, str]:
-    """Read the Attributes part of a numpy docstring: ``a, b : type`` and indented text."""
-    _, _, attributes = inspect.cleandoc(section.__doc__ or "").partition("Attributes\n----------\n")
-    found: dict[str, str] = {}
-    for entry in re.split(r"\n(?=\S[^:]*\s:\s)", attributes.replace(",\n", ", ")):
-        names, _, rest = entry.partition(" : ")
-        _, _, text = rest.partition("\n")
-        meaning = re.sub(r"`+", "`", " ".join(text.split()))
-        for name in names.split(","):
-            found[name.strip()] = meaning.replace("|", r"\|")
-    return found
 
 
 if __name__ == "__main__":

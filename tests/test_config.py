@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from napari_surfseg.config import (
-    LOSS_TERMS,
     Data,
     Experiment,
     Labels,
@@ -12,6 +11,7 @@ from napari_surfseg.config import (
     Pair,
     Training,
 )
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 
 def test_weights_are_those_of_the_reference():
@@ -54,7 +54,7 @@ def test_null_means_auto_for_learning_rates():
     assert (training.learning_rate, training.max_learning_rate) == ("auto", "auto")
 
 
-@given(st.floats(min_value=0, max_value=1e6), st.sampled_from(LOSS_TERMS))
+@given(st.floats(min_value=0, max_value=1e6), st.sampled_from(list(LOSS_TERMS)))
 def test_any_weight_from_nothing_up_is_taken(weight, term):
     other = "soft_dice" if term == "weighted_bce" else "weighted_bce"
     assert Loss(**{other: 1.0, term: weight}).weights[term] == weight

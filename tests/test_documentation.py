@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from napari_surfseg.config import LOSS_TERMS, Experiment
+from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.events import Command, Event
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])

@@ -1,13 +1,17 @@
+"""Numbers, sizes and scores as text."""
+
 import math
 
 import pytest
 
 from napari_surfseg.wording import (
     align_columns,
+    describe_scores,
     format_bytes,
     format_duration,
     format_number,
     format_percent,
+    format_short,
     list_words,
 )
 
@@ -73,3 +77,17 @@ def test_lists_and_columns():
         "a, b and c",
     ]
     assert align_columns([["a", "1"], ["bcd", "23"]], numbers={1}) == "a     1\nbcd  23"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1234"), (1e-5, "1e-05")],
+)
+def test_short_numbers(value, text):
+    assert format_short(value) == text
+
+
+def test_scores_have_names_and_the_vocabulary_s_order():
+    scores = {"dice": 0.7, "surface_dice": 0.91, "voi_score": None, "b0_pred": 3.0}
+    assert describe_scores(scores) == ["surface Dice 0.910", "Dice 0.700"]
+    assert describe_scores(scores, ["dice", "recall"]) == ["Dice 0.700"]

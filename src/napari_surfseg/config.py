@@ -9,7 +9,7 @@ imports torch or numpy, so a window or a cluster script can use it at once.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -17,12 +17,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
 
+from napari_surfseg.vocabulary import LOSS_TERMS, LossTerm
+
 __all__ = [
-    "LOSS_TERMS",
     "MODEL_PRESETS",
     "Augmentation",
     "Data",
@@ -40,17 +42,6 @@ __all__ = [
     "Training",
     "ValidationSlab",
 ]
-
-#: Loss terms in the order in which they are logged and shown.
-LOSS_TERMS = (
-    "weighted_bce",
-    "soft_dice",
-    "cldice",
-    "morph_skeleton",
-    "surface_distance",
-    "toploss_simple",
-    "skeleton_recall",
-)
 
 #: Model presets, smallest first; ``auto`` takes ``tiny`` on a CPU and ``small`` on a GPU.
 MODEL_PRESETS = ("tiny", "small", "base", "exp001")
@@ -332,44 +323,66 @@ class Model(_Section):
     )
 
 
-class Loss(_Section):
-    """Weights of the loss terms and their few settings.
+def _weight_field(term: LossTerm) -> Any:
+    """Make the setting of a loss term's weight."""
+    return (
+        NonNegative,
+        Field(
+            default=term.weight,
+            description=f"Weight of {term.title}. {term.note}",
+            json_schema_extra=_about("", offered=(0, 10)),
+        ),
+    )
 
-    Attributes
-    ----------
-    weighted_bce, soft_dice, cldice, morph_skeleton, surface_distance,
-    toploss_simple, skeleton_recall : float
-        Weights; a term with weight 0 is not computed.
-    pos_weight : float
-        Weight of a surface voxel in ``weighted_bce``; 1 where pseudo-labels are learned from.
-    skeleton_iterations : int
-        Erosions of the soft skeleton: half the greatest sheet thickness, in voxels.
-    tolerance : float
-        Distance beyond which ``surface_distance`` saturates, and within which a
-        surface counts as found in validation: in voxels of the finest axis, so that
-        it means the same for nanometres and millimetres.
-    euler_window : int
-        Edge of the windows of ``toploss_simple``, in voxels.
-    interval : int
-        Evaluate the five terms other than BCE and Dice every so many optimizer steps.
+
+if TYPE_CHECKING:
+    _TermWeights = _Section
+else:
+    _TermWeights = create_model(
+        "_TermWeights",
+        __base__=_Section,
+        **{term.key: _weight_field(term) for term in LOSS_TERMS.values()},
+    )
+
+
+class Loss(_TermWeights):
+    """Weights of the loss terms and their few settings; a term with weight 0 is not computed.
+
+    The weights are fields made from :data:`napari_surfseg.vocabulary.LOSS_TERMS`.
     """
 
-    weighted_bce: NonNegative = 0.35
-    soft_dice: NonNegative = 0.35
-    cldice: NonNegative = 0.10
-    morph_skeleton: NonNegative = 0.08
-    surface_distance: NonNegative = 0.07
-    toploss_simple: NonNegative = 0.05
-    skeleton_recall: NonNegative = 0.0
-    pos_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.8
-    skeleton_iterations: Annotated[int, Field(ge=1, le=32)] = 3
-    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
-    euler_window: Annotated[int, Field(ge=2)] = 16
-    interval: Positive = 1
+    pos_weight: PositiveFloat = Field(
+        default=2.8,
+        description="Weight of a surface voxel in `weighted_bce`; 1 where pseudo-labels are "
+        "learned from.",
+        json_schema_extra=_about("", offered=(0.01, 100)),
+    )
+    skeleton_iterations: Annotated[int, Field(ge=1, le=32)] = Field(
+        default=3,
+        description="Erosions of the soft skeleton: half the greatest sheet thickness, in voxels.",
+        json_schema_extra=_about("erosions"),
+    )
+    tolerance: PositiveFloat = Field(
+        default=2.0,
+        description="Distance beyond which `surface_distance` saturates, and within which a "
+        "surface counts as found in validation: in voxels of the finest axis, so that it means "
+        "the same for nanometres and millimetres.",
+        json_schema_extra=_about("voxels"),
+    )
+    euler_window: Annotated[int, Field(ge=2)] = Field(
+        default=16,
+        description="Edge of the windows of `toploss_simple`, in voxels.",
+        json_schema_extra=_about("voxels"),
+    )
+    interval: Positive = Field(
+        default=1,
+        description="Evaluate the terms other than BCE and Dice every so many optimizer steps.",
+        json_schema_extra=_about("steps"),
+    )
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of every term, by name, in the order of :data:`LOSS_TERMS`."""
+        """Weight of every term, by key, in the order of the vocabulary."""
         return {term: getattr(self, term) for term in LOSS_TERMS}
 
     @model_validator(mode="after")

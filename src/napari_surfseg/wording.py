@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from napari_surfseg.vocabulary import SCORES, title_of
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "align_columns",
     "describe_basis",
+    "describe_scores",
     "format_bytes",
     "format_duration",
     "format_number",
     "format_percent",
+    "format_short",
     "format_size",
     "list_words",
     "tabulate_markdown",
@@ -45,6 +49,24 @@ def format_number(value: float | None, digits: int = 3) -> str:
     if value != 0 and abs(value) < 10**-digits / 2:
         return f"{value:.1e}"
     return f"{value:.{digits}f}"
+
+
+def format_short(value: float) -> str:
+    """Write a number in three or four figures, where there is little room: ``0.123``, ``12.3``."""
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size >= 10000 or size < 0.001:
+        return f"{value:.2g}"
+    if size >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3f}" if size < 10 else f"{value:.1f}"
+
+
+def describe_scores(scores: Mapping[str, float], keys: Iterable[str] = SCORES) -> list[str]:
+    """Name each score that there is and write it: ``["surface Dice 0.910", "Dice 0.700"]``."""
+    known = [(key, value) for key in keys if (value := scores.get(key)) is not None]
+    return [f"{title_of(key)} {format_short(value)}" for key, value in known]
 
 
 def format_percent(share: float | None) -> str:

@@ -1,5 +1,3 @@
-import pytest
-
 from napari_surfseg.events import (
     CommandApplied,
     DataChecked,
@@ -7,11 +5,7 @@ from napari_surfseg.events import (
     StepFinished,
     ValidationFinished,
 )
-from napari_surfseg.gui.curves.series import (
-    Curve,
-    CurveStore,
-    format_value,
-)
+from napari_surfseg.gui.curves.series import Curve, CurveStore
 
 
 def step(number, total=1.0, **losses):
@@ -106,14 +100,6 @@ def test_nearest_mark_and_value():
     for number, value in ((10, 1.0), (20, 2.0), (30, 3.0)):
         curve.append(number, value)
     assert [curve.value_at(at) for at in (-5, 14, 16, 99)] == [1.0, 1.0, 2.0, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1234"), (1e-5, "1e-05")],
-)
-def test_values_are_written_short(value, text):
-    assert format_value(value) == text
 
 
 def test_a_run_says_whether_it_has_validation_data():

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QWidget
 
 from napari_surfseg.events import DataChecked, StepFinished, ValidationFinished
 from napari_surfseg.gui.curves.legend import line_color
-from napari_surfseg.gui.curves.series import CURVE_COLORS
 from napari_surfseg.gui.curves.widget import show_curves
 from napari_surfseg.gui.window.dock_layout import find_dock
+from napari_surfseg.vocabulary import color_of
 
 
 def make_step(number):
@@ -90,16 +90,16 @@ def training(curves):
 
 def test_the_curves_are_on_the_screen_all_the_time(curves, training, screen):
     plot = curves.findChild(QWidget, "loss_curves_canvas")
-    assert screen.run(20.0, lambda: shows(screen, plot, CURVE_COLORS["surface_dice"]))
+    assert screen.run(20.0, lambda: shows(screen, plot, color_of("surface_dice")))
     losses, scores = [], []
     while len(losses) < 8 or training.step < 150:
         screen.run(0.5)
-        losses.append(screen.count(plot, CURVE_COLORS["total"]))
-        scores.append(screen.count(plot, CURVE_COLORS["surface_dice"]))
+        losses.append(screen.count(plot, color_of("total")))
+        scores.append(screen.count(plot, color_of("surface_dice")))
     assert min(losses) > LEAST, losses
     assert min(scores) > LEAST, scores
     # What is folded away is not drawn, and a spike flattens nothing.
-    assert not shows(screen, plot, CURVE_COLORS["soft_dice"])
+    assert not shows(screen, plot, color_of("soft_dice"))
     assert curves.panel.canvas.range.y1 < 2.0
 
 
@@ -108,9 +108,9 @@ def test_terms_are_one_click_away(curves, training, screen):
     fold = curves.findChild(QWidget, "loss_term_curves")
     screen.run(2.0)
     fold.click()
-    assert screen.run(9.0, lambda: shows(screen, plot, CURVE_COLORS["soft_dice"]))
+    assert screen.run(9.0, lambda: shows(screen, plot, color_of("soft_dice")))
     fold.click()
-    assert screen.run(9.0, lambda: not shows(screen, plot, CURVE_COLORS["soft_dice"]))
+    assert screen.run(9.0, lambda: not shows(screen, plot, color_of("soft_dice")))
 
 
 def test_the_curves_follow_the_theme(curves, training, screen):
@@ -192,7 +192,7 @@ def test_a_dock_that_was_closed_opens_again(curves, training, screen):
     again.panel.set_run("a run")
     again.panel.add_events(make_step(number) for number in range(1, 100))
     plot = again.findChild(QWidget, "loss_curves_canvas")
-    assert screen.run(9.0, lambda: shows(screen, plot, CURVE_COLORS["total"]))
+    assert screen.run(9.0, lambda: shows(screen, plot, color_of("total")))
 
 
 def test_the_score_of_strokes_is_in_view_at_once(curves, training, screen):
@@ -214,7 +214,7 @@ def test_the_score_of_strokes_is_in_view_at_once(curves, training, screen):
         ]
     )
     plot = curves.findChild(QWidget, "loss_curves_canvas")
-    assert screen.run(9.0, lambda: shows(screen, plot, CURVE_COLORS["dice"]))
+    assert screen.run(9.0, lambda: shows(screen, plot, color_of("dice")))
     assert panel.legend.is_shown("dice")
     assert not panel.legend.is_shown("precision")
     assert panel.canvas.titles.right == "Dice"

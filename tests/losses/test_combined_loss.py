@@ -33,10 +33,6 @@ def make_logits(labels, seed=0):
     return torch.randn(labels.shape, generator=generator)
 
 
-def test_the_terms_are_those_of_the_configuration():
-    assert config.LOSS_TERMS == TERMS
-
-
 @pytest.mark.parametrize("ignored", [False, True])
 def test_the_sum_of_weight_times_term_is_the_head_total(ignored):
     labels = make_labels(ignored=ignored)

@@ -185,7 +185,7 @@ def test_weights_changed_midway_are_mentioned_and_used(tmp_path):
 def test_headlines(tmp_path):
     history = make_history(tmp_path, [1.0, 0.9], [0.7, 0.8], dice=0.6)
     text = describe_headline(history)
-    assert text.startswith("**Surface dice 0.800** on the validation data at epoch 2 (dice 0.600).")
+    assert text.startswith("**Surface Dice 0.800** on the validation data at epoch 2 (Dice 0.600).")
     assert "has not ended" in text
     assert "2 epochs, 20 steps and 4.0 s of training of a 1.50 M parameter network (tiny)" in text
     history.ending = events.RunFailed(message="The disk is full.")
@@ -220,7 +220,7 @@ def png_size(path):
 def test_the_whole_report(folder, fake_trainer):
     run_training(folder.path, device="cpu", build_trainer=fake_trainer())
     text = folder.report_path.read_text(encoding="utf-8")
-    assert text.startswith("# try\n\n**Surface dice 0.900** on the validation data at epoch 3")
+    assert text.startswith("# try\n\n**Surface Dice 0.900** on the validation data at epoch 3")
     for heading in (
         "What the data says",
         "What it does not say",

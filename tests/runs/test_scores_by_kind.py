@@ -78,7 +78,7 @@ def run(folder, kind):
 
 
 HEADLINES = {
-    "whole": "**Surface dice 0.810** on the validation data at epoch 2",
+    "whole": "**Surface Dice 0.810** on the validation data at epoch 2",
     "strokes": "**Dice 0.910** on 1,204 annotated voxels, 310 of them surface, at epoch 2 "
     "(precision 0.900, recall 0.920): strokes, not whole surfaces.",
     "none": "**Not scored**: there was no validation.",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS, Experiment
+from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import CheckpointError, ConfigError, NonFiniteLossError
 from napari_surfseg.metrics.error_samples import read_error_samples
@@ -16,6 +16,7 @@ from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.training import learner as learner_module
 from napari_surfseg.training import trainer as trainer_module
 from napari_surfseg.training.trainer import Trainer
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from napari_surfseg.cli.options import (
     read_spacing,
     read_values,
 )
+from napari_surfseg.vocabulary import SCORES
 
 if TYPE_CHECKING:
     import argparse
@@ -49,18 +50,8 @@ examples:
 """
 
 FEATURES = ("pieces", "tunnels", "cavities")
-#: What is shown, in groups; whatever else the metrics give comes after these.
-ORDER = (
-    "score",
-    "surface_dice",
-    "topo_score",
-    "voi_score",
-    "voi_split",
-    "voi_merge",
-    "dice",
-    "precision",
-    "recall",
-)
+#: What follows a score that is made of them.
+PARTS = {"voi_score": ("voi_split", "voi_merge")}
 
 
 def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
@@ -185,7 +176,8 @@ def _describe(errors: list[TopologyError]) -> str:
 
 def tabulate_scores(scores: dict[str, float]) -> str:
     """Lay scores out for a terminal."""
-    names = [name for name in ORDER if name in scores]
+    known = [name for score in SCORES for name in (score, *PARTS.get(score, ()))]
+    names = [name for name in known if name in scores]
     width = max(len(name) for name in [*names, "topo_score"])
     lines = [f"{name:<{width}}  {scores[name]:.4f}" for name in names]
     if "topo_score" not in scores:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS
+from napari_surfseg.vocabulary import LOSS_TERMS, SCORES
 from napari_surfseg.wording import (
     describe_basis,
     format_bytes,
@@ -18,18 +18,7 @@ from napari_surfseg.wording import (
 __all__ = ["describe_cache", "describe_event", "describe_patches", "describe_tuning"]
 
 #: Scores that a validation line names, in this order; the others stay in events.jsonl.
-SHOWN_METRICS = (
-    "score",
-    "surface_dice",
-    "topo_score",
-    "voi_score",
-    "dice",
-    "precision",
-    "recall",
-    "b0_pred",
-    "b1_pred",
-    "b2_pred",
-)
+SHOWN_METRICS = (*SCORES, "b0_pred", "b1_pred", "b2_pred")
 
 
 def describe_tuning(event: events.TuningProgressed) -> str:
@@ -101,7 +90,7 @@ def describe_event(event: events.Event) -> list[str]:
             best = "".join(
                 f", best {name} {format_number(value, 4)}"
                 for name, value in (event.best or {}).items()
-                if name in {"surface_dice", "score"}
+                if (name in SCORES and SCORES[name].decides)
                 or (name == "dice" and "surface_dice" not in (event.best or {}))
             )
             return [

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_surfseg.config import LOSS_TERMS
 from napari_surfseg.data.warp import warp_batch
 from napari_surfseg.errors import NonFiniteLossError
 from napari_surfseg.losses.combined import (
@@ -20,6 +19,7 @@ from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
 from napari_surfseg.training.schedule import WARMUP_SHARE, compute_learning_rate
 from napari_surfseg.training.stroke_start import STROKES_POS_WEIGHT
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS, ValidationSlab
+from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity
@@ -39,6 +39,7 @@ from napari_surfseg.training.stroke_start import StrokeStart, open_stroke_start
 from napari_surfseg.training.threads import ThreadTuner, choose_workers
 from napari_surfseg.training.tuning_progress import TuningStages
 from napari_surfseg.training.validation import Validator, in_finest_voxels
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from napari_surfseg.events import TuningProgressed, ValidationFinished
 from napari_surfseg.gui.run_session.status import (
     compute_share,
     describe_all_scores,
-    describe_scores,
     describe_state,
+    describe_validation,
 )
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
@@ -40,7 +40,7 @@ STROKES = scored(
     ],
 )
 def test_a_line(validation, is_validated, line):
-    assert describe_scores(validation, RunSnapshot(is_validated=is_validated)) == line
+    assert describe_validation(validation, RunSnapshot(is_validated=is_validated)) == line
 
 
 def test_details_say_what_they_were_made_on():

@@ -2,20 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from napari_surfseg.config import LOSS_TERMS
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.training.form import (
-    LOSS_NOTES,
     TrainingForm,
     build_form_experiment,
     largest_box_beside,
 )
 
 PAIR = [{"image": "a.tif", "labels": "b.tif"}]
-
-
-def test_every_loss_term_has_a_note():
-    assert set(LOSS_NOTES) == set(LOSS_TERMS)
 
 
 def test_a_form_becomes_the_experiment_it_says():

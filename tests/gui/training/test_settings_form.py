@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractSpinBox, QWidget
 
-from napari_surfseg.config import LOSS_TERMS, Experiment
+from napari_surfseg.config import Experiment
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox
 from napari_surfseg.gui.controls.source_choice import PairChoice
 from napari_surfseg.gui.predict.view import PredictView
@@ -26,6 +26,7 @@ from napari_surfseg.gui.training.settings_table import (
     default_of,
 )
 from napari_surfseg.gui.training.view import TrainingView
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 #: Settings with a control of their own, by its object name.
 IN_FULL_VIEW = {

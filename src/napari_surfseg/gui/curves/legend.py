@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.controls.basics import ElidedLabel, Section, hint
-from napari_surfseg.gui.curves.series import CURVE_COLORS, SCORES, title_of
+from napari_surfseg.vocabulary import SCORES, color_of, curve_keys, darken, find_entry, title_of
 
 __all__ = ["MARKS", "CurveLegend", "line_color"]
 
@@ -18,14 +18,23 @@ MARKS = {
     "best": ("best so far", "#2fb344", "The newest best checkpoint, which best.pt holds."),
     "command": ("changes made", "#9aa0a6", "Moments at which a setting of the run was changed."),
 }
-#: Not ticked when their group is unfolded: they follow from the others.
-UNTICKED = frozenset({"head_total", "precision", "recall"})
 
 
 def line_color(name: str, *, light: bool) -> str:
     """Return the colour of a curve or mark, darker on a light ground."""
-    color = MARKS[name][1] if name in MARKS else CURVE_COLORS.get(name, "#999999")
-    return QColor(color).darker(130).name() if light else color
+    if name not in MARKS:
+        return color_of(name, light=light)
+    color = MARKS[name][1]
+    return darken(color) if light else color
+
+
+def explain(name: str) -> str:
+    """Say what a curve or mark shows."""
+    if name in MARKS:
+        return MARKS[name][2]
+    entry = find_entry(name)
+    note = f" {entry.note}" if entry is not None else ""
+    return f"The curve of {title_of(name)} (no unit).{note}"
 
 
 class Swatch(QWidget):
@@ -70,8 +79,7 @@ class LegendRow(QWidget):
         self.eye.setObjectName(f"show_{name}_curve")
         self.eye.setAccessibleName(title)
         self.eye.setChecked(ticked)
-        explained = MARKS[name][2] if name in MARKS else f"The curve of {title} (no unit)."
-        hint(self.eye, f"{explained} Tick to show it.")
+        hint(self.eye, f"{explain(name)} Tick to show it.")
         self.swatch = Swatch(name)
         self.value = ElidedLabel()
         self.value.setObjectName(f"{name}_curve_value")
@@ -119,7 +127,7 @@ class CurveLegend(QWidget):
         self.rows: dict[str, LegendRow] = {}
         self.main_score = "surface_dice"
         self._light = False
-        self._unticked = set(UNTICKED)
+        self._choices: dict[str, bool] = {}
         self._first = QVBoxLayout()
         self._first.setSpacing(0)
         self.note = ElidedLabel()
@@ -170,7 +178,7 @@ class CurveLegend(QWidget):
         """Add the row of a curve or mark, at its place, if it has none."""
         if name in self.rows:
             return
-        row = LegendRow(name, ticked=name not in self._unticked)
+        row = LegendRow(name, ticked=self._is_ticked(name))
         row.swatch.set_light(self._light)
         row.eye.toggled.connect(lambda on: self._on_ticked(name, on))
         group = (
@@ -178,7 +186,7 @@ class CurveLegend(QWidget):
             if name in self._first_names
             else self.groups["score" if name in SCORES else "loss"]
         )
-        order = [*self._first_names, *CURVE_COLORS]
+        order = [*self._first_names, *curve_keys()]
         rank = order.index(name) if name in order else len(order)
         rows = self._first if group is None else group.rows
         beside = [known for known, other in self.rows.items() if rows.indexOf(other) >= 0]
@@ -190,7 +198,7 @@ class CurveLegend(QWidget):
 
     def is_shown(self, name: str) -> bool:
         """Whether the curve of this name is to be drawn."""
-        if name not in self.rows or name in self._unticked:
+        if name not in self.rows or not self._is_ticked(name):
             return False
         return (
             name in self._first_names or self.groups["score" if name in SCORES else "loss"].is_open
@@ -213,5 +221,9 @@ class CurveLegend(QWidget):
             row.swatch.set_light(light)
 
     def _on_ticked(self, name: str, on: bool) -> None:
-        (self._unticked.discard if on else self._unticked.add)(name)
+        self._choices[name] = on
         self.changed.emit()
+
+    def _is_ticked(self, name: str) -> bool:
+        entry = find_entry(name)
+        return self._choices.get(name, entry is None or entry.ticked)

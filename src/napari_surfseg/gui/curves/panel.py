@@ -30,7 +30,9 @@ from napari_surfseg.gui.curves.plot_range import (
     settle,
     smooth,
 )
-from napari_surfseg.gui.curves.series import Curve, CurveStore, format_value, title_of
+from napari_surfseg.gui.curves.series import Curve, CurveStore
+from napari_surfseg.vocabulary import title_of
+from napari_surfseg.wording import format_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -372,7 +374,7 @@ class CurvesPanel(QWidget):
     def _write_values(self) -> None:
         for curve in self.stores[0].curves.values():
             _, values = self._series.get(f"0:{curve.name}", curve.points())
-            self.legend.set_value(curve.name, format_value(values[-1]) if len(values) else "")
+            self.legend.set_value(curve.name, format_short(values[-1]) if len(values) else "")
 
     def _on_hover(self, place: tuple[float, float] | None) -> None:
         store = self.stores[0]
@@ -388,7 +390,7 @@ class CurvesPanel(QWidget):
         for curve in store.curves.values():
             steps, values = self._series.get(f"0:{curve.name}", curve.points())
             nearest = (
-                "" if not len(steps) else format_value(values[int(np.abs(steps - step).argmin())])
+                "" if not len(steps) else format_short(values[int(np.abs(steps - step).argmin())])
             )
             self.legend.set_value(curve.name, nearest)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.config import LOSS_TERMS
 from napari_surfseg.events import (
     CommandApplied,
     DataChecked,
@@ -17,6 +16,8 @@ from napari_surfseg.events import (
     StepFinished,
     ValidationFinished,
 )
+from napari_surfseg.vocabulary import SCORES, curve_keys, title_of
+from napari_surfseg.wording import format_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,62 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "CURVE_COLORS",
-    "SCORES",
     "Curve",
     "CurveStore",
     "Mark",
     "describe_command",
-    "format_value",
-    "title_of",
 ]
-
-#: Validation scores drawn as curves, in the order of the legend.
-SCORES = ("surface_dice", "dice", "voi_score", "topo_score", "score", "precision", "recall")
-
-#: One colour a curve, the same in every run, told apart on a dark and on a light canvas.
-CURVE_COLORS = {
-    "total": "#f2a33a",
-    "head_total": "#8c8c8c",
-    "weighted_bce": "#4c9bd6",
-    "soft_dice": "#e0564a",
-    "cldice": "#37a86b",
-    "morph_skeleton": "#a371d9",
-    "surface_distance": "#c98d5a",
-    "toploss_simple": "#e06fb3",
-    "skeleton_recall": "#8a9a3a",
-    "surface_dice": "#12b5c9",
-    "dice": "#f0729a",
-    "voi_score": "#7d88f0",
-    "topo_score": "#b3a125",
-    "score": "#2fb344",
-    "precision": "#5f9ea0",
-    "recall": "#d2694b",
-}
-
-_TITLES = {
-    "total": "total loss",
-    "head_total": "finest head",
-    "weighted_bce": "weighted BCE",
-    "soft_dice": "soft Dice",
-    "cldice": "clDice",
-    "morph_skeleton": "skeleton difference",
-    "surface_distance": "surface distance",
-    "toploss_simple": "Euler topology",
-    "skeleton_recall": "skeleton recall",
-    "surface_dice": "surface Dice",
-    "dice": "Dice",
-    "voi_score": "VOI score",
-    "topo_score": "topology score",
-    "score": "score",
-    "precision": "precision",
-    "recall": "recall",
-}
-
-
-def title_of(name: str) -> str:
-    """Words of the field for a curve's name."""
-    return _TITLES.get(name, name.replace("_", " "))
 
 
 @dataclass
@@ -194,7 +144,7 @@ class CurveStore:
             if event.is_best:
                 value = event.metrics.get(event.scored_by)
                 said = (
-                    "" if value is None else f": {title_of(event.scored_by)} {format_value(value)}"
+                    "" if value is None else f": {title_of(event.scored_by)} {format_short(value)}"
                 )
                 self.marks.append(Mark(event.step, "best", f"best checkpoint so far{said}"))
                 grown.add("marks")
@@ -216,8 +166,7 @@ class CurveStore:
 
     def ordered(self) -> list[Curve]:
         """Return the curves in the order of the legend: totals, terms, scores, others."""
-        known = ["total", "head_total", *LOSS_TERMS, *SCORES]
-        rank = {name: index for index, name in enumerate(known)}
+        rank = {key: index for index, key in enumerate(curve_keys())}
         return sorted(self.curves.values(), key=lambda curve: rank.get(curve.name, len(rank)))
 
     def nearest_mark(self, step: float, within: float) -> Mark | None:
@@ -246,15 +195,3 @@ def describe_command(event: CommandApplied) -> str:
         )
         return f"training: {said}" if said else "training settings changed"
     return {"Pause": "paused", "Resume": "resumed"}.get(event.command, "")
-
-
-def format_value(value: float) -> str:
-    """Three or four significant figures, no exponent where it can be helped."""
-    if value == 0:
-        return "0"
-    size = abs(value)
-    if size >= 10000 or size < 0.001:
-        return f"{value:.2g}"
-    if size >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3f}" if size < 10 else f"{value:.1f}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from napari_surfseg.gui.curves.series import format_value
 from napari_surfseg.gui.predict.prediction import choose_checkpoint
 from napari_surfseg.model.checkpoint_summary import BEST, NEWEST, CheckpointSummary, read_summary
 from napari_surfseg.runs.checkpoints import RunWeights, read_run_weights
+from napari_surfseg.wording import describe_scores
 
 __all__ = ["CheckpointNote", "WeightsNote", "describe_checkpoint", "read_weights_note"]
 
@@ -81,10 +81,10 @@ def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
 
 def _describe_score(summary: CheckpointSummary) -> str:
     if summary.surface_dice is not None:
-        return f"surface Dice {format_value(summary.surface_dice)}"
+        return describe_scores({"surface_dice": summary.surface_dice})[0]
     on_strokes = summary.metrics.get("dice")
     if isinstance(on_strokes, int | float):
-        return f"Dice {format_value(on_strokes)} on strokes"
+        return f"{describe_scores({'dice': on_strokes})[0]} on strokes"
     return "not scored"
 
 

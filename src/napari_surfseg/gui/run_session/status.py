@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg.gui.curves.series import SCORES, format_value, title_of
 from napari_surfseg.runs.event_text import describe_tuning
 from napari_surfseg.runs.folder import RunState
-from napari_surfseg.wording import describe_basis, format_duration
+from napari_surfseg.wording import describe_basis, describe_scores, format_duration
 
 if TYPE_CHECKING:
     from napari_surfseg.events import ValidationFinished
@@ -18,8 +17,8 @@ __all__ = [
     "describe_all_scores",
     "describe_pace",
     "describe_place",
-    "describe_scores",
     "describe_state",
+    "describe_validation",
 ]
 
 #: Scores shown in the status, most telling first: two fit into a line.
@@ -89,11 +88,7 @@ def describe_all_scores(scored: ValidationFinished | None) -> str:
     """Write every score with a name of its own, one a line, and what they were made on."""
     if scored is None:
         return ""
-    lines = [
-        f"{title_of(name)} {format_value(scored.metrics[name])}"
-        for name in SCORES
-        if name in scored.metrics
-    ]
+    lines = describe_scores(scored.metrics)
     basis = describe_basis(scored.num_annotated, scored.num_surface)
     if scored.is_sparse:
         basis += ". They are strokes, counted voxel by voxel: between them nothing is known, so "
@@ -101,7 +96,7 @@ def describe_all_scores(scored: ValidationFinished | None) -> str:
     return "\n".join([*lines, f"{basis}." if basis else ""]).strip()
 
 
-def describe_scores(
+def describe_validation(
     scored: ValidationFinished | None, snapshot: RunSnapshot | None, *, most: int | None = None
 ) -> str:
     """Write scores in a line, most telling first, and why there are none where there are none.
@@ -118,8 +113,7 @@ def describe_scores(
     if scored is None:
         absent = snapshot is not None and snapshot.is_validated is False
         return "not scored: no validation" if absent else "–"
-    shown = [name for name in SHOWN_SCORES if name in scored.metrics][:most]
-    said = "   ".join(f"{title_of(name)} {format_value(scored.metrics[name])}" for name in shown)
+    said = "   ".join(describe_scores(scored.metrics, SHOWN_SCORES)[:most])
     if scored.is_sparse and said:
         said += f" on {scored.num_annotated:,} annotated voxels"
     return said or "–"

@@ -24,9 +24,8 @@ from qtpy.QtWidgets import (
 
 from napari_surfseg.gui.controls.basics import NARROWEST, ElidedLabel, FieldError, hint
 from napari_surfseg.gui.controls.tab_order import TabOrder
-from napari_surfseg.gui.curves.series import format_value
 from napari_surfseg.runs.folder import RunState
-from napari_surfseg.wording import format_duration
+from napari_surfseg.wording import format_duration, format_short
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,7 +199,7 @@ class RunsView(QWidget):
             row.path.name,
             seen.state.value,
             f"{100 * seen.progress:.0f} %",
-            format_value(score) if score is not None else "–",
+            format_short(score) if score is not None else "–",
             "",
         )
         said = seen.message or f"trained for {format_duration(seen.elapsed_seconds)}"

@@ -36,7 +36,7 @@ from napari_surfseg.gui.controls.number_boxes import NumberBox
 from napari_surfseg.gui.controls.tab_order import TabOrder
 from napari_surfseg.gui.topology.layers import ERROR_COLORS
 from napari_surfseg.metrics.error_table import count_errors
-from napari_surfseg.wording import format_number, format_size
+from napari_surfseg.wording import describe_scores, format_number, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +45,11 @@ if TYPE_CHECKING:
 
     from napari_surfseg.metrics.error_table import TopologyError
 
-__all__ = ["ErrorTable", "TopologyView", "describe_counts", "describe_scores"]
+__all__ = ["ErrorTable", "TopologyView", "describe_counts"]
 
 COLUMNS = ("Error", "Voxels", "Z, Y, X")
-SCORES = (
-    ("score", "score"),
-    ("topo_score", "topo"),
-    ("surface_dice", "surface Dice"),
-    ("voi_score", "VOI"),
-)
+#: What the comparison is summed up by, the one that counts first.
+SHOWN_SCORES = ("score", "surface_dice", "topo_score", "voi_score")
 FEATURES = ("pieces", "tunnels", "cavities")
 COUNTED = (("pred", "in the prediction"), ("label", "in the labels"), ("matched", "matched"))
 
@@ -112,12 +108,6 @@ class ErrorTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() > 0:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
-
-
-def describe_scores(scores: dict[str, float]) -> str:
-    """Put the scores into a line, the one that counts in bold."""
-    said = [f"{title} {format_number(scores.get(name))}" for name, title in SCORES]
-    return ", ".join([f"<b>{said[0]}</b>", *said[1:]])
 
 
 def describe_counts(scores: dict[str, float]) -> str:
@@ -336,7 +326,8 @@ class TopologyView(QWidget):
     ) -> None:
         """Show what was found."""
         self._errors = errors
-        self.scores.setText(describe_scores(scores))
+        said = describe_scores(scores, SHOWN_SCORES)
+        self.scores.setText(", ".join([*(f"<b>{first}</b>" for first in said[:1]), *said[1:]]))
         self.counts.setText(describe_counts(scores))
         self.state.setText(state)
         self.kind.blockSignals(True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.config import LOSS_TERMS, Experiment, Loss
+from napari_surfseg.config import Experiment, Loss
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,24 +18,12 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.layers.label_regions import Box
 
 __all__ = [
-    "LOSS_NOTES",
     "TrainingForm",
     "build_form_experiment",
     "largest_box_beside",
     "nest_settings",
     "read_roi",
 ]
-
-#: What each loss term does, in a line, for the note beside its slider.
-LOSS_NOTES = {
-    "weighted_bce": "Every voxel counts; surface voxels count 2.8 times. The base of all others.",
-    "soft_dice": "Overlap with the label; keeps a thin surface from drowning in background.",
-    "cldice": "Overlap of the skeletons: rewards an unbroken sheet over a thick one.",
-    "morph_skeleton": "Difference of the two skeletons, voxel by voxel: keeps the middle in place.",
-    "surface_distance": "Punishes surface drawn far from the label, up to the tolerance.",
-    "toploss_simple": "Counts pieces, holes and cavities in windows: against gaps and bridges.",
-    "skeleton_recall": "How much of the label's skeleton is found; against missing stretches.",
-}
 
 
 @dataclass(frozen=True)

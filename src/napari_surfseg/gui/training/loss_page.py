@@ -15,12 +15,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_surfseg.config import LOSS_TERMS, Loss
 from napari_surfseg.gui.controls.basics import FieldError, hint, note
 from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.controls.number_boxes import NumberBox
-from napari_surfseg.gui.curves.series import CURVE_COLORS, title_of
-from napari_surfseg.gui.training.form import LOSS_NOTES
+from napari_surfseg.vocabulary import LOSS_TERMS, LossTerm
 
 __all__ = ["LossPanel", "WeightRow"]
 
@@ -35,31 +33,30 @@ class WeightRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, term: str, default: float) -> None:
+    def __init__(self, term: LossTerm) -> None:
         super().__init__()
-        self.term = term
-        self._default = default
-        title = title_of(term)
-        self.switch = QCheckBox(title if title == "clDice" else title[:1].upper() + title[1:])
-        self.switch.setObjectName(f"{term}_on")
-        hint(self.switch, f"Use this term. {LOSS_NOTES[term]}")
+        key, title = term.key, term.title
+        self._default = term.weight
+        self.switch = QCheckBox(term.heading)
+        self.switch.setObjectName(f"{key}_on")
+        hint(self.switch, f"Use this term. {term.note}")
         swatch = QFrame()
         swatch.setFixedSize(14, 4)
-        swatch.setStyleSheet(f"background-color: {CURVE_COLORS[term]}; border: none;")
+        swatch.setStyleSheet(f"background-color: {term.color}; border: none;")
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setObjectName(f"{term}_slider")
+        self.slider.setObjectName(f"{key}_slider")
         self.slider.setRange(0, SLIDER_STEPS)
         hint(
             self.slider,
-            f"Weight of {title} in the total loss (no unit, 0 to 1). {LOSS_NOTES[term]}",
+            f"Weight of {title} in the total loss (no unit, 0 to 1). {term.note}",
         )
-        self.spin = NumberBox(f"{term}_weight", f"The weight of {title}", 0, 10, step=0.01)
+        self.spin = NumberBox(f"{key}_weight", f"The weight of {title}", 0, 10, step=0.01)
         self.spin.setFixedWidth(88)
         hint(self.spin, f"Weight of {title} in the total loss (no unit, 0 to 10).")
         self.reset = QToolButton()
-        self.reset.setObjectName(f"{term}_reset")
+        self.reset.setObjectName(f"{key}_reset")
         self.reset.setText("↺")
-        hint(self.reset, f"Back to the default weight, {default:g} (no unit).")
+        hint(self.reset, f"Back to the default weight, {term.weight:g} (no unit).")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 2, 0, 4)
         layout.setHorizontalSpacing(6)
@@ -73,9 +70,9 @@ class WeightRow(QWidget):
         layout.addWidget(self.spin, 1, 1)
         layout.addWidget(self.reset, 1, 2)
         layout.addWidget(self.spin.error, 2, 0, 1, 3)
-        layout.addWidget(note(LOSS_NOTES[term]), 3, 0, 1, 3)
+        layout.addWidget(note(term.note), 3, 0, 1, 3)
         layout.setColumnStretch(0, 1)
-        self.set_weight(default)
+        self.set_weight(term.weight)
         self.slider.valueChanged.connect(self._on_slider)
         self.spin.valueChanged.connect(self._on_spin)
         self.switch.toggled.connect(self._on_switch)
@@ -140,8 +137,7 @@ class LossPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("loss_panel")
-        defaults = Loss().weights
-        self.rows = {term: WeightRow(term, defaults[term]) for term in LOSS_TERMS}
+        self.rows = {key: WeightRow(term) for key, term in LOSS_TERMS.items()}
         self.error = FieldError("loss")
         self.live_note = note("The total loss is the sum of weight × term.")
         self.live_note.setObjectName("loss_note")
@@ -187,7 +183,6 @@ class LossPanel(QWidget):
         self._settle.start()
 
     def _on_reset_all(self) -> None:
-        defaults = Loss().weights
-        for term, row in self.rows.items():
-            row.set_weight(defaults[term])
+        for key, row in self.rows.items():
+            row.set_weight(LOSS_TERMS[key].weight)
         self._on_changed()

@@ -24,8 +24,8 @@ from napari_surfseg.gui.run_session.status import (
     describe_all_scores,
     describe_pace,
     describe_place,
-    describe_scores,
     describe_state,
+    describe_validation,
 )
 from napari_surfseg.gui.training.next_steps import NextSteps
 from napari_surfseg.runs.folder import RunState
@@ -186,9 +186,9 @@ class RunPanel(QWidget):
         self.pace.set_text(describe_pace(snapshot))
         newest_scores = snapshot.validation if snapshot else None
         best_scores = snapshot.best_validation if snapshot else None
-        self.newest.set_text(describe_scores(newest_scores, snapshot))
+        self.newest.set_text(describe_validation(newest_scores, snapshot))
         self.newest.set_details(describe_all_scores(newest_scores))
-        best = describe_scores(best_scores, snapshot, most=1)
+        best = describe_validation(best_scores, snapshot, most=1)
         self.best.set_details(describe_all_scores(best_scores))
         if snapshot is not None and snapshot.best_epoch is not None:
             best = f"epoch {snapshot.best_epoch}: {best}"

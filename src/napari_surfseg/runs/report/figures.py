@@ -16,6 +16,7 @@ from matplotlib.patches import Circle, Patch
 
 from napari_surfseg.files import written_aside
 from napari_surfseg.runs.report.summary import compute_change
+from napari_surfseg.vocabulary import SCORES, color_of
 from napari_surfseg.wording import format_number
 
 if TYPE_CHECKING:
@@ -38,24 +39,6 @@ __all__ = [
 ]
 
 #: Okabe and Ito's colours, told apart by everybody.
-COLORS = {
-    "total": "#222222",
-    "head_total": "#666666",
-    "weighted_bce": "#0072B2",
-    "soft_dice": "#D55E00",
-    "cldice": "#009E73",
-    "morph_skeleton": "#CC79A7",
-    "surface_distance": "#E69F00",
-    "toploss_simple": "#56B4E9",
-    "skeleton_recall": "#8A6D00",
-    "surface_dice": "#0072B2",
-    "dice": "#D55E00",
-    "voi_score": "#009E73",
-    "topo_score": "#CC79A7",
-    "score": "#222222",
-    "precision": "#8FA3B0",
-    "recall": "#B39C82",
-}
 AGREED, MISSED, INVENTED, IGNORED = "#009E73", "#0072B2", "#D55E00", "#9A9A9A"
 INK, FAINT = "#222222", "#8A8A8A"
 DPI = 120
@@ -65,7 +48,6 @@ MAX_POINTS = 600
 SCORE_TOP = 1.02
 #: A line of text, as a share of the height of the scores' axes.
 LINE_SHARE = 0.062
-SCORES = ("score", "surface_dice", "topo_score", "voi_score", "dice", "precision", "recall")
 
 
 def draw_losses(history: RunHistory, path: Path) -> bool:
@@ -111,11 +93,11 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
     _style(axes)
     last_epoch = max(epochs[-1] for _, epochs, _ in curves)
     for name, epochs, values in curves:
-        main = name in {"surface_dice", "score"}
+        main = SCORES[name].decides
         axes.plot(
             epochs,
             values,
-            color=COLORS[name],
+            color=color_of(name, light=True),
             linewidth=2.4 if main else 1.3,
             marker="o",
             markersize=3.5 if len(epochs) < 60 else 0,
@@ -143,7 +125,7 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
                 score,
                 marker="*",
                 markersize=14,
-                color=COLORS[best.scored_by],
+                color=color_of(best.scored_by, light=True),
                 zorder=4,
                 clip_on=False,
             )
@@ -311,7 +293,7 @@ def _add_agreement_legend(figure: Figure) -> None:
 
 def _draw_loss(axes: Axes, history: RunHistory, name: str) -> None:
     _style(axes)
-    color = COLORS.get(name, INK)
+    color = color_of(name, light=True)
     epochs, values = history.step_values(name)
     axes.plot(*_thin(epochs, values), color=color, alpha=0.28, linewidth=0.9)
     means_at, means = history.epoch_values(name)
@@ -368,8 +350,8 @@ def _label_ends(axes: Axes, ends: list[tuple[str, float]], low: float) -> None:
             textcoords="offset points",
             va="center",
             fontsize=8.5,
-            color=COLORS[name],
-            fontweight="bold" if name in {"surface_dice", "score"} else "normal",
+            color=color_of(name, light=True),
+            fontweight="bold" if SCORES[name].decides else "normal",
             annotation_clip=False,
         )
 

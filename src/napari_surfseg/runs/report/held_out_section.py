@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from napari_surfseg.files import written_aside
+from napari_surfseg.vocabulary import SCORES
 from napari_surfseg.wording import format_number, tabulate_markdown
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["describe_held_out", "held_out_picture", "tabulate_comparison", "write_held_out"]
 
 NAME = "held_out.json"
-#: What is shown, the most telling first.
-SCORES = ("score", "surface_dice", "topo_score", "voi_score", "dice", "precision", "recall")
 COLUMNS = ("above 0.5", "with post-processing")
 
 

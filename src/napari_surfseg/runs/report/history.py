@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg import events
-from napari_surfseg.config import LOSS_TERMS
 from napari_surfseg.errors import ConfigError, RunError
 from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
     from pathlib import Path

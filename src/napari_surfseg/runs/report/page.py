@@ -23,6 +23,7 @@ from napari_surfseg.runs.report.summary import (
     find_statements,
 )
 from napari_surfseg.runs.report.topology_section import describe_errors
+from napari_surfseg.vocabulary import SCORES
 from napari_surfseg.wording import (
     format_bytes,
     format_duration,
@@ -40,7 +41,6 @@ __all__ = ["write_report"]
 
 #: Rows of the table of selected epochs: the doublings tell a curve's shape in few lines.
 MAX_SELECTED = 14
-TABLE_SCORES = ("score", "surface_dice", "topo_score", "voi_score", "dice", "precision", "recall")
 #: What the topology score counts, by dimension.
 FEATURES = ("pieces", "tunnels (holes, bridges)", "cavities")
 #: Sections whose every setting stands in a table of its own.
@@ -163,7 +163,7 @@ def _selected_epochs(history: RunHistory) -> list[str]:
         return []
     best = history.best.epoch if history.best else None
     chosen = select_epochs(sorted(history.epochs), best)
-    scores = [name for name in TABLE_SCORES if len(history.metric_values(name)[0])]
+    scores = [name for name in SCORES if len(history.metric_values(name)[0])]
     header = ["epoch", "total", *history.terms, *scores]
     rows = []
     for epoch in chosen:

@@ -16,6 +16,7 @@ import numpy as np
 from napari_surfseg import events
 from napari_surfseg.wording import (
     describe_basis,
+    describe_scores,
     format_duration,
     format_number,
     format_percent,
@@ -40,13 +41,8 @@ FEW_SURFACE_VOXELS = 20_000
 #: Steps below which a run shows that something is learned, not how well it can be.
 FEW_STEPS = 1000
 SHARE_TOLERANCE = 0.05
-#: Beside the surface dice, in the headline.
-SHOWN_SCORES = {
-    "score": "score",
-    "dice": "dice",
-    "voi_score": "VOI score",
-    "topo_score": "topology score",
-}
+#: Beside the surface Dice, in the headline.
+SHOWN_SCORES = ("score", "topo_score", "voi_score", "dice")
 
 
 def describe_headline(history: RunHistory) -> str:
@@ -54,23 +50,17 @@ def describe_headline(history: RunHistory) -> str:
     best, start = history.best, history.starts[-1]
     parts = []
     if best is not None and best.metrics.get("surface_dice") is not None:
-        others = [
-            f"{words} {format_number(best.metrics[name])}"
-            for name, words in SHOWN_SCORES.items()
-            if best.metrics.get(name) is not None
-        ]
+        (main,) = describe_scores(best.metrics, ["surface_dice"])
+        others = describe_scores(best.metrics, SHOWN_SCORES)
         parts.append(
-            f"**Surface dice {format_number(best.metrics['surface_dice'])}** on the validation "
-            f"data at epoch {best.epoch} ({', '.join(others)})."
+            f"**{main[:1].upper()}{main[1:]}** on the validation data at epoch {best.epoch} "
+            f"({', '.join(others)})."
         )
     elif best is not None and best.is_sparse and best.metrics.get("dice") is not None:
-        others = [
-            f"{name} {format_number(best.metrics[name])}"
-            for name in ("precision", "recall")
-            if best.metrics.get(name) is not None
-        ]
+        (main,) = describe_scores(best.metrics, ["dice"])
+        others = describe_scores(best.metrics, ["precision", "recall"])
         parts.append(
-            f"**Dice {format_number(best.metrics['dice'])}** "
+            f"**{main}** "
             f"{describe_basis(best.num_annotated, best.num_surface)}, at epoch {best.epoch} "
             f"({', '.join(others)}): strokes, not whole surfaces."
         )
