@@ -355,29 +355,29 @@ class Loss(_TermWeights):
         default=2.8,
         description="Weight of a surface voxel in `weighted_bce`; 1 where pseudo-labels are "
         "learned from.",
-        json_schema_extra=_about("", offered=(0.01, 100)),
+        json_schema_extra=_about("", offered=(0.1, 100)),
     )
     skeleton_iterations: Annotated[int, Field(ge=1, le=32)] = Field(
         default=3,
         description="Erosions of the soft skeleton: half the greatest sheet thickness, in voxels.",
-        json_schema_extra=_about("erosions"),
+        json_schema_extra=_about("voxels"),
     )
     tolerance: PositiveFloat = Field(
         default=2.0,
         description="Distance beyond which `surface_distance` saturates, and within which a "
         "surface counts as found in validation: in voxels of the finest axis, so that it means "
         "the same for nanometres and millimetres.",
-        json_schema_extra=_about("voxels"),
+        json_schema_extra=_about("voxels of the finest axis", offered=(0.5, 100)),
     )
     euler_window: Annotated[int, Field(ge=2)] = Field(
         default=16,
         description="Edge of the windows of `toploss_simple`, in voxels.",
-        json_schema_extra=_about("voxels"),
+        json_schema_extra=_about("voxels", offered=(2, 128)),
     )
     interval: Positive = Field(
         default=1,
         description="Evaluate the terms other than BCE and Dice every so many optimizer steps.",
-        json_schema_extra=_about("steps"),
+        json_schema_extra=_about("steps", offered=(1, 100)),
     )
 
     @property
