@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.surfaces.mesh import make_mesh, write_mesh
+from napari_surfseg.surfaces.mesh import make_mesh
 from napari_surfseg.surfaces.mesh_reading import read_mesh
+from napari_surfseg.surfaces.mesh_writing import write_mesh
 
 VERTICES = np.array([[0, 0, 0], [0, 0, 4], [0, 3, 0], [2, 0, 0]], np.float32)
 FACES = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]], np.int32)

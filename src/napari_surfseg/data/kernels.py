@@ -6,33 +6,21 @@ here has a plain NumPy counterpart in the tests.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_surfseg.compiling import compiled
 
+if TYPE_CHECKING:
     from napari_surfseg.data.volume import VoxelArray
 
-__all__ = ["NOISE_LENGTH", "add_noise", "compiled", "count_classes", "count_meanings", "cut_pair"]
+__all__ = ["NOISE_LENGTH", "add_noise", "count_classes", "count_meanings", "cut_pair"]
 
 #: Row after row begins this far on in the noise (odd, so that every place is used).
 GOLDEN = 2654435761
 #: Places in the noise at which a row may begin; a power of two.
 NOISE_LENGTH = 2**20
-
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
-
-
-def compiled(function: _Function) -> _Function:
-    """Compile without the GIL, cached on disk where some folder can be written."""
-    try:
-        compiled: _Function = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither the package nor the person's cache folder can be written
-        compiled = numba.njit(nogil=True)(function)
-    return compiled
 
 
 @compiled

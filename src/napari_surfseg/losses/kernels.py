@@ -12,32 +12,27 @@ lock, so that loader threads keep loading.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_surfseg.compiling import compiled
 
-__all__ = ["best_within", "compiled", "count_cells", "keep", "pool", "route_level", "spread_cells"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[Any]
+
+__all__ = ["best_within", "count_cells", "keep", "pool", "route_level", "spread_cells"]
 
 #: Columns kept free on either side of a row in the scratch slices.
 _EDGE = 2
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a loop, and keep the result on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    except RuntimeError:
-        # Neither the package's folder nor the user's cache folder can be written to.
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
-
-
 @compiled
-def _pool_slice(volume, z, sign, along_z, along_y, along_x):  # type: ignore[no-untyped-def]
+def _pool_slice(
+    volume: Array, z: int, sign: np.float32, along_z: Array, along_y: Array, along_x: Array
+) -> None:
     """Take the maximum of ``sign * volume`` around one z-slice, after each of three axes.
 
     ``along_y`` and ``along_x`` have ``_EDGE`` more columns on either side; those
@@ -60,7 +55,7 @@ def _pool_slice(volume, z, sign, along_z, along_y, along_x):  # type: ignore[no-
 
 
 @compiled
-def _scratch(volumes):  # type: ignore[no-untyped-def]
+def _scratch(volumes: Array) -> tuple[Array, Array, Array]:
     _, _, Y, X = volumes.shape
     along_z = np.empty((Y, X), np.float32)
     along_y = np.full((Y, X + 2 * _EDGE), np.float32(-np.inf), np.float32)
@@ -69,7 +64,7 @@ def _scratch(volumes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def pool(volumes, sign, out):  # type: ignore[no-untyped-def]
+def pool(volumes: Array, sign: np.float32, out: Array) -> None:
     """Fill ``out`` with the 3x3x3 maximum (``sign`` 1) or minimum (-1); borders hold nothing."""
     N, Z, Y, X = volumes.shape
     along_z, along_y, along_x = _scratch(volumes)
@@ -83,7 +78,7 @@ def pool(volumes, sign, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def keep(smaller, eroded, before, after):  # type: ignore[no-untyped-def]
+def keep(smaller: Array, eroded: Array, before: Array, after: Array) -> None:
     """Fill ``after`` with ``before * (1 - (eroded - dilated smaller))``."""
     N, Z, Y, X = smaller.shape
     along_z, along_y, along_x = _scratch(smaller)
@@ -98,7 +93,18 @@ def keep(smaller, eroded, before, after):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _route_slice(volume, z, sign, along_z, along_y, along_x, gradient, after_x, after_y, out):  # type: ignore[no-untyped-def]
+def _route_slice(
+    volume: Array,
+    z: int,
+    sign: np.float32,
+    along_z: Array,
+    along_y: Array,
+    along_x: Array,
+    gradient: Array,
+    after_x: Array,
+    after_y: Array,
+    out: Array,
+) -> None:
     """Add to ``out`` (Z, Y, X) the gradient of one pooled z-slice.
 
     ``gradient`` has ``_EDGE`` more columns on either side, which are 0;
@@ -151,7 +157,9 @@ def _route_slice(volume, z, sign, along_z, along_y, along_x, gradient, after_x, 
 
 
 @compiled
-def route_level(eroded, smaller, before, running, outer, inner):  # type: ignore[no-untyped-def]
+def route_level(
+    eroded: Array, smaller: Array, before: Array, running: Array, outer: Array, inner: Array
+) -> None:
     """Take one level of the skeleton's gradient back to ``eroded``.
 
     Each extremum passes its gradient to the voxel it was taken from; of equal
@@ -204,7 +212,7 @@ def route_level(eroded, smaller, before, running, outer, inner):  # type: ignore
 
 
 @compiled
-def _fill_cells(values, z, y, cells):  # type: ignore[no-untyped-def]
+def _fill_cells(values: Array, z: int, y: int, cells: Array) -> None:
     """Fill rows with the products along Y and Z that begin in row (z, y).
 
     ``cells`` (7, X+1): the voxels, their pairs along Y, their pairs along Z,
@@ -234,7 +242,7 @@ def _fill_cells(values, z, y, cells):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def count_cells(values, window, sums):  # type: ignore[no-untyped-def]
+def count_cells(values: Array, window: int, sums: Array) -> None:
     """Add each row's ``V - E + F - C`` to ``sums`` (N, z windows, y windows, X).
 
     A cell counts in the column, row and slice of its first voxel.
@@ -256,7 +264,7 @@ def count_cells(values, window, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def spread_cells(values, window, weights, out):  # type: ignore[no-untyped-def]
+def spread_cells(values: Array, window: int, weights: Array, out: Array) -> None:
     """Add to ``out`` the gradient of :func:`count_cells`, given ``weights``, that of its sums."""
     N, Z, Y, X = values.shape
     cells = np.zeros((7, X + 1), np.float32)
@@ -298,7 +306,7 @@ def spread_cells(values, window, weights, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def best_within(values, voxels, offsets, where):  # type: ignore[no-untyped-def]
+def best_within(values: Array, voxels: Array, offsets: Array, where: Array) -> None:
     """Fill ``where`` with the flat index of the greatest value at any offset from each voxel."""
     for i in range(voxels.size):
         here = voxels[i]

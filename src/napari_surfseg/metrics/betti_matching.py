@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.compiling import compiled
 from napari_surfseg.metrics.dual import build_dual_forest
 from napari_surfseg.metrics.loops import find_loops, padded_strides
 from napari_surfseg.metrics.run_lengths import (

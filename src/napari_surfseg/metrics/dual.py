@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.compiling import compiled
 from napari_surfseg.metrics.loops import padded_strides
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.compiling import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

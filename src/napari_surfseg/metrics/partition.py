@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.compiling import compiled
 from napari_surfseg.metrics.run_lengths import label_components
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from napari_surfseg.compiling import compiled
 from napari_surfseg.errors import DataError
-from napari_surfseg.metrics.compiling import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.compiling import compiled
 from napari_surfseg.metrics.run_lengths import count_enclosed, label_components
 
 if TYPE_CHECKING:

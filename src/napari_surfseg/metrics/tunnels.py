@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.compiling import compiled
 from napari_surfseg.metrics.loops import padded_strides
 
 if TYPE_CHECKING:

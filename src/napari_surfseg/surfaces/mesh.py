@@ -4,7 +4,8 @@ Marching cubes on blocks that share one plane of voxels. A vertex on a shared
 plane lies on one edge of the voxel lattice, which names it, so the blocks are
 stitched exactly and a closed surface stays closed. The single-layer mesh of a
 sheet's middle is in ``sheet_mesh``, smoothing and thinning out in
-``mesh_shape``, file formats in ``mesh_files``.
+``mesh_shape``, files in ``mesh_writing`` and
+``mesh_reading``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_surfseg.errors import SurfsegError
-from napari_surfseg.surfaces.mesh_files import write_mesh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Size3, Spacing3
 
-__all__ = ["Mesh", "VertexPool", "build_mesh", "compute_normals", "find_level", "write_mesh"]
+__all__ = ["Mesh", "VertexPool", "build_mesh", "compute_normals", "find_level", "make_mesh"]
 
 
 #: Block edge: marching cubes takes some 30 bytes a voxel.

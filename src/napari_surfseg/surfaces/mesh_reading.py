@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.surfaces.mesh_files import describe_suffix, find_units
+from napari_surfseg.surfaces.mesh_writing import describe_suffix, find_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

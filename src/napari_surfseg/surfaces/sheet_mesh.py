@@ -84,6 +84,9 @@ def build_sheet_mesh(
 ) -> Mesh:
     """Mesh the middle of sheets as one layer of triangles.
 
+    Many parameters: those of :func:`~.mesh.build_mesh`, whose place it can take, and two
+    that only sheets have.
+
     Parameters
     ----------
     values : array (Z, Y, X)

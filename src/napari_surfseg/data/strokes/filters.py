@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from napari_surfseg.data.kernels import compiled
+from napari_surfseg.compiling import compiled
 
 if TYPE_CHECKING:
     from napari_surfseg.data.volume import VoxelArray

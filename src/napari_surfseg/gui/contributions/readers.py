@@ -17,7 +17,7 @@ from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.run_session.previews import load_preview
 from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
 from napari_surfseg.runs.folder import RunFolder
-from napari_surfseg.surfaces.mesh_files import MESH_SUFFIXES
+from napari_surfseg.surfaces.mesh_writing import MESH_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

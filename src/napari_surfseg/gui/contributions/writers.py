@@ -40,7 +40,8 @@ def write_surface(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
     list of str
         What was written.
     """
-    from napari_surfseg.surfaces.mesh import make_mesh, write_mesh
+    from napari_surfseg.surfaces.mesh import make_mesh
+    from napari_surfseg.surfaces.mesh_writing import write_mesh
 
     vertices, faces = np.asarray(data[0], float), np.asarray(data[1])
     if vertices.ndim != 2 or vertices.shape[1] != 3:

@@ -1,4 +1,7 @@
-"""Compile a loop once and remember the result on disk where that is possible."""
+"""Compile loops over arrays with numba: the one place that knows how.
+
+No torch here: metrics, losses and loader threads all use it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def compiled(function: F) -> F:
-    """Compile a function for arrays with numba, without the GIL.
+    """Compile a function of arrays, cached on disk where some folder can be written.
+
+    It runs without the interpreter's lock, checks no bounds, and divides by zero as
+    numpy does (inf or NaN, no exception), which lets the compiler vectorise.
 
     Parameters
     ----------
@@ -31,7 +37,7 @@ def compiled(function: F) -> F:
         made = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:
         # numba raises when neither the package's folder nor a user cache folder can be written
-        # (a read-only container); compiling anew in every process is slow but right.
+        # (a read-only container); compiling again in every process is slow but right.
         made = numba.njit(nogil=True, error_model="numpy")(function)
     result: F = made
     return result

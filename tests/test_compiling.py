@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 
-from napari_surfseg.metrics.compiling import compiled
+from napari_surfseg.compiling import compiled
 from napari_surfseg.metrics.score import compute_metrics
 
 
