@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_surfseg.events import DataChecked, StepFinished, ValidationFinished
 from napari_surfseg.gui.curves.legend import line_color
-from napari_surfseg.gui.curves.widget import show_curves
-from napari_surfseg.gui.window.dock_layout import find_dock
+from napari_surfseg.gui.curves.widget import LossCurvesWidget
+from napari_surfseg.gui.window.dock_layout import find_dock, show_dock
 from napari_surfseg.vocabulary import color_of
 
 
@@ -77,7 +77,7 @@ def curves(make_napari_viewer):
     window = viewer.window._qt_window
     window.move(0, 0)
     viewer.window.resize(1000, 700)
-    return show_curves(viewer, window)
+    return show_dock(LossCurvesWidget, viewer, window)
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_a_dock_that_was_closed_opens_again(curves, training, screen):
     training.timer.stop()
     _, dock = find_dock(curves)
     dock.title.close_button.click()
-    again = show_curves(viewer, window)
+    again = show_dock(LossCurvesWidget, viewer, window)
     assert again is not curves
     again.panel.set_run("a run")
     again.panel.add_events(make_step(number) for number in range(1, 100))

@@ -17,9 +17,9 @@ from napari_surfseg.gui.background.processes import JobProcess, Waiting
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.predict.checkpoint_note import read_weights_note
+from napari_surfseg.gui.predict.controller import PredictController
 from napari_surfseg.gui.predict.prediction import run_prediction
 from napari_surfseg.gui.predict.view import PredictView
-from napari_surfseg.gui.predict.widget import PredictController
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 from napari_surfseg.time_left import TimeLeft

@@ -21,7 +21,8 @@ from napari_surfseg.gui.layers import layer_data
 from napari_surfseg.gui.layers.copies import write_layer
 from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.layers.locate import locate
-from napari_surfseg.gui.predict.prediction import Prediction, build_layers
+from napari_surfseg.gui.predict.layers import build_layers
+from napari_surfseg.gui.predict.prediction import Prediction
 from napari_surfseg.gui.run_session.run_layers import (
     describe_layer,
     find_layer,

@@ -12,6 +12,8 @@ from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.run_session.session import get_session
+from napari_surfseg.gui.topology.comparison import Comparison, run_comparison
+from napari_surfseg.gui.topology.controller import TopologyController
 from napari_surfseg.gui.topology.layers import (
     ERROR_COLORS,
     MARK_SIZES,
@@ -22,12 +24,7 @@ from napari_surfseg.gui.topology.layers import (
     fly_to,
 )
 from napari_surfseg.gui.topology.view import TopologyView
-from napari_surfseg.gui.topology.widget import (
-    Comparison,
-    TopologyController,
-    TopologyErrorsWidget,
-    run_comparison,
-)
+from napari_surfseg.gui.topology.widget import TopologyErrorsWidget
 from napari_surfseg.metrics.error_table import ERROR_NAMES
 from napari_surfseg.metrics.features import find_topology_errors
 

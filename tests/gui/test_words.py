@@ -12,7 +12,7 @@ from napari_surfseg.events import WarningIssued
 from napari_surfseg.gui.background.messages import name_copies, name_layers, name_switches
 from napari_surfseg.gui.background.processes import JobProcess
 from napari_surfseg.gui.layers.layer_volume import take_layer
-from napari_surfseg.gui.topology.widget import run_comparison
+from napari_surfseg.gui.topology.comparison import run_comparison
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

@@ -23,8 +23,9 @@ from pathlib import Path
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QMessageBox, QPushButton
 from napari_surfseg.events import StepFinished
-from napari_surfseg.gui.curves.widget import show_curves
+from napari_surfseg.gui.curves.widget import LossCurvesWidget
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
+from napari_surfseg.gui.window.dock_layout import show_dock
 
 way, folder = sys.argv[1:]
 viewer = napari.Viewer(show_welcome_screen=False)
@@ -36,7 +37,7 @@ else:
     viewer.add_image(np.random.default_rng(0).integers(0, 255, (8, 64, 64), np.uint8))
 dock = SurfaceTrainingWidget(viewer)
 viewer.window.add_dock_widget(dock)
-curves = show_curves(viewer, dock)
+curves = show_dock(LossCurvesWidget, viewer, dock)
 
 def press():
     # napari asks whether the window is to close, the plugin what becomes of the run.

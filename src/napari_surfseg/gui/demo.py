@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_surfseg.gui.layers.camera import camera_of
-from napari_surfseg.gui.predict.widget import PredictWidget, show_predict
-from napari_surfseg.gui.window.dock_layout import bring_up
+from napari_surfseg.gui.layers.metadata import kind_of, part_of
+from napari_surfseg.gui.predict.widget import PredictWidget
+from napari_surfseg.gui.window.dock_layout import show_dock
 from napari_surfseg.gui.window.main_window import find_main_window
 from napari_surfseg.gui.window.screen import grab_screen, live, settle
 from napari_surfseg.runs.folder import RunFolder, RunState
@@ -200,19 +201,19 @@ class Demo:
     def predict(self, run_dir: Path, patience: float) -> None:
         """Predict the whole volume and show its mesh."""
         self.training.view.run.live.setChecked(False)
-        predictor = show_predict(self.viewer, self.training)
-        dock = bring_up(PredictWidget, self.training)
-        if dock is None:
-            raise RuntimeError("The dock Predict did not open.")
+        dock = show_dock(PredictWidget, self.viewer, self.training)
+        predictor = dock.controller
         dock.view.set_folder(run_dir.parent / "predictions")
         self.training.view.run.next_steps.predict_volume.click()
         self.need(lambda: predictor.is_busy or predictor.last is not None, 10, "the prediction")
         self.need(lambda: not predictor.is_busy, patience, "the prediction")
+        made = [layer for layer in self.viewer.layers if kind_of(layer) == "prediction"]
+        parts = {part_of(layer): layer for layer in made}
         for layer in self.viewer.layers:
-            layer.visible = layer.name in {"scroll", "scroll surface"}
+            layer.visible = layer in (predictor.last_source, parts["surface"])
         self.shoot("7_predicted")
-        self._turn_to_3d([x for x in self.viewer.layers if x.name != "scroll mesh"])
-        self.viewer.layers["scroll mesh"].visible = True
+        self._turn_to_3d([layer for layer in self.viewer.layers if layer is not parts["mesh"]])
+        parts["mesh"].visible = True
         self.shoot("8_mesh")
         self.viewer.dims.ndisplay = 2
 

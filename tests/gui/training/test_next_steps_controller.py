@@ -13,8 +13,9 @@ from napari_surfseg.events import DataChecked, RunStarted
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.camera import camera_of, compute_view_box
 from napari_surfseg.gui.live.controller import LiveController
+from napari_surfseg.gui.predict.layers import build_layers
 from napari_surfseg.gui.predict.predicted_labels import compute_label_values
-from napari_surfseg.gui.predict.prediction import Prediction, build_layers
+from napari_surfseg.gui.predict.prediction import Prediction
 from napari_surfseg.gui.training.controller import TrainingController
 from napari_surfseg.gui.training.next_steps import has_result
 from napari_surfseg.gui.training.next_steps_controller import NextStepsController

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from npe2 import PluginManifest
 
+from napari_surfseg.gui.run_table.controller import RunsController
 from napari_surfseg.gui.run_table.view import RunsView
-from napari_surfseg.gui.run_table.widget import RunsController
 from napari_surfseg.gui.window import preferences as module
 from napari_surfseg.gui.window.preferences import Preferences, find_preferences_file
 
@@ -105,8 +105,8 @@ def test_the_file_lies_where_the_platform_keeps_such_files():
 def test_the_forms_start_with_them(qtbot, session, jobs, monkeypatch, tmp_path):
     from napari.components import ViewerModel
 
+    from napari_surfseg.gui.predict.controller import PredictController
     from napari_surfseg.gui.predict.view import PredictView
-    from napari_surfseg.gui.predict.widget import PredictController
     from napari_surfseg.gui.training.controller import TrainingController
     from napari_surfseg.gui.training.view import TrainingView
 

@@ -1,4 +1,4 @@
-"""The dock "Loss curves", and how the other docks bring it up."""
+"""The dock "Loss curves"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_surfseg.gui.curves.panel import CurvesPanel
 from napari_surfseg.gui.curves.viewer_layers import add_curves
 from napari_surfseg.gui.run_session.close_guard import CloseGuard
 from napari_surfseg.gui.run_session.session import get_session
-from napari_surfseg.gui.window.dock_layout import DockPlacer, bring_up
+from napari_surfseg.gui.window.dock_layout import DockPlacer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.curves.plot_line import Line
     from napari_surfseg.runs.follow import RunSnapshot
 
-__all__ = ["LossCurvesWidget", "show_curves"]
+__all__ = ["LossCurvesWidget"]
 
 
 class LossCurvesWidget(QWidget):
@@ -32,6 +32,9 @@ class LossCurvesWidget(QWidget):
     napari_viewer : napari.Viewer
         Takes the curves as layers on demand.
     """
+
+    dock_name = "Loss curves"
+    dock_area = "bottom"
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
@@ -85,20 +88,3 @@ class LossCurvesWidget(QWidget):
         """Close the canvas with the dock."""
         self.release()
         super().closeEvent(event)
-
-
-def show_curves(viewer: Viewer, beside: QWidget) -> LossCurvesWidget:
-    """Open the loss curves below the canvas, or bring them to the front.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose session is shown.
-    beside : QWidget
-        A widget of the same window.
-    """
-    shown = bring_up(LossCurvesWidget, beside)
-    if shown is None:
-        shown = LossCurvesWidget(viewer)
-        viewer.window.add_dock_widget(shown, name="Loss curves", area="bottom")
-    return shown

@@ -6,7 +6,7 @@ A layer's name is a person's: nothing is recognised by it.
 Key                 Value
 ==================  ========================================================================
 ``surfseg``         what the plugin made the layer as: ``"live"``, ``"prediction"``, ``"curves"``
-``part``            which of several layers it is: ``"prediction"``, ``"surface"``, ``"skeleton"``
+``part``            which of several layers it is: ``"surface"``, ``"skeleton"``, ``"mesh"``
 ``surfseg_file``    path of the volume that it was opened from
 ``surfseg_labels``  meaning of each label value
 ``surfseg_region``  box of the volume that the labels cover, and the volume's shape

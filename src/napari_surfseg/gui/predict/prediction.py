@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Surface
 
 from napari_surfseg.errors import CheckpointError, RunError
-from napari_surfseg.gui.layers.colormaps import build_probability_colormap, build_skeleton_colormap
 from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.layer_data import IN_MEMORY_BYTES
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
@@ -22,13 +20,15 @@ from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from napari.layers import Layer
 
     from napari_surfseg.geometry import Box
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.predict.view import PredictForm
 
-__all__ = ["Prediction", "build_layers", "choose_checkpoint", "run_prediction"]
+__all__ = ["Prediction", "choose_checkpoint", "run_prediction"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,57 +96,6 @@ def choose_checkpoint(text: str, *, newest: bool = False) -> Path:
     if not text:
         raise CheckpointError("Choose a checkpoint or a run folder.")
     return find_checkpoint(Path(text).expanduser(), newest=newest).resolve()
-
-
-def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer]:
-    """Turn a prediction into layers: probability, labels, skeleton and mesh.
-
-    One after another, as they are asked for: each takes napari tenths of a second.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        Loaded.
-    source : Layer or None
-        The layer it was made from; the new ones lie exactly over it.
-    """
-    place = prediction.find_place(source, prediction.origin)
-    name = prediction.name
-    meta: dict[str, Any] = {"surfseg": "prediction", "folder": str(prediction.folder)}
-    arrays = prediction.arrays
-    yield Image(
-        arrays["probabilities"],
-        name=f"{name} probability",
-        contrast_limits=(0, 255),
-        colormap=build_probability_colormap(),
-        blending="translucent",
-        rendering="mip",
-        metadata=dict(meta),
-        **place,
-    )
-    yield Labels(
-        arrays["surface"], name=f"{name} surface", metadata={**meta, "part": "surface"}, **place
-    )
-    if "skeleton" in arrays:
-        yield Labels(
-            arrays["skeleton"],
-            name=f"{name} skeleton",
-            colormap=build_skeleton_colormap(),
-            visible=False,
-            metadata={**meta, "part": "skeleton"},
-            **place,
-        )
-    if "vertices" in arrays:
-        yield Surface(
-            (arrays["vertices"], arrays["faces"]),
-            name=f"{name} mesh",
-            shading="smooth",
-            opacity=0.85,
-            colormap="copper",
-            visible=False,
-            metadata=dict(meta),
-            **place,
-        )
 
 
 def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from napari_surfseg.wording import format_duration, format_short
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_surfseg.gui.run_table.widget import RunRow
+    from napari_surfseg.gui.run_table.run_list import RunRow
 
 __all__ = ["RunsView", "Sparkline"]
 

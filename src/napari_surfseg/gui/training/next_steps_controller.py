@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.live.controller import LiveController
+    from napari_surfseg.gui.predict.controller import PredictController
     from napari_surfseg.gui.predict.prediction import Prediction
-    from napari_surfseg.gui.predict.widget import PredictController
     from napari_surfseg.gui.run_session.session import Session
     from napari_surfseg.gui.training.controller import TrainingController
     from napari_surfseg.gui.training.view import TrainingView

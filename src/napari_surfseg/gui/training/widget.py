@@ -12,16 +12,16 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.background.threads import Jobs
-from napari_surfseg.gui.curves.widget import show_curves
+from napari_surfseg.gui.curves.widget import LossCurvesWidget
 from napari_surfseg.gui.layers.layer_watch import unwrap
 from napari_surfseg.gui.live.controller import get_live_controller
-from napari_surfseg.gui.predict.widget import show_predict
+from napari_surfseg.gui.predict.widget import PredictWidget
 from napari_surfseg.gui.run_session.close_guard import CloseGuard
 from napari_surfseg.gui.run_session.session import Session, get_session
 from napari_surfseg.gui.training.controller import TrainingController
 from napari_surfseg.gui.training.next_steps_controller import NextStepsController
 from napari_surfseg.gui.training.view import TrainingView
-from napari_surfseg.gui.window.dock_layout import DockPlacer
+from napari_surfseg.gui.window.dock_layout import DockPlacer, show_dock
 from napari_surfseg.runs.event_text import describe_tuning
 from napari_surfseg.runs.standby import prepare_standby, release_standby
 from napari_surfseg.wording import format_duration
@@ -135,7 +135,7 @@ class SurfaceTrainingWidget(QWidget):
             self.session,
             self.live,
             self.controller,
-            lambda: show_predict(napari_viewer, self),
+            lambda: show_dock(PredictWidget, napari_viewer, self).controller,
             Jobs(),
         )
         self.activity = ActivityProgress(self.session, self)
@@ -180,7 +180,7 @@ class SurfaceTrainingWidget(QWidget):
 
     def show_curves(self) -> None:
         """Open the dock with the loss curves, or bring it to the front."""
-        show_curves(self._viewer, self)
+        show_dock(LossCurvesWidget, self._viewer, self)
 
     def _on_session_closed(self) -> None:
         # Qt may have deleted the widget's timers before the window said that it is gone.

@@ -7,14 +7,24 @@ their smallest heights: five of them are higher than a laptop's screen.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_surfseg.gui.window.main_window import find_main_window
 
-__all__ = ["DockPlacer", "bring_up", "find_dock", "place_below_canvas", "tab_with_others"]
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = [
+    "DockPlacer",
+    "bring_up",
+    "find_dock",
+    "place_below_canvas",
+    "show_dock",
+    "tab_with_others",
+]
 
 WidgetT = TypeVar("WidgetT", bound=QWidget)
 
@@ -53,6 +63,27 @@ def bring_up(kind: type[WidgetT], beside: QWidget) -> WidgetT | None:
         return None
     found[1].show()
     found[1].raise_()
+    return shown
+
+
+def show_dock(kind: type[WidgetT], viewer: Viewer, beside: QWidget) -> WidgetT:
+    """Open a dock of the plugin, or bring the one that is open to the front.
+
+    Parameters
+    ----------
+    kind : type of QWidget
+        Of the content. Its ``dock_name`` is what the dock is called, and its ``dock_area``, if
+        it has one, where it opens; at the right by default.
+    viewer : napari.Viewer
+        In whose window.
+    beside : QWidget
+        A widget of the same window.
+    """
+    shown = bring_up(kind, beside)
+    if shown is None:
+        shown = kind(viewer)
+        area = getattr(kind, "dock_area", "right")
+        viewer.window.add_dock_widget(shown, name=kind.dock_name, area=area)
     return shown
 
 

@@ -4,8 +4,9 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.events import (
     EventWriter,
 )
+from napari_surfseg.gui.run_table.controller import RunsController
+from napari_surfseg.gui.run_table.run_list import RunList
 from napari_surfseg.gui.run_table.view import CURVE_ROLE, RunsView
-from napari_surfseg.gui.run_table.widget import RunList, RunsController
 from napari_surfseg.runs.folder import RunFolder
 
 

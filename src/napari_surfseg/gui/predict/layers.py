@@ -1,0 +1,67 @@
+"""A prediction as layers: probability, surface, skeleton and mesh."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels, Layer, Surface
+
+from napari_surfseg.gui.layers.colormaps import build_probability_colormap, build_skeleton_colormap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_surfseg.gui.predict.prediction import Prediction
+
+__all__ = ["build_layers"]
+
+
+def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer]:
+    """Turn a prediction into layers: probability, labels, skeleton and mesh.
+
+    One after another, as they are asked for: each takes napari tenths of a second.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Loaded.
+    source : Layer or None
+        The layer it was made from; the new ones lie exactly over it.
+    """
+    place = prediction.find_place(source, prediction.origin)
+    name = prediction.name
+    meta: dict[str, Any] = {"surfseg": "prediction", "folder": str(prediction.folder)}
+    arrays = prediction.arrays
+    yield Image(
+        arrays["probabilities"],
+        name=f"{name} probability",
+        contrast_limits=(0, 255),
+        colormap=build_probability_colormap(),
+        blending="translucent",
+        rendering="mip",
+        metadata={**meta, "part": "probability"},
+        **place,
+    )
+    yield Labels(
+        arrays["surface"], name=f"{name} surface", metadata={**meta, "part": "surface"}, **place
+    )
+    if "skeleton" in arrays:
+        yield Labels(
+            arrays["skeleton"],
+            name=f"{name} skeleton",
+            colormap=build_skeleton_colormap(),
+            visible=False,
+            metadata={**meta, "part": "skeleton"},
+            **place,
+        )
+    if "vertices" in arrays:
+        yield Surface(
+            (arrays["vertices"], arrays["faces"]),
+            name=f"{name} mesh",
+            shading="smooth",
+            opacity=0.85,
+            colormap="copper",
+            visible=False,
+            metadata={**meta, "part": "mesh"},
+            **place,
+        )

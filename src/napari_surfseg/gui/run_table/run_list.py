@@ -1,0 +1,78 @@
+"""The runs of a folder with their newest state and a thinned loss curve of each."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_surfseg.events import EpochFinished, StepFinished
+from napari_surfseg.runs.follow import RunFollower
+from napari_surfseg.runs.listing import find_runs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_surfseg.runs.follow import RunSnapshot
+
+__all__ = ["RunList", "RunRow"]
+
+#: Points of a small curve; more than a cell has pixels would not be seen.
+CURVE_POINTS = 60
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One line of the table.
+
+    Attributes
+    ----------
+    path : Path
+        The run folder.
+    snapshot : RunSnapshot
+        The newest.
+    curve : tuple of float
+        Total loss, thinned.
+    """
+
+    path: Path
+    snapshot: RunSnapshot
+    curve: tuple[float, ...]
+
+
+class RunList:
+    """Follows every run of a folder; used from one thread at a time."""
+
+    def __init__(self) -> None:
+        self._followers: dict[Path, RunFollower] = {}
+        self._curves: dict[Path, list[float]] = {}
+
+    def look(self, folder: Path) -> list[RunRow]:
+        """Look once, the newest run first.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be listed.
+        """
+        rows = []
+        for path in reversed(find_runs(folder)) if folder.exists() else []:
+            follower = self._followers.setdefault(path, RunFollower(path))
+            snapshot = follower.poll()
+            curve = self._curves.setdefault(path, [])
+            curve += [
+                float(event.total)
+                for event in snapshot.new_events
+                if isinstance(event, StepFinished | EpochFinished) and event.total is not None
+            ]
+            rows.append(RunRow(path, snapshot, _thin(curve)))
+        return rows
+
+
+def _thin(values: list[float]) -> tuple[float, ...]:
+    """Means of equal stretches, as many as a cell can show."""
+    if len(values) <= CURVE_POINTS:
+        return tuple(values)
+    size = len(values) / CURVE_POINTS
+    cuts = [round(place * size) for place in range(CURVE_POINTS + 1)]
+    return tuple(sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(cuts) if b > a)
