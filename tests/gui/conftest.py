@@ -89,7 +89,7 @@ def view(qtbot):
     """The training widget, with patches that fit small volumes."""
     view = TrainingView()
     qtbot.addWidget(view)
-    for spin in view.patch:
+    for spin in view.network.patch:
         spin.setValue(32)
     return view
 

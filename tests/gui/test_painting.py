@@ -31,7 +31,13 @@ def viewer():
 @pytest.fixture
 def controller(viewer, view, session, jobs, tmp_path):
     controller = TrainingController(
-        viewer, view, session, launch=lambda *_a, **_o: 1, jobs=jobs, runs_folder=tmp_path
+        viewer,
+        view,
+        session,
+        ask=lambda *_: True,
+        launch=lambda *_a, **_o: 1,
+        jobs=jobs,
+        runs_folder=tmp_path,
     )
     yield controller
     controller.close()

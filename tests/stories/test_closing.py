@@ -87,7 +87,7 @@ watch.timeout.connect(close_when_drawn)
 watch.start(100)
 if folder:
     dock.view.set_folder(Path(folder))
-    for spin in dock.view.patch:
+    for spin in dock.view.network.patch:
         spin.setValue(32)
     QTimer.singleShot(0, dock.view.run.start.click)
 else:

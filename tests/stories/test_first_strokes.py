@@ -53,9 +53,9 @@ def open_dock(viewer, screen, tmp_path):
         widget = SurfaceTrainingWidget(viewer)
         dock = viewer.window.add_dock_widget(widget, name="Surface training")
         widget.view.set_folder(tmp_path)
-        for spin in widget.view.patch:
+        for spin in widget.view.network.patch:
             spin.setValue(32)
-        widget.view.steps.setValue(20)
+        widget.view.training.steps.setValue(20)
         widget.view.loss.rows["toploss_simple"].switch.setChecked(False)
         screen.run(0.5)
         return widget, dock

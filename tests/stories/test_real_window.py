@@ -90,10 +90,10 @@ def test_closing_while_it_trains_asks(viewer, dock, answer):
 def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path, wait_for):
     view, session = dock.view, dock.session
     before = volume.data.copy()
-    for spin in view.patch:
+    for spin in view.network.patch:
         spin.setValue(32)
-    view.name.setText("sheets")
-    view.steps.setValue(20)
+    view.training.name.setText("sheets")
+    view.training.steps.setValue(20)
     view.control("preview.seconds").setValue(1.0)
     view.loss.rows["toploss_simple"].switch.setChecked(False)
     view.run.start.click()
@@ -153,9 +153,9 @@ def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path,
 @pytest.mark.skipif(os.name == "nt", reason="there is no kill -9 on Windows")
 def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock, wait_for):
     view, session = dock.view, dock.session
-    for spin in view.patch:
+    for spin in view.network.patch:
         spin.setValue(32)
-    view.steps.setValue(5)
+    view.training.steps.setValue(5)
     view.run.start.click()
     wait_for(
         lambda: (
@@ -182,9 +182,9 @@ def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock, wait_for):
 @pytest.mark.slow
 def test_strokes_painted_while_it_trains_are_learned_from(viewer, volume, dock, wait_for):
     view, session = dock.view, dock.session
-    for spin in view.patch:
+    for spin in view.network.patch:
         spin.setValue(32)
-    view.steps.setValue(20)
+    view.training.steps.setValue(20)
     view.run.start.click()
     wait_for(lambda: is_in(session, RunState.RUNNING), "training")
     wait_for(lambda: session.volumes, "the counts at the start")
@@ -239,9 +239,9 @@ viewer.open(labels, plugin="napari", layer_type="labels", name="sheet")
 dock = SurfaceTrainingWidget(viewer)
 viewer.window.add_dock_widget(dock)
 dock.view.set_folder(Path(folder))
-for spin in dock.view.patch:
+for spin in dock.view.network.patch:
     spin.setValue(32)
-dock.view.steps.setValue(5)
+dock.view.training.steps.setValue(5)
 
 def press():
     box = QApplication.activeModalWidget()

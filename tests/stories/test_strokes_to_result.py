@@ -31,9 +31,9 @@ def dock(viewer, tmp_path):
     dock = SurfaceTrainingWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Surface training")
     dock.view.set_folder(tmp_path)
-    for spin in dock.view.patch:
+    for spin in dock.view.network.patch:
         spin.setValue(32)
-    dock.view.steps.setValue(20)
+    dock.view.training.steps.setValue(20)
     dock.view.control("preview.seconds").setValue(1.0)
     return dock
 

@@ -58,7 +58,7 @@ def test_a_zarr_layer_is_trained_on_where_it_lies(
     widget = SurfaceTrainingWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Surface training")
     widget.view.set_folder(tmp_path)
-    for spin in widget.view.patch:
+    for spin in widget.view.network.patch:
         spin.setValue(32)
 
     wait_for(lambda: len(widget.view.data.labels.meanings()) == 3, "the label values")

@@ -71,7 +71,7 @@ class Demo:
         )
         self.training: SurfaceTrainingWidget = widget
         self.training.view.set_folder(runs)
-        self.training.view.name.setText("scroll")
+        self.training.view.training.name.setText("scroll")
         if screenshots is not None:
             self.window.move(0, 0)  # without a window manager nothing else puts it in full view
 
@@ -92,8 +92,8 @@ class Demo:
     def start(self, *, minutes: float = 2.0) -> None:
         """Press Start, as a person would."""
         view = self.training.view
-        view.length.setValue(minutes)
-        view.steps.setValue(50)
+        view.training.length.setValue(minutes)
+        view.training.steps.setValue(50)
         view.run.start.click()
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:

@@ -6,12 +6,10 @@ from napari_surfseg.gui.controls.debounce import Debounce
 def test_many_starts_lead_to_one_call(qapp, qtbot):
     called = []
     parent = QObject()
-    debounce = Debounce(parent, 30, lambda: called.append(1))
+    debounce = Debounce(parent, 20, lambda: called.append(1))
     for _ in range(5):
         debounce.start()
-        qtbot.wait(5)
     assert debounce.isActive()
-    assert called == []
     qtbot.waitUntil(lambda: called == [1], timeout=5000)
     assert not debounce.isActive()
     qtbot.wait(60)

@@ -39,12 +39,13 @@ class Dock:
         self.launched = []
         self.view = TrainingView()
         qtbot.addWidget(self.view)
-        for spin in self.view.patch:
+        for spin in self.view.network.patch:
             spin.setValue(32)
         self.controller = TrainingController(
             viewer,
             self.view,
             session,
+            ask=lambda *_: True,
             launch=lambda *call, **options: self.launched.append((call, options)) or 1,
             jobs=jobs,
             runs_folder=folder,

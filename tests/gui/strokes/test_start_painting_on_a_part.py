@@ -42,7 +42,13 @@ def look_at(viewer, voxel):
 @pytest.fixture
 def controller(viewer, view, session, jobs, tmp_path):
     controller = TrainingController(
-        viewer, view, session, launch=lambda *_a, **_o: 1, jobs=jobs, runs_folder=tmp_path / "runs"
+        viewer,
+        view,
+        session,
+        ask=lambda *_: True,
+        launch=lambda *_a, **_o: 1,
+        jobs=jobs,
+        runs_folder=tmp_path / "runs",
     )
     yield controller
     controller.close()

@@ -1,5 +1,7 @@
 """The training widget's controller on a viewer model, with no napari window."""
 
+from unittest.mock import Mock
+
 import dask.array
 import numpy as np
 import pytest
@@ -65,9 +67,15 @@ def launcher():
 
 
 @pytest.fixture
-def controller(viewer, view, session, launcher, jobs, tmp_path):
+def ask():
+    """Answers the controller's questions."""
+    return Mock(return_value=True)
+
+
+@pytest.fixture
+def controller(viewer, view, session, launcher, jobs, ask, tmp_path):
     controller = TrainingController(
-        viewer, view, session, launch=launcher, jobs=jobs, runs_folder=tmp_path
+        viewer, view, session, ask=ask, launch=launcher, jobs=jobs, runs_folder=tmp_path
     )
     yield controller
     controller.close()
@@ -101,7 +109,7 @@ def test_layers_that_fit_are_chosen_and_their_labels_counted(controller, view):
 def test_start_writes_a_whole_run_folder_and_launches(
     controller, view, viewer, session, launcher, tmp_path
 ):
-    view.name.setText("first")
+    view.training.name.setText("first")
     controller.start()
     run_dir = tmp_path / "first"
     assert launcher.calls == [(run_dir, {"device": "auto"})]
@@ -123,18 +131,17 @@ def test_start_writes_a_whole_run_folder_and_launches(
 
 
 def test_a_large_layer_is_copied_only_where_that_is_meant(
-    controller, view, launcher, tmp_path, monkeypatch
+    controller, view, launcher, ask, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("napari_surfseg.gui.layers.copies.ASK_BYTES", 1000)
-    asked = []
-    controller.asker._show = lambda text, _parent: bool(asked.append(text))
+    ask.return_value = False
     controller.start()
-    assert "The layer 'scan' (160 KiB) isn't backed by a file" in asked[0]
+    assert "The layer 'scan' (160 KiB) isn't backed by a file" in ask.call_args.args[0]
     assert "'scan' was not copied" in view.run.error.text()
     assert launcher.calls == []
     assert list(tmp_path.iterdir()) == []
     assert view.run.cancel.isHidden()
-    controller.asker._show = lambda _text, _parent: True
+    ask.return_value = True
     controller.start()
     assert len(launcher.calls) == 1
 
@@ -228,9 +235,13 @@ def test_a_failed_launch_leaves_nothing_and_says_why(controller, view, launcher,
     ("spoil", "place", "sentence"),
     [
         (lambda v: v.data.rows[0].labels.set_choice(None), "data.train", "Choose the labels."),
-        (lambda v: v.patch[1].setValue(33), "data.patch_size", "divisible by 16"),
-        (lambda v: v.folder.setText(""), "run_dir", "Choose a folder"),
-        (lambda v: v.name.setText(""), "experiment.name", "must be a text that is not empty"),
+        (lambda v: v.network.patch[1].setValue(33), "data.patch_size", "divisible by 16"),
+        (lambda v: v.training.folder.setText(""), "run_dir", "Choose a folder"),
+        (
+            lambda v: v.training.name.setText(""),
+            "experiment.name",
+            "must be a text that is not empty",
+        ),
         (
             lambda v: v.data.validation.mode.setCurrentIndex(3),
             "data.validation",
@@ -307,7 +318,7 @@ def test_weights_and_length_change_while_it_runs(controller, view, session, feed
     tell(session, feeds, RunState.RUNNING, started(), started=started())
     view.loss.rows["cldice"].spin.setValue(0.3)
     controller.steering.send_weights()
-    view.length.setValue(25)
+    view.training.length.setValue(25)
     controller.steering.send_length()
     view.control("data.foreground_share").setValue(0.8)
     sent = commands(session)[1:]
@@ -343,16 +354,16 @@ def test_what_a_running_training_cannot_take_is_fixed_and_says_why(
     controller, view, session, feeds
 ):
     controller.start()
-    tip = view.preset.toolTip()
+    tip = view.network.preset.toolTip()
     tell(session, feeds, RunState.RUNNING, started(), started=started())
-    assert not view.preset.isEnabled()
-    assert "Fixed for this run" in view.preset.toolTip()
+    assert not view.network.preset.isEnabled()
+    assert "Fixed for this run" in view.network.preset.toolTip()
     assert view.loss.rows["cldice"].slider.isEnabled()
-    assert view.length.isEnabled()
+    assert view.training.length.isEnabled()
     assert not view.run.start.isVisibleTo(view)
     tell(session, feeds, RunState.COMPLETED, started=started(), progress=1.0)
-    assert view.preset.isEnabled()
-    assert view.preset.toolTip() == tip
+    assert view.network.preset.isEnabled()
+    assert view.network.preset.toolTip() == tip
     assert view.run.start.isVisibleTo(view)
 
 
@@ -393,7 +404,7 @@ def test_a_failure_is_said_beside_the_setting_it_names(controller, view, session
     message = "data.patch_size is [32, 32, 32], but the volume is smaller."
     tell(session, feeds, RunState.FAILED, message=message, error_field="data.patch_size")
     said = message.replace("data.patch_size", "The patch size")
-    assert view.patch_error.text() == said
+    assert view.network.patch_error.text() == said
     shown = [label.text() for label in view.findChildren(QLabel) if "32, 32, 32" in label.text()]
     assert shown == [said]
 
@@ -406,7 +417,7 @@ def test_a_failure_without_a_control_of_its_own_is_said_by_the_state(
     message = "The disk is full, says data.patch_size."
     tell(session, feeds, RunState.FAILED, message=message, error_field=field)
     assert view.run.state.text() == message
-    assert view.run.error.text() == view.patch_error.text() == ""
+    assert view.run.error.text() == view.network.patch_error.text() == ""
 
 
 def test_layers_that_come_and_go_are_followed(controller, view, viewer):
@@ -421,9 +432,9 @@ def test_layers_that_come_and_go_are_followed(controller, view, viewer):
 
 
 def test_the_estimate_grows_with_the_patch(view):
-    view.preset.setCurrentIndex(view.preset.findData("tiny"))
+    view.network.preset.setCurrentIndex(view.network.preset.findData("tiny"))
     small = describe_network(view.form())
-    view.patch[0].setValue(128)
+    view.network.patch[0].setValue(128)
     large = describe_network(view.form(), available_bytes=1000)
     assert "million parameters" in small
     assert "128 × 32 × 32" in large

@@ -66,7 +66,7 @@ def training(viewer, view, session, jobs, tmp_path, launched):
         return 1
 
     controller = TrainingController(
-        viewer, view, session, launch=launch, jobs=jobs, runs_folder=tmp_path
+        viewer, view, session, ask=lambda *_: True, launch=launch, jobs=jobs, runs_folder=tmp_path
     )
     yield controller
     controller.close()

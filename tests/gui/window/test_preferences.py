@@ -116,7 +116,7 @@ def test_the_forms_start_with_them(qtbot, session, jobs, monkeypatch, tmp_path):
     for view in (training, predict, runs):
         qtbot.addWidget(view)
     controllers = [
-        TrainingController(ViewerModel(), training, session, jobs=jobs),
+        TrainingController(ViewerModel(), training, session, ask=lambda *_: True, jobs=jobs),
         PredictController(ViewerModel(), predict, session, jobs=jobs),
         RunsController(runs, session, jobs=jobs),
     ]

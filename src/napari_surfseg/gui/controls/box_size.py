@@ -14,6 +14,8 @@ from napari_surfseg.gui.controls.number_boxes import WholeBox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_surfseg.geometry import Size3
+
 __all__ = ["USUAL_SIZE", "BoxSize"]
 
 #: Voxels predicted live unless a person says otherwise: the slices around the one on screen, a
@@ -60,7 +62,7 @@ class BoxSize(QWidget):
             layout.addWidget(spin, 1)
         self.set_size(size)
 
-    def size_voxels(self) -> tuple[int, int, int]:
+    def size_voxels(self) -> Size3:
         """Return Z, Y, X voxels."""
         z, y, x = (spin.value() for spin in self.spins)
         return z, y, x

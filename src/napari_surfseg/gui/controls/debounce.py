@@ -25,7 +25,8 @@ class Debounce(QTimer):
     milliseconds : int
         How long to wait after the last ``start()``; with 0, until the event loop is idle.
     call : callable
-        Without arguments; a signal's ``emit`` is one too.
+        A method of a QObject, or a signal: Qt then drops the call with the object. A signal's
+        ``emit`` is no method, and would be called after its object is gone.
     """
 
     def __init__(self, parent: QObject, milliseconds: int, call: Callable[[], object]) -> None:

@@ -175,7 +175,7 @@ class MeaningsPanel(QWidget):
         self.error = FieldError("data_labels")
         self._counts: dict[int, int] = {}
         self._colors: dict[int, Color | None] = {}
-        self.is_manual = False
+        self._is_manual = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
@@ -215,10 +215,32 @@ class MeaningsPanel(QWidget):
         """Voxels of each value, as last counted; empty before."""
         return dict(self._counts)
 
+    @property
+    def has_values(self) -> bool:
+        """Whether any value is on display."""
+        return bool(self.values.rows)
+
     def set_counting(self, text: str) -> None:
         """Say what the counting is up to, or what was assumed; empty hides the line."""
         self.counting.setText(text)
         self.counting.setVisible(bool(text))
+
+    def set_error(self, message: str) -> None:
+        """Show what is wrong with the labels, or with an empty sentence nothing."""
+        self.error.set_message(message)
+
+    def scheme_name(self) -> str:
+        """Return ``"dense"``, ``"strokes"`` or ``"custom"``."""
+        return str(self.scheme.currentData())
+
+    def forget_choice(self) -> None:
+        """Take the meanings for a guess again, as the labels are others."""
+        self._is_manual = False
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether a person said what values mean, so that a guess must not replace it."""
+        return self._is_manual
 
     def meanings(self) -> dict[int, str]:
         """Value to meaning; of strokes also what is not painted yet."""
@@ -228,7 +250,7 @@ class MeaningsPanel(QWidget):
         return shown
 
     def _on_meaning(self) -> None:
-        self.is_manual = True
+        self._is_manual = True
         self.scheme.setCurrentIndex(self.scheme.findData(name_scheme(self.values.meanings())))
         self.shown.emit()
         self.changed.emit()
@@ -237,7 +259,7 @@ class MeaningsPanel(QWidget):
         scheme = LABEL_SCHEMES.get(self.scheme.currentData())
         if scheme is None:
             return
-        self.is_manual = True
+        self._is_manual = True
         self._show({value: scheme.get(value, "ignore") for value in {*self._counts, *scheme}})
         self.set_counting("")
         self.changed.emit()

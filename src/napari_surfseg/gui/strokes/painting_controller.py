@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
-from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.camera import compute_view_center
 from napari_surfseg.gui.layers.colormaps import color_of
 from napari_surfseg.gui.layers.label_regions import choose_region, region_of
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_surfseg.gui.run_session.session import Session
-    from napari_surfseg.gui.training.pair_row import PairRow
-    from napari_surfseg.gui.training.view import TrainingView
+    from napari_surfseg.gui.strokes.protocols import BrushButtonsProtocol, PaintedPageProtocol
 
 __all__ = ["PaintingController"]
 
@@ -38,22 +37,31 @@ class PaintingController(QObject):
     ----------
     viewer : ViewerModel
         Where the layers are.
-    view : TrainingView
-        Its data page and its strokes panel.
+    page : PaintedPageProtocol
+        Where the volume and its labels are chosen.
+    buttons : BrushButtonsProtocol
+        What the brush can paint.
     session : Session
         Knows which labels its run learns from.
     """
 
-    def __init__(self, viewer: ViewerModel, view: TrainingView, session: Session) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        page: PaintedPageProtocol,
+        buttons: BrushButtonsProtocol,
+        session: Session,
+    ) -> None:
         super().__init__()
         self._viewer = viewer
-        self._view = view
+        self._page = page
+        self._buttons = buttons
         self._session = session
         self._target: Labels | None = None
-        view.data.paint_requested.connect(self.start)
-        view.form_changed.connect(self.refresh)
-        view.data.labels.shown.connect(self.refresh)
-        view.strokes.tools.chosen.connect(self.paint)
+        page.paint_requested.connect(self.start)
+        page.pairs_changed.connect(self.refresh)
+        page.meanings_shown.connect(self.refresh)
+        buttons.chosen.connect(self.paint)
         self._watch = LayerWatch(viewer, on_list=self.refresh)
         viewer.layers.selection.events.active.connect(self._on_active)
         self.refresh()
@@ -66,13 +74,11 @@ class PaintingController(QObject):
 
     def start(self) -> None:
         """Put a strokes layer over the chosen volume, choose it, and take the brush."""
-        row = self._view.data.rows[0]
-        error = self._view.data.pairs_error
-        error.set_message("")
-        image = row.image.choice()
+        self._page.set_pairs_error("")
+        image = self._page.pairs()[0].image
         if image is None or image.layer not in self._viewer.layers:
             where = "open it in napari, so that it can be seen" if image else "open one in napari"
-            error.set_message(f"Painting needs a volume that is a layer; {where}.")
+            self._page.set_pairs_error(f"Painting needs a volume that is a layer; {where}.")
             return
         center = compute_view_center(self._viewer, image.layer)
         layer = self._find_strokes(image.layer, center)
@@ -80,31 +86,29 @@ class PaintingController(QObject):
             region = choose_region(shape_of(image.layer), center)
             layer = build_strokes_layer(image.layer, region)
             self._viewer.layers.append(layer)
-            self._choose(row, image, layer)
+            self._choose(image, layer)
             if region is not None:
                 size = " × ".join(str(stop - start) for start, stop in region)
-                self._view.data.say(
+                self._page.say(
                     f"The volume is large: the strokes layer covers {size} voxels around what you "
                     "see. Press Start painting at another place to paint there, too."
                 )
         paint_with(self._viewer, layer, 1)
         self.refresh()
 
-    def _choose(self, row: PairRow, image: SourceChoice, layer: Labels) -> None:
+    def _choose(self, image: SourceChoice, layer: Labels) -> None:
         """Let a strokes layer be the labels; one of another part is a pair of its own."""
-        chosen = row.labels.choice()
-        data = self._view.data
+        page, labels = self._page, SourceChoice.of_layer(layer)
+        chosen = page.pairs()[0].labels
         if chosen is not None and region_of(layer) and region_of(chosen.layer):
-            row = data.add_pair(PairChoice(image, SourceChoice.of_layer(layer)))
-            row.image.confirm()
+            page.add_pair()
+            page.choose(len(page.pairs()) - 1, image=image, labels=labels)
         else:
-            row.labels.set_choice(SourceChoice.of_layer(layer))
-        row.labels.confirm()
-        data.pairs_changed.emit()
+            page.choose(0, labels=labels)
 
     def _find_strokes(self, image: Layer, at: tuple[int, int, int]) -> Labels | None:
         """Find a chosen strokes layer over a voxel of an image."""
-        for pair in self._view.data.pairs():
+        for pair in self._page.pairs():
             layer = pair.labels.layer if pair.labels is not None else None
             if not isinstance(layer, Labels) or layer not in self._viewer.layers:
                 continue
@@ -145,11 +149,11 @@ class PaintingController(QObject):
             painted = next(
                 (m for m, tool in tools.items() if is_painting(self._target, tool.value)), None
             )
-        self._view.strokes.tools.set_tools(tools, painted)
+        self._buttons.set_tools(tools, painted)
 
     def _candidates(self) -> list[Labels]:
         """Labels layers that are learned from, or will be."""
-        chosen = [pair.labels.layer for pair in self._view.data.pairs() if pair.labels is not None]
+        chosen = [pair.labels.layer for pair in self._page.pairs() if pair.labels is not None]
         linked = [self._session.layer_of(path) for path in self._session.linked]
         found = [*linked, *chosen] if self._session.is_active else [*chosen, *linked]
         return [
@@ -170,7 +174,7 @@ class PaintingController(QObject):
     def _tools(self) -> dict[str, StrokeTool]:
         if self._target is None:
             return {}
-        meanings = meanings_of(self._target) or self._view.data.labels.meanings()
+        meanings = meanings_of(self._target) or self._page.meanings()
         if meanings and NOT_ANNOTATED not in meanings and "ignore" not in meanings.values():
             meanings[NOT_ANNOTATED] = "ignore"
         tools = {}

@@ -10,7 +10,6 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import Pause, Resume, SaveNow, Stop
-from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.debounce import Debounce
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.gui.background.threads import Job
     from napari_surfseg.gui.run_session.session import Session
-    from napari_surfseg.gui.training.view import TrainingView
+    from napari_surfseg.gui.training.protocols import TrainingViewProtocol
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["TrainingController"]
@@ -54,10 +53,13 @@ class TrainingController(QObject):
     ----------
     viewer : ViewerModel
         Where the volumes are.
-    view : TrainingView
-        Or anything with its methods and signals.
+    view : TrainingViewProtocol
+        Passive.
     session : Session
         Follows the run.
+    ask : callable
+        Puts a question to the person and waits for the answer; no where the callable that it
+        is given says that the question is not wanted any more.
     launch : callable
         Starts a worker; replaced in tests.
     jobs : Jobs
@@ -69,9 +71,10 @@ class TrainingController(QObject):
     def __init__(
         self,
         viewer: ViewerModel,
-        view: TrainingView,
+        view: TrainingViewProtocol,
         session: Session,
         *,
+        ask: Callable[[str, Callable[[], bool]], bool],
         launch: Callable[..., int] = launch_prepared,
         jobs: Jobs | None = None,
         runs_folder: Path | None = None,
@@ -88,12 +91,12 @@ class TrainingController(QObject):
         preferred = preferences.read_preferences()
         view.set_folder(runs_folder or preferred.runs_path)
         view.set_device(preferred.device)
-        view.run.box.set_size(preferred.live_box)
-        self.asker = Asker(view)
+        view.run.set_box_size(preferred.live_box)
+        self._ask = ask
         self.form = FormController(viewer, view, self._jobs)
         self.steering = SteeringController(view, session)
         self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
-        self.painting = PaintingController(viewer, view, session)
+        self.painting = PaintingController(viewer, view.data, view.strokes.tools, session)
         run = view.run
         run.start_clicked.connect(self.start)
         run.cancel_clicked.connect(self.cancel_start)
@@ -150,7 +153,7 @@ class TrainingController(QObject):
                     raise CancelledError("The start was cancelled; nothing of the run is left.")
 
             def ask(question: str) -> bool:
-                return self.asker.ask(question, is_given_up)
+                return self._ask(question, is_given_up)
 
             return execute_plan(plan, job.report, launch, ask=ask, check=check)
 
@@ -274,8 +277,8 @@ class TrainingController(QObject):
             field = snapshot.error_field
             if field is not None and self._view.has_place_for(field):
                 # Once is enough: beside the setting.
-                self._view.run.state.setText("Training failed: see beside the setting.")
+                self._view.run.set_state("Training failed: see beside the setting.")
                 self._view.show_error(snapshot.message, field)
 
     def _on_follow_failed(self, message: str) -> None:
-        self._view.run.error.set_message(message)
+        self._view.run.set_error(message)

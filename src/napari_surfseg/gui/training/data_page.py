@@ -1,4 +1,4 @@
-"""What to learn from: volumes with their labels, what is kept for validation, what values mean."""
+"""The page "Data": volumes with their labels, what is kept for validation, what values mean."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_surfseg.gui.controls.source_choice import PairChoice
+    from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
 
-__all__ = ["DataPanel"]
+__all__ = ["DataPage"]
 
 
-class DataPanel(QWidget):
+class DataPage(QWidget):
     """Pairs, validation and label meanings. Passive."""
 
     pairs_changed = Signal()
     validation_changed = Signal()
     meanings_changed = Signal()
+    meanings_shown = Signal()
+    """Label values or meanings on display are new, whoever set them."""
     draw_box_requested = Signal()
     paint_requested = Signal()
 
@@ -81,6 +83,7 @@ class DataPanel(QWidget):
         self.validation.changed.connect(self.validation_changed)
         self.validation.draw_box_requested.connect(self.draw_box_requested)
         self.labels.changed.connect(self.meanings_changed)
+        self.labels.shown.connect(self.meanings_shown)
         self.add_pair()
 
     # -- pairs ---------------------------------------------------------------------
@@ -130,6 +133,30 @@ class DataPanel(QWidget):
         """Return what the list says."""
         return tuple(row.choice() for row in self.rows)
 
+    def set_image(self, number: int, choice: SourceChoice | None) -> None:
+        """Show a guess of a pair's volume, without :attr:`pairs_changed`."""
+        self.rows[number].image.set_choice(choice)
+
+    def set_labels(self, number: int, choice: SourceChoice | None) -> None:
+        """Show a guess of a pair's labels, without :attr:`pairs_changed`."""
+        self.rows[number].labels.set_choice(choice)
+
+    def chosen_by_hand(self, number: int) -> tuple[bool, bool]:
+        """Return whether a person chose a pair's volume and labels: no guess may replace them."""
+        row = self.rows[number]
+        return row.image.is_manual, row.labels.is_manual
+
+    def choose(
+        self, number: int, *, image: SourceChoice | None = None, labels: SourceChoice | None = None
+    ) -> None:
+        """Choose for a pair as if a person had, with :attr:`pairs_changed`; None leaves it."""
+        row = self.rows[number]
+        for combo, choice in ((row.image, image), (row.labels, labels)):
+            if choice is not None:
+                combo.set_choice(choice)
+                combo.confirm()
+        self.pairs_changed.emit()
+
     def set_layers(
         self, images: Sequence[Layer], labels: Sequence[Layer], shapes: Sequence[Layer]
     ) -> None:
@@ -152,18 +179,29 @@ class DataPanel(QWidget):
     def confirm(self) -> None:
         """Take every choice for a person's own, as a run was started from it."""
         for row in self.rows:
-            row.image.confirm()
-            row.labels.confirm()
+            row.confirm()
 
     def say(self, text: str) -> None:
         """Say something about the pairs that is no error; empty hides it."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
+    def meanings(self) -> dict[int, str]:
+        """Return what each label value means."""
+        return self.labels.meanings()
+
+    def set_validation_box(self, choice: SourceChoice) -> None:
+        """Choose the layer whose rectangle is the validation box."""
+        self.validation.box_layer.set_choice(choice)
+
+    def set_pairs_error(self, message: str) -> None:
+        """Show what is wrong with the pairs, or with an empty sentence nothing."""
+        self.pairs_error.set_message(message)
+
     # -- errors and locks ----------------------------------------------------------
 
     def errors(self) -> dict[str, FieldError]:
-        """Where sentences about data are shown, by the start of the key."""
+        """Return where sentences about a setting are shown, by the start of its key."""
         return {
             "data.train": self.pairs_error,
             "data.validation": self.validation.error,
@@ -185,6 +223,7 @@ class DataPanel(QWidget):
         for row in self.rows:
             found += [row.image, row.labels, row.role, row.remove]
         found += [row.meaning for row in self.labels.values.rows.values()]
+        found += self.more.rois
         return found
 
 

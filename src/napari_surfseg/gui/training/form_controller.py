@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_surfseg.gui.background.threads import Job, Jobs
-    from napari_surfseg.gui.training.view import TrainingView
+    from napari_surfseg.gui.training.protocols import TrainingViewProtocol
 
 __all__ = ["FormController"]
 
@@ -52,13 +52,13 @@ class FormController(QObject):
     ----------
     viewer : ViewerModel
         Where the volumes are.
-    view : TrainingView
-        Or anything with its methods and signals.
+    view : TrainingViewProtocol
+        Passive.
     jobs : Jobs
         Counts label values, in a thread.
     """
 
-    def __init__(self, viewer: ViewerModel, view: TrainingView, jobs: Jobs) -> None:
+    def __init__(self, viewer: ViewerModel, view: TrainingViewProtocol, jobs: Jobs) -> None:
         super().__init__()
         self._viewer = viewer
         self._view = view
@@ -88,11 +88,11 @@ class FormController(QObject):
         self._guess_pair()
         lost = data.lost_layers()
         if lost != before:
-            data.pairs_error.set_message(" ".join(lost))
+            data.set_pairs_error(" ".join(lost))
         self.refresh()
 
     def _on_chosen(self) -> None:
-        self._view.data.pairs_error.set_message(" ".join(self._view.data.lost_layers()))
+        self._view.data.set_pairs_error(" ".join(self._view.data.lost_layers()))
         self._guess_pair()
 
     def _on_values(self, layer: Layer) -> None:
@@ -116,20 +116,21 @@ class FormController(QObject):
 
     def _guess_pair(self) -> None:
         """Fill an empty first row with layers that fit together, unless a person chose."""
-        row = self._view.data.rows[0]
+        data = self._view.data
         images, labels, _ = self._layers_by_kind()
-        if row.image.choice() is None and not row.image.is_manual and images:
-            row.image.set_choice(SourceChoice.of_layer(images[0]))
-        image = self._layer(row.image.choice())
-        if row.labels.is_manual or image is None:
+        image_by_hand, labels_by_hand = data.chosen_by_hand(0)
+        if data.pairs()[0].image is None and not image_by_hand and images:
+            data.set_image(0, SourceChoice.of_layer(images[0]))
+        image = self._layer(data.pairs()[0].image)
+        if labels_by_hand or image is None:
             return
-        guessed = self._layer(row.labels.choice())
+        guessed = self._layer(data.pairs()[0].labels)
         if guessed is not None and shape_of(guessed) != shape_of(image):
-            row.labels.set_choice(None)  # a guess for another volume
-        if row.labels.choice() is None:
+            data.set_labels(0, None)  # a guess for another volume
+        if data.pairs()[0].labels is None:
             for layer in labels:
                 if shape_of(layer) == shape_of(image):
-                    row.labels.set_choice(SourceChoice.of_layer(layer))
+                    data.set_labels(0, SourceChoice.of_layer(layer))
                     break
 
     def _layer(self, choice: SourceChoice | None) -> Layer | None:
@@ -141,7 +142,7 @@ class FormController(QObject):
     def refresh(self) -> None:
         """Bring what follows from the form up to date: the estimate and the label values."""
         form = self._view.form()
-        self._view.patch_error.set_message("")
+        self._view.set_patch_error("")
         try:
             architecture = resolve_architecture(
                 read_model(form),
@@ -152,7 +153,7 @@ class FormController(QObject):
             self._view.set_estimate(describe_network(form, available_bytes=free))
         except ConfigError as error:
             self._view.set_estimate("")
-            self._view.patch_error.set_message(str(error))
+            self._view.set_patch_error(str(error))
         labels = tuple(pair.labels for pair in form.pairs if pair.labels is not None)
         if labels != self._counted:
             self._counted = labels
@@ -164,9 +165,9 @@ class FormController(QObject):
 
     def _count_labels(self, choices: list[SourceChoice]) -> None:
         labels = self._view.data.labels
-        labels.error.set_message("")
+        labels.set_error("")
         if choices != self._meant:
-            labels.is_manual = False
+            labels.forget_choice()
             self._suggested = None
             self._meant = choices
         if not choices:
@@ -176,9 +177,9 @@ class FormController(QObject):
         try:
             volumes = [self._take(choice) for choice in choices]
         except DataError as error:
-            labels.error.set_message(str(error))
+            labels.set_error(str(error))
             return
-        if not labels.values.rows:
+        if not labels.has_values:
             labels.set_counting("Counting label values…")
 
         def work(job: Job) -> dict[int, int]:
@@ -212,7 +213,7 @@ class FormController(QObject):
         """Keep what a person, the layer or an earlier guess said; guess the rest."""
         panel = self._view.data.labels
         if panel.is_manual:
-            scheme = LABEL_SCHEMES.get(panel.scheme.currentData(), {})
+            scheme = LABEL_SCHEMES.get(panel.scheme_name(), {})
             kept = {**suggest_meanings(sorted(counts)), **scheme, **panel.meanings()}
             return {value: kept.get(value, "ignore") for value in counts}, ""
         if known:
@@ -227,7 +228,7 @@ class FormController(QObject):
     def _on_count_failed(self, error: SurfsegError) -> None:
         self._is_counting = False
         self._view.data.labels.set_counting("")
-        self._view.data.labels.error.set_message(str(error))
+        self._view.data.labels.set_error(str(error))
 
     def _take(self, choice: SourceChoice) -> LayerVolume | str:
         if choice.kind == "file":
@@ -254,7 +255,7 @@ class FormController(QObject):
         layer = build_box_layer(self._viewer, image)
         self._viewer.layers.append(layer)
         layer.mode = "select"
-        self._view.data.validation.box_layer.set_choice(SourceChoice.of_layer(layer))
+        self._view.data.set_validation_box(SourceChoice.of_layer(layer))
 
     def make_plan(self, form: TrainingForm) -> Plan:
         """Settle what Start will do, without touching the disk.

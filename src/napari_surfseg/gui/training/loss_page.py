@@ -155,7 +155,7 @@ class LossPanel(QWidget):
             row.changed.connect(self._on_changed)
         layout.addWidget(self.reset_all)
         layout.addStretch(1)
-        self._settle = Debounce(self, SETTLE_MILLISECONDS, self.settled.emit)
+        self._settle = Debounce(self, SETTLE_MILLISECONDS, self.settled)
 
     def weights(self) -> dict[str, float]:
         """Weight of every term."""

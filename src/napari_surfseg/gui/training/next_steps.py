@@ -143,3 +143,7 @@ class NextSteps(QWidget):
         """Say what came of a step; with an empty text nothing."""
         self.message.setText(text)
         self.message.setVisible(bool(text))
+
+    def set_error(self, message: str) -> None:
+        """Say why a step was not taken, or with an empty sentence nothing."""
+        self.error.set_message(message)

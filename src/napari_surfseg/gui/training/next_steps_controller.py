@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.predict.prediction import Prediction
     from napari_surfseg.gui.run_session.session import Session
     from napari_surfseg.gui.training.controller import TrainingController
-    from napari_surfseg.gui.training.view import TrainingView
+    from napari_surfseg.gui.training.protocols import TrainingViewProtocol
     from napari_surfseg.model.checkpoint_summary import CheckpointSummary
 
 __all__ = ["NextStepsController"]
-
-DATA_PAGE = 0
 
 
 class NextStepsController(QObject):
@@ -52,8 +50,8 @@ class NextStepsController(QObject):
     ----------
     viewer : ViewerModel
         Takes the labels.
-    view : TrainingView
-        Or anything with its methods and signals.
+    view : TrainingViewProtocol
+        Passive.
     session : Session
         Whose run has ended.
     live : LiveController
@@ -69,7 +67,7 @@ class NextStepsController(QObject):
     def __init__(
         self,
         viewer: ViewerModel,
-        view: TrainingView,
+        view: TrainingViewProtocol,
         session: Session,
         live: LiveController,
         training: TrainingController,
@@ -106,7 +104,7 @@ class NextStepsController(QObject):
                 DataError("The run's volume is not open in this window; open it to predict a view.")
             )
             return
-        box = compute_view_box(self._viewer, layer, self._view.run.box.size_voxels())
+        box = compute_view_box(self._viewer, layer, self._view.run.box_size())
         if box is None:
             self._say_error(DataError(f"Nothing of the layer {layer.name!r} is on the canvas."))
             return
@@ -201,14 +199,11 @@ class NextStepsController(QObject):
             if kind_of(layer) == "prediction":
                 layer.visible = False
         self._viewer.add_layer(labels)
-        row = self._view.data.rows[0]
-        if source is not None and source in self._viewer.layers:
-            row.image.set_choice(SourceChoice.of_layer(source))
-        row.labels.set_choice(SourceChoice.of_layer(labels))
-        row.image.confirm()
-        row.labels.confirm()
-        self._view.data.pairs_changed.emit()
-        self._view.tabs.setCurrentIndex(DATA_PAGE)
+        data = self._view.data
+        is_open = source is not None and source in self._viewer.layers
+        image = SourceChoice.of_layer(source) if is_open else data.pairs()[0].image
+        data.choose(0, image=image, labels=SourceChoice.of_layer(labels))
+        self._view.show_data_page()
         part = "" if prediction.box is None else ", and what was not predicted 2, not annotated"
         kept = "" if strokes is None else f"; {strokes.name!r} is kept in them"
         self._steps.set_message(
@@ -244,22 +239,19 @@ class NextStepsController(QObject):
     def _on_start(self, found: tuple[CheckpointSummary, str]) -> None:
         summary, preset = found
         path = summary.path
-        self._view.set_setting("model.start_from", str(path))
-        self._view.preset.setCurrentIndex(max(self._view.preset.findData(preset), 0))
-        self._view.form_changed.emit()
-        self._view.reveal_setting("model.start_from")
+        self._view.set_start_from(str(path), preset)
         self._steps.set_message(
             f"The next run starts from {path.name} of {summary.name or path.parent.parent.name}, "
             f"epoch {summary.epoch if summary.epoch is not None else '?'}. Choose more labels or "
             "another volume, then press Start."
         )
 
-    # -- telling -------------------------------------------------------------------
+    # -- messages ------------------------------------------------------------------
 
     def _clear(self) -> None:
         self._steps.set_message("")
-        self._steps.error.set_message("")
+        self._steps.set_error("")
 
     def _say_error(self, error: SurfsegError) -> None:
         self._steps.set_message("")
-        self._steps.error.set_message(str(error))
+        self._steps.set_error(str(error))

@@ -72,6 +72,11 @@ class PairRow(QFrame):
         """Return what the row says."""
         return PairChoice(self.image.choice(), self.labels.choice(), self.role.currentData())
 
+    def confirm(self) -> None:
+        """Take both choices for a person's own."""
+        self.image.confirm()
+        self.labels.confirm()
+
     def _on_role(self, _index: int) -> None:
         self.changed.emit()
 

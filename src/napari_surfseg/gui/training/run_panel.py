@@ -31,6 +31,7 @@ from napari_surfseg.gui.training.next_steps import NextSteps
 from napari_surfseg.runs.folder import RunState
 
 if TYPE_CHECKING:
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["RunPanel"]
@@ -56,10 +57,6 @@ class RunPanel(QWidget):
         super().__init__()
         self.setObjectName("run_panel")
         self._previews: list[int] = []
-        self._build()
-        self.set_snapshot(None, busy="")
-
-    def _build(self) -> None:
         self.start = self._button(
             "start", "Start", "Write the run folder and start training in a process of its own."
         )
@@ -163,6 +160,7 @@ class RunPanel(QWidget):
         layout.addLayout(box)
         layout.addWidget(self.next_steps)
         layout.addLayout(buttons)
+        self.set_snapshot(None, busy="")
 
     def _button(self, name: str, text: str, tip: str) -> QPushButton:
         button = QPushButton(text)
@@ -209,6 +207,22 @@ class RunPanel(QWidget):
         self.stop.setVisible(active)
         self.save.setVisible(active)
         self.save.setEnabled(state in {RunState.RUNNING, RunState.PAUSED})
+
+    def set_state(self, text: str) -> None:
+        """Say how the run is, in place of what :meth:`set_snapshot` said."""
+        self.state.setText(text)
+
+    def set_error(self, message: str) -> None:
+        """Show what went wrong, or with an empty sentence nothing."""
+        self.error.set_message(message)
+
+    def set_box_size(self, size: Size3) -> None:
+        """Show the size of the live box."""
+        self.box.set_size(size)
+
+    def box_size(self) -> Size3:
+        """Return Z, Y, X voxels of the live box."""
+        return self.box.size_voxels()
 
     def set_can_cancel(self, can: bool) -> None:
         """Offer to give up what the window itself is doing."""

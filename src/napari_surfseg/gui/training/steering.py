@@ -18,7 +18,7 @@ from napari_surfseg.gui.controls.debounce import Debounce
 
 if TYPE_CHECKING:
     from napari_surfseg.gui.run_session.session import Session
-    from napari_surfseg.gui.training.view import TrainingView
+    from napari_surfseg.gui.training.protocols import TrainingViewProtocol
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["SteeringController"]
@@ -32,13 +32,13 @@ class SteeringController(QObject):
 
     Parameters
     ----------
-    view : TrainingView
-        Or anything with its methods and signals.
+    view : TrainingViewProtocol
+        Passive.
     session : Session
         Whose run is steered.
     """
 
-    def __init__(self, view: TrainingView, session: Session) -> None:
+    def __init__(self, view: TrainingViewProtocol, session: Session) -> None:
         super().__init__()
         self._view = view
         self._session = session
@@ -55,7 +55,7 @@ class SteeringController(QObject):
 
     def send(self, command: Command) -> str:
         """Send a command and return its id."""
-        self._view.run.error.set_message("")
+        self._view.run.set_error("")
         return self._session.send(command)
 
     def send_weights(self) -> None:
@@ -100,7 +100,7 @@ class SteeringController(QObject):
                 self._pending.discard(event.command_id)
                 # Strokes have a place of their own for what is said to them.
                 if isinstance(event, CommandRefused) and event.command != "UpdateLabels":
-                    self._view.run.error.set_message(event.message)
+                    self._view.run.set_error(event.message)
                 elif event.command == "SetLossWeights":
                     self._weights_shown = False
         if snapshot.weights and not self._pending and not self._weights_shown:

@@ -10,6 +10,7 @@ from napari.utils import progress
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.curves.widget import LossCurvesWidget
@@ -127,7 +128,9 @@ class SurfaceTrainingWidget(QWidget):
         # Without this, napari puts a stretch below and the pages get half the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         viewer = unwrap(napari_viewer)
-        self.controller = TrainingController(viewer, self.view, self.session)
+        self.controller = TrainingController(
+            viewer, self.view, self.session, ask=Asker(self.view).ask
+        )
         self.live = get_live_controller(viewer, self.session)
         self.next_steps = NextStepsController(
             viewer,
@@ -145,7 +148,7 @@ class SurfaceTrainingWidget(QWidget):
         run.live_toggled.connect(self.live.set_enabled)
         run.box_size_changed.connect(self.live.set_size)
         self.live.enabled_changed.connect(run.set_live)
-        self.live.size_changed.connect(run.box.set_size)
+        self.live.size_changed.connect(run.set_box_size)
         self.live.missed.connect(self._on_missed)
         self.view.run.curves_clicked.connect(self.show_curves)
         self.live.shown.connect(self._on_shown)
@@ -197,7 +200,7 @@ class SurfaceTrainingWidget(QWidget):
                 disconnect(self.session.closed, self._on_session_closed)
                 disconnect(self.session.polled, self._on_polled)
                 disconnect(self.live.enabled_changed, self.view.run.set_live)
-                disconnect(self.live.size_changed, self.view.run.box.set_size)
+                disconnect(self.live.size_changed, self.view.run.set_box_size)
                 disconnect(self.live.missed, self._on_missed)
                 disconnect(self.live.shown, self._on_shown)
                 self.activity.end()

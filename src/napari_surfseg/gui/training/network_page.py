@@ -1,0 +1,109 @@
+"""The page "Network": how large the network and its patches are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_surfseg.config import MODEL_PRESETS
+from napari_surfseg.gui.controls.basics import FieldError, hint, labelled_rows, note
+from napari_surfseg.gui.controls.number_boxes import WholeBox
+from napari_surfseg.gui.training.settings_form import MoreSection
+from napari_surfseg.gui.training.settings_table import NETWORK_SETTINGS
+
+__all__ = ["NetworkPage"]
+
+
+class NetworkPage(QWidget):
+    """Preset, patch size, and the finer settings behind "More". Passive."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preset = QComboBox()
+        self.preset.setObjectName("model_preset")
+        self.preset.addItem("automatic", "auto")
+        for name in MODEL_PRESETS:
+            self.preset.addItem(name, name)
+        self.preset.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        hint(
+            self.preset,
+            "Size of the 3-D U-Net; automatic is tiny on a CPU and small on a GPU. Larger ones see "
+            "more and take longer; exp001 is the reference experiment and wants a GPU.",
+        )
+        self.patch_error = FieldError("data_patch_size")
+        self.patch: list[WholeBox] = []
+        patch_box = QWidget()
+        patch_line = QHBoxLayout(patch_box)
+        patch_line.setContentsMargins(0, 0, 0, 0)
+        patch_line.setSpacing(4)
+        for axis in "zyx":
+            spin = WholeBox(f"patch_size_{axis}", f"Patch along {axis.upper()}", 8, 1024, step=8)
+            spin.error = self.patch_error
+            spin.setValue(64)
+            hint(
+                spin,
+                f"Edge of a training patch along {axis.upper()} (voxels, 8 to 1024; 64 by "
+                "default). Larger patches show more of a sheet and cost memory and time.",
+            )
+            spin.valueChanged.connect(self._on_changed)
+            self.patch.append(spin)
+            spin.setPrefix(f"{axis} ")
+            spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            patch_line.addWidget(spin, 1)
+        self.preset.currentIndexChanged.connect(self._on_changed)
+        self.estimate = QLabel("")
+        self.estimate.setObjectName("model_estimate")
+        self.estimate.setWordWrap(True)
+        self.model_error = FieldError("model")
+        form = labelled_rows(spacing=6)
+        form.addRow("Size", self.preset)
+        form.addRow(self.model_error)
+        form.addRow("Patch", patch_box)
+        form.addRow(self.patch_error)
+        form.addRow(self.estimate)
+        form.addRow(
+            note(
+                "A patch must show a whole sheet and its neighbours. The memory is an estimate for "
+                "one step of training; the network runs in a process of its own, so napari itself "
+                "stays small."
+            )
+        )
+        self.more = MoreSection("more_network", NETWORK_SETTINGS)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 6, 8, 4)
+        layout.addLayout(form)
+        layout.addWidget(self.more)
+        layout.addStretch(1)
+
+    def _on_changed(self, _value: int) -> None:
+        self.changed.emit()
+
+    def values(self) -> dict[str, Any]:
+        """Return the settings in full view, by configuration key."""
+        return {
+            "data.patch_size": [spin.value() for spin in self.patch],
+            "model.preset": self.preset.currentData(),
+        }
+
+    def set_preset(self, preset: str) -> None:
+        """Choose a network by the name of its preset."""
+        self.preset.setCurrentIndex(max(self.preset.findData(preset), 0))
+
+    def set_patch_step(self, divisor: int) -> None:
+        """Let the arrows of the patch size move by what the network divides by."""
+        for spin in self.patch:
+            spin.setSingleStep(divisor)
+
+    def errors(self) -> dict[str, FieldError]:
+        """Return where sentences about a setting are shown, by the start of its key."""
+        return {"data.patch_size": self.patch_error, "model": self.model_error}
+
+    def lockable(self) -> list[QWidget]:
+        """Return the controls in full view that are fixed for a run."""
+        return [self.preset, *self.patch]
