@@ -151,8 +151,10 @@ def test_strokes_wait_for_a_worker_that_is_about_to_end(
     tell(RunState.STOPPED)
     paint(viewer.layers[-1], y=30)
     with monkeypatch.context() as patched:
-        patched.setattr("napari_surfseg.gui.strokes.changes.read_worker", lambda _path: MagicMock())
-        patched.setattr("napari_surfseg.gui.strokes.changes.is_alive", lambda _worker: True)
+        patched.setattr(
+            "napari_surfseg.gui.strokes.collect_strokes.read_worker", lambda _path: MagicMock()
+        )
+        patched.setattr("napari_surfseg.gui.strokes.collect_strokes.is_alive", lambda _worker: True)
         strokes.send()
     assert started.view.strokes.error.text() == ""
     assert strokes._rest.isActive()

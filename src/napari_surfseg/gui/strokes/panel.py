@@ -73,6 +73,10 @@ class StrokesPanel(QWidget):
         self.open.clicked.connect(self.open_clicked)
         self.sending.setVisible(False)
 
+    def is_automatic(self) -> bool:
+        """Whether strokes are to be sent when the brush rests."""
+        return self.automatic.isChecked()
+
     def set_shown(self, shown: bool) -> None:
         """Show how strokes reach the run, while it can take them."""
         if self.sending.isVisibleTo(self) != shown:

@@ -224,7 +224,7 @@ class TrainingController(QObject):
         device = self._view.form().device
         launch = self._launch
         try:
-            bring_over = self.strokes.bring_over()
+            write_strokes = self.strokes.prepare_for_worker()
         except SurfsegError as error:
             self._on_start_failed(error)
             return
@@ -232,7 +232,7 @@ class TrainingController(QObject):
         def work(job: Job) -> Path:
             wait_for_release(RunFolder(run_dir).worker_path)
             prepare()
-            bring_over(job)
+            write_strokes(job)
             has_checkpoint = RunFolder(run_dir).last_checkpoint.exists()
             launch(run_dir, device=device, resume=has_checkpoint)
             return run_dir
