@@ -200,3 +200,58 @@ def fake_trainer():
         return lambda experiment, **given: FakeTrainer(experiment, **given, **options)
 
     return make
+
+
+class MakeEvents:
+    """Makes the events of a run in which an epoch has ten steps."""
+
+    @staticmethod
+    def started(**changes):
+        values = {
+            "seq": 0,
+            "name": "told",
+            "device": "cpu",
+            "precision": "float32",
+            "model": "tiny",
+            "num_parameters": 1_500_000,
+            "patch_size": (64, 64, 64),
+            "epoch": 0,
+            "max_epochs": 8,
+            "max_minutes": None,
+            "iterations_per_epoch": 10,
+            "loss_weights": {"soft_dice": 0.5, "cldice": 0.5},
+        }
+        return events.RunStarted(**(values | changes))
+
+    @staticmethod
+    def epoch(number, total=1.0, *, patches=None, **losses):
+        return events.EpochFinished(
+            step=10 * number,
+            epoch=number,
+            losses=losses or {"soft_dice": total},
+            head_total=total,
+            total=total,
+            learning_rate=1e-3,
+            epoch_seconds=2.0,
+            steps_per_second=5.0,
+            elapsed_seconds=2.0 * number,
+            patches=patches or {},
+            cache={},
+        )
+
+    @staticmethod
+    def scored(number, surface_dice, *, is_best=False, **metrics):
+        return events.ValidationFinished(
+            seq=100 + number,
+            step=10 * number,
+            epoch=number,
+            metrics={"surface_dice": surface_dice} | metrics,
+            threshold=0.4,
+            is_best=is_best,
+            seconds=0.5,
+        )
+
+
+@pytest.fixture
+def make():
+    return MakeEvents

@@ -1,4 +1,5 @@
-"""``report.md``: what a run did and how good it is, for somebody who was not there.
+"""``report.md``: what a run did and how good it is, for a reader who did not follow it.
 
-Here: one file a section, and the figures. Not here: training, or anything that changes a run.
+Here: the page, its sentences (``conclusions``), its longer sections and its pictures. Not here:
+training, or anything that changes a run; reading a run's events is ``runs/history.py``.
 """

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 
 from napari_surfseg.files import written_aside
-from napari_surfseg.runs.report.summary import compute_change
+from napari_surfseg.runs.report.conclusions import compute_change
 from napari_surfseg.vocabulary import SCORES, color_of
 from napari_surfseg.wording import format_number
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.metrics.error_samples import ErrorRow, ErrorSamples
-    from napari_surfseg.runs.report.history import RunHistory
+    from napari_surfseg.runs.history import RunHistory
     from napari_surfseg.runs.report.samples import Sample
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "draw_topology",
 ]
 
-#: Okabe and Ito's colours, told apart by everybody.
+#: Okabe and Ito's colours, which people with any colour vision can tell apart.
 AGREED, MISSED, INVENTED, IGNORED = "#009E73", "#0072B2", "#D55E00", "#9A9A9A"
 INK, FAINT = "#222222", "#8A8A8A"
 DPI = 120
@@ -141,7 +141,7 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
 
 
 def draw_topology(history: RunHistory, path: Path) -> bool:
-    """Draw how many pieces, tunnels and cavities there are; False if nobody counted them."""
+    """Draw how many pieces, tunnels and cavities there are; False if they were not counted."""
     names = ("Pieces", "Tunnels (holes, bridges)", "Cavities")
     curves = {
         (kind, dimension): history.metric_values(f"topo_{kind}_{dimension}")

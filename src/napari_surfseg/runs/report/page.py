@@ -1,7 +1,7 @@
-"""``report.md``: what a run did, for somebody who was not there.
+"""Write ``report.md`` of a run, and its pictures into ``report/`` beside it.
 
-It is made from the run folder alone, at the end of a run or on demand, also of
-one that is still training. Pictures lie beside it in ``report/``.
+A report is made from the run folder alone: at the end of a run, or on demand, also while the run
+is still training.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from napari_surfseg import __version__
 from napari_surfseg.config import Experiment
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.metrics.error_samples import read_error_samples
-from napari_surfseg.runs.report.held_out_section import describe_held_out
-from napari_surfseg.runs.report.history import RunHistory, read_history
-from napari_surfseg.runs.report.samples import read_samples
-from napari_surfseg.runs.report.summary import (
+from napari_surfseg.runs.history import RunHistory, read_history
+from napari_surfseg.runs.report.conclusions import (
     compute_change,
     describe_headline,
-    find_limits,
-    find_statements,
+    list_conclusions,
+    list_limits,
 )
+from napari_surfseg.runs.report.held_out_section import describe_held_out
+from napari_surfseg.runs.report.samples import read_samples
 from napari_surfseg.runs.report.topology_section import describe_errors
 from napari_surfseg.vocabulary import SCORES
 from napari_surfseg.wording import (
@@ -39,12 +39,16 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
-#: Rows of the table of selected epochs: the doublings tell a curve's shape in few lines.
+#: Rows of the table of selected epochs: the doublings show a curve's shape in few rows.
 MAX_SELECTED = 14
 #: What the topology score counts, by dimension.
 FEATURES = ("pieces", "tunnels (holes, bridges)", "cavities")
-#: Sections whose every setting stands in a table of its own.
-TOLD_ELSEWHERE = frozenset({"data.train", "data.validation", "experiment.name", "experiment.notes"})
+#: What a kept step of the post-processing may cost in Dice and in surface Dice.
+MAX_SCORE_LOSS = 0.002
+#: Settings that the report shows in a place of their own.
+SHOWN_ELSEWHERE = frozenset(
+    {"data.train", "data.validation", "experiment.name", "experiment.notes"}
+)
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -102,8 +106,8 @@ def _compose(history: RunHistory, pictures: dict[str, str]) -> list[str]:
     if notes:
         lines += [notes, ""]
     lines += _picture(pictures, "scores", "Validation scores over the epochs")
-    lines += _bullets("What the data says", find_statements(history))
-    lines += _bullets("What it does not say", find_limits(history))
+    lines += _bullets("What the data says", list_conclusions(history))
+    lines += _bullets("What it does not say", list_limits(history))
     lines += _bullets("Warnings", history.warnings)
     lines += _losses(history)
     lines += _picture(pictures, "losses", "Every loss term over the epochs")
@@ -216,10 +220,11 @@ def _postprocessing(history: RunHistory) -> list[str]:
         "Chosen on the validation data by `score`, one step after the other: "
         f"{history.tuned.score_before:.4f} at a plain threshold to "
         f"{history.tuned.score_after:.4f}, with {changed}. {num_kept} of the "
-        f"{len(rows)} steps below convinced and were kept: pieces of the data gain by what "
-        "was chosen without them, and neither Dice nor surface Dice pays more than half a "
-        "point, here or on training data. `best.pt` holds the settings and `surfseg predict` "
-        "uses them; on the data they were chosen on they flatter themselves.",
+        f"{len(rows)} steps below were kept: with them, pieces of the data score higher that had "
+        "no part in choosing the values, and neither Dice nor surface Dice falls by more than "
+        f"{MAX_SCORE_LOSS:g}, here or on training data. `best.pt` holds the settings and "
+        "`surfseg predict` uses them. Scores on the data they were chosen on are a little too "
+        "good.",
         "",
         *tabulate_markdown(header, rows, left=1),
         "",
@@ -369,7 +374,7 @@ def find_changed_settings(experiment: Experiment) -> list[tuple[str, Any, Any]]:
         if isinstance(value, dict) and isinstance(default, dict):
             for key in value:
                 compare(f"{prefix}.{key}" if prefix else key, value[key], default.get(key))
-        elif value != default and prefix not in TOLD_ELSEWHERE:
+        elif value != default and prefix not in SHOWN_ELSEWHERE:
             found.append((prefix, value, default))
 
     compare("", experiment.model_dump(mode="json"), Experiment().model_dump(mode="json"))

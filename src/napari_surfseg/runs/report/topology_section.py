@@ -1,4 +1,4 @@
-"""The report's section on where the topology broke: a table and pictures of the largest errors."""
+"""The report's section on topology errors: a table and pictures of the largest ones."""
 
 from __future__ import annotations
 

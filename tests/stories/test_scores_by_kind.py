@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from napari_surfseg import events
+from napari_surfseg.config import Data, Experiment, ExperimentInfo, Pair
 from napari_surfseg.runs.event_text import describe_event
+from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.follow import RunFollower
+from napari_surfseg.runs.history import read_history
 from napari_surfseg.runs.listing import list_runs, tabulate_runs
-from napari_surfseg.runs.report.history import read_history
+from napari_surfseg.runs.report.conclusions import describe_headline, list_limits
 from napari_surfseg.runs.report.page import write_report
-from napari_surfseg.runs.report.summary import describe_headline, find_limits
 from napari_surfseg.wording import describe_basis
 
 KINDS = {
@@ -44,8 +46,11 @@ def kind(request):
 
 
 @pytest.fixture
-def run(folder, kind):
+def run(tmp_path, kind):
     """Write the events of a finished run of two epochs."""
+    data = Data(train=(Pair(image="a.tif", labels="b.tif"),))
+    experiment = Experiment(experiment=ExperimentInfo(name="try"), data=data)
+    folder = RunFolder(tmp_path / "run").create(experiment)
     writer = events.EventWriter(folder.events_path)
     roles = ("train",) if kind == "none" else ("train", "validation")
     writer.write(events.DataChecked(volumes=[row(role) for role in roles], notes=[NOTE]))
@@ -93,7 +98,7 @@ LIMITS = {
 def test_the_report_says_what_scores_were_made_on(run, kind):
     history = read_history(run.path)
     assert describe_headline(history).startswith(HEADLINES[kind])
-    limits = " ".join(find_limits(history))
+    limits = " ".join(list_limits(history))
     assert LIMITS[kind] in limits
     assert ("threshold stayed at 0.5" in limits) == (kind == "strokes")
     text = write_report(run.path).read_text(encoding="utf-8")

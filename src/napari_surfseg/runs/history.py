@@ -1,4 +1,4 @@
-"""What happened in a run, put in order: resumptions joined, lost steps left out."""
+"""The events of a run in order: resumptions joined, steps that were lost left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["RunHistory", "read_history"]
 
 @dataclass
 class RunHistory:
-    """A run as its events tell it.
+    """What happened in a run, from its events.
 
     Attributes
     ----------

@@ -1,9 +1,8 @@
-"""What a run's numbers say, and what they do not: sentences computed from its events.
+"""Sentences on what a run's numbers show, and on what must not be concluded from them.
 
-Each function looks at one thing and returns a sentence or nothing. A report is
-read by somebody who was not there, so the sentences also say what must not be
-concluded: a small validation slab, a threshold chosen on the data it is scored
-on, weights changed halfway.
+Each function looks at one thing and returns a sentence, or nothing. The limits are as important
+as the conclusions: a small validation slab, a threshold chosen on the data that are scored, loss
+weights that were changed halfway.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from napari_surfseg.wording import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_surfseg.runs.report.history import RunHistory
+    from napari_surfseg.runs.history import RunHistory
 
-__all__ = ["describe_headline", "find_limits", "find_statements"]
+__all__ = ["describe_headline", "list_conclusions", "list_limits"]
 
-#: A change below this is called none: losses of single patches scatter by more.
+#: A smaller relative change of a loss counts as none: losses of single patches vary by more.
 NOTABLE_CHANGE = 0.02
-#: Validation scores of small slabs move by about this from epoch to epoch.
+#: Validation scores of small slabs vary by about this from epoch to epoch.
 NOTABLE_SCORE = 0.01
-#: A score that was reached in this share of the run and has not moved since is level.
+#: A score that was reached within this share of the run and has not risen since is level.
 LEVEL_SHARE = 0.7
-#: Surface voxels below which a hundredth of a score is chance.
+#: With fewer surface voxels a difference of 0.01 between two scores may be chance.
 FEW_SURFACE_VOXELS = 20_000
-#: Steps below which a run shows that something is learned, not how well it can be.
+#: A run of fewer steps shows that the network learns, not how good it can become.
 FEW_STEPS = 1000
 SHARE_TOLERANCE = 0.05
 #: Beside the surface Dice, in the headline.
@@ -77,8 +76,8 @@ def describe_headline(history: RunHistory) -> str:
     return " ".join(parts)
 
 
-def find_statements(history: RunHistory) -> list[str]:
-    """Return what the data says, the most important first."""
+def list_conclusions(history: RunHistory) -> list[str]:
+    """Return what the numbers show, the most important first."""
     found = [
         _describe_total(history),
         *_describe_trades(history),
@@ -91,8 +90,8 @@ def find_statements(history: RunHistory) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def find_limits(history: RunHistory) -> list[str]:
-    """Return what the data does not say."""
+def list_limits(history: RunHistory) -> list[str]:
+    """Return what must not be concluded from the numbers."""
     found = [
         _describe_validation_data(history),
         _describe_few_steps(history),
@@ -153,7 +152,7 @@ def _describe_trades(history: RunHistory) -> list[str]:
             rising.append((term, values[0], values[-1]))
     if not rising:
         return []
-    told = list_words(
+    risen_terms = list_words(
         [
             f"`{term}` rose from {format_number(a)} to {format_number(b)} "
             f"({_signed(compute_change(a, b))})"
@@ -163,7 +162,7 @@ def _describe_trades(history: RunHistory) -> list[str]:
     share = sum(weights.get(term, 0.0) for term, _, _ in rising)
     whole = sum(weights.values()) or 1.0
     return [
-        f"While the total fell, {told}: with {format_percent(share / whole)} of the weight, "
+        f"While the total fell, {risen_terms}: with {format_percent(share / whole)} of the weight, "
         f"{'it was' if len(rising) == 1 else 'they were'} traded away for the other terms."
     ]
 
