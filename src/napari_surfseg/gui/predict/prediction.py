@@ -15,7 +15,8 @@ from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.layer_data import IN_MEMORY_BYTES
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
-from napari_surfseg.inference.prediction_process import PredictionJob, write_job
+from napari_surfseg.inference.prediction_process import PredictionJob
+from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path
 
