@@ -28,13 +28,13 @@ class PlacedVolume(Protocol):
     """What is taken from a volume, whether it is a file or a layer."""
 
     @property
-    def spacing(self) -> Spacing3: ...  # noqa: D102
+    def spacing(self) -> Spacing3: ...
     @property
-    def spacing_known(self) -> bool: ...  # noqa: D102
+    def spacing_known(self) -> bool: ...
     @property
-    def units(self) -> str | None: ...  # noqa: D102
+    def units(self) -> str | None: ...
     @property
-    def translate(self) -> Spacing3 | None: ...  # noqa: D102
+    def translate(self) -> Spacing3 | None: ...
 
 
 @dataclass(frozen=True)
