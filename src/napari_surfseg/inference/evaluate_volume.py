@@ -1,6 +1,6 @@
 """Score a predicted volume against labels, and list where its topology is wrong.
 
-``surfseg evaluate`` and the window's "Topology errors" both call it.
+``surfseg evaluate`` and the window's "Topology errors" both do it here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.geometry import whole_box
 from napari_surfseg.metrics.features import find_topology_errors
 from napari_surfseg.metrics.score import compute_metrics
 
@@ -21,40 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Box, Size3, Spacing3
+    from napari_surfseg.geometry import Index3
     from napari_surfseg.metrics.error_table import TopologyError
 
 
-__all__ = ["Evaluation", "EvaluationSettings", "evaluate_volume"]
+__all__ = ["Evaluation", "evaluate_volume"]
 
 #: What is not scored, whatever values the label file uses for it.
 IGNORED = 2
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What is compared and how.
-
-    Attributes
-    ----------
-    spacing, tolerance
-        As in ``compute_metrics``.
-    foreground : tuple of int, optional
-        Label values that are surface; by default every other than 0 and ``ignore``.
-    ignore : tuple of int
-        Label values that are not scored.
-    threshold : float, optional
-        The prediction holds probabilities, surface is above it.
-    box : (start, stop), optional
-        Only this part; the errors' places are counted from its start.
-    """
-
-    spacing: Spacing3 = (1.0, 1.0, 1.0)
-    tolerance: float = 2.0
-    foreground: tuple[int, ...] | None = None
-    ignore: tuple[int, ...] = (IGNORED,)
-    threshold: float | None = None
-    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +39,7 @@ class Evaluation:
     scores : dict
         Those of ``compute_metrics``.
     errors : list of TopologyError
-        The largest first; empty unless ``with_errors``.
+        The largest first; empty where nobody asked.
     warnings : list of str
         Sentences.
     """
@@ -79,10 +52,15 @@ class Evaluation:
 def evaluate_volume(
     pred: Volume,
     label: Volume,
-    settings: EvaluationSettings | None = None,
     *,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    tolerance: float = 2.0,
+    foreground: tuple[int, ...] | None = None,
+    ignore: tuple[int, ...] = (IGNORED,),
+    threshold: float | None = None,
+    box: tuple[Index3, Index3] | None = None,
     with_errors: bool = False,
-    report: Callable[[str, float], None] = lambda _stage, _share: None,
+    tell: Callable[[str, float], None] = lambda _stage, _share: None,
 ) -> Evaluation:
     """Score a prediction volume against a label volume; both are read whole.
 
@@ -90,12 +68,20 @@ def evaluate_volume(
     ----------
     pred, label : Volume
         Of one shape.
-    settings : EvaluationSettings, optional
-        What is compared and how.
+    spacing, tolerance
+        As in ``compute_metrics``.
+    foreground : tuple of int, optional
+        Label values that are surface; by default every other than 0 and ``ignore``.
+    ignore : tuple of int
+        Label values that are not scored.
+    threshold : float, optional
+        ``pred`` holds probabilities, surface is above it.
+    box : (start, stop), optional
+        Only this part; the errors' places are counted from its start.
     with_errors : bool
         Also list where the topology is wrong.
-    report : callable
-        Called with the stage and its share, 0 to 1.
+    tell : callable
+        Told the stage and its share, 0 to 1.
 
     Raises
     ------
@@ -107,27 +93,23 @@ def evaluate_volume(
             f"{pred.source} has the shape {_by(pred.shape)}, but {label.source} has "
             f"{_by(label.shape)}; the two must be the same."
         )
-    settings = settings or EvaluationSettings()
-    box = settings.box or whole_box(label.shape)
-    report("reading the prediction", 0.0)
-    pred_values, warnings = _read_prediction(pred, box, settings.threshold)
-    report("reading the labels", 0.0)
-    label_values = label.read(*box)
+    start, stop = box or ((0, 0, 0), label.shape)
+    tell("reading the prediction", 0.0)
+    pred_values, warnings = _read_prediction(pred, start, stop, threshold)
+    tell("reading the labels", 0.0)
+    label_values = label.read(start, stop)
     _require_numbers(label_values, label.source)
-    ignored = np.isin(label_values, settings.ignore)
-    if settings.foreground is None:
-        is_surface = label_values != 0
-    else:
-        is_surface = np.isin(label_values, settings.foreground)
+    ignored = np.isin(label_values, ignore)
+    is_surface = label_values != 0 if foreground is None else np.isin(label_values, foreground)
     # 0, 1 and 2 whatever the file uses, so that one rule is applied, the metrics' own.
     classes = np.where(ignored, np.uint8(IGNORED), is_surface.astype(np.uint8))
-    report("scoring", 0.0)
+    tell("scoring", 0.0)
     scores = compute_metrics(
         pred_values,
         classes,
-        spacing=settings.spacing,
-        tolerance=settings.tolerance,
-        progress=lambda share: report("scoring", share),
+        spacing=spacing,
+        tolerance=tolerance,
+        progress=lambda share: tell("scoring", share),
     )
     errors: list[TopologyError] = []
     if with_errors:
@@ -135,15 +117,15 @@ def evaluate_volume(
             pred_values,
             classes,
             IGNORED,
-            progress=lambda share: report("finding topology errors", share),
+            progress=lambda share: tell("finding topology errors", share),
         )
     return Evaluation(scores, errors, warnings)
 
 
 def _read_prediction(
-    volume: Volume, box: Box, threshold: float | None
+    volume: Volume, start: Index3, stop: Index3, threshold: float | None
 ) -> tuple[NDArray[np.bool_], list[str]]:
-    values = volume.read(*box)
+    values = volume.read(start, stop)
     _require_numbers(values, volume.source)
     if threshold is not None:
         top = 255 if values.dtype.kind in "iu" else 1
@@ -165,5 +147,5 @@ def _require_numbers(values: NDArray[Any], source: str) -> None:
             raise DataError(f"{source} holds {bad} NaN voxels; scores need numbers everywhere.")
 
 
-def _by(shape: Size3) -> str:
+def _by(shape: Index3) -> str:
     return " x ".join(map(str, shape))
