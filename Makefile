@@ -2,24 +2,32 @@
 
 PYTHON ?= python3
 VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
 BIN := $(VENV)/bin
+endif
 # Remembers that .venv matches these files, so that set-up is skipped the next time.
 READY := $(VENV)/.ready
 BENCHMARKS := $(wildcard benchmarks/*.py)
 
 export QT_API ?= pyqt6
 
-.PHONY: help setup test test-all lint format demo docs benchmarks clean
+.PHONY: help setup system-packages test test-all test-matrix test-wheel dist
+.PHONY: lint format demo docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        the main job on a synthetic scroll, then the same in napari"
 	@echo "make test        lint, types, imports and the quick tests"
 	@echo "make test-all    the same with the slow tests"
+	@echo "make test-matrix the quick tests from a wheel, on every Python and Qt binding found"
+	@echo "make test-wheel  a wheel installed as a user would, and the demo run with it"
 	@echo "make lint        ruff, mypy and import-linter only"
 	@echo "make format      let ruff mend and format the code"
 	@echo "make docs        make the pictures and tables of the documentation again"
 	@echo "make benchmarks  run every benchmark and record its figures (an hour)"
+	@echo "make dist        what a release publishes, and its notes: make dist VERSION=v0.2.0"
 	@echo "make clean       remove .venv, caches and build outputs"
 
 setup: $(READY)
@@ -27,6 +35,10 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt tools/set_up.sh
 	@PYTHON="$(PYTHON)" tools/set_up.sh
 	@touch $@
+
+# The system's part of the set-up alone, which wants root; `make setup` does it where it may.
+system-packages:
+	@PYTHON="$(PYTHON)" tools/set_up.sh --system-packages
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -39,6 +51,17 @@ test: lint
 
 test-all: lint
 	tools/with_display.sh $(BIN)/python -m pytest -m "slow or not slow"
+
+# Both make virtual environments of their own in build/wheels. MATRIX narrows the matrix:
+# make test-matrix MATRIX="--python 3.12 --binding pyside6"
+test-matrix:
+	$(PYTHON) tools/test_matrix.py $(MATRIX)
+
+test-wheel:
+	$(PYTHON) tools/test_wheel.py
+
+dist:
+	$(PYTHON) tools/release.py "$(VERSION)"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import napari_surfseg
 
@@ -155,3 +157,26 @@ def test_constraints_pin_every_direct_dependency() -> None:
     direct = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {_distribution(line) for line in direct}
     assert names <= pinned, f"constraints.txt lacks {sorted(names - pinned)}"
+
+
+def test_release_notes_are_the_section_of_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    release = importlib.import_module("release")
+    changelog = (
+        "# Changelog\n\n## [0.2.0] - 2026-12-01\n\n- New.\n\n## [0.1.0] - unreleased\n\n- Old.\n"
+    )
+    assert release.read_notes("0.2.0", changelog) == "- New."
+    with pytest.raises(ValueError, match=r"no section for 0\.3\.0"):
+        release.read_notes("0.3.0", changelog)
+    with pytest.raises(ValueError, match=r"calls 0\.1\.0 unreleased"):
+        release.read_notes("0.1.0", changelog)
+
+
+def test_workflows_call_targets_that_the_makefile_has() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    called = set()
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        jobs = yaml.safe_load(path.read_text())["jobs"]
+        for step in (step for job in jobs.values() for step in job.get("steps", [])):
+            called |= set(re.findall(r"\bmake ([a-z][a-z-]+)", step.get("run", "")))
+    assert {"test", "test-matrix", "test-wheel", "dist"} <= called <= targets

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make .venv hold this project and everything its tests need. Called by the Makefile.
-#   PYTHON   the interpreter to use (python3 by default), 3.11 or newer
+#   PYTHON              the interpreter to use (python3 by default), 3.11 or newer
+#   --system-packages   only what Qt needs of the system, no .venv
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -44,7 +45,11 @@ else
     say "No apt-get here, so Qt's system libraries are taken as they are."
 fi
 
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+[ "${1:-}" != --system-packages ] || exit 0
+
+[ -d .venv ] || "$python" -m venv .venv
+bin=.venv/bin
+[ -d "$bin" ] || bin=.venv/Scripts # Windows
 say "Installing the project and its tools into .venv (a few minutes the first time)."
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+"$bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
     -c constraints.txt -e ".[dev]"

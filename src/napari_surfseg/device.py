@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from napari_surfseg.errors import ConfigError
@@ -40,9 +38,7 @@ def choose_device(wanted: str) -> torch.device:
         ) from None
 
 
-def choose_precision(
-    wanted: Literal["auto", "float32", "bf16"], device: torch.device
-) -> Literal["float32", "bf16"]:
+def choose_precision(wanted: str, device: torch.device) -> str:
     """Turn ``auto`` into ``bf16`` where a GPU has it and ``float32`` elsewhere."""
     if wanted != "auto":
         return wanted

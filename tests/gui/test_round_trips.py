@@ -29,7 +29,8 @@ from napari_surfseg.gui.run_session.run_layers import (
     read_run_layers,
     write_layer_notes,
 )
-from napari_surfseg.inference.volume_writer import VolumeWriter, ome_metadata
+from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_zarr_attributes
+from napari_surfseg.inference.volume_writer import VolumeWriter
 from napari_surfseg.runs.folder import RunFolder
 
 PLACE = {"scale": (3, 2, 1), "translate": (30, -20, 5.5), "units": "nm"}
@@ -206,10 +207,7 @@ def test_a_prediction_lies_over_its_image(tmp_path, name, content):
     writer = VolumeWriter(
         tmp_path / name,
         SHAPE,
-        spacing=source.spacing,
-        units=source.units,
-        translate=source.translate,
-        content=content,
+        VolumeMetadata(source.spacing, source.units, source.translate, content),
     )
     values = np.random.default_rng(0).integers(0, 2, SHAPE).astype(np.uint8)
     writer.write([((0, 0, 0), values)])
@@ -231,7 +229,7 @@ def test_a_large_ome_zarr_is_looked_at_lazily_in_its_levels(tmp_path, monkeypatc
     monkeypatch.setattr(layer_data, "IN_MEMORY_BYTES", 100)
     data = np.random.default_rng(0).integers(0, 255, (16, 16, 16)).astype(np.uint8)
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
-    metadata = ome_metadata("a", (3, 2, 1), "nanometer", None)
+    metadata = ome_zarr_attributes(VolumeMetadata((3, 2, 1), "nanometer"), "a")
     metadata["multiscales"][0]["datasets"].append({"path": "1", "coordinateTransformations": []})
     group.attrs.update(metadata)
     for level, part in enumerate((data, data[::2, ::2, ::2])):

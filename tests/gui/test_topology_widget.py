@@ -26,7 +26,7 @@ from napari_surfseg.gui.topology.layers import (
 from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.topology.widget import TopologyErrorsWidget
 from napari_surfseg.metrics.error_table import ERROR_NAMES
-from napari_surfseg.metrics.topology_errors import find_topology_errors
+from napari_surfseg.metrics.features import find_topology_errors
 
 SHAPE = (48, 64, 64)
 DIMENSIONS = {f"error: {name}": dimension for name, dimension in ERROR_NAMES.values()}

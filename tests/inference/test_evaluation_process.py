@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from napari_surfseg.inference.evaluation_process import EvaluationJob, main
-from napari_surfseg.inference.prediction_process import write_job
+from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.metrics.error_table import read_error_table
 
 
@@ -27,13 +27,13 @@ def job(tmp_path):
     )
 
 
-def told(capsys):
+def lines_of(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_it_tells_its_stages_and_leaves_a_table(tmp_path, job, capsys):
+def test_it_reports_its_stages_and_leaves_a_table(tmp_path, job, capsys):
     assert main([str(write_job(tmp_path, job))]) == 0
-    lines = told(capsys)
+    lines = lines_of(capsys)
     assert [line["stage"] for line in lines[:4]] == [
         "starting",
         "reading the prediction",
@@ -60,7 +60,7 @@ def test_it_refuses_in_a_sentence(tmp_path, job, capsys, values, said):
     path = write_job(tmp_path, job)
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     assert main([str(path)]) == 2
-    error = told(capsys)[-1]["error"]
+    error = lines_of(capsys)[-1]["error"]
     assert said in error
     assert error.endswith(".")
     assert main([]) == 2
@@ -69,4 +69,4 @@ def test_it_refuses_in_a_sentence(tmp_path, job, capsys, values, said):
 def test_volumes_of_two_shapes_are_refused(tmp_path, job, capsys):
     tifffile.imwrite(tmp_path / "pred.tif", np.zeros((24, 32, 31), np.uint8))
     assert main([str(write_job(tmp_path, job))]) == 2
-    assert "24 x 32 x 31" in told(capsys)[-1]["error"]
+    assert "24 x 32 x 31" in lines_of(capsys)[-1]["error"]

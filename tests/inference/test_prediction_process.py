@@ -9,7 +9,8 @@ import torch
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.volume import open_volume
-from napari_surfseg.inference.prediction_process import PredictionJob, read_job, run_job, write_job
+from napari_surfseg.inference.prediction_process import PredictionJob, run_prediction_job
+from napari_surfseg.inference.process_protocol import read_job, write_job
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
@@ -50,14 +51,14 @@ def test_the_surface_is_post_processed_unless_a_person_says_otherwise(
         skeleton=False,
         mesh=False,
     )
-    run_job(job, tmp_path, lambda *_: None)
+    run_prediction_job(job, tmp_path, lambda *_: None)
     probabilities = open_volume(str(tmp_path / "probabilities.zarr"))
     probs = probabilities.read((0, 0, 0), probabilities.shape)
     level = float(np.median(probs) / 255)  # whatever the weights: half of it is surface
     settings = PostProcess(threshold=level, min_voxels=40, smoothing=0.7)
     tuned = Checkpoint(**{**vars(checkpoint), "postprocess": settings.as_dict()})
     save_checkpoint(path, tuned)
-    result = run_job(job, tmp_path, lambda *_: None)
+    result = run_prediction_job(job, tmp_path, lambda *_: None)
     used = settings if own_threshold is None else PostProcess(own_threshold)
     if own_min_voxels is not None:
         used = replace(used, min_voxels=own_min_voxels)
@@ -71,14 +72,17 @@ def test_a_box_is_predicted_alone_and_as_the_whole_would_be(tmp_path, checkpoint
     whole = PredictionJob(
         str(tmp_path / "image.npy"), str(tmp_path / "best.pt"), device="cpu", flips=False
     )
-    run_job(whole, tmp_path, lambda *_: None)
+    run_prediction_job(whole, tmp_path, lambda *_: None)
     expected = open_volume(tmp_path / "probabilities.zarr").read((8, 4, 16), (28, 36, 40))
-    job = read_job(write_job(tmp_path, replace(whole, box=((8, 4, 16), (28, 36, 40)))))
+    job = read_job(
+        write_job(tmp_path, replace(whole, box=((8, 4, 16), (28, 36, 40)))),
+        PredictionJob.from_values,
+    )
     assert job.box == ((8, 4, 16), (28, 36, 40))
-    told = []
-    result = run_job(job, tmp_path, lambda stage, share: told.append((stage, share)))
+    reported = []
+    result = run_prediction_job(job, tmp_path, lambda stage, share: reported.append((stage, share)))
     found = np.load(tmp_path / result["probabilities"])
     assert found.shape == np.load(tmp_path / result["surface"]).shape == (20, 32, 24)
     # Windows are normalised each by itself and lie elsewhere: alike, not the same.
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
-    assert ("predicting", 1.0) in told
+    assert ("predicting", 1.0) in reported

@@ -12,7 +12,7 @@ from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.contributions.open_in_place import open_in_place
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget
-from napari_surfseg.inference.volume_writer import ome_metadata
+from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_zarr_attributes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,7 +29,7 @@ def scroll(tmp_path):
     data = (70 + 100 * sheet + noise).clip(0, 255).astype(np.uint8)
     path = tmp_path / "scroll.zarr"
     group = zarr.open_group(str(path), mode="w", zarr_format=2)
-    metadata = ome_metadata("scroll", (40, 10, 10), "nanometer", None)
+    metadata = ome_zarr_attributes(VolumeMetadata((40, 10, 10), "nanometer"), "scroll")
     metadata["multiscales"][0]["datasets"].append({"path": "1", "coordinateTransformations": []})
     group.attrs.update(metadata)
     for level, part in enumerate((data, data[::2, ::2, ::2])):

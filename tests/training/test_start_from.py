@@ -1,5 +1,6 @@
 """Starting from the weights of another network: what is taken, what is refused, what is kept."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,19 +10,28 @@ from napari_surfseg.config_files import apply_overrides, build_experiment, dump_
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.model.network import build_unet
+from napari_surfseg.training.trainer import Trainer
 
-BEST = "first/checkpoints/best.pt"
 SMALL = "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}"
 
 
 @pytest.fixture
-def experiment(experiment):
-    """Let the weights stay as they are, and the grey values be those of a run's own."""
+def experiment(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.zeros((32, 32, 96), np.uint8)
+    labels[14:16] = 1
+    image = np.where(labels == 1, 140, 90) + rng.normal(0, 12, labels.shape)
+    np.save(tmp_path / "image.npy", image.clip(0, 255).astype(np.uint8))
+    np.save(tmp_path / "labels.npy", labels)
     return apply_overrides(
-        experiment,
+        Experiment(),
         [
+            f"data.train=[{{image: {tmp_path}/image.npy, labels: {tmp_path}/labels.npy}}]",
+            "data.patch_size=[16,32,32]",
+            SMALL,
             "training.max_epochs=1",
             "training.train_iterations_per_epoch=1",
+            "training.workers=0",
             "training.max_learning_rate=1.0e-12",
         ],
     )
@@ -44,15 +54,20 @@ def save_network(folder, *overrides):
     return checkpoint
 
 
-@pytest.fixture
-def train(training_run):
-    """Train with some settings changed; return the run."""
-
-    def run(folder, experiment, *overrides, resume=False):
-        changed = apply_overrides(experiment, list(overrides))
-        return training_run(folder, changed, resume=resume).run()
-
-    return run
+def train(folder, experiment, *overrides, resume=False):
+    told = []
+    trainer = Trainer(
+        apply_overrides(experiment, list(overrides)),
+        emit=told.append,
+        poll_commands=list,
+        checkpoints=folder / "checkpoints",
+        previews=folder / "previews",
+        samples=folder / "samples",
+        device="cpu",
+        resume=resume,
+    )
+    trainer.run()
+    return told
 
 
 def assert_alike(weights, expected):
@@ -60,32 +75,32 @@ def assert_alike(weights, expected):
         torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
 
 
-def test_the_weights_of_a_run_are_taken_and_its_grey_values_are_not(tmp_path, train, experiment):
+def test_the_weights_of_a_run_are_taken_and_its_grey_values_are_not(tmp_path, experiment):
     first = save_network(tmp_path / "first")
-    train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
+    train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/first")
     last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
     assert_alike(last.weights, first.weights)
     assert_alike(last.training["weights"], first.weights)
     assert last.intensity_values["high"] < 256
-    assert last.experiment.model.start_from == f"{tmp_path}/{BEST}"
+    assert last.experiment.model.start_from == f"{tmp_path}/first"
 
 
-def test_resuming_keeps_what_was_learned_since(tmp_path, train, experiment):
+def test_resuming_keeps_what_was_learned_since(tmp_path, experiment):
     save_network(tmp_path / "first")
-    overrides = (f"model.start_from={tmp_path}/{BEST}", "training.max_learning_rate=0.01")
+    overrides = (f"model.start_from={tmp_path}/first", "training.max_learning_rate=0.01")
     train(tmp_path / "second", experiment, *overrides)
     path = tmp_path / "second" / "checkpoints" / "last.pt"
     learned = load_checkpoint(path).training["weights"]
     (tmp_path / "first" / "checkpoints" / "best.pt").unlink()
     slow = (overrides[0], "training.max_learning_rate=1.0e-12", "training.max_epochs=2")
-    run = train(tmp_path / "second", experiment, *slow, resume=True)
-    assert isinstance(run.events[-1], events.RunCompleted)
+    told = train(tmp_path / "second", experiment, *slow, resume=True)
+    assert isinstance(told[-1], events.RunCompleted)
     assert_alike(load_checkpoint(path).training["weights"], learned)
 
 
-def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, train, experiment):
+def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, experiment):
     first = save_network(tmp_path / "first", "model.base_channels=6")
-    auto = f"model={{preset: auto, start_from: {tmp_path}/{BEST}}}"
+    auto = f"model={{preset: auto, start_from: {tmp_path}/first}}"
     train(tmp_path / "second", experiment, auto)
     last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
     assert last.experiment.model.base_channels == 6
@@ -93,10 +108,10 @@ def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, train
     train(tmp_path / "second", experiment, auto, "training.max_epochs=2", resume=True)
 
 
-def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, train, experiment):
+def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, experiment):
     first = save_network(tmp_path / "first", "model.multipliers=[1,2,2]")
     overrides = [
-        f"model.start_from={tmp_path}/{BEST}",
+        f"model.start_from={tmp_path}/first",
         "model.multipliers=[1,2,2]",
         "model.deep_supervision=true",
     ]
@@ -117,18 +132,16 @@ def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, train, experime
         ("model={preset: small}", "model.preset", "is tiny, but .* has small; .* model.preset to"),
     ],
 )  # fmt: skip
-def test_another_size_is_refused_by_its_setting(
-    tmp_path, train, experiment, override, setting, said
-):
+def test_another_size_is_refused_by_its_setting(tmp_path, experiment, override, setting, said):
     save_network(tmp_path / "first", override)
     with pytest.raises(ConfigError, match=said) as refused:
-        train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
+        train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/first")
     assert refused.value.field == setting
     assert str(refused.value).startswith(f"{setting} is ")
 
 
 @pytest.mark.parametrize("content", [None, b"something else"])
-def test_what_is_no_checkpoint_is_refused_by_the_setting(tmp_path, train, experiment, content):
+def test_what_is_no_checkpoint_is_refused_by_the_setting(tmp_path, experiment, content):
     path = tmp_path / "other.pt"
     if content is not None:
         path.write_bytes(content)

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.cli.evaluate import tabulate_scores
     from napari_surfseg.config_files import apply_overrides, load_preset
-    from napari_surfseg.inference.evaluate_volume import evaluate_volume
+    from napari_surfseg.inference.evaluate_volume import EvaluationSettings, evaluate_volume
     from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
     from napari_surfseg.runs.follow import read_state
     from napari_surfseg.runs.launch import prepare_this_process
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     surfaces, probabilities = _predict(folder, image, options.device)
 
     say("4/4  scoring it")
-    plain = evaluate_volume(probabilities, labels, threshold=0.5).scores
+    plain = evaluate_volume(probabilities, labels, EvaluationSettings(threshold=0.5)).scores
     scores = evaluate_volume(surfaces, labels).scores
     write_held_out(folder, plain, scores)
     picture = _draw(folder, image, labels, probabilities, surfaces)

@@ -112,7 +112,7 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.data.volume import open_volume
-    from napari_surfseg.inference.evaluate_volume import evaluate_volume
+    from napari_surfseg.inference.evaluate_volume import EvaluationSettings, evaluate_volume
 
     if not 0 <= options.tolerance < math.inf:
         raise UsageError(f"The --tolerance is {options.tolerance:g}, but it must be at least 0.")
@@ -128,13 +128,15 @@ def run(options: argparse.Namespace) -> int:
         found = evaluate_volume(
             pred,
             label,
-            spacing=label.spacing if options.spacing == "file" else options.spacing,
-            tolerance=options.tolerance,
-            foreground=options.foreground,
-            ignore=options.ignore,
-            threshold=options.threshold,
+            EvaluationSettings(
+                spacing=label.spacing if options.spacing == "file" else options.spacing,
+                tolerance=options.tolerance,
+                foreground=options.foreground,
+                ignore=options.ignore,
+                threshold=options.threshold,
+            ),
             with_errors=options.errors is not None,
-            tell=tell,
+            report=tell,
         )
     for warning in found.warnings:
         say_error(f"warning: {warning}")

@@ -126,27 +126,16 @@ def read_config(config: str, run_dir: Path | None = None) -> tuple[Experiment, P
     tuple of Experiment, Path or None
         The experiment, and the file it came from (None for a preset).
     """
-    from napari_surfseg.config_files import load_experiment, load_preset, preset_names
-    from napari_surfseg.errors import ConfigError, RunError
+    from napari_surfseg.errors import RunError
+    from napari_surfseg.runs.folder import find_experiment
 
     path = Path(config)
-    if path.is_dir():
-        if run_dir is not None and not _is_same(path, run_dir):
-            raise RunError(
-                f"{path} is a folder and --run-dir names another one, {run_dir}; to start a new "
-                f"run with its settings, give {path / 'config.yaml'}."
-            )
-        path /= "config.yaml"
-        if not path.exists():
-            raise RunError(f"{path.parent} is no run folder (it has no config.yaml).")
-    elif not path.exists() and config in preset_names():
-        return load_preset(config), None
-    elif not path.exists() and not path.suffix:
-        raise ConfigError(
-            f"There is no configuration file {config} and no preset of that name; the presets "
-            f"are {', '.join(preset_names())}."
+    if path.is_dir() and run_dir is not None and not _is_same(path, run_dir):
+        raise RunError(
+            f"{path} is a folder and --run-dir names another one, {run_dir}; to start a new "
+            f"run with its settings, give {path / 'config.yaml'}."
         )
-    return load_experiment(path), path
+    return find_experiment(config)
 
 
 def require_data(experiment: Experiment, source: str) -> None:

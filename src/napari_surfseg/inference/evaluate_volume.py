@@ -1,6 +1,6 @@
 """Score a predicted volume against labels, and list where its topology is wrong.
 
-``surfseg evaluate`` and the window's "Topology errors" both do it here.
+``surfseg evaluate`` and the window's "Topology errors" both call it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import whole_box
+from napari_surfseg.metrics.features import find_topology_errors
 from napari_surfseg.metrics.score import compute_metrics
-from napari_surfseg.metrics.topology_errors import find_topology_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,14 +21,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Box, Size3, Spacing3
     from napari_surfseg.metrics.error_table import TopologyError
 
 
-__all__ = ["Evaluation", "evaluate_volume"]
+__all__ = ["Evaluation", "EvaluationSettings", "evaluate_volume"]
 
 #: What is not scored, whatever values the label file uses for it.
 IGNORED = 2
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is compared and how.
+
+    Attributes
+    ----------
+    spacing, tolerance
+        As in ``compute_metrics``.
+    foreground : tuple of int, optional
+        Label values that are surface; by default every other than 0 and ``ignore``.
+    ignore : tuple of int
+        Label values that are not scored.
+    threshold : float, optional
+        The prediction holds probabilities, surface is above it.
+    box : (start, stop), optional
+        Only this part; the errors' places are counted from its start.
+    """
+
+    spacing: Spacing3 = (1.0, 1.0, 1.0)
+    tolerance: float = 2.0
+    foreground: tuple[int, ...] | None = None
+    ignore: tuple[int, ...] = (IGNORED,)
+    threshold: float | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,7 @@ class Evaluation:
     scores : dict
         Those of ``compute_metrics``.
     errors : list of TopologyError
-        The largest first; empty where nobody asked.
+        The largest first; empty unless ``with_errors``.
     warnings : list of str
         Sentences.
     """
@@ -52,15 +79,10 @@ class Evaluation:
 def evaluate_volume(
     pred: Volume,
     label: Volume,
+    settings: EvaluationSettings | None = None,
     *,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    tolerance: float = 2.0,
-    foreground: tuple[int, ...] | None = None,
-    ignore: tuple[int, ...] = (IGNORED,),
-    threshold: float | None = None,
-    box: tuple[Index3, Index3] | None = None,
     with_errors: bool = False,
-    tell: Callable[[str, float], None] = lambda _stage, _share: None,
+    report: Callable[[str, float], None] = lambda _stage, _share: None,
 ) -> Evaluation:
     """Score a prediction volume against a label volume; both are read whole.
 
@@ -68,20 +90,12 @@ def evaluate_volume(
     ----------
     pred, label : Volume
         Of one shape.
-    spacing, tolerance
-        As in ``compute_metrics``.
-    foreground : tuple of int, optional
-        Label values that are surface; by default every other than 0 and ``ignore``.
-    ignore : tuple of int
-        Label values that are not scored.
-    threshold : float, optional
-        ``pred`` holds probabilities, surface is above it.
-    box : (start, stop), optional
-        Only this part; the errors' places are counted from its start.
+    settings : EvaluationSettings, optional
+        What is compared and how.
     with_errors : bool
         Also list where the topology is wrong.
-    tell : callable
-        Told the stage and its share, 0 to 1.
+    report : callable
+        Called with the stage and its share, 0 to 1.
 
     Raises
     ------
@@ -93,23 +107,27 @@ def evaluate_volume(
             f"{pred.source} has the shape {_by(pred.shape)}, but {label.source} has "
             f"{_by(label.shape)}; the two must be the same."
         )
-    start, stop = box or ((0, 0, 0), label.shape)
-    tell("reading the prediction", 0.0)
-    pred_values, warnings = _read_prediction(pred, start, stop, threshold)
-    tell("reading the labels", 0.0)
-    label_values = label.read(start, stop)
+    settings = settings or EvaluationSettings()
+    box = settings.box or whole_box(label.shape)
+    report("reading the prediction", 0.0)
+    pred_values, warnings = _read_prediction(pred, box, settings.threshold)
+    report("reading the labels", 0.0)
+    label_values = label.read(*box)
     _require_numbers(label_values, label.source)
-    ignored = np.isin(label_values, ignore)
-    is_surface = label_values != 0 if foreground is None else np.isin(label_values, foreground)
+    ignored = np.isin(label_values, settings.ignore)
+    if settings.foreground is None:
+        is_surface = label_values != 0
+    else:
+        is_surface = np.isin(label_values, settings.foreground)
     # 0, 1 and 2 whatever the file uses, so that one rule is applied, the metrics' own.
     classes = np.where(ignored, np.uint8(IGNORED), is_surface.astype(np.uint8))
-    tell("scoring", 0.0)
+    report("scoring", 0.0)
     scores = compute_metrics(
         pred_values,
         classes,
-        spacing=spacing,
-        tolerance=tolerance,
-        progress=lambda share: tell("scoring", share),
+        spacing=settings.spacing,
+        tolerance=settings.tolerance,
+        progress=lambda share: report("scoring", share),
     )
     errors: list[TopologyError] = []
     if with_errors:
@@ -117,15 +135,15 @@ def evaluate_volume(
             pred_values,
             classes,
             IGNORED,
-            progress=lambda share: tell("finding topology errors", share),
+            progress=lambda share: report("finding topology errors", share),
         )
     return Evaluation(scores, errors, warnings)
 
 
 def _read_prediction(
-    volume: Volume, start: Index3, stop: Index3, threshold: float | None
+    volume: Volume, box: Box, threshold: float | None
 ) -> tuple[NDArray[np.bool_], list[str]]:
-    values = volume.read(start, stop)
+    values = volume.read(*box)
     _require_numbers(values, volume.source)
     if threshold is not None:
         top = 255 if values.dtype.kind in "iu" else 1
@@ -147,5 +165,5 @@ def _require_numbers(values: NDArray[Any], source: str) -> None:
             raise DataError(f"{source} holds {bad} NaN voxels; scores need numbers everywhere.")
 
 
-def _by(shape: Index3) -> str:
+def _by(shape: Size3) -> str:
     return " x ".join(map(str, shape))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from napari_surfseg.errors import DeviceMemoryError
+from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.inference.postprocess_slabs import postprocess_slabs
 from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
 from napari_surfseg.inference.sliding_window import (
@@ -249,10 +250,7 @@ def predict_to_file(
     writer = VolumeWriter(
         path,
         shape,
-        spacing=volume.spacing if volume.spacing_known else None,
-        units=volume.units,
-        translate=volume.translate,
-        content="probabilities" if written.probabilities else "labels",
+        VolumeMetadata.like(volume, "probabilities" if written.probabilities else "labels"),
         overwrite=written.overwrite,
         in_order=len(blocks) == 1,
         min_component=min_component,

@@ -1,48 +1,34 @@
-"""A prediction as a process of its own, told and answered in JSON: what a window launches.
+"""A prediction as a process of its own: what the window launches.
 
-``python -m napari_surfseg.inference.prediction_process JOB.json`` reads what to do, writes its
-results beside that file and one JSON object a line to standard output::
-
-    {"stage": "predicting", "share": 0.42}
-    {"result": {"probabilities": "probabilities.zarr", "threshold": 0.45, ...}}
-    {"error": "one sentence"}
-
-A process that is ended early leaves nothing but its folder, which is the
-caller's to remove.
+It answers as :mod:`napari_surfseg.inference.process_protocol` says, and leaves its arrays
+beside the job.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_surfseg.errors import CheckpointError, SurfsegError
+from napari_surfseg.geometry import to_box, to_spacing
+from napari_surfseg.inference.process_protocol import read_job, run_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
-    from _typeshed import DataclassInstance
     from numpy.typing import NDArray
 
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Index3
-    from napari_surfseg.inference.settings import PredictionSettings
+    from napari_surfseg.geometry import Box, Spacing3
+    from napari_surfseg.inference.settings import Flips, PredictionSettings
     from napari_surfseg.model.checkpoint import Checkpoint
 
-__all__ = ["JOB_NAME", "PredictionJob", "Teller", "main", "read_job", "run_job", "say", "write_job"]
-
-JOB_NAME = "job.json"
-
-
-#: Progress lines no more often than this.
-TELL_SECONDS = 0.1
+__all__ = ["PredictionJob", "main", "run_prediction_job"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,7 @@ class PredictionJob:
     overlap : float
         Share of a window that its neighbour sees again.
     flips : bool or "auto"
-        Average over the eight flips; ``auto`` where that takes no long time.
+        Average over the eight flips; ``auto`` where that does not take long.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     spacing : tuple of float, optional
@@ -74,7 +60,8 @@ class PredictionJob:
     skeleton, mesh : bool
         Also make the medial surface, the triangles.
     box : (start, stop), optional
-        Predict these voxels only, Z, Y, X, half open; what lies around them is looked at.
+        Predict these voxels only, Z, Y, X, half open; the network also sees what lies
+        around them.
     """
 
     image: str
@@ -82,44 +69,28 @@ class PredictionJob:
     threshold: float | None = None
     min_voxels: int | None = None
     overlap: float = 0.25
-    flips: bool | Literal["auto"] = "auto"
+    flips: Flips = "auto"
     device: str = "auto"
-    spacing: tuple[float, float, float] | None = None
+    spacing: Spacing3 | None = None
     sheets: bool = True
     skeleton: bool = True
     mesh: bool = True
-    box: tuple[Index3, Index3] | None = None
+    box: Box | None = None
 
-
-def write_job(folder: Path, job: DataclassInstance) -> Path:
-    """Write a job into its folder and return the file."""
-    path = folder / JOB_NAME
-    path.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")
-    return path
-
-
-def read_job(path: Path) -> PredictionJob:
-    """Read what :func:`write_job` wrote.
-
-    Raises
-    ------
-    SurfsegError
-        If it is damaged.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {item.name for item in fields(PredictionJob)}
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> PredictionJob:
+        """Make a job of the values in its file; unknown ones are left out."""
+        known = {item.name for item in fields(cls)}
         if values.get("spacing") is not None:
-            values["spacing"] = tuple(values["spacing"])
+            values["spacing"] = to_spacing(values["spacing"])
         if values.get("box") is not None:
-            start, stop = values["box"]
-            values["box"] = tuple(start), tuple(stop)
-        return PredictionJob(**{key: value for key, value in values.items() if key in known})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise SurfsegError(f"The job {path} cannot be read: {error}.") from None
+            values["box"] = to_box(values["box"])
+        return cls(**{key: value for key, value in values.items() if key in known})
 
 
-def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+def run_prediction_job(
+    job: PredictionJob, folder: Path, report: Callable[[str, float], None]
+) -> dict[str, Any]:
     """Carry a job out.
 
     Parameters
@@ -130,8 +101,8 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
         Where the results go: ``probabilities.zarr`` (of a box ``probabilities.npy``),
         ``surface.npy`` (int32 or uint8), ``skeleton.npy`` (uint8), ``mesh.npz``
         (``vertices`` in voxels ZYX, ``faces``).
-    tell : callable
-        Told the stage and its share, 0 to 1.
+    report : callable
+        Called with the stage and its share, 0 to 1.
 
     Returns
     -------
@@ -143,14 +114,14 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     from napari_surfseg.model.checkpoint import load_checkpoint
     from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
-    tell("loading the network", 0.0)
+    report("loading the network", 0.0)
     device = choose_device(job.device)
     volume = open_volume(job.image, spacing=job.spacing)
     checkpoint = load_checkpoint(job.checkpoint)
     predict = _predict_whole if job.box is None else _predict_box
-    result = predict(volume, checkpoint, job, folder, device, tell)
+    result = predict(volume, checkpoint, job, folder, device, report)
     result["spacing"] = list(volume.spacing)
-    tell("finding connected sheets", 0.0)
+    report("finding connected sheets", 0.0)
     values: NDArray[np.uint8]
     if job.box is None:
         values = open_volume(folder / result["probabilities"]).read((0, 0, 0), volume.shape)
@@ -167,14 +138,14 @@ def run_job(job: PredictionJob, folder: Path, tell: Callable[[str, float], None]
     if job.skeleton:
         from napari_surfseg.surfaces.medial import compute_medial_surface
 
-        tell("reducing sheets to their middle", 0.0)
+        report("reducing sheets to their middle", 0.0)
         skeleton = compute_medial_surface(mask, volume.spacing)
         np.save(folder / "skeleton.npy", skeleton.astype(np.uint8))
         result["skeleton"] = "skeleton.npy"
     if job.mesh and mask.any():
         from napari_surfseg.surfaces.mesh import build_mesh
 
-        tell("building the mesh", 0.0)
+        report("building the mesh", 0.0)
         voxels: Any = mask.view(np.uint8)
         made = build_mesh(voxels, level=0.5)
         np.savez(folder / "mesh.npz", vertices=made.vertices, faces=made.faces)
@@ -188,7 +159,7 @@ def _predict_whole(
     job: PredictionJob,
     folder: Path,
     device: torch.device,
-    tell: Callable[[str, float], None],
+    report: Callable[[str, float], None],
 ) -> dict[str, Any]:
     from napari_surfseg.inference.predict_volume import predict_volume
     from napari_surfseg.inference.settings import OutputSettings
@@ -200,7 +171,7 @@ def _predict_whole(
         output,
         _settings(job, checkpoint, device),
         output_settings=OutputSettings(probabilities=True, threshold=job.threshold, overwrite=True),
-        progress=lambda done, total: tell("predicting", done / max(total, 1)),
+        progress=lambda done, total: report("predicting", done / max(total, 1)),
     )
     return {
         "probabilities": output.name,
@@ -215,7 +186,7 @@ def _predict_box(
     job: PredictionJob,
     folder: Path,
     device: torch.device,
-    tell: Callable[[str, float], None],
+    report: Callable[[str, float], None],
 ) -> dict[str, Any]:
     from napari_surfseg.inference.predict_region import predict_region
     from napari_surfseg.inference.predict_volume import compare_spacing
@@ -233,7 +204,7 @@ def _predict_box(
         job.box or volume.box,
         settings,
         bounds=volume.box,
-        progress=lambda done, total: tell("predicting", done / max(total, 1)),
+        progress=lambda done, total: report("predicting", done / max(total, 1)),
     )
     np.save(folder / "probabilities.npy", probabilities)
     warning = compare_spacing(volume, checkpoint.spacing)
@@ -272,47 +243,21 @@ def _make_surface(mask: NDArray[np.bool_], job: PredictionJob, folder: Path) -> 
     return {"surface": "surface.npy", "num_sheets": count, "surface_fraction": share}
 
 
-class Teller:
-    """Writes progress lines, no more often than a person can see."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-        self._stage = ""
-
-    def __call__(self, stage: str, share: float) -> None:
-        """Tell the stage and its share, 0 to 1."""
-        now = time.monotonic()
-        if stage != self._stage or share >= 1 or now - self._last >= TELL_SECONDS:
-            self._stage, self._last = stage, now
-            say({"stage": stage, "share": round(share, 4)})
-
-
-def say(values: dict[str, Any]) -> None:
-    """Write one line to whoever launched this."""
-    sys.stdout.write(json.dumps(values) + "\n")
-    sys.stdout.flush()
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the job named on the command line; returns the exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if len(given) != 1:
-        say({"error": "One job file must be named."})
-        return 2
-    path = Path(given[0])
-    try:
-        job = read_job(path)
+
+    def carry_out(path: Path, report: Callable[[str, float], None]) -> dict[str, Any]:
+        job = read_job(path, PredictionJob.from_values)
         if not Path(job.checkpoint).is_file():
             raise CheckpointError(f"There is no checkpoint {job.checkpoint}.")
-        result = run_job(job, path.parent, Teller())
-    except SurfsegError as error:
-        say({"error": str(error)})
-        return error.exit_code
-    except MemoryError:
-        say({"error": f"There is not enough memory to predict {job.image} in one piece."})
-        return 2
-    say({"result": result})
-    return 0
+        try:
+            return run_prediction_job(job, path.parent, report)
+        except MemoryError:
+            raise SurfsegError(
+                f"There is not enough memory to predict {job.image} in one piece."
+            ) from None
+
+    return run_process(arguments, carry_out)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,13 @@ import numpy as np
 import tifffile
 import zarr
 
-from napari_surfseg.data.volume import CONTENT_KEY
 from napari_surfseg.errors import OutputError
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.inference.output_metadata import (
+    imagej_metadata,
+    ome_xml_metadata,
+    ome_zarr_attributes,
+)
 from napari_surfseg.surfaces.cleaning import BlockComponents, iterate_blocks
 
 if TYPE_CHECKING:
@@ -29,12 +33,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.geometry import Size3
+    from napari_surfseg.geometry import Index3, Size3
+    from napari_surfseg.inference.output_metadata import VolumeMetadata
 
-    Piece = tuple[tuple[int, int, int], NDArray[np.uint8]]
+    Piece = tuple[Index3, NDArray[np.uint8]]
 
-__all__ = ["SUFFIXES", "VolumeWriter", "check_output", "ome_metadata", "ome_xml_metadata"]
-
+__all__ = ["SUFFIXES", "VolumeWriter", "check_output"]
 
 SUFFIXES = (".zarr", ".tif", ".tiff")
 
@@ -49,17 +53,6 @@ CLASSIC_TIFF_BYTES = 2**32 - 2**25
 
 #: Bytes of planes read back at once when a scratch array becomes a TIFF.
 PAGES_BYTES = 512_000_000
-
-#: Names OME-NGFF asks for, by what files and people write.
-UNIT_NAMES = {
-    "um": "micrometer", "µm": "micrometer", "μm": "micrometer", "micron": "micrometer",
-    "microns": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter",
-    "m": "meter", "pm": "picometer", "Å": "angstrom",
-}  # fmt: skip
-OME_XML_UNITS = {
-    "micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm",
-    "meter": "m", "picometer": "pm", "angstrom": "Å",
-}  # fmt: skip
 
 
 def check_output(output: str | Path, *, overwrite: bool = False, source: str | None = None) -> Path:
@@ -128,14 +121,8 @@ class VolumeWriter:
         Checked by :func:`check_output`.
     shape : tuple of int
         Z, Y, X.
-    spacing : tuple of float, optional
-        Voxel size; None where it is not known.
-    units : str, optional
-        Unit of the spacing.
-    translate : tuple of float, optional
-        Place of the first voxel, in units.
-    content : str, optional
-        What the file says it holds: ``"labels"`` or ``"probabilities"``.
+    metadata : VolumeMetadata
+        What the file says about itself.
     overwrite : bool
         Replace what is there.
     in_order : bool
@@ -150,19 +137,14 @@ class VolumeWriter:
         self,
         path: Path,
         shape: Size3,
+        metadata: VolumeMetadata,
         *,
-        spacing: tuple[float, float, float] | None = None,
-        units: str | None = None,
-        translate: tuple[float, float, float] | None = None,
-        content: str | None = None,
         overwrite: bool = False,
         in_order: bool = True,
         min_component: int = 0,
         component_level: int = 0,
     ) -> None:
-        self._path, self._shape = path, shape
-        self._spacing, self._translate, self._content = spacing, translate, content
-        self._units = UNIT_NAMES.get(units, units) if units else None
+        self._path, self._shape, self._metadata = path, shape, metadata
         self._overwrite, self._in_order = overwrite, in_order
         self._min_component, self._level = min_component, component_level
 
@@ -226,11 +208,7 @@ class VolumeWriter:
 
     def _create_ome_zarr(self, path: Path) -> Any:
         group = zarr.open_group(str(path), mode="w", zarr_format=2)
-        group.attrs.update(
-            ome_metadata(
-                self._path.stem, self._spacing, self._units, self._translate, self._content
-            )
-        )
+        group.attrs.update(ome_zarr_attributes(self._metadata, self._path.stem))
         return self._create_array(str(path), "0")
 
     def _create_array(self, store: str, name: str | None) -> Any:
@@ -258,9 +236,8 @@ class VolumeWriter:
         num_bytes = math.prod(self._shape)
         big = num_bytes > CLASSIC_TIFF_BYTES
         ome = big or self._path.name.lower().endswith((".ome.tif", ".ome.tiff"))
-        resolution = None
-        if self._spacing is not None:
-            resolution = (1 / self._spacing[2], 1 / self._spacing[1])
+        spacing = self._metadata.spacing
+        resolution = None if spacing is None else (1 / spacing[2], 1 / spacing[1])
         # Opened here: tifffile leaves a file of its own open if writing its header fails.
         with (
             path.open("wb+") as file,
@@ -271,92 +248,12 @@ class VolumeWriter:
                 shape=self._shape,
                 dtype=np.uint8,
                 photometric="minisblack",
-                metadata=self._ome_xml() if ome else self._imagej(),
+                metadata=ome_xml_metadata(self._metadata, self._shape[0])
+                if ome
+                else imagej_metadata(self._metadata),
                 resolution=resolution,
                 resolutionunit="NONE",
             )
-
-    def _imagej(self) -> dict[str, Any]:
-        metadata: dict[str, Any] = {"axes": "ZYX"}
-        if self._content is not None:
-            metadata[CONTENT_KEY] = self._content
-        if self._spacing is None:
-            return metadata
-        metadata["spacing"] = self._spacing[0]
-        if self._units:
-            # ImageJ's description is ASCII.
-            metadata["unit"] = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm"}.get(
-                self._units, self._units.encode("ascii", "ignore").decode()
-            )
-        if self._translate is not None and any(self._translate):
-            for axis, place, size in zip("zyx", self._translate, self._spacing, strict=True):
-                metadata[f"{axis}origin"] = -place / size  # ImageJ counts in voxels, from there
-        return metadata
-
-    def _ome_xml(self) -> dict[str, Any]:
-        return ome_xml_metadata(
-            self._shape[0], self._spacing, self._units, self._translate, self._content
-        )
-
-
-def ome_xml_metadata(
-    num_planes: int,
-    spacing: tuple[float, float, float] | None,
-    units: str | None,
-    translate: tuple[float, float, float] | None,
-    content: str | None,
-) -> dict[str, Any]:
-    """Metadata that tifffile writes as OME-XML, the place of the first voxel with each plane."""
-    metadata: dict[str, Any] = {"axes": "ZYX"}
-    if content is not None:
-        metadata["Description"] = f"{CONTENT_KEY}={content}"
-    if spacing is None:
-        return metadata
-    unit = OME_XML_UNITS.get(units or "", "pixel")
-    for axis, size in zip("ZYX", spacing, strict=True):
-        metadata[f"PhysicalSize{axis}"] = size
-        metadata[f"PhysicalSize{axis}Unit"] = unit
-    if translate is not None and any(translate):
-        z, y, x = translate
-        metadata["Plane"] = {
-            "PositionZ": [z + plane * spacing[0] for plane in range(num_planes)],
-            "PositionY": [y] * num_planes,
-            "PositionX": [x] * num_planes,
-            **{f"Position{axis}Unit": [unit] * num_planes for axis in "ZYX"},
-        }
-    return metadata
-
-
-def ome_metadata(
-    name: str,
-    spacing: tuple[float, float, float] | None,
-    units: str | None,
-    translate: tuple[float, float, float] | None,
-    content: str | None = None,
-) -> dict[str, Any]:
-    """Attributes of an OME-NGFF 0.4 image, or of labels, with one level named ``0``."""
-    axis = {"type": "space", **({"unit": units} if units else {})}
-    transformations: list[dict[str, Any]] = [
-        {"type": "scale", "scale": [float(value) for value in spacing or (1, 1, 1)]}
-    ]
-    if translate is not None and any(translate):
-        transformations.append(
-            {"type": "translation", "translation": [float(value) for value in translate]}
-        )
-    says: dict[str, Any] = {} if content is None else {CONTENT_KEY: content}
-    if content == "labels":
-        says["image-label"] = {"version": "0.4"}
-    return {
-        **says,
-        "multiscales": [
-            {
-                "version": "0.4",
-                "name": name,
-                "axes": [{"name": letter, **axis} for letter in "zyx"],
-                "datasets": [{"path": "0", "coordinateTransformations": transformations}],
-            }
-        ],
-    }
 
 
 def _join_to_chunks(pieces: Iterable[Piece], depth: int, size: int) -> Iterator[Piece]:

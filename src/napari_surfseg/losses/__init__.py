@@ -20,3 +20,7 @@ take tensors and numbers, never a configuration, so they work in a notebook::
     labels = torch.from_numpy(array)[None, None]        # 0, 1, 2 = ignored
     loss = cldice(logits, labels == 1, labels != 2)
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,3 +18,7 @@ takes ``loops`` (paths around the tunnels of a mask), ``dual`` (the graph of the
 background) and ``tunnels`` (which square fills which). Nothing here knows a
 configuration or needs torch.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,16 +6,19 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_surfseg.config_files import dump_experiment, load_experiment
-from napari_surfseg.errors import RunError
+from napari_surfseg.config_files import (
+    dump_experiment,
+    load_experiment,
+    load_preset,
+    preset_names,
+)
+from napari_surfseg.errors import ConfigError, RunError
 from napari_surfseg.files import written_aside
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
 
-__all__ = ["BEST_CHECKPOINT", "LAST_CHECKPOINT", "RunFolder", "RunState", "find_new_run_path"]
-
-BEST_CHECKPOINT, LAST_CHECKPOINT = "best.pt", "last.pt"
+__all__ = ["RunFolder", "RunState", "find_experiment", "find_new_run_path"]
 
 
 class RunState(Enum):
@@ -136,12 +139,12 @@ class RunFolder:
     @property
     def last_checkpoint(self) -> Path:
         """Weights and optimizer of the last save; what resuming starts from."""
-        return self.checkpoints / LAST_CHECKPOINT
+        return self.checkpoints / "last.pt"
 
     @property
     def best_checkpoint(self) -> Path:
         """The weights that scored best on the validation data."""
-        return self.checkpoints / BEST_CHECKPOINT
+        return self.checkpoints / "best.pt"
 
     def exists(self) -> bool:
         """Whether the folder holds a run."""
@@ -256,3 +259,32 @@ def find_new_run_path(name: str, parent: Path | None = None) -> Path:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return path
         number += 1
+
+
+def find_experiment(source: str | Path) -> tuple[Experiment, Path | None]:
+    """Read the experiment that a person names: a YAML file, a preset or a run folder.
+
+    Returns
+    -------
+    tuple of Experiment, Path or None
+        The experiment, and the file it came from (None for a preset).
+
+    Raises
+    ------
+    RunError
+        If a folder holds no run.
+    ConfigError
+        If there is no such file or preset, or its contents are not allowed.
+    """
+    path = Path(source)
+    if path.is_dir():
+        folder = RunFolder(path)
+        return folder.read_experiment(), folder.config_path
+    if not path.exists() and str(source) in preset_names():
+        return load_preset(str(source)), None
+    if not path.exists() and not path.suffix:
+        raise ConfigError(
+            f"There is no configuration file {source} and no preset of that name; the presets "
+            f"are {', '.join(preset_names())}."
+        )
+    return load_experiment(path), path

@@ -12,7 +12,7 @@ from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.gui.layers.layer_volume import VolumeArray, take_layer
 from napari_surfseg.gui.layers.locate import locate
-from napari_surfseg.inference.volume_writer import ome_metadata
+from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_zarr_attributes
 
 SHAPE = (40, 48, 56)
 #: Stores that hold a file open.
@@ -32,7 +32,7 @@ def values(dtype=np.uint8, shape=SHAPE):
 
 def ome_zarr(path, data, *, version=2, spacing=(30, 10, 10), units="nanometer", chunks=16):
     group = zarr.open_group(str(path), mode="w", zarr_format=version)
-    metadata = ome_metadata("scan", spacing, units, None)
+    metadata = ome_zarr_attributes(VolumeMetadata(spacing, units), "scan")
     multiscales = metadata["multiscales"]
     multiscales[0]["datasets"].append({"path": "1", "coordinateTransformations": []})
     leading = data.ndim - 3
@@ -222,7 +222,7 @@ def test_a_zarr_behind_a_url_is_read_there():
     store = zarr.storage.FsspecStore.from_url(url)
     data = values()
     group = zarr.open_group(store, mode="w", zarr_format=2)
-    group.attrs.update(ome_metadata("scan", (30, 10, 10), "nanometer", None))
+    group.attrs.update(ome_zarr_attributes(VolumeMetadata((30, 10, 10), "nanometer"), "scan"))
     array = group.create_array("0", shape=SHAPE, dtype="u1", chunks=(16,) * 3)
     array[:] = data
     level = zarr.open_array(zarr.storage.FsspecStore.from_url(f"{url}/0"), mode="r")

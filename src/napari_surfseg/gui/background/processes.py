@@ -33,7 +33,7 @@ class JobProcess:
     ----------
     module : str
         Run with the job's file; it writes a JSON object a line, as
-        :mod:`napari_surfseg.inference.prediction_process` says.
+        :mod:`napari_surfseg.inference.process_protocol` says.
     what : str
         What sentences and the log call it: ``"prediction"``.
     """

@@ -131,11 +131,10 @@ def _take_units(attributes: dict[str, Any]) -> str | None:
 def _write_tiff(path: Path, volume: LayerVolume) -> None:
     import tifffile
 
-    from napari_surfseg.inference.volume_writer import ome_xml_metadata
+    from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_xml_metadata
 
     dtype = _find_tiff_dtype(volume)
     num_bytes = int(np.prod(volume.shape)) * dtype.itemsize
-    spacing = volume.spacing if volume.spacing_known else None
 
     def pages() -> Iterator[NDArray[Any]]:
         depth, high, wide = volume.shape
@@ -152,9 +151,7 @@ def _write_tiff(path: Path, volume: LayerVolume) -> None:
             shape=volume.shape,
             dtype=dtype,
             photometric="minisblack",
-            metadata=ome_xml_metadata(
-                volume.shape[0], spacing, volume.units, volume.translate, "labels"
-            ),
+            metadata=ome_xml_metadata(VolumeMetadata.like(volume, "labels"), volume.shape[0]),
             compression="zlib",
         )
 

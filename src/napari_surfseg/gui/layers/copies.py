@@ -177,7 +177,7 @@ def write_layer(
     import zarr
 
     from napari_surfseg.files import written_aside
-    from napari_surfseg.inference.volume_writer import ome_metadata
+    from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_zarr_attributes
 
     path.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.dtype(np.uint8) if volume.dtype == np.bool_ else volume.dtype.newbyteorder("=")
@@ -185,10 +185,9 @@ def write_layer(
     total, done = max(boxes.num_voxels, 1), 0
     with written_aside(path) as temporary:
         group = zarr.open_group(str(temporary), mode="w", zarr_format=2)
-        spacing = volume.spacing if volume.spacing_known else None
-        content = "labels" if volume.is_labels else None
+        metadata = VolumeMetadata.like(volume, "labels" if volume.is_labels else None)
         name = path.name.removesuffix(".zarr").removesuffix(".ome")
-        group.attrs.update(ome_metadata(name, spacing, volume.units, volume.translate, content))
+        group.attrs.update(ome_zarr_attributes(metadata, name))
         array = zarr.create_array(
             str(temporary),
             name="0",

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.errors import RunError
+from napari_surfseg.errors import CheckpointError, RunError
 from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.layer_data import IN_MEMORY_BYTES
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
-from napari_surfseg.inference.prediction_process import PredictionJob, write_job
-from napari_surfseg.runs.checkpoints import find_checkpoint
+from napari_surfseg.inference.prediction_process import PredictionJob
+from napari_surfseg.inference.process_protocol import write_job
+from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.predict.view import PredictForm
 
-__all__ = ["Prediction", "run_prediction"]
+__all__ = ["Prediction", "choose_checkpoint", "run_prediction"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,19 @@ class Prediction:
         return (0, 0, 0) if self.box is None else self.box[0]
 
 
+def choose_checkpoint(text: str, *, newest: bool = False) -> Path:
+    """Find the checkpoint that a person's path means.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    if not text:
+        raise CheckpointError("Choose a checkpoint or a run folder.")
+    return find_checkpoint(Path(text).expanduser(), newest=newest).resolve()
+
+
 def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Load the arrays of a result; large ones stay on disk."""
     import zarr
@@ -125,7 +139,7 @@ def run_prediction(
     SurfsegError
         The prediction's folder is then gone again.
     """
-    checkpoint = find_checkpoint(form.checkpoint, newest=form.newest).resolve()
+    checkpoint = choose_checkpoint(form.checkpoint, newest=form.newest)
     made = checkpoint.stat().st_mtime
     taken = take_file(volume) if isinstance(volume, str) else volume
     stem = Path(taken.name.rstrip("/")).stem if isinstance(volume, str) else taken.name

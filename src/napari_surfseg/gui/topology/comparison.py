@@ -12,7 +12,7 @@ from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.inference.evaluation_process import EvaluationJob
-from napari_surfseg.inference.prediction_process import write_job
+from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.metrics.error_table import TopologyError, read_error_table
 from napari_surfseg.wording import format_size
 

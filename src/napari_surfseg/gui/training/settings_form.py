@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
-from napari_surfseg.config_fields import FieldDescription, describe_field
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.controls.basics import FieldError, Section, hint, labelled_rows
@@ -19,15 +18,7 @@ from napari_surfseg.gui.controls.text_fields import (
     read_numbers,
 )
 from napari_surfseg.gui.training.form import nest_settings
-from napari_surfseg.gui.training.settings_table import (
-    CHOICES,
-    SUFFIXES,
-    Setting,
-    choose_control,
-    default_of,
-    describe_setting,
-    offered_range,
-)
+from napari_surfseg.gui.training.settings_table import CHOICES, Setting, allowed_values, default_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["ChoiceBox", "MoreSection", "SettingsForm", "say_of_setting"]
 
 
+#: Makes a value of what is typed, by kind of setting.
+READERS: dict[str, Callable[[str], Any]] = {
+    "number": read_number,
+    "numbers": read_numbers,
+    "text": str,
+}
 #: Choices of more characters have a line to themselves.
 LONG_WORDS = 34
 
@@ -62,13 +59,6 @@ class ChoiceBox(QComboBox):
         # By type as well: 1 is no True.
         match = [v == value and type(v) is type(value) for v in values]
         self.setCurrentIndex(match.index(True) if True in match else 0)
-
-
-def _reader(field: FieldDescription) -> Callable[[str], Any]:
-    """Return what makes a value of the field of a typed text."""
-    if str in field.types:
-        return str
-    return read_numbers if tuple in field.types else read_number
 
 
 def say_of_setting(message: str, labels: Mapping[str, str]) -> str:
@@ -99,7 +89,7 @@ class SettingsForm(QWidget):
         layout.setContentsMargins(8, 2, 2, 4)
         for setting in settings:
             control = self._build(setting)
-            hint(control, describe_setting(setting))
+            hint(control, setting.tip)
             control.setAccessibleName(setting.label)
             self.controls[setting.key] = control
             label, cell = QLabel(setting.label), with_error(control)
@@ -118,31 +108,28 @@ class SettingsForm(QWidget):
 
     def _build(self, setting: Setting) -> Any:
         key, name = setting.key, setting.key.replace(".", "_")
-        field = describe_field(key)
-        kind = choose_control(setting)
-        if kind == "choice":
-            words = {value: text for value, text in CHOICES[key].items() if value in field.choices}
+        if setting.kind == "choice":
+            allowed = allowed_values(key)
+            words = {value: text for value, text in CHOICES[key].items() if value in allowed}
             combo = ChoiceBox(name, words)
             combo.currentIndexChanged.connect(lambda _index: self.changed.emit(key))
             return combo
-        if kind == "notes":
+        if setting.kind == "notes":
             notes = NotesField(name, setting.empty)
             notes.textChanged.connect(lambda: self.changed.emit(key))
             return notes
-        if kind == "line":
+        if setting.kind in READERS:
             empty = "auto" if default_of(key) == "auto" else None
-            line = ValueField(name, _reader(field), empty=empty, placeholder=setting.empty)
-            line.settled.connect(lambda: self._on_settled(key))
-            return line
-        low, high = offered_range(key)
-        suffix = SUFFIXES.get(field.unit, "")
+            field = ValueField(name, READERS[setting.kind], empty=empty, placeholder=setting.empty)
+            field.settled.connect(lambda: self._on_settled(key))
+            return field
         box: Any
-        if int in field.types:
-            box = WholeBox(name, setting.label, int(low), int(high), step=int(setting.step),
-                           suffix=suffix)  # fmt: skip
+        if setting.kind.endswith("int"):
+            box = WholeBox(name, setting.label, int(setting.low), int(setting.high),
+                           step=int(setting.step), suffix=setting.suffix)  # fmt: skip
         else:
-            box = NumberBox(name, setting.label, low, high, step=setting.step,
-                            decimals=setting.decimals, suffix=suffix)  # fmt: skip
+            box = NumberBox(name, setting.label, setting.low, setting.high, step=setting.step,
+                            decimals=setting.decimals, suffix=setting.suffix)  # fmt: skip
         box.setSpecialValueText(setting.empty)
         box.valueChanged.connect(lambda _value: self.changed.emit(key))
         return box
@@ -162,8 +149,7 @@ class SettingsForm(QWidget):
         if isinstance(control, NotesField):
             return control.toPlainText().strip()
         value = control.value()
-        is_box = isinstance(control, NumberBox | WholeBox)
-        if is_box and None in describe_field(key).choices and value == control.minimum():
+        if setting.kind.startswith("optional") and value == control.minimum():
             return None
         return round(value, setting.decimals) if isinstance(control, NumberBox) else value
 

@@ -1,0 +1,10 @@
+from .combined import compute_combined_loss as compute_combined_loss
+from .combined import compute_loss_targets as compute_loss_targets
+from .skeleton import cldice as cldice
+from .skeleton import morph_skeleton as morph_skeleton
+from .skeleton import skeleton_recall as skeleton_recall
+from .surface import compute_distance_target as compute_distance_target
+from .surface import surface_distance as surface_distance
+from .topology import toploss_simple as toploss_simple
+from .voxel import soft_dice as soft_dice
+from .voxel import weighted_bce as weighted_bce

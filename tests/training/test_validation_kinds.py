@@ -1,0 +1,141 @@
+"""Runs that are scored on strokes, and runs that are not scored at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_surfseg import events
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.training.trainer import Trainer
+
+SHAPE = (64, 128, 192)
+
+
+def strokes(num, seed=0):
+    """Strokes of 2 or 3 by 16 voxels on slices of sheets normal to X."""
+    rng = np.random.default_rng(seed)
+    labels = np.full(SHAPE, 2, np.uint8)
+    for number in range(num):
+        z, y = int(rng.integers(SHAPE[0])), int(rng.integers(SHAPE[1] - 16))
+        x = 12 * int(rng.integers(1, SHAPE[2] // 12))
+        if number % 2:
+            labels[z, y : y + 16, x : x + 2] = 1
+        else:
+            labels[z, y : y + 16, x + 4 : x + 7] = 0
+    return labels
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Build the trainer of a small run with these labels."""
+
+    def build(labels, *settings, resume=False):
+        image = np.full(SHAPE, 90.0)
+        image[..., ::12] = image[..., 1::12] = 150
+        image += np.random.default_rng(0).normal(0, 8, SHAPE)
+        np.save(tmp_path / "image.npy", image.clip(0, 255).astype(np.uint8))
+        np.save(tmp_path / "labels.npy", labels)
+        experiment = apply_overrides(
+            Experiment(),
+            [
+                f"data.train=[{{image: {tmp_path}/image.npy, labels: {tmp_path}/labels.npy}}]",
+                "data.patch_size=[16,32,32]",
+                "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}",
+                "training.max_epochs=2",
+                "training.train_iterations_per_epoch=3",
+                "training.workers=0",
+                "training.validation_share=1",
+                *settings,
+            ],
+        )
+        told = []
+        paths = {name: tmp_path / "run" / name for name in ("checkpoints", "previews", "samples")}
+        for path in paths.values():
+            path.mkdir(parents=True, exist_ok=True)
+        trainer = Trainer(
+            experiment,
+            emit=told.append,
+            poll_commands=list,
+            device="cpu",
+            resume=resume,
+            **paths,
+        )
+        trainer.run()
+        return told
+
+    return build
+
+
+def of(told, kind):
+    return [event for event in told if isinstance(event, kind)]
+
+
+def weights(path):
+    return load_checkpoint(path).weights
+
+
+@pytest.mark.parametrize("settings", [(), ("data.validation.fraction=0",)])
+def test_twelve_strokes_train_and_nothing_is_scored(tmp_path, start, settings):
+    told = start(strokes(12), *settings)
+    assert isinstance(told[-1], events.RunCompleted)
+    assert told[-1].best is None
+    assert of(told, events.ValidationFinished) == []
+    assert of(told, events.PostprocessTuned) == []
+    roles = [row["role"] for row in of(told, events.DataChecked)[0].volumes]
+    assert roles == ["train"]
+    said = [event.message for event in of(told, events.WarningIssued) if "scored" in event.message]
+    assert len(said) == (0 if settings else 1)
+    # best.pt holds the newest averaged weights.
+    best, last = (tmp_path / "run" / "checkpoints" / name for name in ("best.pt", "last.pt"))
+    assert load_checkpoint(best).epoch == 2
+    assert load_checkpoint(best).metrics == {}
+    for name, value in weights(last).items():
+        assert torch.equal(weights(best)[name], value)
+    saved = [event.epoch for event in of(told, events.CheckpointSaved) if "best" in event.path]
+    assert saved == [1, 2]
+
+
+def test_strokes_are_scored_voxel_by_voxel(tmp_path, start):
+    told = start(strokes(800))
+    checked = of(told, events.DataChecked)[0]
+    kept = [row for row in checked.volumes if row["role"] == "validation"]
+    assert kept
+    assert any("Validation takes the strokes" in note for note in checked.notes)
+    scored = of(told, events.ValidationFinished)
+    assert scored
+    for event in scored:
+        assert set(event.metrics) <= {"dice", "precision", "recall"}
+        assert event.is_sparse
+        assert event.scored_by == "dice"
+        assert event.threshold == 0.5
+        assert event.num_surface == sum(row["num_surface"] for row in kept)
+        assert event.num_annotated == event.num_surface + sum(r["num_background"] for r in kept)
+    assert of(told, events.PostprocessTuned) == []
+    assert not (tmp_path / "run" / "samples" / "topology_errors.npz").exists()
+    assert set(told[-1].best) <= {"dice", "precision", "recall", "epoch"}
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").threshold == 0.5
+
+
+def test_dense_labels_say_how_many_voxels_were_scored(start):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[..., ::12] = labels[..., 1::12] = 1
+    labels[:4] = 2
+    told = start(labels, "training.tuning_share=0", "training.max_epochs=1")
+    (kept,) = [r for r in of(told, events.DataChecked)[0].volumes if r["role"] == "validation"]
+    event = of(told, events.ValidationFinished)[-1]
+    assert not event.is_sparse
+    assert event.scored_by == "surface_dice"
+    assert event.num_surface == kept["num_surface"]
+    assert event.num_annotated == kept["num_surface"] + kept["num_background"]
+
+
+def test_a_resumed_run_is_scored_on_the_same_or_not_at_all(start):
+    start(strokes(12), "training.max_epochs=1")
+    # Meanwhile so much was painted that a new run would keep some of it.
+    told = start(strokes(800), resume=True)
+    assert of(told, events.ValidationFinished) == []
+    assert [row["role"] for row in of(told, events.DataChecked)[0].volumes] == ["train"]
