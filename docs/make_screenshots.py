@@ -89,7 +89,7 @@ def play_topology_errors(demo: Demo, options: argparse.Namespace) -> None:
     labels.visible = False
     _dock, widget = viewer.window.add_plugin_dock_widget("napari-surfseg", "Topology errors")
     demo.need(lambda: bool(widget.view.meanings()), options.patience, "the counts")
-    widget.view.compute.click()
+    widget.view.job.start.click()
     demo.need(lambda: widget.controller.is_busy, 10, "the comparison")
     demo.need(lambda: "error: hole" in viewer.layers, options.patience, "the comparison")
     live(1.0)

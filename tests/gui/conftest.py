@@ -1,5 +1,6 @@
 """Stand-ins for the window's tests: work done at once, a run that says what it is told."""
 
+import inspect
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,3 +127,23 @@ def sent_commands(session):
     """What a session has sent to the worker of its run."""
     session._sender.submit(lambda: None).result(5)
     return read_commands(RunFolder(session.run_dir).commands_path)
+
+
+@pytest.fixture
+def satisfies():
+    """Whether a view has all that a protocol names, with the same parameters.
+
+    mypy cannot say so: every attribute of a class that derives from Qt's is Any to it.
+    """
+
+    def check(view, protocol):
+        for name in dir(protocol):
+            if name.startswith("_"):
+                continue
+            found = getattr(view, name)
+            wanted = getattr(protocol, name)
+            if not isinstance(wanted, property):
+                assert inspect.signature(found) == inspect.signature(wanted), name
+        return True
+
+    return check

@@ -142,7 +142,7 @@ def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path,
     predict.view.min_voxels.setValue(0)
     predict.view.threshold_row.tuned.setChecked(False)
     predict.view.threshold.setValue(0.2)
-    predict.view.predict.click()
+    predict.view.job.start.click()
     wait_for(lambda: not predict.controller.is_busy, "the prediction")
     assert predict.view.error.text() == ""
     assert viewer.layers["scan probability"].scale.tolist() == [2, 1, 1]

@@ -1,7 +1,5 @@
 """Copies for a worker: written once, asked about where large, and given up without a trace."""
 
-import threading
-
 import numpy as np
 import pytest
 import zarr
@@ -9,7 +7,6 @@ from napari.layers import Image, Labels
 
 from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import CancelledError, OutputError
-from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.layers import copies as layer_copies
 from napari_surfseg.gui.layers.copies import (
     find_copies,
@@ -117,30 +114,3 @@ def test_giving_up_a_copy_leaves_nothing(tmp_path):
     with pytest.raises(CancelledError):
         write_layer(take_layer(Image(values(shape=(200, 70, 70)))), tmp_path / "a.zarr", stop)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_question_of_a_thread_is_shown_in_the_windows_thread(qtbot):
-    shown, answers = [], []
-
-    def show(text, _parent):
-        shown.append((text, threading.current_thread()))
-        return True
-
-    asker = Asker(None, show)
-    assert asker.ask("Here?")
-    thread = threading.Thread(target=lambda: answers.append(asker.ask("There?")))
-    thread.start()
-    qtbot.waitUntil(lambda: bool(answers), timeout=5000)
-    thread.join(5)
-    main = threading.main_thread()
-    assert shown == [("Here?", main), ("There?", main)]
-    assert answers == [True]
-
-
-def test_a_question_nobody_waits_for_any_more_is_a_no(qtbot):
-    asker = Asker(None, lambda _text, _parent: True)
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(asker.ask("There?", lambda: True)))
-    thread.start()
-    thread.join(5)
-    assert answers == [False]

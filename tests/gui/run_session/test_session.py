@@ -1,10 +1,16 @@
+import gc
+
+import numpy as np
+from napari.layers import Labels
 from tests.gui.conftest import sent_commands
 
 from napari_surfseg.events import (
     Pause,
     SetPreview,
     Stop,
+    WarningIssued,
 )
+from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
 
@@ -38,3 +44,22 @@ def test_commands_keep_their_order(session, run):
     for command in (Pause(), SetPreview(seconds=1.0), Stop()):
         session.send(command)
     assert [type(command) for command in sent_commands(session)] == [Pause, SetPreview, Stop]
+
+
+def test_a_workers_sentences_name_layers_and_buttons(session, feeds, tmp_path):
+    snapshots = []
+    session.polled.connect(snapshots.append)
+    session.attach(tmp_path)
+    layer = Labels(np.zeros((2, 2, 2), np.uint8), name="my strokes")
+    path = str(tmp_path / "inputs" / "labels_0.zarr")
+    session.link_layer(path, layer)
+    warning = WarningIssued(message=f"{path} holds no surface; continue it with --resume.")
+    feeds[-1].polled.emit(
+        RunSnapshot(state=RunState.RUNNING, message=warning.message, new_events=(warning,))
+    )
+    expected = "The layer 'my strokes' holds no surface; continue it with Resume."
+    assert snapshots[-1].message == snapshots[-1].new_events[0].message == expected
+    del layer
+    gc.collect()
+    feeds[-1].polled.emit(RunSnapshot(state=RunState.FAILED, message=warning.message))
+    assert snapshots[-1].message.startswith("The run's copy of the labels holds no surface")

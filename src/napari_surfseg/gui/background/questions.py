@@ -1,4 +1,4 @@
-"""A yes-or-no question that a job in a thread puts to the person in front of the window."""
+"""Questions that a thread puts to the person in front of the window."""
 
 from __future__ import annotations
 
@@ -6,68 +6,50 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QMessageBox, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Asker", "ask_in_dialog"]
+__all__ = ["Asker"]
 
-#: How often a thread that waits for an answer looks whether it is still wanted.
-LOOK_SECONDS = 0.1
-
-
-def ask_in_dialog(text: str, parent: QWidget | None) -> bool:
-    """Show a question in the window's thread; the safe answer is the default one."""
-    buttons = QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel
-    box = QMessageBox(QMessageBox.Icon.Question, "Surface segmentation", text, buttons, parent)
-    box.setObjectName("copy_question")
-    box.button(QMessageBox.StandardButton.Yes).setText("Go on")
-    box.setDefaultButton(QMessageBox.StandardButton.Cancel)
-    return bool(box.exec() == QMessageBox.StandardButton.Yes)
+#: How often a thread that waits for an answer checks whether its job was cancelled.
+CHECK_SECONDS = 0.1
 
 
 class Asker(QObject):
-    """Puts questions in the window's thread, wherever they come from.
+    """Puts yes-or-no questions in the window's thread, whichever thread they come from.
 
     Parameters
     ----------
-    parent : QWidget or None
-        Whose question it is; the dialog lies over it.
     show : callable
-        Shows the question and returns the answer; replaced in tests.
+        Shows a question and returns the answer; only called in the thread that made this.
     """
 
     _asked = Signal(object)
 
-    def __init__(
-        self,
-        parent: QWidget | None,
-        show: Callable[[str, QWidget | None], bool] = ask_in_dialog,
-    ) -> None:
+    def __init__(self, show: Callable[[str], bool]) -> None:
         super().__init__()
-        self._parent = parent
         self._show = show
-        self._home = threading.get_ident()
+        self._window_thread = threading.get_ident()
         self._asked.connect(self._on_asked, Qt.ConnectionType.QueuedConnection)
 
     def ask(self, text: str, is_cancelled: Callable[[], bool] = lambda: False) -> bool:
-        """Ask, and wait for the answer; no where the job was cancelled meanwhile."""
-        if threading.get_ident() == self._home:
-            return self._show(text, self._parent)
+        """Ask and wait for the answer; False if the job is cancelled meanwhile."""
+        if threading.get_ident() == self._window_thread:
+            return self._show(text)
         question = _Question(text)
         try:
             self._asked.emit(question)
         except RuntimeError:  # the window is gone
             return False
-        while not question.is_answered.wait(LOOK_SECONDS):
+        while not question.is_answered.wait(CHECK_SECONDS):
             if is_cancelled():
                 return False
         return question.answer
 
     def _on_asked(self, question: Any) -> None:
         try:
-            question.answer = self._show(question.text, self._parent)
+            question.answer = self._show(question.text)
         finally:
             question.is_answered.set()
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QSlider,
@@ -31,6 +32,7 @@ __all__ = [
     "labelled_rows",
     "message_color",
     "note",
+    "push_button",
     "scrolled",
 ]
 
@@ -43,6 +45,14 @@ def hint(widget: QWidget, text: str) -> QWidget:
     widget.setToolTip(f"<qt>{text}</qt>")
     widget.setAccessibleDescription(text)
     return widget
+
+
+def push_button(name: str, text: str, tip: str) -> QPushButton:
+    """Return a button with its objectName, its text and its tooltip."""
+    button = QPushButton(text)
+    button.setObjectName(name)
+    hint(button, tip)
+    return button
 
 
 def message_color(widget: QWidget) -> str:

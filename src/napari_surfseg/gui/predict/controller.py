@@ -1,20 +1,19 @@
-"""What the "Predict surfaces" widget does: a process, its progress, and its layers."""
+"""What the dock "Predict surfaces" does: it runs a prediction and adds its layers to the viewer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
-from napari_surfseg.errors import CancelledError, DataError, SurfsegError
+from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
-from napari_surfseg.gui.background.processes import JobProcess, Waiting
-from napari_surfseg.gui.background.questions import Asker
+from napari_surfseg.gui.background.process_job import JobView, ProcessJob
 from napari_surfseg.gui.background.threads import Jobs
-from napari_surfseg.gui.controls.debounce import Debounce
-from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_layer
+from napari_surfseg.gui.layers.chosen_volume import describe_lost, take_chosen
+from napari_surfseg.gui.layers.layer_adder import LayerAdder
+from napari_surfseg.gui.layers.layer_volume import is_volume
 from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.predict.checkpoint_note import (
@@ -28,59 +27,131 @@ from napari_surfseg.gui.window import preferences
 from napari_surfseg.wording import format_percent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_surfseg.geometry import Box
+    from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.background.threads import Job
-    from napari_surfseg.gui.predict.view import PredictForm, PredictView
+    from napari_surfseg.gui.controls.source_choice import SourceChoice
+    from napari_surfseg.gui.predict.prediction import PredictForm
     from napari_surfseg.gui.run_session.session import Session
     from napari_surfseg.runs.follow import RunSnapshot
 
     Then = Callable[[Prediction, Layer | None], None]
 
-__all__ = ["PredictController"]
+__all__ = ["PredictController", "PredictViewProtocol"]
 
 #: Between two layers of a result, so that they are not felt as one long wait.
 NEXT_LAYER_MILLISECONDS = 50
 
 
+class PredictViewProtocol(JobView, Protocol):
+    """What the controller needs of the dock's widgets."""
+
+    @property
+    def predict_clicked(self) -> Any:
+        """Signal: a person wants a prediction."""
+
+    @property
+    def cancel_clicked(self) -> Any:
+        """Signal: a person wants to end it."""
+
+    @property
+    def checkpoint_changed(self) -> Any:
+        """Signal: a person named another checkpoint; carries the path."""
+
+    @property
+    def use_current_clicked(self) -> Any:
+        """Signal: a person wants the run that the session shows."""
+
+    @property
+    def weights_changed(self) -> Any:
+        """Signal: a person chose the best or the newest weights."""
+
+    def form(self) -> PredictForm:
+        """Read everything."""
+
+    def set_checkpoint(self, path: str) -> None:
+        """Show which checkpoint is used."""
+
+    def set_weights(self, titles: dict[str, str]) -> None:
+        """Offer a run's ``"best"`` and ``"newest"`` weights, with what is known of each."""
+
+    def set_summary(self, text: str) -> None:
+        """Say what the checkpoint is."""
+
+    def set_tuned(self, threshold: float | None, min_voxels: int | None) -> None:
+        """Show what the checkpoint was tuned to; None for what is not known."""
+
+    def set_folder(self, folder: Path) -> None:
+        """Show where predictions go."""
+
+    def set_device(self, device: str) -> None:
+        """Show where the network runs."""
+
+    def set_volumes(self, layers: Sequence[Layer]) -> None:
+        """Offer these layers as the volume."""
+
+    def lost_volume(self) -> str:
+        """Return the name of the volume that a person chose and that is gone; else ``""``."""
+
+    def suggest_volume(self, layer: Layer) -> None:
+        """Choose a layer, unless something is chosen or a person has chosen."""
+
+    def choose_volume(self, choice: SourceChoice) -> None:
+        """Choose a volume as if a person had."""
+
+    def set_error(self, message: str) -> None:
+        """Show a sentence, or with an empty one nothing."""
+
+
 class PredictController(QObject):
-    """Joins the view, the viewer and the process.
+    """Joins the view, the viewer, the current run and the process; it needs no window.
 
     Parameters
     ----------
     viewer : ViewerModel
         Takes the results.
-    view : PredictView
+    view : PredictViewProtocol
         Passive.
     session : Session
         Knows the current run.
+    jobs : Jobs
+        Starts threads; replaced in tests.
     """
 
     finished = Signal(object)
+    """Carries the prediction, once its layers are there."""
 
     def __init__(
-        self, viewer: ViewerModel, view: PredictView, session: Session, *, jobs: Jobs | None = None
+        self,
+        viewer: ViewerModel,
+        view: PredictViewProtocol,
+        session: Session,
+        *,
+        jobs: Jobs | None = None,
     ) -> None:
         super().__init__()
         self._viewer = unwrap(viewer)
         self._view = view
-        self._source: SourceChoice | None = None
-        self._then: Then | None = None
+        self._session = session
+        self._jobs = jobs or Jobs()
         self._note = WeightsNote()
-        self._adding: tuple[Iterator[Layer], Prediction, Layer | None] | None = None
-        self._next = Debounce(self, NEXT_LAYER_MILLISECONDS, self._add_next)
         #: The newest prediction, and the layer that it was made from.
         self.last: Prediction | None = None
         self.last_source: Layer | None = None
-        self._session = session
-        self._jobs = jobs or Jobs()
-        self._waiting = Waiting(view, "Predicting surfaces")
-        self.asker = Asker(view)
+        self.adder = LayerAdder(self._viewer, milliseconds=NEXT_LAYER_MILLISECONDS)
+        self._job = ProcessJob(
+            view,
+            self._jobs,
+            module="napari_surfseg.inference.prediction_process",
+            what="prediction",
+            title="Predicting surfaces",
+        )
         preferred = preferences.read_preferences()
         view.set_folder(preferred.runs_path / "predictions")
         view.set_device(preferred.device)
@@ -99,13 +170,15 @@ class PredictController(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether a prediction is under way."""
-        return self._waiting.is_busy
+        return self._job.is_busy
 
     def close(self) -> None:
         """Let go of the viewer; a prediction under way ends."""
         self.cancel()
-        self._next.stop()
+        self.adder.stop()
         self._watch.close()
+
+    # -- choosing ------------------------------------------------------------------
 
     def use_current(self) -> None:
         """Take the run that the session shows."""
@@ -119,13 +192,15 @@ class PredictController(QObject):
     def _on_attached(self, run_dir: Path) -> None:
         if not self._view.form().checkpoint:
             self._view.set_checkpoint(str(run_dir))
-            self._look_at(str(run_dir))
+            self._read_note(str(run_dir))
 
     def _on_checkpoint(self, text: str) -> None:
         self._view.set_error("")
-        self._look_at(text)
+        self._read_note(text)
 
-    def _look_at(self, text: str) -> None:
+    def _read_note(self, text: str) -> None:
+        """Read what there is to show of a checkpoint or a run; in a thread."""
+
         def work(_job: Job) -> WeightsNote:
             return read_weights_note(text)
 
@@ -148,13 +223,13 @@ class PredictController(QObject):
             self._view.set_tuned(note.threshold, note.min_voxels)
 
     def _on_polled(self, snapshot: RunSnapshot) -> None:
-        """Look again at the checkpoints of the run that trains, when one was written anew."""
+        """Read the checkpoints of the chosen run again, when it has written one."""
         text = self._view.form().checkpoint
         is_new = any(
             isinstance(event, PostprocessTuned | CheckpointSaved) for event in snapshot.new_events
         )
         if is_new and text == str(self._session.run_dir):
-            self._look_at(text)
+            self._read_note(text)
 
     def _on_layers(self) -> None:
         layers = [
@@ -162,17 +237,17 @@ class PredictController(QObject):
             for layer in self._viewer.layers
             if isinstance(layer, Image) and is_volume(layer) and kind_of(layer) is None
         ]
-        source = self._view.source
-        source.set_layers(layers)
-        if source.lost:
-            self._view.set_error(_describe_lost(source.lost))
-        elif source.choice() is None and not source.is_manual and layers:
-            source.set_choice(SourceChoice.of_layer(layers[0]))
+        self._view.set_volumes(layers)
+        lost = self._view.lost_volume()
+        if lost:
+            self._view.set_error(describe_lost(lost, "volume"))
+        elif layers:
+            self._view.suggest_volume(layers[0])
 
     # -- predicting ----------------------------------------------------------------
 
     def predict(self) -> None:
-        """Write the job and run it, in a thread and a process."""
+        """Predict as the view says, in a thread and a process."""
         self._start(None, None)
 
     def predict_run(
@@ -194,7 +269,7 @@ class PredictController(QObject):
         box : (start, stop), optional
             Voxels of it, Z, Y, X; None for all.
         then : callable, optional
-            Called with the prediction and the volume's layer, once it is there.
+            Called with the prediction and the volume's layer, once its layers are there.
         """
         if self.is_busy:
             self._view.set_error("A prediction is under way; wait for its end or cancel it.")
@@ -202,90 +277,56 @@ class PredictController(QObject):
         if self._view.form().checkpoint != str(run_dir):
             self._view.set_checkpoint(str(run_dir))
             self._view.set_weights({})
-        self._look_at(str(run_dir))
-        self._view.source.set_choice(source)
-        self._view.source.confirm()
+        self._read_note(str(run_dir))
+        self._view.choose_volume(source)
         self._start(box, then)
 
     def _start(self, box: Box | None, then: Then | None) -> None:
         form = self._view.form()
         self._view.set_error("")
+        lost = self._view.lost_volume()
         try:
-            volume = self._take(form)
+            if lost:
+                raise SurfsegError(describe_lost(lost, "volume"))
+            volume = take_chosen(form.source, self._viewer)
         except SurfsegError as error:
             self._view.set_error(str(error))
             return
-        self._source, self._then = form.source, then
-        process = JobProcess("napari_surfseg.inference.prediction_process", "prediction")
-        self._waiting.begin(process)
+        source = form.source.layer if form.source is not None else None
 
-        def work(_job: Job) -> Prediction:
-            def ask(question: str) -> bool:
-                return self.asker.ask(question, lambda: process.is_cancelled)
+        def work(process: JobProcess) -> Prediction:
+            return run_prediction(form, volume, process, box)
 
-            return run_prediction(form, volume, process, self._waiting.tell, ask, box)
+        def add_layers(prediction: Prediction) -> None:
+            self._view.set_state("Adding the layers…", 1.0)
+            self.adder.start(
+                build_layers(prediction, source), lambda: self._finish(prediction, source, then)
+            )
 
-        self._jobs.start("predict", work, done=self._on_done, failed=self._on_failed)
-
-    def _take(self, form: PredictForm) -> LayerVolume | str:
-        if form.source is None:
-            lost = self._view.source.lost
-            raise DataError(_describe_lost(lost) if lost else "Choose a volume.")
-        if form.source.kind == "file":
-            return form.source.path
-        layer = form.source.layer
-        if layer is None or layer not in self._viewer.layers:
-            raise DataError(_describe_lost(form.source.name))
-        return take_layer(layer)
+        self._job.start(work, done=add_layers, failed=self._on_failed)
 
     def cancel(self) -> None:
         """End the prediction."""
-        self._waiting.cancel()
+        self._job.cancel()
 
-    def _on_done(self, prediction: Prediction) -> None:
-        source = self._source.layer if self._source is not None else None
-        self._view.set_state("Adding the layers…", 1.0)
-        self._adding = build_layers(prediction, source), prediction, source
-        self._next.start()
-
-    def _add_next(self) -> None:
-        """Add one layer, and leave the window its turn before the next one."""
-        if self._adding is None:
-            return
-        layers, prediction, source = self._adding
-        layer = next(layers, None)
-        if layer is not None:
-            self._viewer.add_layer(layer)
-            self._next.start()
-            return
-        self._adding = None
-        self._waiting.end()
-        self._finish(prediction, source)
-
-    def _finish(self, prediction: Prediction, source: Layer | None) -> None:
+    def _finish(self, prediction: Prediction, source: Layer | None, then: Then | None) -> None:
+        self._job.end()
         result = prediction.result
         count = result["num_sheets"]
-        said = (
+        text = (
             f"{format_percent(result['surface_fraction'])} surface above "
             f"{result['threshold']:.2f}, {count} connected {'sheet' if count == 1 else 'sheets'}. "
             f"The files are in {prediction.folder}."
         )
-        self._view.set_state(" ".join([said, *result.get("warnings", [])]))
+        self._view.set_state(" ".join([text, *result.get("warnings", [])]))
         self.last, self.last_source = prediction, source
         self.finished.emit(prediction)
-        then, self._then = self._then, None
         if then is not None:
             then(prediction, source)
 
     def _on_failed(self, error: SurfsegError) -> None:
-        self._waiting.end()
-        self._then = None
         if isinstance(error, CancelledError):
             self._view.set_state("The prediction was cancelled; nothing of it is left.")
             return
         self._view.set_state("No prediction was made.")
         self._view.set_error(str(error))
-
-
-def _describe_lost(name: str) -> str:
-    return f"The layer {name!r} is gone from the viewer; choose another volume."

@@ -17,9 +17,9 @@ __all__ = ["build_layers"]
 
 
 def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer]:
-    """Turn a prediction into layers: probability, labels, skeleton and mesh.
+    """Make the layers of a prediction: probability, surface, skeleton and mesh.
 
-    One after another, as they are asked for: each takes napari tenths of a second.
+    Each is made when it is asked for, since each takes tenths of a second.
 
     Parameters
     ----------

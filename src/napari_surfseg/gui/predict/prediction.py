@@ -1,4 +1,4 @@
-"""A prediction: made by a process of its own, loaded, and turned into layers."""
+"""A prediction: what is asked for, made by a process of its own, and loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,15 +21,55 @@ from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari.layers import Layer
 
-    from napari_surfseg.geometry import Box
+    from napari_surfseg.geometry import Box, Index3, Size3
     from napari_surfseg.gui.background.processes import JobProcess
-    from napari_surfseg.gui.predict.view import PredictForm
+    from napari_surfseg.gui.controls.source_choice import SourceChoice
 
-__all__ = ["Prediction", "choose_checkpoint", "run_prediction"]
+__all__ = ["PredictForm", "Prediction", "choose_checkpoint", "run_prediction"]
+
+
+@dataclass(frozen=True)
+class PredictForm:
+    """What a person asks for.
+
+    Attributes
+    ----------
+    checkpoint : str
+        Path of a checkpoint or a run folder.
+    newest : bool
+        Of a run, the newest weights instead of the best.
+    source : SourceChoice or None
+        The volume.
+    threshold, min_voxels : optional
+        None for what the checkpoint was tuned to.
+    overlap : float
+        Share of a window that its neighbour sees again.
+    flips : bool or "auto"
+        Average over the eight flips.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    sheets : bool
+        Give each connected sheet a label of its own.
+    skeleton, mesh : bool
+        Make these layers too.
+    folder : str
+        Each prediction gets a folder in it.
+    """
+
+    checkpoint: str
+    newest: bool
+    source: SourceChoice | None
+    threshold: float | None
+    min_voxels: int | None
+    overlap: float
+    flips: bool | Literal["auto"]
+    device: str
+    sheets: bool
+    skeleton: bool
+    mesh: bool
+    folder: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +81,7 @@ class Prediction:
     folder : Path
         Holds the files.
     result : dict
-        As the process told it.
+        As the process reported it.
     name : str
         Of the volume.
     arrays : dict
@@ -62,10 +102,10 @@ class Prediction:
     arrays: dict[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
     made: float = 0.0
-    shape: tuple[int, int, int] | None = None
+    shape: Size3 | None = None
     box: Box | None = None
 
-    def find_place(self, source: Layer | None, origin: tuple[int, int, int]) -> dict[str, Any]:
+    def find_place(self, source: Layer | None, origin: Index3) -> dict[str, Any]:
         """Find where a voxel of the volume lies: over its layer, else where its file says.
 
         Returns
@@ -81,7 +121,7 @@ class Prediction:
         return place_of(tuple(scale.tolist()), (z, y, x), self.result.get("units"))
 
     @property
-    def origin(self) -> tuple[int, int, int]:
+    def origin(self) -> Index3:
         """Voxel of the volume at which it begins."""
         return (0, 0, 0) if self.box is None else self.box[0]
 
@@ -122,22 +162,25 @@ def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_prediction(
-    form: PredictForm,
-    volume: LayerVolume | str,
-    process: JobProcess,
-    tell: Callable[[str, float], None],
-    ask: Callable[[str], bool] = lambda _question: True,
-    box: Box | None = None,
+    form: PredictForm, volume: LayerVolume | str, process: JobProcess, box: Box | None = None
 ) -> Prediction:
-    """Run a whole prediction and load its result; waits for disk and process.
+    """Run a prediction to its end and load its result; waits for the disk and the process.
 
-    ``ask`` is asked before a large layer is copied; no ends it all. With a ``box`` only
-    these voxels are predicted.
+    Parameters
+    ----------
+    form : PredictForm
+        What is asked for; its ``source`` is not looked at.
+    volume : LayerVolume or str
+        The volume, or the path of its file.
+    process : JobProcess
+        Reports the stages, and asks before a large layer is copied.
+    box : (start, stop), optional
+        Voxels to predict; None for all.
 
     Raises
     ------
     SurfsegError
-        The prediction's folder is then gone again.
+        If it fails or is cancelled; its folder is deleted then.
     """
     checkpoint = choose_checkpoint(form.checkpoint, newest=form.newest)
     made = checkpoint.stat().st_mtime
@@ -153,9 +196,9 @@ def run_prediction(
         taken, path = hand_over(
             taken,
             folder / "input.zarr",
-            ask=ask,
-            progress=partial(tell, "copying the layer"),
-            check=process.require_going,
+            ask=process.ask,
+            progress=partial(process.report, "copying the layer"),
+            check=process.check_cancelled,
         )
         job = PredictionJob(
             image=path,
@@ -172,7 +215,7 @@ def run_prediction(
             box=box,
         )
         names = {} if isinstance(volume, str) else {path: taken.name}
-        result = process.run(write_job(folder, job), tell, names)
+        result = process.run(write_job(folder, job), names)
         result["warnings"] = [*result.get("warnings", []), *filter(None, [taken.note])]
         result |= {"translate": taken.translate, "units": taken.units}
         arrays = _load(folder, result)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -14,8 +13,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QProgressBar,
-    QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -28,41 +25,29 @@ from napari_surfseg.gui.controls.basics import (
     hint,
     labelled_rows,
     note,
+    push_button,
     scrolled,
 )
+from napari_surfseg.gui.controls.job_controls import JobControls
 from napari_surfseg.gui.controls.layer_or_file import SourceCombo
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox, with_error
+from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.controls.tab_order import TabOrder
 from napari_surfseg.gui.controls.tuned_number import TunedRow
+from napari_surfseg.gui.predict.prediction import PredictForm
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_surfseg.gui.controls.source_choice import SourceChoice
+    from napari.layers import Layer
 
-__all__ = ["PredictForm", "PredictView"]
-
-
-@dataclass(frozen=True)
-class PredictForm:
-    """Everything the widget says."""
-
-    checkpoint: str
-    newest: bool
-    source: SourceChoice | None
-    threshold: float | None
-    min_voxels: int | None
-    overlap: float
-    flips: bool | Literal["auto"]
-    device: str
-    sheets: bool
-    skeleton: bool
-    mesh: bool
-    folder: str
+__all__ = ["PredictView"]
 
 
 class PredictView(QWidget):
-    """Passive: ``set_*`` fills it, :meth:`form` reads it."""
+    """Passive; what it offers is :class:`~.controller.PredictViewProtocol`."""
 
     predict_clicked = Signal()
     cancel_clicked = Signal()
@@ -82,32 +67,26 @@ class PredictView(QWidget):
         inside.addLayout(form)
         inside.addStretch(1)
         self.error = FieldError("predict")
-        self.state = QLabel("Choose a checkpoint and a volume, then press Predict.")
-        self.state.setObjectName("predict_state")
-        self.state.setWordWrap(True)
-        self.progress = QProgressBar()
-        self.progress.setObjectName("predict_progress")
-        self.progress.setRange(0, 1000)
-        self.progress.setFixedHeight(16)
-        hint(self.progress, "Share of the present stage that is done (per cent).")
-        self.predict = QPushButton("Predict")
-        self.predict.setObjectName("predict")
-        hint(self.predict, "Find the surfaces, in a process of its own, and add them as layers.")
-        self.predict.clicked.connect(self.predict_clicked)
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setObjectName("cancel_prediction")
-        hint(self.cancel, "End the prediction; nothing of it is left.")
-        self.cancel.clicked.connect(self.cancel_clicked)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.predict)
-        buttons.addWidget(self.cancel)
+        predict = push_button(
+            "predict",
+            "Predict",
+            "Find the surfaces, in a process of its own, and add them as layers.",
+        )
+        predict.clicked.connect(self.predict_clicked)
+        cancel = push_button(
+            "cancel_prediction", "Cancel", "End the prediction; nothing of it is left."
+        )
+        cancel.clicked.connect(self.cancel_clicked)
+        state = QLabel("Choose a checkpoint and a volume, then press Predict.")
+        state.setWordWrap(True)
+        self.job = JobControls("predict", start=predict, cancel=cancel, state=state)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(4)
         layout.addWidget(scrolled(body, "predict_page"), 1)
-        for item in (self.error, self.state, self.progress):
+        for item in (self.error, self.job.state, self.job.progress):
             layout.addWidget(item)
-        layout.addLayout(buttons)
+        layout.addLayout(self.job.buttons)
         self.setMinimumWidth(NARROWEST)
         TabOrder(self)
         self._wheel = NoWheelFilter(self)
@@ -130,11 +109,9 @@ class PredictView(QWidget):
         self.browse.setText("…")
         hint(self.browse, "Choose a checkpoint file.")
         self.browse.clicked.connect(self._on_browse)
-        self.use_current = QPushButton()
-        self.use_current.setObjectName("use_current_run")
-        self.use_current.setText("current run")
-        hint(
-            self.use_current,
+        self.use_current = push_button(
+            "use_current_run",
+            "current run",
             "Take the best checkpoint of the run that is shown in Surface training.",
         )
         self.use_current.clicked.connect(self.use_current_clicked)
@@ -289,17 +266,35 @@ class PredictView(QWidget):
         """Show where the network runs."""
         self.device.setCurrentIndex(max(self.device.findData(device), 0))
 
+    def set_volumes(self, layers: Sequence[Layer]) -> None:
+        """Offer these layers as the volume."""
+        self.source.set_layers(layers)
+
+    def lost_volume(self) -> str:
+        """Return the name of the volume that a person chose and that is gone; else ``""``."""
+        return self.source.lost
+
+    def suggest_volume(self, layer: Layer) -> None:
+        """Choose a layer, unless something is chosen or a person has chosen."""
+        if self.source.choice() is None and not self.source.is_manual:
+            self.source.set_choice(SourceChoice.of_layer(layer))
+
+    def choose_volume(self, choice: SourceChoice) -> None:
+        """Choose a volume as if a person had."""
+        self.source.set_choice(choice)
+        self.source.confirm()
+
     def set_busy(self, busy: bool) -> None:
-        """Switch between asking and waiting."""
-        self.predict.setEnabled(not busy)
-        self.cancel.setEnabled(busy)
-        self.progress.setVisible(busy)
+        """Switch between Predict and Cancel."""
+        self.job.set_busy(busy)
 
     def set_state(self, text: str, share: float | None = None) -> None:
-        """Say what is going on."""
-        self.state.setText(text)
-        if share is not None:
-            self.progress.setValue(round(1000 * share))
+        """Say what is going on, and how much of it is done, 0 to 1."""
+        self.job.set_state(text, share)
+
+    def ask(self, question: str) -> bool:
+        """Ask the person in a dialog."""
+        return ask_in_dialog(question, self)
 
     def set_error(self, message: str) -> None:
         """Show a sentence, or with an empty one nothing."""

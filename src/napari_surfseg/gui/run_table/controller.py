@@ -1,12 +1,11 @@
-"""What the "Runs" widget does: list, attach, resume, report, reveal, compare."""
+"""What the dock "Runs" does: it lists, attaches, resumes, reports, reveals and compares runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from qtpy.QtCore import QObject, QTimer, QUrl, Signal
-from qtpy.QtGui import QDesktopServices
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_surfseg.events import read_events
 from napari_surfseg.gui.background.threads import Jobs
@@ -22,20 +21,62 @@ if TYPE_CHECKING:
     from napari_surfseg.events import Event
     from napari_surfseg.gui.background.threads import Job
     from napari_surfseg.gui.run_session.session import Session
-    from napari_surfseg.gui.run_table.view import RunsView
 
-__all__ = ["RunsController"]
+__all__ = ["RunsController", "RunsViewProtocol"]
 
-#: The table is looked at, not steered by: every few seconds is soon enough.
+#: Nobody waits for the table: every few seconds is often enough.
 REFRESH_MILLISECONDS = 3000
 
 
+class RunsViewProtocol(Protocol):
+    """What the controller needs of the dock's widgets."""
+
+    @property
+    def folder_changed(self) -> Any:
+        """Signal: a person named another folder; carries the path."""
+
+    @property
+    def attach_clicked(self) -> Any:
+        """Signal: a person wants to follow the selected run."""
+
+    @property
+    def resume_clicked(self) -> Any:
+        """Signal: a person wants to go on with the selected run."""
+
+    @property
+    def report_clicked(self) -> Any:
+        """Signal: a person wants to read the report of the selected run."""
+
+    @property
+    def reveal_clicked(self) -> Any:
+        """Signal: a person wants to see the folder of the selected run."""
+
+    @property
+    def compare_clicked(self) -> Any:
+        """Signal: a person wants the curves of the two selected runs."""
+
+    def set_folder(self, folder: Path) -> None:
+        """Show which folder is listed."""
+
+    def set_runs(self, rows: list[RunRow]) -> None:
+        """Show runs; the selection stays with its runs."""
+
+    def selected(self) -> list[str]:
+        """Return the folders of the selected runs, from top to bottom."""
+
+    def open_on_desktop(self, path: Path) -> bool:
+        """Open a file or folder with the desktop's program for it; return whether there is one."""
+
+    def set_error(self, message: str) -> None:
+        """Show a sentence, or with an empty one nothing."""
+
+
 class RunsController(QObject):
-    """Joins the view and the session.
+    """Joins the view and the session; it needs no window.
 
     Parameters
     ----------
-    view : RunsView
+    view : RunsViewProtocol
         Passive.
     session : Session
         Shows the attached run.
@@ -49,7 +90,7 @@ class RunsController(QObject):
 
     def __init__(
         self,
-        view: RunsView,
+        view: RunsViewProtocol,
         session: Session,
         *,
         launch: Callable[..., int] = launch_prepared,
@@ -62,7 +103,7 @@ class RunsController(QObject):
         self._launch = launch
         self._jobs = jobs or Jobs()
         self._list = RunList()
-        self._looking = False
+        self._is_reading = False
         self._folder = folder or preferences.read_preferences().runs_path
         view.set_folder(self._folder)
         view.folder_changed.connect(self.set_folder)
@@ -81,14 +122,14 @@ class RunsController(QObject):
         self.refresh()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Read no more."""
         self._timer.stop()
         self._jobs.cancel_all()
 
     def set_folder(self, text: str) -> None:
         """List another folder."""
         self._folder = Path(text).expanduser()
-        self._looking = False
+        self._is_reading = False
         self.refresh()
 
     def _on_attached(self, run_dir: Path) -> None:
@@ -97,23 +138,23 @@ class RunsController(QObject):
             self.set_folder(str(run_dir.parent))
 
     def refresh(self) -> None:
-        """Look at the folder again, in a thread; a look under way is not doubled."""
-        if self._looking:
+        """Read the folder again, in a thread, unless one is reading it already."""
+        if self._is_reading:
             return
-        self._looking = True
+        self._is_reading = True
         folder, runs = self._folder, self._list
 
         def work(_job: Job) -> list[RunRow]:
-            return runs.look(folder)
+            return runs.read(folder)
 
-        self._jobs.start("list", work, done=self._on_looked, failed=self._on_look_failed)
+        self._jobs.start("list", work, done=self._on_read, failed=self._on_read_failed)
 
-    def _on_looked(self, rows: list[RunRow]) -> None:
-        self._looking = False
+    def _on_read(self, rows: list[RunRow]) -> None:
+        self._is_reading = False
         self._view.set_runs(rows)
 
-    def _on_look_failed(self, error: SurfsegError) -> None:
-        self._looking = False
+    def _on_read_failed(self, error: SurfsegError) -> None:
+        self._is_reading = False
         self._view.set_runs([])
         self._view.set_error(str(error))
 
@@ -169,8 +210,8 @@ class RunsController(QObject):
             self.open_path(path)
 
     def open_path(self, path: Path) -> None:
-        """Hand a file or folder to the desktop."""
-        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+        """Open a file or folder with the desktop's program for it."""
+        if not self._view.open_on_desktop(path):
             self._view.set_error(f"This desktop has no program to open {path}.")
 
     def compare(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunList", "RunRow"]
 
-#: Points of a small curve; more than a cell has pixels would not be seen.
+#: Points of a small curve: a cell has no more pixels.
 CURVE_POINTS = 60
 
 
@@ -32,7 +32,7 @@ class RunRow:
     snapshot : RunSnapshot
         The newest.
     curve : tuple of float
-        Total loss, thinned.
+        Total loss, averaged to at most as many points as a cell shows.
     """
 
     path: Path
@@ -41,14 +41,14 @@ class RunRow:
 
 
 class RunList:
-    """Follows every run of a folder; used from one thread at a time."""
+    """Follows every run of a folder; to be used by one thread at a time."""
 
     def __init__(self) -> None:
         self._followers: dict[Path, RunFollower] = {}
         self._curves: dict[Path, list[float]] = {}
 
-    def look(self, folder: Path) -> list[RunRow]:
-        """Look once, the newest run first.
+    def read(self, folder: Path) -> list[RunRow]:
+        """Read what is new of each run; the newest run comes first.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class RunList:
 
 
 def _thin(values: list[float]) -> tuple[float, ...]:
-    """Means of equal stretches, as many as a cell can show."""
+    """Average neighbours, so that no more points are left than a cell can show."""
     if len(values) <= CURVE_POINTS:
         return tuple(values)
     size = len(values) / CURVE_POINTS

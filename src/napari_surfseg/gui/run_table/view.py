@@ -1,11 +1,11 @@
-"""The "Runs" widget: the runs of a folder, how far and how good they are."""
+"""The widgets of the dock "Runs": the table, and what can be done with the selected runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QPointF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
+from qtpy.QtCore import QPointF, QSize, Qt, QUrl, Signal
+from qtpy.QtGui import QColor, QDesktopServices, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
-    QPushButton,
     QStyledItemDelegate,
     QTableWidget,
     QTableWidgetItem,
@@ -22,7 +21,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_surfseg.gui.controls.basics import NARROWEST, ElidedLabel, FieldError, hint
+from napari_surfseg.gui.controls.basics import (
+    NARROWEST,
+    ElidedLabel,
+    FieldError,
+    hint,
+    push_button,
+)
 from napari_surfseg.gui.controls.tab_order import TabOrder
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.wording import format_duration, format_short
@@ -40,7 +45,7 @@ PATH_ROLE = Qt.ItemDataRole.UserRole
 
 
 class Sparkline(QStyledItemDelegate):
-    """Draws a small curve in a cell, without axes: only its shape is told."""
+    """Draws a small curve in a cell, without axes: only its shape is of interest."""
 
     def paint(self, painter: QPainter, option: Any, index: Any) -> None:
         """Paint the cell."""
@@ -70,7 +75,7 @@ class Sparkline(QStyledItemDelegate):
 
 
 class RunsView(QWidget):
-    """Passive: :meth:`set_runs` fills it."""
+    """Passive; what it offers is :class:`~.controller.RunsViewProtocol`."""
 
     folder_changed = Signal(str)
     attach_clicked = Signal()
@@ -115,23 +120,23 @@ class RunsView(QWidget):
         self.message = ElidedLabel("")
         self.message.setObjectName("runs_message")
         self.error = FieldError("runs")
-        self.attach = self._button(
+        self.attach = push_button(
             "attach_run",
             "Attach",
             "Show this run here: state, live layers, curves. It goes on as it was.",
         )
-        self.resume = self._button(
+        self.resume = push_button(
             "resume_run", "Resume", "Go on with this run from its last checkpoint."
         )
-        self.compare = self._button(
+        self.compare = push_button(
             "compare_runs",
             "Compare",
             "Draw the curves of two runs over each other; the second one thinner.",
         )
-        self.report = self._button(
+        self.report = push_button(
             "open_report", "Report", "Open the run's report, made now if there is none."
         )
-        self.reveal = self._button(
+        self.reveal = push_button(
             "reveal_folder", "Folder", "Show the run's folder in the file manager."
         )
         self.attach.clicked.connect(self.attach_clicked)
@@ -160,12 +165,6 @@ class RunsView(QWidget):
         self.setMinimumWidth(NARROWEST)
         self._show_buttons()
 
-    def _button(self, name: str, text: str, tip: str) -> QPushButton:
-        button = QPushButton(text)
-        button.setObjectName(name)
-        hint(button, tip)
-        return button
-
     def _on_browse(self) -> None:
         found = QFileDialog.getExistingDirectory(self, "Folder of runs", self.folder.text())
         if found:
@@ -181,18 +180,18 @@ class RunsView(QWidget):
         selected = set(self.selected())
         self.table.blockSignals(True)
         self.table.setRowCount(len(rows))
-        for place, row in enumerate(rows):
-            self._fill(place, row)
+        for number, row in enumerate(rows):
+            self._fill(number, row)
         self.table.clearSelection()
-        for place, row in enumerate(rows):
+        for number, row in enumerate(rows):
             if str(row.path) in selected:
                 for column in range(len(COLUMNS)):
-                    self.table.item(place, column).setSelected(True)
+                    self.table.item(number, column).setSelected(True)
         self.table.blockSignals(False)
         self.message.set_text("" if rows else "There are no runs in this folder.")
         self._show_buttons()
 
-    def _fill(self, place: int, row: RunRow) -> None:
+    def _fill(self, number: int, row: RunRow) -> None:
         seen = row.snapshot
         score = seen.best_metrics.get("surface_dice")
         texts = (
@@ -202,23 +201,27 @@ class RunsView(QWidget):
             format_short(score) if score is not None else "–",
             "",
         )
-        said = seen.message or f"trained for {format_duration(seen.elapsed_seconds)}"
+        details = seen.message or f"trained for {format_duration(seen.elapsed_seconds)}"
         for column, text in enumerate(texts):
             item = QTableWidgetItem(text)
             item.setData(PATH_ROLE, str(row.path))
-            item.setToolTip(f"<qt>{row.path.name}: {said}</qt>")
+            item.setToolTip(f"<qt>{row.path.name}: {details}</qt>")
             if column in {2, 3}:
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             if column == len(COLUMNS) - 1:
                 item.setData(CURVE_ROLE, list(row.curve))
             if column == 1 and seen.state in {RunState.FAILED, RunState.VANISHED}:
                 item.setForeground(QColor("#e0564a"))
-            self.table.setItem(place, column, item)
+            self.table.setItem(number, column, item)
 
     def selected(self) -> list[str]:
         """Return the folders of the selected runs, from top to bottom."""
         rows = sorted({index.row() for index in self.table.selectionModel().selectedRows()})
         return [str(self.table.item(row, 0).data(PATH_ROLE)) for row in rows]
+
+    def open_on_desktop(self, path: Path) -> bool:
+        """Open a file or folder with the desktop's program for it; return whether there is one."""
+        return bool(QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))))
 
     def set_error(self, message: str) -> None:
         """Show a sentence, or with an empty one nothing."""

@@ -17,8 +17,7 @@ from napari_surfseg.metrics.error_table import TopologyError, read_error_table
 from napari_surfseg.wording import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from napari_surfseg.geometry import Spacing3
     from napari_surfseg.gui.background.processes import JobProcess
 
 
@@ -38,27 +37,33 @@ class Comparison:
     warnings : list of str
         Sentences.
     spacing : tuple of float
-        Z, Y, X voxel size, as the labels say it.
+        Z, Y, X voxel size of the labels.
     """
 
     scores: dict[str, float]
     errors: list[TopologyError]
     warnings: list[str]
-    spacing: tuple[float, float, float]
+    spacing: Spacing3
 
 
 def run_comparison(
-    prediction: LayerVolume | str,
-    labels: LayerVolume | str,
+    volumes: dict[str, LayerVolume | str],
     meanings: dict[int, str],
     threshold: float | None,
     process: JobProcess,
-    tell: Callable[[str, float], None],
-    ask: Callable[[str], bool] = lambda _question: True,
 ) -> Comparison:
-    """Compare two volumes; waits for disk and process.
+    """Compare a prediction with labels; waits for the disk and the process.
 
-    ``ask`` is asked before a large layer is copied; no ends it all.
+    Parameters
+    ----------
+    volumes : dict
+        ``"prediction"`` and ``"labels"``: a volume, or the path of its file.
+    meanings : dict
+        Of the label values.
+    threshold : float, optional
+        The prediction holds probabilities, surface is above it.
+    process : JobProcess
+        Reports the stages, and asks before a large layer is copied.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def run_comparison(
         With ``field`` ``"prediction"`` or ``"labels"`` where it is about one of them.
     """
     taken = {}
-    for field, volume in (("prediction", prediction), ("labels", labels)):
+    for field, volume in volumes.items():
         try:
             taken[field] = take_file(volume) if isinstance(volume, str) else volume
         except SurfsegError as error:
@@ -85,9 +90,9 @@ def run_comparison(
             _, paths[field] = hand_over(
                 volume,
                 Path(folder) / f"{field}.zarr",
-                ask=ask,
-                progress=partial(tell, f"copying the {field}"),
-                check=process.require_going,
+                ask=process.ask,
+                progress=partial(process.report, f"copying the {field}"),
+                check=process.check_cancelled,
             )
         job = EvaluationJob(
             **paths,
@@ -95,12 +100,11 @@ def run_comparison(
             ignore=tuple(v for v, meaning in meanings.items() if meaning == "ignore"),
             threshold=threshold,
         )
-        named = {"prediction": prediction, "labels": labels}
         names = {
             paths[field]: volume.name
-            for field, volume in named.items()
+            for field, volume in volumes.items()
             if isinstance(volume, LayerVolume)
         }
-        result = process.run(write_job(Path(folder), job), tell, names)
+        result = process.run(write_job(Path(folder), job), names)
         errors = read_error_table(Path(folder) / result["errors"])
     return Comparison(result["scores"], errors, result["warnings"], label.spacing)

@@ -1,66 +1,122 @@
-"""What the "Topology errors" widget does: a process, its table, and the way to each error."""
+"""What the dock "Topology errors" does: it compares, lists the errors and flies to each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import DataError, LabelError, SurfsegError
-from napari_surfseg.gui.background.processes import JobProcess, Waiting
-from napari_surfseg.gui.background.questions import Asker
+from napari_surfseg.gui.background.process_job import JobView, ProcessJob
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.label_schemes import suggest_meanings
-from napari_surfseg.gui.controls.source_choice import SourceChoice
+from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
 from napari_surfseg.gui.layers.label_counts import count_values
-from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file, take_layer
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of, part_of
 from napari_surfseg.gui.topology.comparison import Comparison, run_comparison
 from napari_surfseg.gui.topology.layers import ErrorLayers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.background.threads import Job
-    from napari_surfseg.gui.topology.view import TopologyView
+    from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.metrics.error_table import TopologyError
 
-__all__ = ["TopologyController"]
+__all__ = ["TopologyController", "TopologyViewProtocol"]
 
-#: More marks than this say nothing to a person and take the viewer long to draw.
+#: More marks than this help nobody, and napari draws them slowly.
 MAX_SHOWN = 2000
 
 
+class TopologyViewProtocol(JobView, Protocol):
+    """What the controller needs of the dock's widgets."""
+
+    @property
+    def compute_clicked(self) -> Any:
+        """Signal: a person wants a comparison."""
+
+    @property
+    def cancel_clicked(self) -> Any:
+        """Signal: a person wants to end it."""
+
+    @property
+    def labels_chosen(self) -> Any:
+        """Signal: a person chose other labels."""
+
+    @property
+    def error_chosen(self) -> Any:
+        """Signal: a person wants to see an error; carries its index in the whole list."""
+
+    def set_layers(self, layers: Sequence[Layer]) -> None:
+        """Offer these layers on both sides."""
+
+    def source(self, field: str) -> SourceChoice | None:
+        """Return what is chosen as ``"prediction"`` or as ``"labels"``."""
+
+    def suggest(self, field: str, layer: Layer) -> bool:
+        """Choose a layer, unless something is chosen or a person has chosen; return whether."""
+
+    def threshold_value(self) -> float | None:
+        """Return the probability above which a voxel is surface; None if there are only labels."""
+
+    def set_label_values(self, counts: dict[int, int], meanings: dict[int, str]) -> None:
+        """Show the values that occur in the labels, how often, and what they mean."""
+
+    def meanings(self) -> dict[int, str]:
+        """Return the meaning of each label value, as shown."""
+
+    def set_counting(self, text: str) -> None:
+        """Say that label values are being counted; empty hides the line."""
+
+    def set_result(
+        self, scores: dict[str, float], errors: Sequence[TopologyError], state: str
+    ) -> None:
+        """Show what was found."""
+
+    def show_error(self, message: str, field: str | None = None) -> None:
+        """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""
+
+
 class TopologyController(QObject):
-    """Joins the view, the viewer and the process.
+    """Joins the view, the viewer and the process; it needs no window.
 
     Parameters
     ----------
     viewer : ViewerModel
         Where the volumes are and the marks go.
-    view : TopologyView
+    view : TopologyViewProtocol
         Passive.
+    jobs : Jobs
+        Starts threads; replaced in tests.
     """
 
     finished = Signal(object)
+    """Carries the comparison."""
 
     def __init__(
-        self, viewer: ViewerModel, view: TopologyView, *, jobs: Jobs | None = None
+        self, viewer: ViewerModel, view: TopologyViewProtocol, *, jobs: Jobs | None = None
     ) -> None:
         super().__init__()
         self._viewer = unwrap(viewer)
         self._view = view
         self._jobs = jobs or Jobs()
-        self._waiting = Waiting(view, "Topology errors")
-        self.asker = Asker(view)
+        self._job = ProcessJob(
+            view,
+            self._jobs,
+            module="napari_surfseg.inference.evaluation_process",
+            what="comparison",
+            title="Topology errors",
+        )
         self._errors: list[TopologyError] = []
         self.shown = ErrorLayers(self._viewer)
-        self._adding: Iterator[str] = iter(())
         view.compute_clicked.connect(self.compute)
         view.cancel_clicked.connect(self.cancel)
         view.labels_chosen.connect(self.count_labels)
@@ -71,12 +127,12 @@ class TopologyController(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether a comparison is under way."""
-        return self._waiting.is_busy
+        return self._job.is_busy
 
     def close(self) -> None:
         """Let go of the viewer; a comparison under way ends."""
         self.cancel()
-        self._adding = iter(())
+        self.shown.adder.stop()
         self._watch.close()
 
     # -- choosing ------------------------------------------------------------------
@@ -87,50 +143,36 @@ class TopologyController(QObject):
         ]
         self._view.set_layers(layers)
         # What the plugin made is a prediction; what is left is what a person painted or loaded.
-        ours = [layer for layer in layers if kind_of(layer) is not None]
-        surfaces = [layer for layer in ours if part_of(layer) != "skeleton"]
-        theirs = [layer for layer in layers if layer not in ours]
-        for combo, found in ((self._view.prediction, surfaces), (self._view.labels, theirs)):
-            if combo.choice() is None and not combo.is_manual and found:
-                combo.set_choice(SourceChoice.of_layer(found[-1]))
-                if combo is self._view.labels:
-                    self.count_labels()
+        made = [layer for layer in layers if kind_of(layer) is not None]
+        surfaces = [layer for layer in made if part_of(layer) != "skeleton"]
+        others = [layer for layer in layers if layer not in made]
+        if surfaces:
+            self._view.suggest("prediction", surfaces[-1])
+        if others and self._view.suggest("labels", others[-1]):
+            self.count_labels()
 
-    def _layer(self, choice: SourceChoice | None) -> Layer | None:
-        layer = choice.layer if choice is not None else None
-        return layer if layer is not None and layer in self._viewer.layers else None
+    def _find_layer(self, field: str) -> Layer | None:
+        return find_chosen_layer(self._view.source(field), self._viewer)
 
-    def _take(self, choice: SourceChoice | None, field: str) -> LayerVolume | str:
-        if choice is None:
-            said = {"prediction": "a prediction", "labels": "labels"}[field]
-            raise DataError(f"Choose {said}: a layer or a file.", field=field)
-        if choice.kind == "file":
-            return choice.path
-        layer = self._layer(choice)
-        if layer is None:
-            raise DataError(
-                f"There is no layer {choice.name!r} any more; choose another one.", field=field
-            )
+    def _take(self, field: str) -> LayerVolume | str:
         try:
-            return take_layer(layer)
+            return take_chosen(self._view.source(field), self._viewer, field)
         except DataError as error:
             error.field = field
             raise
 
     def count_labels(self) -> None:
         """Find the values of the chosen labels, so that each can be given its meaning."""
-        choice = self._view.labels.choice()
         self._view.show_error("")
         self._view.set_label_values({}, {})
-        if choice is None:
+        if self._view.source("labels") is None:
             return
         try:
-            volume = self._take(choice, "labels")
+            volume = self._take("labels")
         except DataError as error:
             self._view.show_error(str(error), "labels")
             return
-        layer = self._layer(choice)
-        known = meanings_of(layer)
+        known = meanings_of(self._find_layer("labels"))
         self._view.set_counting("Counting label values…")
 
         def work(job: Job) -> dict[int, int]:
@@ -150,63 +192,48 @@ class TopologyController(QObject):
     # -- comparing -----------------------------------------------------------------
 
     def compute(self) -> None:
-        """Run the comparison, in a thread and a process."""
+        """Compare what is chosen, in a thread and a process."""
         view = self._view
         view.show_error("")
         meanings = view.meanings()
         try:
-            prediction = self._take(view.prediction.choice(), "prediction")
-            labels = self._take(view.labels.choice(), "labels")
-            if meanings and "foreground" not in meanings.values():
+            volumes = {field: self._take(field) for field in ("prediction", "labels")}
+            if not meanings:
+                raise LabelError("The label values are not known yet.", field="labels")
+            if "foreground" not in meanings.values():
                 raise LabelError(
                     "No label value means surface; choose the one that does.", field="labels"
                 )
-            if not meanings:
-                raise LabelError("The label values are not known yet.", field="labels")
         except SurfsegError as error:
             view.show_error(str(error), error.field)
             return
-        threshold = view.threshold.value() if view.is_probability.isChecked() else None
-        process = JobProcess("napari_surfseg.inference.evaluation_process", "comparison")
-        self._waiting.begin(process)
+        threshold = view.threshold_value()
 
-        def work(_job: Job) -> Comparison:
-            def ask(question: str) -> bool:
-                return self.asker.ask(question, lambda: process.is_cancelled)
+        def work(process: JobProcess) -> Comparison:
+            return run_comparison(volumes, meanings, threshold, process)
 
-            return run_comparison(
-                prediction, labels, meanings, threshold, process, self._waiting.tell, ask
-            )
-
-        self._jobs.start("compare", work, done=self._on_done, failed=self._on_failed)
+        self._job.start(work, done=self.show, failed=self._on_failed)
 
     def cancel(self) -> None:
         """End the comparison."""
-        self._waiting.cancel()
+        self._job.cancel()
 
-    def _on_done(self, found: Comparison) -> None:
-        self._waiting.end()
+    def show(self, found: Comparison) -> None:
+        """Show what a comparison found: scores, the list, and marks in the viewer."""
+        self._job.end()
         self._errors = found.errors[:MAX_SHOWN]
-        view = self._view
-        source = self._layer(view.labels.choice()) or self._layer(view.prediction.choice())
-        self._adding = self.shown.show(self._errors, source, found.spacing)
-        self._add_next()
+        source = self._find_layer("labels") or self._find_layer("prediction")
+        self.shown.show(self._errors, source, found.spacing)
         total = len(found.errors)
-        said = f"{total:,} {'error' if total == 1 else 'errors'}, the largest first."
+        text = f"{total:,} {'error' if total == 1 else 'errors'}, the largest first."
         if total == 0:
-            said = "No topology error: every feature has its partner."
+            text = "No topology error: every feature has its partner."
         elif total > MAX_SHOWN:
-            said = f"{total:,} errors; the {MAX_SHOWN:,} largest are shown."
-        view.set_result(found.scores, self._errors, " ".join([said, *found.warnings]))
+            text = f"{total:,} errors; the {MAX_SHOWN:,} largest are shown."
+        self._view.set_result(found.scores, self._errors, " ".join([text, *found.warnings]))
         self.finished.emit(found)
 
-    def _add_next(self) -> None:
-        """Add one layer of marks, and the next when the window has had its turn."""
-        if next(self._adding, None) is not None:
-            QTimer.singleShot(0, self._add_next)
-
     def _on_failed(self, error: SurfsegError) -> None:
-        self._waiting.end()
         self._view.set_state("Nothing was compared.")
         self._view.show_error(str(error), error.field)
 

@@ -1,4 +1,4 @@
-"""Topology errors in the viewer: a Points layer a kind, and the way to each of them."""
+"""Topology errors in the viewer: a Points layer for each kind, and the camera's way to each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Points
 
 from napari_surfseg.gui.layers.camera import camera_of
+from napari_surfseg.gui.layers.layer_adder import LayerAdder
 from napari_surfseg.gui.layers.placement import compute_placement
 from napari_surfseg.metrics.error_table import ERROR_NAMES
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ERROR_COLORS", "ErrorLayers", "build_error_layers", "choose_zoom", "fly_to"]
 
-#: Okabe and Ito's colours, told apart by everybody, and a pale one for what is rarest.
+#: The colours of Okabe and Ito, which colour-blind people tell apart; a pale one for the rarest.
 ERROR_COLORS = {
     "extra component": "#D55E00",
     "missing component": "#0072B2",
@@ -33,16 +34,16 @@ ERROR_COLORS = {
     "extra cavity": "#009E73",
     "missing cavity": "#B8B8D8",
 }
-#: One shape a dimension, so that colour is not all there is.
+#: A shape for each dimension, so that kinds differ not only in colour.
 SYMBOLS = ("square", "disc", "diamond")
-#: Smaller marks are not found, larger ones hide what is wrong (voxels, by dimension). The patch
-#: behind a tunnel can be all that is too thick; the tunnel itself is at its marked voxel.
+#: Smaller marks are overlooked, larger ones hide what is wrong (voxels, by dimension). The region
+#: behind a tunnel can be large; the tunnel itself is at its marked voxel.
 MARK_SIZES = ((7, 48), (7, 20), (7, 48))
 BORDER_VOXELS, MARKED_BORDER_VOXELS = 0.5, 1.3
 #: Edge of what is shown around an error, at least and at most: in voxels, and in its extents.
 NEAR_VOXELS, FAR_VOXELS = 30, 120
 NEAR_EXTENTS, FAR_EXTENTS = 1.6, 8.0
-#: A patch larger than this (voxels) is not shown whole: its marked voxel is what there is to see.
+#: An error larger than this (voxels) is not shown whole, but about its marked voxel.
 MAX_EXTENT = 128
 
 
@@ -62,7 +63,7 @@ def build_error_layers(
     """
     place = compute_placement(source, (0, 0, 0)) if source is not None else {"scale": spacing}
     for name, dimension in ERROR_NAMES.values():
-        chosen = [(place_, e) for place_, e in enumerate(errors) if e.name == name]
+        chosen = [(index, e) for index, e in enumerate(errors) if e.name == name]
         if not chosen:
             continue
         layer = Points(
@@ -78,7 +79,7 @@ def build_error_layers(
             features={
                 "kind": [name] * len(chosen),
                 "size": [e.size for _, e in chosen],
-                "index": [place_ for place_, _ in chosen],
+                "index": [index for index, _ in chosen],
             },
             # In 3-D the surface must not hide what is wrong behind it.
             blending="translucent_no_depth",
@@ -90,7 +91,7 @@ def build_error_layers(
 
 
 def _across_slices() -> dict[str, Any]:
-    """Return what shows a mark in the slices around its own, in the words of this napari."""
+    """Return the option that shows a mark in the slices around its own; its name changed in 0.9."""
     from napari.layers.points import _points_constants as constants
 
     if hasattr(constants, "PointsProjectionMode"):  # 0.9
@@ -146,7 +147,7 @@ def fly_to(viewer: ViewerModel, layer: Points, error: TopologyError) -> None:
 
 
 def canvas_edge(viewer: ViewerModel) -> float:
-    """Return the shorter edge of the canvas in pixels, which napari keeps in two places."""
+    """Return the shorter edge of the canvas in pixels; napari 0.9 keeps it elsewhere."""
     canvas: Any = getattr(viewer, "canvas", None)
     size: NDArray[Any] | tuple[int, int]
     size = getattr(viewer, "_canvas_size", (600, 600)) if canvas is None else canvas.size
@@ -165,7 +166,9 @@ class ErrorLayers:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layers: dict[str, Points] = {}
-        self._place: dict[int, tuple[str, int]] = {}
+        #: Name of the layer and row in it, by the error's index in the list.
+        self._rows: dict[int, tuple[str, int]] = {}
+        self.adder = LayerAdder(viewer, keep_active=True)
 
     @property
     def layers(self) -> dict[str, Points]:
@@ -174,44 +177,45 @@ class ErrorLayers:
 
     def show(
         self, errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float]
-    ) -> Iterator[str]:
-        """Replace what is shown, and give way after each layer: napari takes its time for one."""
+    ) -> None:
+        """Replace what is shown, a layer at a time; parameters as of :func:`build_error_layers`."""
         self.remove()
+        self.adder.start(self._build(errors, source, spacing))
+
+    def _build(
+        self, errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float]
+    ) -> Iterator[Layer]:
         for name, layer in build_error_layers(errors, source, spacing):
-            active = self._viewer.layers.selection.active
             self._layers[name] = layer
-            for place, index in enumerate(layer.features["index"]):
-                self._place[int(index)] = (name, place)
-            self._viewer.add_layer(layer)
-            if active is not None and active in self._viewer.layers:
-                # Whoever paints goes on painting on the same layer.
-                self._viewer.layers.selection.active = active
-            yield name
+            for row, index in enumerate(layer.features["index"]):
+                self._rows[int(index)] = (name, row)
+            yield layer
 
     def remove(self) -> None:
-        """Take the layers out of the viewer."""
+        """Take the layers out of the viewer, and add none any more."""
+        self.adder.stop()
         for layer in self._layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
-        self._layers, self._place = {}, {}
+        self._layers, self._rows = {}, {}
 
     def go_to(self, index: int, error: TopologyError) -> None:
-        """Fly to an error and mark it, the only one that is."""
-        if index not in self._place:
+        """Fly to an error and mark it, and no other."""
+        if index not in self._rows:
             return
-        name, place = self._place[index]
+        name, row = self._rows[index]
         layer = self._layers[name]
         fly_to(self._viewer, layer, error)
         for other in self._layers.values():
             if other is not layer and other.selected_data:
                 _mark(other, None)
-        _mark(layer, place)
+        _mark(layer, row)
 
 
-def _mark(layer: Points, place: int | None) -> None:
+def _mark(layer: Points, row: int | None) -> None:
     """Select one point and draw it thicker: napari's own highlight is hard to see on a ring."""
     widths = np.full(len(layer.data), BORDER_VOXELS)
-    if place is not None:
-        widths[place] = MARKED_BORDER_VOXELS
+    if row is not None:
+        widths[row] = MARKED_BORDER_VOXELS
     layer.border_width = widths
-    layer.selected_data = set() if place is None else {place}
+    layer.selected_data = set() if row is None else {row}

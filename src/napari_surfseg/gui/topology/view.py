@@ -1,11 +1,10 @@
-"""The "Topology errors" widget: what to compare, how good it is, and the list of what is wrong."""
+"""The widgets of the dock "Topology errors": what to compare, the scores and the list of errors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtCore import QModelIndex, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -14,7 +13,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QProgressBar,
     QPushButton,
     QTableView,
     QVBoxLayout,
@@ -28,15 +26,19 @@ from napari_surfseg.gui.controls.basics import (
     hint,
     labelled_rows,
     note,
+    push_button,
     scrolled,
 )
+from napari_surfseg.gui.controls.job_controls import JobControls
 from napari_surfseg.gui.controls.label_meanings import MeaningList
 from napari_surfseg.gui.controls.layer_or_file import SourceCombo
 from napari_surfseg.gui.controls.number_boxes import NumberBox
+from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.controls.tab_order import TabOrder
-from napari_surfseg.gui.topology.layers import ERROR_COLORS
+from napari_surfseg.gui.topology.table_model import ErrorTable
 from napari_surfseg.metrics.error_table import count_errors
-from napari_surfseg.wording import describe_scores, format_number, format_size
+from napari_surfseg.wording import describe_scores, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,69 +47,12 @@ if TYPE_CHECKING:
 
     from napari_surfseg.metrics.error_table import TopologyError
 
-__all__ = ["ErrorTable", "TopologyView", "describe_counts"]
+__all__ = ["TopologyView", "describe_counts"]
 
-COLUMNS = ("Error", "Voxels", "Z, Y, X")
 #: What the comparison is summed up by, the one that counts first.
 SHOWN_SCORES = ("score", "surface_dice", "topo_score", "voi_score")
 FEATURES = ("pieces", "tunnels", "cavities")
 COUNTED = (("pred", "in the prediction"), ("label", "in the labels"), ("matched", "matched"))
-
-
-class ErrorTable(QAbstractTableModel):
-    """The errors of one name, or all; a row says where its error stands in the whole list."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: Sequence[TopologyError] = ()
-        self._rows: list[int] = []
-
-    def set_errors(self, errors: Sequence[TopologyError], name: str | None = None) -> None:
-        """Show these, or those of a name."""
-        self.beginResetModel()
-        self.errors = errors
-        self._rows = [i for i, e in enumerate(errors) if name is None or e.name == name]
-        self.endResetModel()
-
-    def index_of(self, row: int) -> int:
-        """Return which error of the whole list a row shows."""
-        return self._rows[row]
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
-        """Count the rows."""
-        return 0 if parent is not None and parent.isValid() else len(self._rows)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
-        """Count the columns."""
-        return 0 if parent is not None and parent.isValid() else len(COLUMNS)
-
-    def headerData(  # noqa: N802
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
-    ) -> Any:
-        """Name a column."""
-        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return COLUMNS[section]
-        return None
-
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return a cell's text, colour or alignment."""
-        error = self.errors[self._rows[index.row()]]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return (
-                error.name,
-                f"{error.size:,}",
-                ", ".join(map(str, error.location)),
-            )[index.column()]
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{error.name}, within {format_size(error.extent)} voxels"
-        if role == Qt.ItemDataRole.DecorationRole and index.column() == 0:
-            return QColor(ERROR_COLORS[error.name])
-        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() > 0:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return None
 
 
 def describe_counts(scores: dict[str, float]) -> str:
@@ -122,14 +67,13 @@ def describe_counts(scores: dict[str, float]) -> str:
 
 
 class TopologyView(QWidget):
-    """Passive: ``set_*`` fills it."""
+    """Passive; what it offers is :class:`~.controller.TopologyViewProtocol`."""
 
     compute_clicked = Signal()
     cancel_clicked = Signal()
-    prediction_chosen = Signal()
     labels_chosen = Signal()
     error_chosen = Signal(int)
-    """Carries the place in the whole list."""
+    """Carries the index in the whole list."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +104,6 @@ class TopologyView(QWidget):
             "The predicted surface: a labels layer with three axes (Z, Y, X) or a file; every "
             "voxel that is not 0 is surface.",
         )
-        self.prediction.chosen.connect(self.prediction_chosen)
         self.prediction_error = FieldError("errors_prediction")
         self.is_probability = QCheckBox("probabilities above")
         self.is_probability.setObjectName("errors_is_probability")
@@ -180,10 +123,11 @@ class TopologyView(QWidget):
             "What the surface should be: a labels layer of the same shape or a file.",
         )
         self.labels.chosen.connect(self.labels_chosen)
+        self._choosers = {"prediction": self.prediction, "labels": self.labels}
         self.labels_error = FieldError("errors_labels")
         self.counting = note("")
         self.counting.setObjectName("errors_counts_note")
-        # The colours are the layer's, which lies in the view; here the place is short.
+        # No colours: the layer shows them, and there is little space here.
         self.values = MeaningList("errors_", swatches=False)
         cut = QHBoxLayout()
         cut.addWidget(self.is_probability)
@@ -200,25 +144,19 @@ class TopologyView(QWidget):
         return form
 
     def _build_work(self) -> QVBoxLayout:
-        self.compute = QPushButton("Compute")
-        self.compute.setObjectName("compute_errors")
-        hint(
-            self.compute,
+        compute = push_button(
+            "compute_errors",
+            "Compute",
             "Score the prediction and list where its topology is wrong, in a process of its own.",
         )
-        self.compute.clicked.connect(self.compute_clicked)
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setObjectName("cancel_errors")
-        hint(self.cancel, "End the comparison; what was found before stays.")
-        self.cancel.clicked.connect(self.cancel_clicked)
-        self.progress = QProgressBar()
-        self.progress.setObjectName("errors_progress")
-        self.progress.setRange(0, 1000)
-        self.progress.setFixedHeight(16)
-        hint(self.progress, "Share of the present stage that is done (per cent).")
+        compute.clicked.connect(self.compute_clicked)
+        cancel = push_button(
+            "cancel_errors", "Cancel", "End the comparison; what was found before stays."
+        )
+        cancel.clicked.connect(self.cancel_clicked)
+        state = note("Choose a prediction and labels, then press Compute.")
+        self.job = JobControls("errors", start=compute, cancel=cancel, state=state)
         self.error = FieldError("topology")
-        self.state = note("Choose a prediction and labels, then press Compute.")
-        self.state.setObjectName("errors_state")
         self.scores = note("")
         self.scores.setObjectName("errors_scores")
         self.scores.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -232,13 +170,10 @@ class TopologyView(QWidget):
             "<qt>Connected pieces, tunnels (holes and bridges) and cavities, counted in the eight "
             "octants of the volume; matched are those that have a partner in the other.</qt>"
         )
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.compute)
-        buttons.addWidget(self.cancel)
         work = QVBoxLayout()
         work.setSpacing(4)
-        work.addLayout(buttons)
-        for item in (self.progress, self.error, self.state, self.scores, self.counts):
+        work.addLayout(self.job.buttons)
+        for item in (self.job.progress, self.error, self.job.state, self.scores, self.counts):
             work.addWidget(item)
         return work
 
@@ -262,10 +197,8 @@ class TopologyView(QWidget):
         return line
 
     def _step_button(self, name: str, text: str, tip: str, step: int) -> QPushButton:
-        button = QPushButton(text)
-        button.setObjectName(name)
+        button = push_button(name, text, tip)
         button.setMaximumWidth(36)
-        hint(button, tip)
         button.clicked.connect(lambda: self.step(step))
         return button
 
@@ -279,7 +212,7 @@ class TopologyView(QWidget):
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
         self.table.verticalHeader().setVisible(False)
-        # Rows of one height: measuring thousands of them would hold the window up.
+        # Rows of one height: measuring thousands of them would take seconds.
         self.table.verticalHeader().setDefaultSectionSize(22)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
@@ -293,7 +226,7 @@ class TopologyView(QWidget):
             "Click a row to go there.",
         )
         self.table.selectionModel().currentRowChanged.connect(self._on_row)
-        # Also the row one is on already: the person may have moved away from it.
+        # Also the current row: the person may have moved the camera away from its error.
         self.table.clicked.connect(lambda index: self._on_row(index, None))
         return self.table
 
@@ -304,6 +237,22 @@ class TopologyView(QWidget):
         self.prediction.set_layers(layers)
         self.labels.set_layers(layers)
 
+    def source(self, field: str) -> SourceChoice | None:
+        """Return what is chosen as ``"prediction"`` or as ``"labels"``."""
+        return self._choosers[field].choice()
+
+    def suggest(self, field: str, layer: Layer) -> bool:
+        """Choose a layer, unless something is chosen or a person has chosen; return whether."""
+        chooser = self._choosers[field]
+        if chooser.choice() is not None or chooser.is_manual:
+            return False
+        chooser.set_choice(SourceChoice.of_layer(layer))
+        return True
+
+    def threshold_value(self) -> float | None:
+        """Return the probability above which a voxel is surface; None if there are only labels."""
+        return self.threshold.value() if self.is_probability.isChecked() else None
+
     def set_label_values(self, counts: dict[int, int], meanings: dict[int, str]) -> None:
         """Show the values that occur in the labels, how often, and what they mean."""
         self.values.set_values(counts)
@@ -313,11 +262,11 @@ class TopologyView(QWidget):
             row.set_count(counts[value], total, in_voxels=False)
 
     def meanings(self) -> dict[int, str]:
-        """Value to meaning, as shown."""
+        """Return the meaning of each label value, as shown."""
         return self.values.meanings()
 
     def set_counting(self, text: str) -> None:
-        """Say what the counting of label values is up to; empty hides the line."""
+        """Say that label values are being counted; empty hides the line."""
         self.counting.setText(text)
         self.counting.setVisible(bool(text))
 
@@ -329,7 +278,7 @@ class TopologyView(QWidget):
         said = describe_scores(scores, SHOWN_SCORES)
         self.scores.setText(", ".join([*(f"<b>{first}</b>" for first in said[:1]), *said[1:]]))
         self.counts.setText(describe_counts(scores))
-        self.state.setText(state)
+        self.job.set_state(state)
         self.kind.blockSignals(True)
         self.kind.clear()
         self.kind.addItem(f"all errors ({len(errors):,})", None)
@@ -339,16 +288,16 @@ class TopologyView(QWidget):
         self._fill_table()
 
     def set_busy(self, busy: bool) -> None:
-        """Switch between asking and waiting."""
-        self.compute.setEnabled(not busy)
-        self.cancel.setEnabled(busy)
-        self.progress.setVisible(busy)
+        """Switch between Compute and Cancel."""
+        self.job.set_busy(busy)
 
     def set_state(self, text: str, share: float | None = None) -> None:
-        """Say what is going on."""
-        self.state.setText(text)
-        if share is not None:
-            self.progress.setValue(round(1000 * share))
+        """Say what is going on, and how much of it is done, 0 to 1."""
+        self.job.set_state(text, share)
+
+    def ask(self, question: str) -> bool:
+        """Ask the person in a dialog."""
+        return ask_in_dialog(question, self)
 
     def show_error(self, message: str, field: str | None = None) -> None:
         """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 from napari_surfseg.gui.background.questions import Asker
 from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
 from napari_surfseg.gui.curves.widget import LossCurvesWidget
 from napari_surfseg.gui.layers.layer_watch import unwrap
 from napari_surfseg.gui.live.controller import get_live_controller
@@ -129,7 +131,7 @@ class SurfaceTrainingWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         viewer = unwrap(napari_viewer)
         self.controller = TrainingController(
-            viewer, self.view, self.session, ask=Asker(self.view).ask
+            viewer, self.view, self.session, ask=Asker(partial(ask_in_dialog, parent=self.view)).ask
         )
         self.live = get_live_controller(viewer, self.session)
         self.next_steps = NextStepsController(

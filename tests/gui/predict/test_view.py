@@ -1,0 +1,79 @@
+"""What the widgets of "Predict surfaces" read and show."""
+
+import pytest
+
+from napari_surfseg.gui.predict.controller import PredictViewProtocol
+from napari_surfseg.gui.predict.view import PredictView
+
+
+@pytest.fixture
+def view(qtbot):
+    view = PredictView()
+    qtbot.addWidget(view)
+    return view
+
+
+def test_the_view_is_what_its_controller_needs(satisfies):
+    assert satisfies(PredictView, PredictViewProtocol)
+
+
+def test_by_default_everything_comes_from_the_checkpoint(view):
+    form = view.form()
+    assert form.threshold is None
+    assert form.min_voxels is None
+    assert form.flips == "auto"
+    assert view.threshold.text() == view.min_voxels.text() == "–"
+    assert not view.threshold.isEnabled()
+
+
+def test_what_was_tuned_is_shown_until_a_person_sets_another(view):
+    view.set_tuned(0.34, 30)
+    assert view.threshold.text() == "0.34"
+    assert view.min_voxels.text() == "30 vox"
+    view.threshold_row.tuned.setChecked(False)
+    view.threshold.setValue(0.6)
+    view.set_tuned(0.41, 0)
+    assert view.threshold.text() == "0.60"
+    assert view.min_voxels.text() == "0 vox"
+    assert view.form().threshold == 0.6
+    assert view.form().min_voxels is None
+    view.threshold_row.tuned.setChecked(True)
+    assert view.threshold.text() == "0.41"
+    assert view.form().threshold is None
+
+
+def test_flips_are_automatic_on_or_off(view):
+    found = []
+    for index in range(view.flips.count()):
+        view.flips.setCurrentIndex(index)
+        found.append(view.form().flips)
+    assert found == ["auto", True, False]
+
+
+def test_best_or_newest_can_be_chosen_where_there_are_both(view):
+    changes = []
+    view.weights_changed.connect(lambda: changes.append(view.form().newest))
+    assert not view.weights.isEnabled()
+    view.set_weights({"best": "step 100", "newest": "step 1,400"})
+    titles = [view.weights.itemText(index) for index in range(view.weights.count())]
+    assert titles == ["best: step 100", "newest: step 1,400"]
+    view.weights.setCurrentIndex(1)
+    assert changes == [True]
+    view.set_weights({"best": "step 100", "newest": "step 1,500"})
+    assert view.form().newest
+    # Another run begins with its best again only where there is no newest.
+    view.set_weights({"best": "step 3"})
+    assert not view.form().newest
+    assert not view.weights.isEnabled()
+    assert changes == [True]
+
+
+def test_one_of_predict_and_cancel_can_be_pressed(view):
+    assert view.job.start.isEnabled()
+    assert not view.job.cancel.isEnabled()
+    view.set_busy(True)
+    assert not view.job.start.isEnabled()
+    assert view.job.cancel.isEnabled()
+    view.set_state("Predicting…", 0.5)
+    assert view.job.state.text() == "Predicting…"
+    assert view.job.progress.value() == 500
