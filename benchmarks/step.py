@@ -50,7 +50,7 @@ def make_patch(edge: int) -> tuple[torch.Tensor, torch.Tensor]:
 def compute_shipped(heads: list[torch.Tensor], labels: torch.Tensor, weights: dict) -> torch.Tensor:
     """Score the heads as the trainer does."""
     shapes = [tuple(head.shape[2:]) for head in heads]
-    targets = compute_loss_targets(labels, weights=weights, head_shapes=shapes)
+    targets = compute_loss_targets(labels, head_shapes=shapes)
     return compute_combined_loss(heads, targets, weights).total
 
 

@@ -94,7 +94,7 @@ def train(seed: int, steps: int, *, critical: bool) -> tuple[SurfaceUNet, float,
         x, y = draw_patch(image, label, rng)
         heads = net(x)
         shapes = [tuple(head.shape[2:]) for head in heads]
-        targets = compute_loss_targets(y, weights=WEIGHTS, head_shapes=shapes)
+        targets = compute_loss_targets(y, head_shapes=shapes)
         loss = compute_combined_loss(heads, targets, WEIGHTS).total
         if critical and step > steps // 3:
             start = time.process_time()

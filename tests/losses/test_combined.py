@@ -8,12 +8,14 @@ import torch
 from napari_surfseg import config
 from napari_surfseg.losses import combined
 from napari_surfseg.losses.combined import (
-    TERMS,
+    FUNCTIONS,
+    LossSettings,
     compute_combined_loss,
     compute_loss_targets,
     weights_at_step,
 )
 from napari_surfseg.losses.voxel import soft_dice, weighted_bce
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 WEIGHTS = config.Loss().weights
 ALL = {**WEIGHTS, "skeleton_recall": 0.2}
@@ -33,26 +35,44 @@ def make_logits(labels, seed=0):
     return torch.randn(labels.shape, generator=generator)
 
 
+def test_every_term_of_the_vocabulary_has_a_function():
+    assert list(FUNCTIONS) == list(LOSS_TERMS)
+
+
+def test_one_skeleton_of_the_label_serves_two_terms(monkeypatch):
+    calls = []
+    original = combined.compute_skeleton_target
+    monkeypatch.setattr(
+        combined,
+        "compute_skeleton_target",
+        lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs),
+    )
+    labels = make_labels()
+    weights = {"cldice": 0.5, "morph_skeleton": 0.5}
+    compute_combined_loss([make_logits(labels)], compute_loss_targets(labels), weights)
+    assert calls == [1]
+
+
 @pytest.mark.parametrize("ignored", [False, True])
 def test_the_sum_of_weight_times_term_is_the_head_total(ignored):
     labels = make_labels(ignored=ignored)
-    targets = compute_loss_targets(labels, weights=ALL)
+    targets = compute_loss_targets(labels)
     result = compute_combined_loss([make_logits(labels)], targets, ALL)
-    assert tuple(result.terms) == TERMS
+    assert list(result.terms) == list(LOSS_TERMS)
     expected = sum(ALL[name] * value.item() for name, value in result.terms.items())
     assert result.head_total.item() == pytest.approx(expected, rel=1e-6)
     assert result.total.item() == result.head_total.item()
 
 
 @pytest.mark.parametrize(
-    "wanted", [*itertools.combinations(TERMS, 1), *itertools.combinations(TERMS, 2)]
+    "wanted", [*itertools.combinations(LOSS_TERMS, 1), *itertools.combinations(LOSS_TERMS, 2)]
 )
 def test_any_subset_gives_the_same_raw_terms(wanted):
     labels = make_labels()
     logits = make_logits(labels)
-    everything = compute_combined_loss([logits], compute_loss_targets(labels, weights=ALL), ALL)
-    weights = dict.fromkeys(TERMS, 0.0) | dict.fromkeys(wanted, 0.5)
-    result = compute_combined_loss([logits], compute_loss_targets(labels, weights=weights), weights)
+    everything = compute_combined_loss([logits], compute_loss_targets(labels), ALL)
+    weights = dict.fromkeys(LOSS_TERMS, 0.0) | dict.fromkeys(wanted, 0.5)
+    result = compute_combined_loss([logits], compute_loss_targets(labels), weights)
     assert tuple(result.terms) == wanted
     for name, value in result.terms.items():
         assert value.item() == everything.terms[name].item()
@@ -60,12 +80,11 @@ def test_any_subset_gives_the_same_raw_terms(wanted):
 
 def test_a_term_of_weight_zero_is_neither_computed_nor_prepared():
     labels = make_labels()
-    weights = {**dict.fromkeys(TERMS, 0.0), "soft_dice": 1.0}
-    (target,) = compute_loss_targets(labels, weights=weights)
-    assert target.skeleton is target.distance is target.euler is target.recall is None
-    assert list(compute_combined_loss([make_logits(labels)], [target], weights).terms) == [
-        "soft_dice"
-    ]
+    weights = {**dict.fromkeys(LOSS_TERMS, 0.0), "soft_dice": 1.0}
+    (target,) = compute_loss_targets(labels)
+    result = compute_combined_loss([make_logits(labels)], [target], weights)
+    assert list(result.terms) == ["soft_dice"]
+    assert not {"skeleton", "distance", "euler", "medial"} & set(vars(target))
 
 
 def test_weights_scale_the_gradient():
@@ -74,7 +93,7 @@ def test_weights_scale_the_gradient():
     for factor in (1.0, 3.0):
         weights = {name: factor * weight for name, weight in ALL.items()}
         logits = make_logits(labels).requires_grad_()
-        targets = compute_loss_targets(labels, weights=weights)
+        targets = compute_loss_targets(labels)
         compute_combined_loss([logits], targets, weights).total.backward()
         slopes.append(logits.grad)
     torch.testing.assert_close(slopes[1], 3 * slopes[0])
@@ -84,9 +103,9 @@ def test_settings_reach_their_terms():
     labels = make_labels()
     logits = make_logits(labels)
 
-    def terms(pos_weight=2.8, **settings):
-        targets = compute_loss_targets(labels, weights=ALL, **settings)
-        result = compute_combined_loss([logits], targets, ALL, pos_weight=pos_weight)
+    def terms(**settings):
+        targets = compute_loss_targets(labels, LossSettings(**settings))
+        result = compute_combined_loss([logits], targets, ALL)
         return {name: value.item() for name, value in result.terms.items()}
 
     plain = terms()
@@ -106,15 +125,15 @@ def test_ignore_index_is_a_setting():
     moved = labels.clone()
     moved[labels == 2] = 255
     logits = make_logits(labels)
-    expected = compute_combined_loss([logits], compute_loss_targets(labels, weights=ALL), ALL)
-    targets = compute_loss_targets(moved, weights=ALL, ignore_index=255)
+    expected = compute_combined_loss([logits], compute_loss_targets(labels), ALL)
+    targets = compute_loss_targets(moved, ignore_index=255)
     assert compute_combined_loss([logits], targets, ALL).total == expected.total
 
 
 def test_heads_are_scored_at_their_own_resolution():
     labels = make_labels()
     shapes = [(16, 16, 16), (8, 8, 8), (4, 4, 4)]
-    targets = compute_loss_targets(labels, weights=WEIGHTS, head_shapes=shapes)
+    targets = compute_loss_targets(labels, head_shapes=shapes)
     assert [tuple(target.y.shape[2:]) for target in targets] == shapes
     heads = [make_logits(target.y, seed) for seed, target in enumerate(targets)]
     result = compute_combined_loss(heads, targets, WEIGHTS)
@@ -131,7 +150,7 @@ def test_heads_are_scored_at_their_own_resolution():
 def test_coarse_heads_need_a_voxel_term():
     labels = make_labels()
     weights = {"cldice": 1.0}
-    targets = compute_loss_targets(labels, weights=weights, head_shapes=[(16,) * 3, (8,) * 3])
+    targets = compute_loss_targets(labels, head_shapes=[(16,) * 3, (8,) * 3])
     coarse = torch.randn(1, 1, 8, 8, 8, requires_grad=True)
     result = compute_combined_loss([make_logits(labels), coarse], targets, weights)
     assert result.total == result.head_total
@@ -143,7 +162,7 @@ def test_coarse_labels_put_surface_over_ignored_over_background(shape):
     labels[..., 0:2] = 2
     labels[:, :, 0, 0, 0] = 1
     labels[:, :, 7, 7, 7] = 1
-    coarse = compute_loss_targets(labels, weights=WEIGHTS, head_shapes=[(8,) * 3, shape])[1]
+    coarse = compute_loss_targets(labels, head_shapes=[(8,) * 3, shape])[1]
     last = shape[0] - 1
     assert coarse.y.sum() == 2
     assert coarse.y[0, 0, 0, 0, 0] == coarse.y[0, 0, last, last, last] == 1
@@ -156,7 +175,7 @@ def test_a_thin_sheet_survives_in_the_coarse_heads():
     labels = torch.zeros(1, 1, 16, 16, 16, dtype=torch.uint8)
     labels[:, :, 7] = 1
     shapes = [(16,) * 3, (8,) * 3, (4,) * 3]
-    for target in compute_loss_targets(labels, weights=WEIGHTS, head_shapes=shapes):
+    for target in compute_loss_targets(labels, head_shapes=shapes):
         assert target.y.sum() == target.y.shape[-1] ** 2
 
 
@@ -165,7 +184,7 @@ def test_ignored_voxels_matter_to_no_head(seed):
     labels = make_labels()
     labels[:, :, 3:9, 2:9, 4:8] = 2
     shapes = [(16,) * 3, (8,) * 3]
-    targets = compute_loss_targets(labels, weights=ALL, head_shapes=shapes)
+    targets = compute_loss_targets(labels, head_shapes=shapes)
     heads = [make_logits(target.y, seed).requires_grad_() for target in targets]
     result = compute_combined_loss(heads, targets, ALL)
     slopes = torch.autograd.grad(result.total, heads)
@@ -182,7 +201,7 @@ def test_ignored_voxels_matter_to_no_head(seed):
 def test_an_all_ignored_batch_is_zero_with_zero_gradient():
     labels = torch.full((2, 1, 16, 16, 16), 2, dtype=torch.uint8)
     shapes = [(16,) * 3, (8,) * 3]
-    targets = compute_loss_targets(labels, weights=ALL, head_shapes=shapes)
+    targets = compute_loss_targets(labels, head_shapes=shapes)
     heads = [make_logits(target.y).requires_grad_() for target in targets]
     result = compute_combined_loss(heads, targets, ALL)
     result.total.backward()
@@ -194,7 +213,7 @@ def test_an_all_ignored_batch_is_zero_with_zero_gradient():
 def test_half_precision_heads_under_autocast(dtype):
     labels = make_labels()
     shapes = [(16,) * 3, (8,) * 3]
-    targets = compute_loss_targets(labels, weights=ALL, head_shapes=shapes)
+    targets = compute_loss_targets(labels, head_shapes=shapes)
     heads = [(8 * make_logits(target.y)).to(dtype).requires_grad_() for target in targets]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result = compute_combined_loss(heads, targets, ALL)
@@ -210,7 +229,7 @@ def test_nan_in_a_supervised_voxel_is_not_hidden():
     labels = make_labels()
     logits = make_logits(labels)
     logits[0, 0, 0, 0, 0] = float("nan")
-    targets = compute_loss_targets(labels, weights=WEIGHTS)
+    targets = compute_loss_targets(labels)
     result = compute_combined_loss([logits], targets, WEIGHTS)
     assert result.total.isnan()
 
@@ -218,13 +237,13 @@ def test_nan_in_a_supervised_voxel_is_not_hidden():
 def test_targets_hold_no_gradient_and_leave_the_labels_alone():
     labels = make_labels()
     before = labels.clone()
-    (target,) = compute_loss_targets(labels, weights=ALL)
+    (target,) = compute_loss_targets(labels)
     parts = [
         target.y,
         target.skeleton.skeleton,
         target.distance.weight,
         target.euler.euler,
-        target.recall,
+        target.medial,
     ]
     assert not any(part.requires_grad for part in parts)
     assert torch.equal(labels, before)
@@ -232,7 +251,7 @@ def test_targets_hold_no_gradient_and_leave_the_labels_alone():
 
 def test_descending_finds_the_label():
     labels = make_labels()
-    targets = compute_loss_targets(labels, weights=ALL)
+    targets = compute_loss_targets(labels)
     logits = torch.zeros(labels.shape, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.5)
     for _ in range(60):
@@ -259,12 +278,11 @@ def test_an_interval_counts_optimizer_steps_and_spares_the_voxel_terms():
         (1, {"cl_dice": 1.0}, "there is no loss term 'cl_dice'"),
         (1, {"soft_dice": 0.0}, "at least one loss weight must be above 0"),
         (2, {"soft_dice": 1.0}, "2 heads need as many targets, not 1"),
-        (1, {"cldice": 1.0}, "the targets were made without what cldice needs"),
     ],
 )
 def test_misuse_is_refused(heads, weights, message):
     labels = make_labels()
-    targets = compute_loss_targets(labels, weights={"soft_dice": 1.0})
+    targets = compute_loss_targets(labels)
     with pytest.raises(ValueError, match=message):
         compute_combined_loss([make_logits(labels)] * heads, targets, weights)
 
@@ -272,7 +290,7 @@ def test_misuse_is_refused(heads, weights, message):
 def test_a_complete_patch_needs_no_mask(monkeypatch):
     """Most patches are annotated throughout; masking them would cost a tenth of the loss."""
     labels = make_labels(ignored=False)
-    (target,) = compute_loss_targets(labels, weights=ALL)
+    (target,) = compute_loss_targets(labels)
     assert target.complete
     masks = []
     original = combined.Prediction

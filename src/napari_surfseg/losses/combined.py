@@ -1,10 +1,15 @@
-"""The weighted sum of the loss terms, over one or several heads of the network."""
+"""The weighted sum of the loss terms, over one or several heads of the network.
+
+To add a term, write its function, give it to :data:`FUNCTIONS`, and describe it with an entry in
+:data:`napari_surfseg.vocabulary.LOSS_TERMS`.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
@@ -25,42 +30,58 @@ from napari_surfseg.losses.surface import (
 )
 from napari_surfseg.losses.topology import EulerTarget, compute_euler_target, toploss_simple
 from napari_surfseg.losses.voxel import soft_dice, weighted_bce
+from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
+    from napari_surfseg.geometry import Size3, Spacing3
+
 __all__ = [
-    "TERMS",
+    "FUNCTIONS",
     "VOXEL_TERMS",
     "LossResult",
+    "LossSettings",
     "LossTargets",
     "compute_combined_loss",
     "compute_loss_targets",
     "weights_at_step",
 ]
 
-#: Every term, in the order in which they are logged and shown.
-TERMS = (
-    "weighted_bce",
-    "soft_dice",
-    "cldice",
-    "morph_skeleton",
-    "surface_distance",
-    "toploss_simple",
-    "skeleton_recall",
-)
 
-_T = TypeVar("_T")
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """The few numbers that the terms depend on.
 
-#: The terms that coarse heads are scored with, and that are evaluated at every step.
-VOXEL_TERMS = ("weighted_bce", "soft_dice")
+    Attributes
+    ----------
+    pos_weight : float
+        Weight of a surface voxel in ``weighted_bce``.
+    skeleton_iterations : int
+        Erosions of the soft skeleton: half the greatest sheet thickness in voxels.
+    tolerance : float
+        Distance at which ``surface_distance`` saturates, in the unit of ``spacing``.
+    spacing : tuple of float
+        Z, Y, X voxel size.
+    euler_window : int
+        Edge of the windows of ``toploss_simple`` in voxels.
+    """
+
+    pos_weight: float = 2.8
+    skeleton_iterations: int = 3
+    tolerance: float = 2.0
+    spacing: Spacing3 = (1.0, 1.0, 1.0)
+    euler_window: int = 16
 
 
 @dataclass(frozen=True)
 class LossTargets:
     """The labels' side of the loss at one resolution; no gradient.
+
+    What single terms need of the labels is made when the first of them asks for it, and kept: a
+    term without weight costs nothing, and one skeleton serves two terms.
 
     Attributes
     ----------
@@ -70,17 +91,65 @@ class LossTargets:
         True where supervised.
     complete : bool
         Nothing is ignored, so that masking can be skipped.
-    skeleton, distance, euler, recall : optional
-        What the wanted terms need, else None.
+    settings : LossSettings
+        Of the terms.
     """
 
     y: Tensor
     mask: Tensor
     complete: bool = False
-    skeleton: SkeletonTarget | None = None
-    distance: DistanceTarget | None = None
-    euler: EulerTarget | None = None
-    recall: Tensor | None = None
+    settings: LossSettings = LossSettings()
+
+    @property
+    def known(self) -> Tensor | None:
+        """The mask, or None where nothing is ignored."""
+        return None if self.complete else self.mask
+
+    @functools.cached_property
+    def skeleton(self) -> SkeletonTarget:
+        """Skeleton of the label."""
+        iterations = self.settings.skeleton_iterations
+        return compute_skeleton_target(self.y, self.known, iterations=iterations)
+
+    @functools.cached_property
+    def distance(self) -> DistanceTarget:
+        """Distance to the label, up to the tolerance."""
+        settings = self.settings
+        return compute_distance_target(
+            self.y, tolerance=settings.tolerance, spacing=settings.spacing
+        )
+
+    @functools.cached_property
+    def euler(self) -> EulerTarget:
+        """Euler characteristic of the label in windows."""
+        return compute_euler_target(self.y, self.known, window=self.settings.euler_window)
+
+    @functools.cached_property
+    def medial(self) -> Tensor:
+        """Medial surface of the label, dilated within it."""
+        return compute_recall_target(self.y, self.known, spacing=self.settings.spacing)
+
+
+#: Takes the prediction of a head and the labels' side of it; returns the raw term.
+TermFunction = Callable[[Prediction, LossTargets], "Tensor"]
+
+#: How each term of the vocabulary is computed.
+FUNCTIONS: dict[str, TermFunction] = {
+    "weighted_bce": lambda pred, target: weighted_bce(
+        pred, target.y, pos_weight=target.settings.pos_weight
+    ),
+    "soft_dice": lambda pred, target: soft_dice(pred, target.y),
+    "cldice": lambda pred, target: cldice(pred, target.y, target=target.skeleton),
+    "morph_skeleton": lambda pred, target: morph_skeleton(pred, target.y, target=target.skeleton),
+    "surface_distance": lambda pred, target: surface_distance(
+        pred, target.y, target=target.distance
+    ),
+    "toploss_simple": lambda pred, target: toploss_simple(pred, target.y, target=target.euler),
+    "skeleton_recall": lambda pred, target: skeleton_recall(pred, target.y, target=target.medial),
+}
+
+#: The terms that coarse heads are scored with, and that are evaluated at every step.
+VOXEL_TERMS = ("weighted_bce", "soft_dice")
 
 
 @dataclass(frozen=True)
@@ -94,7 +163,7 @@ class LossResult:
     head_total : Tensor
         The full-resolution head's: the sum of weight times term.
     terms : dict of Tensor
-        Every evaluated term of the full-resolution head, raw, by name.
+        Every evaluated term of the full-resolution head, raw, by key.
     """
 
     total: Tensor
@@ -105,31 +174,19 @@ class LossResult:
 @torch.no_grad()
 def compute_loss_targets(
     labels: Tensor,
+    settings: LossSettings | None = None,
     *,
-    weights: Mapping[str, float],
-    skeleton_iterations: int = 3,
-    tolerance: float = 2.0,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    euler_window: int = 16,
-    head_shapes: Sequence[tuple[int, int, int]] = (),
+    head_shapes: Sequence[Size3] = (),
     ignore_index: int = 2,
 ) -> list[LossTargets]:
-    """Derive from labels all that the loss needs of them, once per patch.
+    """Derive from labels what the loss needs of them, once per patch.
 
     Parameters
     ----------
     labels : Tensor of uint8
         0 background, 1 surface, ``ignore_index`` not annotated; ``(B, 1, Z, Y, X)``.
-    weights : mapping
-        Weight of each term by name; what only terms of weight 0 need is not made.
-    skeleton_iterations : int
-        Erosions of the soft skeleton: half the greatest sheet thickness in voxels.
-    tolerance : float
-        Distance at which ``surface_distance`` saturates, in the unit of ``spacing``.
-    spacing : tuple of float
-        Z, Y, X voxel size.
-    euler_window : int
-        Edge of the windows of ``toploss_simple`` in voxels.
+    settings : LossSettings, optional
+        Of the terms.
     head_shapes : sequence of (Z, Y, X)
         Shape of each head, full resolution first; empty for that one alone.
     ignore_index : int
@@ -140,36 +197,21 @@ def compute_loss_targets(
     list of LossTargets
         One a head, full resolution first. A coarse voxel is surface if any of
         its voxels is; else ignored if any is ignored; else background.
-
-    Raises
-    ------
-    ValueError
-        If a weight names no term.
     """
-    wanted = _wanted(weights)
+    settings = settings or LossSettings()
     y = (labels == 1).float()
     mask = labels != ignore_index
     complete = not labels.is_cuda and bool(mask.all())
-    known = None if complete else mask
-    skeleton = distance = euler = recall = None
-    if wanted & {"cldice", "morph_skeleton"}:
-        skeleton = compute_skeleton_target(y, known, iterations=skeleton_iterations)
-    if "surface_distance" in wanted:
-        distance = compute_distance_target(y, tolerance=tolerance, spacing=spacing)
-    if "toploss_simple" in wanted:
-        euler = compute_euler_target(y, known, window=euler_window)
-    if "skeleton_recall" in wanted:
-        recall = compute_recall_target(y, known, spacing=spacing)
-    targets = [LossTargets(y, mask, complete, skeleton, distance, euler, recall)]
+    targets = [LossTargets(y, mask, complete, settings)]
     # Ordered by who wins in a coarse voxel: surface over ignored over background.
     rank = y if complete else torch.where(mask, y, 0.5)
     for shape in head_shapes[1:]:
         rank = _pool_to(rank, shape)
-        targets.append(LossTargets((rank == 1).float(), rank != 0.5, complete))
+        targets.append(LossTargets((rank == 1).float(), rank != 0.5, complete, settings))
     return targets
 
 
-def _pool_to(values: Tensor, shape: tuple[int, int, int]) -> Tensor:
+def _pool_to(values: Tensor, shape: Size3) -> Tensor:
     """Greatest value in each coarse voxel."""
     sizes = values.shape[2:]
     if any(size % coarse for size, coarse in zip(sizes, shape, strict=True)):
@@ -187,8 +229,6 @@ def compute_combined_loss(
     heads: Sequence[Tensor],
     targets: Sequence[LossTargets],
     weights: Mapping[str, float],
-    *,
-    pos_weight: float = 2.8,
 ) -> LossResult:
     """Score the heads of a network.
 
@@ -206,9 +246,7 @@ def compute_combined_loss(
     targets : sequence of LossTargets
         From :func:`compute_loss_targets`, one a head.
     weights : mapping
-        Weight of each term by name.
-    pos_weight : float
-        Weight of a surface voxel in ``weighted_bce``.
+        Weight of each term by key; a term without one is not computed.
 
     Returns
     -------
@@ -224,13 +262,13 @@ def compute_combined_loss(
         raise ValueError("at least one loss weight must be above 0")
     if len(targets) < len(heads):
         raise ValueError(f"{len(heads)} heads need as many targets, not {len(targets)}")
-    terms = _compute_terms(heads[0], targets[0], wanted, pos_weight)
+    terms = _compute_terms(heads[0], targets[0], wanted)
     head_total = _weighted_sum(terms, weights)
     coarse_wanted = wanted & set(VOXEL_TERMS)
     if len(heads) == 1 or not coarse_wanted:
         return LossResult(head_total, head_total, terms)
     totals = [head_total] + [
-        _weighted_sum(_compute_terms(head, target, coarse_wanted, pos_weight), weights)
+        _weighted_sum(_compute_terms(head, target, coarse_wanted), weights)
         for head, target in zip(heads[1:], targets[1:], strict=False)
     ]
     shares = [0.5**level for level in range(len(totals))]
@@ -250,51 +288,22 @@ def weights_at_step(weights: Mapping[str, float], step: int, interval: int = 1) 
     """
     due = step % interval == 0
     return {
-        name: weight
-        for name, weight in weights.items()
-        if weight > 0 and (due or name in VOXEL_TERMS)
+        key: weight for key, weight in weights.items() if weight > 0 and (due or key in VOXEL_TERMS)
     }
 
 
 def _wanted(weights: Mapping[str, float]) -> set[str]:
-    unknown = [name for name in weights if name not in TERMS]
+    unknown = [key for key in weights if key not in FUNCTIONS]
     if unknown:
-        raise ValueError(f"there is no loss term {unknown[0]!r}; there are {', '.join(TERMS)}")
-    return {name for name, weight in weights.items() if weight > 0}
+        known = ", ".join(FUNCTIONS)
+        raise ValueError(f"there is no loss term {unknown[0]!r}; there are {known}")
+    return {key for key, weight in weights.items() if weight > 0}
 
 
-def _compute_terms(
-    logits: Tensor, target: LossTargets, wanted: set[str], pos_weight: float
-) -> dict[str, Tensor]:
-    y = target.y
-    shared = Prediction(logits, None if target.complete else target.mask)
-    terms: dict[str, Tensor] = {}
-    for name in TERMS:
-        if name not in wanted:
-            continue
-        match name:
-            case "weighted_bce":
-                terms[name] = weighted_bce(shared, y, pos_weight=pos_weight)
-            case "soft_dice":
-                terms[name] = soft_dice(shared, y)
-            case "cldice":
-                terms[name] = cldice(shared, y, target=_made(target.skeleton, name))
-            case "morph_skeleton":
-                terms[name] = morph_skeleton(shared, y, target=_made(target.skeleton, name))
-            case "surface_distance":
-                terms[name] = surface_distance(shared, y, target=_made(target.distance, name))
-            case "toploss_simple":
-                terms[name] = toploss_simple(shared, y, target=_made(target.euler, name))
-            case "skeleton_recall":
-                terms[name] = skeleton_recall(shared, y, target=_made(target.recall, name))
-    return terms
-
-
-def _made(part: _T | None, name: str) -> _T:
-    if part is None:
-        raise ValueError(f"the targets were made without what {name} needs")
-    return part
+def _compute_terms(logits: Tensor, target: LossTargets, wanted: set[str]) -> dict[str, Tensor]:
+    prediction = Prediction(logits, target.known)
+    return {key: FUNCTIONS[key](prediction, target) for key in LOSS_TERMS if key in wanted}
 
 
 def _weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+    return torch.stack([weights[key] * value for key, value in terms.items()]).sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from napari_surfseg.data.warp import warp_batch
 from napari_surfseg.errors import NonFiniteLossError
 from napari_surfseg.losses.combined import (
+    LossSettings,
     compute_combined_loss,
     compute_loss_targets,
     weights_at_step,
@@ -73,7 +75,14 @@ class Learner:
         self._spacing = spacing
         self._device = device
         self._precision = precision
-        self._pos_weight = experiment.loss.pos_weight
+        loss = experiment.loss
+        self._loss_settings = LossSettings(
+            pos_weight=loss.pos_weight,
+            skeleton_iterations=loss.skeleton_iterations,
+            tolerance=loss.tolerance,
+            spacing=spacing,
+            euler_window=loss.euler_window,
+        )
         self._learns_from_strokes = False
         training = experiment.training
         self._peak_rate = (
@@ -101,7 +110,7 @@ class Learner:
     def learn_from_strokes(self) -> None:
         """Learn at once, and from targets that are filled in around strokes."""
         self._learns_from_strokes = True
-        self._pos_weight = STROKES_POS_WEIGHT
+        self._loss_settings = replace(self._loss_settings, pos_weight=STROKES_POS_WEIGHT)
 
     def compute_rate(self, progress: float, scale: float = 1.0, *, step: int = 0) -> float:
         """Learning rate at a share of the training, times what a watcher asked for.
@@ -169,40 +178,24 @@ class Learner:
 
     def compile_ahead(self, loss_weights: Mapping[str, float]) -> None:
         """Run the compiled loops of the loss once, on a patch too small to take time."""
-        loss = self._experiment.loss
-        edge = max(16, loss.euler_window)
+        edge = max(16, self._loss_settings.euler_window)
         labels = torch.zeros(1, 1, edge, edge, edge, dtype=torch.uint8, device=self._device)
         labels[:, :, 7:9] = 1
         labels[:, :, :, :2] = 2
-        targets = compute_loss_targets(
-            labels,
-            weights=loss_weights,
-            skeleton_iterations=loss.skeleton_iterations,
-            tolerance=loss.tolerance,
-            spacing=self._spacing,
-            euler_window=loss.euler_window,
-        )
+        targets = compute_loss_targets(labels, self._loss_settings)
         logits = torch.zeros(labels.shape, device=self._device, requires_grad=True)
-        result = compute_combined_loss([logits], targets, loss_weights, pos_weight=loss.pos_weight)
+        result = compute_combined_loss([logits], targets, loss_weights)
         result.total.backward()  # type: ignore[no-untyped-call]
 
     def _score_batch(
         self, batch: Batch, weights: Mapping[str, float], batch_index: int
     ) -> LossResult:
-        loss = self._experiment.loss
         image, labels = self._move(batch, batch_index)
-        targets = compute_loss_targets(
-            labels,
-            weights=weights,
-            skeleton_iterations=loss.skeleton_iterations,
-            tolerance=loss.tolerance,
-            spacing=self._spacing,
-            euler_window=loss.euler_window,
-            head_shapes=self._architecture.head_shapes(self._experiment.data.patch_size),
-        )
+        shapes = self._architecture.head_shapes(self._experiment.data.patch_size)
+        targets = compute_loss_targets(labels, self._loss_settings, head_shapes=shapes)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             heads = self.network(image)
-        return compute_combined_loss(heads, targets, weights, pos_weight=self._pos_weight)
+        return compute_combined_loss(heads, targets, weights)
 
     def _move(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
         """Bring a batch to the device, normalise it and warp some of it."""
