@@ -52,7 +52,8 @@ EXAMPLES = {
     "dict[str, Any]": {"deep": {"a": 1}},
     "list[str]": ["a sentence."],
     "list[dict[str, Any]]": [{"image": "a.tif"}],
-    "tuple[int, int, int]": (1, 2, 3),
+    "Index3": (1, 2, 3),
+    "Size3": (1, 2, 3),
     "str": "text",
     "int": 3,
     "float": 0.25,
@@ -85,7 +86,7 @@ def test_every_command_comes_back_as_it_was(path, cls):
 
 
 def test_names_say_what_they_are():
-    """Events are told in the past tense, commands are imperatives."""
+    """Events are in the past tense, commands are imperatives."""
     assert all(name.endswith(("ed", "Written")) for name in Event.kinds)
     assert not any(name.endswith("ed") for name in Command.kinds)
     assert not set(Event.kinds) & set(Command.kinds)

@@ -1,4 +1,4 @@
-"""What a worker tells and what it is told, one frozen dataclass a meaning, as JSON lines.
+"""Events that a worker reports and commands sent to it, a frozen dataclass each, as JSON lines.
 
 The worker appends :class:`Event` lines to ``events.jsonl``; watchers append
 :class:`Command` lines to ``commands.jsonl``. Both files only grow. A reader
@@ -27,6 +27,8 @@ from napari_surfseg.errors import RunError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_surfseg.geometry import Index3, Size3
 
 __all__ = [
     "TERMINAL_EVENTS",
@@ -104,7 +106,7 @@ class RunStarted(Event):
     precision: str
     model: str
     num_parameters: int
-    patch_size: tuple[int, int, int]
+    patch_size: Size3
     epoch: int
     max_epochs: int | None
     max_minutes: float | None
@@ -270,8 +272,8 @@ class PreviewWritten(Event):
     probabilities: str
     skeleton: str
     image: str
-    origin: tuple[int, int, int]
-    shape: tuple[int, int, int]
+    origin: Index3
+    shape: Size3
     epoch: int
     seconds: float
 
@@ -428,8 +430,8 @@ class SetPreview(Command):
     """
 
     image: str | None = None
-    center: tuple[int, int, int] | None = None
-    size: tuple[int, int, int] | None = None
+    center: Index3 | None = None
+    size: Size3 | None = None
     seconds: float | None = None
 
 

@@ -13,6 +13,7 @@ import tifffile
 
 from napari_surfseg.cli import console
 from napari_surfseg.cli.main import main
+from napari_surfseg.data.volume import open_volume
 
 # Test folders are no packages; the runs' trainer is fetched by its path.
 _spec = importlib.util.spec_from_file_location(
@@ -34,6 +35,17 @@ def surfseg(capsys, monkeypatch):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def read():
+    """Return a function that reads a whole volume from a file."""
+
+    def read_all(path):
+        volume = open_volume(path)
+        return volume.read((0, 0, 0), volume.shape)
+
+    return read_all
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from napari_surfseg.cli.console import (
     TerminalConsole,
     choose_console,
     counting,
-    telling_stages,
+    reporting_stages,
 )
 
 
@@ -150,12 +150,12 @@ def test_a_reader_that_went_away_does_not_stop_a_training(monkeypatch):
 def test_stages_in_a_pipe(monkeypatch, capsys):
     moment = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: moment[0])
-    with telling_stages() as tell:
-        tell("reading", 0.0)  # over before anybody wonders
+    with reporting_stages() as report:
+        report("reading", 0.0)  # over within the first seconds
         for share in (0.0, 0.25, 0.5, 0.75):
             moment[0] += 6
-            tell("scoring", share)
-        tell("finding topology errors", 0.0)
+            report("scoring", share)
+        report("finding topology errors", 0.0)
     assert capsys.readouterr().err.splitlines() == [
         "scoring: 25 %",
         "scoring: 75 %",
@@ -165,9 +165,9 @@ def test_stages_in_a_pipe(monkeypatch, capsys):
 
 def test_stages_on_a_terminal(watch):
     watch()
-    with telling_stages() as tell:
-        tell("reading the labels", 0.0)
-        tell("scoring", 0.5)
+    with reporting_stages() as report:
+        report("reading the labels", 0.0)
+        report("scoring", 0.5)
     shown = sys.stderr.getvalue().split("\r")
     assert any("reading the labels" in line for line in shown)
     assert any("scoring" in line and "50%" in line for line in shown)

@@ -193,7 +193,7 @@ def test_a_refusal_before_the_start_leaves_no_folder(surfseg, config, quick_trai
     assert list((volumes / "empty").iterdir()) == []
 
 
-def test_a_fault_of_the_program_keeps_its_traceback(surfseg, config, quick_trainer, volumes):
+def test_an_error_of_the_program_keeps_its_traceback(surfseg, config, quick_trainer, volumes):
     def break_down(experiment, **given):
         raise KeyError("oops")
 

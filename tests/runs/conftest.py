@@ -20,7 +20,7 @@ TERMS = {"weighted_bce": 0.9, "soft_dice": 0.75, "cldice": 0.7, "surface_distanc
 
 
 class FakeTrainer:
-    """Tells what a trainer tells, as fast as it can; ``script`` may change or break an epoch."""
+    """Emits the events of a trainer without training; ``script`` is called after every step."""
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ def live(folder):
     return folder, events.EventWriter(folder.events_path), RunFollower(folder.path)
 
 
-def test_a_life(live):
+def test_a_run_is_followed_from_its_launch_to_its_end(live):
     _folder, writer, follower = live
     assert follower.poll().state is RunState.STARTING
     time.sleep(0.01)
@@ -132,7 +132,7 @@ def test_a_vanished_worker_is_noticed(folder):
 
 
 def test_a_worker_that_died_at_once_vanished_too(folder):
-    """Before its first event, which no event can tell."""
+    """Before its first event, so that no event reports its end."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     worker = describe_this_worker(process.pid)
     process.wait()

@@ -18,6 +18,7 @@ from napari_surfseg.runs.lock import (
     describe_this_worker,
     is_alive,
     read_worker,
+    wait_for_release,
     write_worker,
 )
 
@@ -52,7 +53,7 @@ def test_a_held_run_says_who_holds_it(path):
     assert not path.exists()
 
 
-def test_a_second_worker_is_refused_and_told_who_is_there(path):
+def test_a_second_worker_is_refused_with_the_name_of_the_first(path):
     holder = other_host(pid=4711)
     write_worker(path, holder)
     with pytest.raises(RunBusyError, match=r"process 4711 on elsewhere; stop that one first\.$"):
@@ -175,6 +176,13 @@ def test_creation_without_hard_links(path, monkeypatch):
     assert create_exclusively(path, worker)
     assert not create_exclusively(path, other_host())
     assert read_worker(path) == worker
+
+
+def test_a_worker_that_still_writes_its_report_is_waited_for(path):
+    wait_for_release(path, 0)
+    create_exclusively(path, describe_this_worker())
+    with pytest.raises(RunBusyError, match=r"The run .* is still held by process"):
+        wait_for_release(path, 0.2)
 
 
 def test_the_entry_is_readable_by_people(path):

@@ -24,12 +24,12 @@ __all__ = [
     "choose_console",
     "counting",
     "is_terminal",
+    "reporting_stages",
     "say",
     "say_error",
-    "telling_stages",
 ]
 
-#: Between two plain progress lines; a log file need not grow by the second.
+#: Between two plain progress lines, so that a log file stays short.
 PLAIN_SECONDS = 10.0
 #: A bar counts in thousandths of the whole, since a run may be bounded by time or by epochs.
 BAR_UNITS = 1000
@@ -49,7 +49,7 @@ def say_error(text: str) -> None:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person looks at a stream; ``TERM=dumb`` cannot redraw a line."""
+    """Whether a stream is a terminal that can redraw a line; ``TERM=dumb`` cannot."""
     with contextlib.suppress(ValueError, AttributeError):
         return stream.isatty() and os.environ.get("TERM") != "dumb"
     return False
@@ -58,8 +58,8 @@ def is_terminal(stream: TextIO) -> bool:
 class PlainConsole:
     """Shows the log's lines as they come.
 
-    The streams are taken when it is made: while a run lasts ``sys.stdout`` leads
-    into its log.
+    It keeps the standard output it finds when it is made: while a run lasts,
+    ``sys.stdout`` is redirected into the run's log.
     """
 
     def __init__(self) -> None:
@@ -67,15 +67,17 @@ class PlainConsole:
 
     def show_line(self, text: str) -> None:
         """Write the line."""
-        with contextlib.suppress(BrokenPipeError):  # training goes on without its reader
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # training continues where nothing reads its output
             self._out.write(text + "\n")
             self._out.flush()
 
     def show_event(self, event: events.Event) -> None:
-        """Nothing: the log's lines say it."""
+        """Do nothing: the log's lines say it."""
 
     def close(self) -> None:
-        """Nothing to put away."""
+        """Do nothing."""
 
 
 class TerminalConsole:
@@ -136,7 +138,7 @@ class TerminalConsole:
                 pass
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
     def _describe(self, event: events.StepFinished) -> str:
@@ -149,7 +151,7 @@ class TerminalConsole:
 
 @contextlib.contextmanager
 def choose_console(log_path: Path) -> Iterator[Console | None]:
-    """Give the console that fits where standard output goes; None if that is the log itself."""
+    """Provide the console for where standard output goes; None if that is the log itself."""
     if _leads_to(sys.stdout, log_path):
         yield None
         return
@@ -162,7 +164,7 @@ def choose_console(log_path: Path) -> Iterator[Console | None]:
 
 
 class _Counter:
-    """Called with (done, total); a bar or now and then a line."""
+    """Called with (done, total); shows a bar on a terminal, else a line every few seconds."""
 
     def __init__(self, description: str) -> None:
         self._description = description
@@ -182,9 +184,9 @@ class _Counter:
             self._bar.update(done - self._bar.n)
         elif done == total or time.monotonic() - self._last > PLAIN_SECONDS:
             self._last = time.monotonic()
-            said = "" if left is None else f", {format_duration(left)} left"
+            rest = "" if left is None else f", {format_duration(left)} left"
             share = 100 * done / max(total, 1)
-            say_error(f"{self._description}: {share:.0f} % ({done} of {total}){said}")
+            say_error(f"{self._description}: {share:.0f} % ({done} of {total}){rest}")
 
     def close(self) -> None:
         if self._bar is not None:
@@ -192,9 +194,9 @@ class _Counter:
 
 
 class _Stages:
-    """Called with (stage, share); a bar for each stage, or a line when it begins and now and then.
+    """Called with (stage, share); shows a bar, or a line for each stage and every few seconds.
 
-    Nothing is shown of what is over at once.
+    No line is shown in the first seconds: a short job needs none.
     """
 
     def __init__(self) -> None:
@@ -208,7 +210,6 @@ class _Stages:
             self._move_bar(stage, share)
             return
         now = time.monotonic()
-        # The first seconds are everybody's; then a new stage, and every so often an old one.
         if now - self._begun < PLAIN_SECONDS:
             return
         if stage != self._stage or now - self._last > PLAIN_SECONDS:
@@ -237,8 +238,8 @@ class _Stages:
 
 
 @contextlib.contextmanager
-def telling_stages() -> Iterator[_Stages]:
-    """Give a ``tell(stage, share)`` that shows itself on standard error."""
+def reporting_stages() -> Iterator[_Stages]:
+    """Provide a ``report(stage, share)`` that shows the progress on standard error."""
     stages = _Stages()
     try:
         yield stages
@@ -248,7 +249,7 @@ def telling_stages() -> Iterator[_Stages]:
 
 @contextlib.contextmanager
 def counting(description: str) -> Iterator[_Counter]:
-    """Give a ``progress(done, total)`` that shows itself on standard error."""
+    """Provide a ``progress(done, total)`` that shows the progress on standard error."""
     counter = _Counter(description)
     try:
         yield counter
@@ -257,7 +258,7 @@ def counting(description: str) -> Iterator[_Counter]:
 
 
 def _leads_to(stream: TextIO, path: Path) -> bool:
-    """Whether a stream writes into this very file, as a launched worker's does."""
+    """Whether a stream writes into this file, as a launched worker's does."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), path.stat())
     except (OSError, ValueError, AttributeError):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_surfseg.cli.options import Subparsers
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.volume import ArrayVolume
+    from napari_surfseg.geometry import Box
     from napari_surfseg.runs.folder import RunFolder
 
 __all__ = ["add"]
@@ -118,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
 
 def hold_out(
     experiment: Experiment,
-) -> tuple[Experiment, tuple[tuple[int, int, int], tuple[int, int, int]]]:
+) -> tuple[Experiment, Box]:
     """Keep the end of the scroll from training and from validation.
 
     Returns
@@ -141,7 +142,7 @@ def _sources(experiment: Experiment) -> tuple[str, str]:
     return pair.image, pair.labels
 
 
-def _read_part(source: str, box: tuple[tuple[int, int, int], tuple[int, int, int]]) -> ArrayVolume:
+def _read_part(source: str, box: Box) -> ArrayVolume:
     from napari_surfseg.data.volume import ArrayVolume, open_volume
 
     volume = open_volume(source)

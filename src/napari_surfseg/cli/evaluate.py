@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.cli.console import say, say_error, telling_stages
+from napari_surfseg.cli.console import reporting_stages, say, say_error
 from napari_surfseg.cli.options import (
     UsageError,
     add_command,
@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         )
     _check_table(options.errors)
     pred, label = open_volume(options.prediction), open_volume(options.labels)
-    with telling_stages() as tell:
+    with reporting_stages() as report:
         found = evaluate_volume(
             pred,
             label,
@@ -136,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
                 threshold=options.threshold,
             ),
             with_errors=options.errors is not None,
-            report=tell,
+            report=report,
         )
     for warning in found.warnings:
         say_error(f"warning: {warning}")
@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_table(path: Path | None) -> None:
-    """Refuse a place for the table before an hour was spent on its contents."""
+    """Refuse a path for the table before the scoring, which can take an hour."""
     from napari_surfseg.errors import OutputError
 
     if path is not None and not path.parent.is_dir():
@@ -203,5 +203,5 @@ def tabulate_scores(scores: dict[str, float]) -> str:
 
 
 def _without_nan(scores: dict[str, float]) -> dict[str, float | None]:
-    """JSON knows no NaN."""
+    """Replace NaN and infinity, which JSON cannot hold, by None."""
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}

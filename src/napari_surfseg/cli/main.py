@@ -1,4 +1,4 @@
-"""The ``surfseg`` command: parse, run, and say what went wrong in one sentence."""
+"""The ``surfseg`` command: read the arguments, run a command, turn any error into one sentence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BROKEN_PIPE_EXIT_CODE = 141
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises instead of exiting, so that an argument fault is a sentence like any other."""
+    """Raises instead of exiting, so that an error in the arguments is shown like any other."""
 
     def error(self, message: str) -> NoReturn:
         name = self.prog
@@ -79,10 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 if all went well, 2 for a refusal (its sentence is on standard error),
-        1 for a fault of the program, 130 when interrupted.
+        1 for an error of the program, 130 when interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Wanted also when the arguments themselves are at fault.
+    # Also needed where the arguments cannot be parsed.
     debug = "--debug" in arguments
     try:
         options = build_parser().parse_args(arguments)
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _refuse(error, "Interrupted.", INTERRUPTED_EXIT_CODE, debug=debug)
     except BrokenPipeError:
-        # The reader of our output went away (``surfseg runs | head``): not our fault, not news.
+        # Whatever read our output has ended (``surfseg runs | head``): no error.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE_EXIT_CODE

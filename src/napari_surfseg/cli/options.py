@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from napari_surfseg.geometry import Size3, Spacing3
+
 __all__ = [
     "Subparsers",
     "UsageError",
@@ -22,7 +24,7 @@ __all__ = [
     "read_values",
 ]
 
-#: What ``ArgumentParser.add_subparsers`` returns; argparse keeps its name to itself.
+#: What ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it.
 Subparsers = argparse._SubParsersAction  # noqa: SLF001
 
 
@@ -61,7 +63,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_size(text: str) -> tuple[int, int, int]:
+def read_size(text: str) -> Size3:
     """Read ``Z,Y,X`` or one edge for all three."""
     try:
         values = [int(part) for part in text.replace("x", ",").split(",")]
@@ -71,12 +73,12 @@ def read_size(text: str) -> tuple[int, int, int]:
         values *= 3
     if len(values) != 3 or min(values) < 1:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; give Z,Y,X in voxels such as 128,192,192"
+            f"{text!r} is not a size; give Z,Y,X in voxels such as 128,192,192"
         )
     return values[0], values[1], values[2]
 
 
-def read_spacing(text: str) -> tuple[float, float, float] | str:
+def read_spacing(text: str) -> Spacing3 | str:
     """Read ``Z,Y,X`` voxel sizes, one for all three, or ``file``."""
     if text == "file":
         return text
@@ -88,7 +90,7 @@ def read_spacing(text: str) -> tuple[float, float, float] | str:
         values *= 3
     if len(values) != 3 or not all(0 < value < float("inf") for value in values):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no voxel size; give Z,Y,X above 0 such as 0.235,0.15,0.15, or file"
+            f"{text!r} is not a voxel size; give Z,Y,X above 0 such as 0.235,0.15,0.15, or file"
         )
     return values[0], values[1], values[2]
 
@@ -112,5 +114,5 @@ def read_values(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no list of label values; give whole numbers such as 1 or 1,3, or none"
+            f"{text!r} is not a list of label values; give whole numbers such as 1 or 1,3, or none"
         ) from None

@@ -112,8 +112,8 @@ def run(options: argparse.Namespace) -> int:
         folder.create(experiment)
         _train(folder, experiment, options)
     except BaseException as error:
-        if getattr(error, "exit_code", 1) == 2 and not _began(folder):
-            _take_back(folder, made)
+        if getattr(error, "exit_code", 1) == 2 and not _has_begun(folder):
+            _remove_new_folder(folder, made)
         raise
     return 0
 
@@ -205,18 +205,18 @@ def _find_first_missing(path: Path) -> Path | None:
     return missing
 
 
-def _began(folder: RunFolder) -> bool:
+def _has_begun(folder: RunFolder) -> bool:
     from napari_surfseg.events import RunStarted, read_events
 
     return any(isinstance(event, RunStarted) for event in read_events(folder.events_path))
 
 
-def _take_back(folder: RunFolder, made: Path | None) -> None:
-    """Leave no folder behind for a run that was refused before it began."""
+def _remove_new_folder(folder: RunFolder, made: Path | None) -> None:
+    """Remove what this command made of a folder, if its run was refused before it began."""
     if made is not None:
         shutil.rmtree(made, ignore_errors=True)
         return
-    for path in folder.path.iterdir():  # it was there, and empty
+    for path in folder.path.iterdir():  # it existed, and was empty
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

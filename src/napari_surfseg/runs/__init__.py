@@ -1,4 +1,7 @@
-"""A training run is a folder, and the folder is the protocol.
+"""The run folder as the protocol between a run's worker and all who start or watch it.
+
+Here: the folder's files and all that a window, a command line or a script does with them; what
+runs only in the worker lies in ``worker/``, the report in ``report/``. Not here: torch, Qt.
 
 ::
 
@@ -12,16 +15,17 @@
                          └───────── │ commands.jsonl ◀───────── window, scripts
                                     └──────────────┘
 
-``folder``       names the files
-``lock``         keeps it to one worker a run, with a heartbeat
-``launch``       starts a worker that outlives its parent
-``worker``       is what then runs, with ``commands``, ``interrupt`` (Ctrl-C) and
-                 ``failures`` (what went wrong, as a sentence)
-``environment``  writes down what it ran on, ``phantom`` makes its data if it has none
-``log``          turns events into lines a person reads, ``text`` numbers into words
-``follow``       watches a run from anywhere that sees the folder, ``listing`` many
-``report``       tells the story: ``history`` puts the events in order, ``findings``
-                 says what they mean, ``report_figures`` and ``samples`` show it
+    folder              names the files
+    lock                keeps it to one worker a run, with a heartbeat
+    launch              starts a worker that outlives its parent
+    standby             keeps a process ready, so that a start takes no time
+    follow              watches a run from anywhere that sees the folder
+    listing             the runs of a folder, as a table
+    history             all events of a run in order, for curves and the report
+    event_text          events as lines for people
+    checkpoints         which checkpoint a path means, and what is doubtful about it
+    checkpoint_summary  what a checkpoint is, without opening it
+    train_longer        a later end for a run that has ended
 
-Nothing here imports torch: the trainer is fetched by the worker alone.
+Nothing here imports torch: only the worker loads the trainer.
 """

@@ -92,5 +92,5 @@ def _remark(
         doubts.append(f"validation had only {surface:,} voxels of surface")
     if not doubts:
         return ""
-    said = " and ".join(doubts)
-    return f"{said[0].upper()}{said[1:]}: compare best and newest before you rely on one of them."
+    text = " and ".join(doubts)
+    return f"{text[0].upper()}{text[1:]}: compare best and newest before you rely on one of them."

@@ -22,14 +22,14 @@ SHOWN_METRICS = (*SCORES, "b0_pred", "b1_pred", "b2_pred")
 
 
 def describe_tuning(event: events.TuningProgressed) -> str:
-    """Say how far the choice of post-processing is."""
+    """Describe how far the choice of post-processing is."""
     place = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
     tried = f" ({event.done} of {event.total} settings)" if event.done else ""
     return f"choosing post-processing{place}: {event.name}{tried}"
 
 
 def describe_event(event: events.Event) -> list[str]:
-    """Return the lines that tell an event; none for those that only machines care about."""
+    """Return the lines for an event; none for those that only programs need."""
     match event:
         case events.RunStarted():
             return _describe_start(event)
@@ -78,7 +78,7 @@ def describe_event(event: events.Event) -> list[str]:
             return ["resumed after the pause"]
         case events.CommandApplied():
             if event.command in {"SetPreview", "UpdateLabels"}:
-                return []  # every turn of the viewer sends one; the other has its own event
+                return []  # sent at every move of the viewer; the other has its own event
             details = ", ".join(f"{key} {value}" for key, value in event.details.items())
             return [f"command {event.command} applied{': ' + details if details else ''}"]
         case events.CommandRefused():
@@ -160,7 +160,7 @@ def _describe_epoch(event: events.EpochFinished) -> list[str]:
 
 
 def describe_patches(patches: dict[str, Any]) -> str:
-    """Say what an epoch's patches held."""
+    """Describe what an epoch's patches held."""
     parts = [
         f"{label} {format_percent(patches[key])}"
         for key, label in (
@@ -177,7 +177,7 @@ def describe_patches(patches: dict[str, Any]) -> str:
 
 
 def describe_cache(cache: dict[str, Any]) -> str:
-    """Say how the volume cache did."""
+    """Describe how often the volume cache had what was asked for, and how full it is."""
     if not cache:
         return ""
     text = ", ".join(

@@ -34,7 +34,7 @@ class RunState(Enum):
     STOPPED = "stopped"
     FAILED = "failed"
     VANISHED = "vanished"
-    """The worker is gone and never said that it ended: killed, or its machine went down."""
+    """The worker is gone and reported no end: it was killed, or its machine went down."""
 
     @property
     def is_active(self) -> bool:
@@ -84,7 +84,7 @@ class RunFolder:
 
     @property
     def log_path(self) -> Path:
-        """What the worker wrote for people."""
+        """The worker's output, for people to read."""
         return self.path / "train.log"
 
     @property
@@ -104,7 +104,7 @@ class RunFolder:
 
     @property
     def strokes(self) -> Path:
-        """What was painted since, until the worker has taken it into its copy."""
+        """Strokes painted since the start, each until the worker has added it to its copy."""
         return self.inputs / "strokes"
 
     @property
@@ -218,7 +218,7 @@ class RunFolder:
             raise RunError(f"The run folder {self.path} does not exist.", field="run_dir")
         if not self.exists():
             raise RunError(
-                f"{self.path} is no run folder (it has no config.yaml).", field="run_dir"
+                f"{self.path} is not a run folder (it has no config.yaml).", field="run_dir"
             )
 
     def read_experiment(self) -> Experiment:
@@ -246,7 +246,7 @@ def find_new_run_path(name: str, parent: Path | None = None) -> Path:
     Parameters
     ----------
     name : str
-        The experiment's name; characters that a file system dislikes become ``_``.
+        The experiment's name; characters that not every file system allows become ``_``.
     parent : Path, optional
         By default ``runs`` in the current folder.
     """

@@ -1,4 +1,4 @@
-"""Watch a run from its folder, cheaply and without ever raising for the state of a file.
+"""Watch a run from its folder, at little cost and without raising for the state of any file.
 
 A :class:`RunFollower` keeps its place in ``events.jsonl``; every
 :meth:`~RunFollower.poll` reads what was added, looks whether the worker lives,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFollower", "RunSnapshot", "read_snapshot", "read_state"]
 
-#: Looking a process up costs a few system calls; nobody notices a death a second later.
+#: Looking a process up costs a few system calls, and its end need not be seen within a second.
 LIVENESS_SECONDS = 1.0
 #: Most of a run's lines are steps, and they begin like this.
 STEP_LINE = b'{"kind":"StepFinished"'
@@ -146,20 +146,20 @@ class RunFollower:
             return False
 
     def poll(self) -> RunSnapshot:
-        """Read what is new and say where the run is. Never raises, whatever the files hold."""
+        """Read the new events and return the state of the run; never raises for any content."""
         fresh = self._read()
         seen = self._seen
         for event in fresh:
-            seen = self._take(seen, event)
+            seen = self._update(seen, event)
         if not seen.name:
             seen = replace(seen, name=self._find_name())
         worker, alive = self._liveness.look()
-        state = self._judge(seen, worker, alive)
+        state = self._find_state(seen, worker, alive)
         message, error_field = seen.message, seen.error_field
         if state is RunState.VANISHED:
             message = self._explain_vanished(worker)
         elif state is RunState.STARTING:
-            message, error_field = "", None  # what an earlier worker said is over
+            message, error_field = "", None  # an earlier worker's message no longer holds
         self._seen = seen
         return replace(
             seen,
@@ -187,7 +187,7 @@ class RunFollower:
         except (SurfsegError, OSError):
             return self.folder.path.name
 
-    def _take(self, seen: RunSnapshot, event: events.Event) -> RunSnapshot:
+    def _update(self, seen: RunSnapshot, event: events.Event) -> RunSnapshot:
         """Bring a snapshot up to date with one event; damaged values are passed over."""
         changes: dict[str, Any] = {}
         match event:
@@ -207,28 +207,12 @@ class RunFollower:
                     "error_field": None,
                 }
             case events.StepFinished():
-                changes = {
-                    "epoch": event.epoch,
-                    "losses": event.losses or seen.losses,
-                    "total": event.total,
-                    "head_total": event.head_total,
-                    "learning_rate": event.learning_rate,
-                    "steps_per_second": event.steps_per_second,
-                    "elapsed_seconds": event.elapsed_seconds or seen.elapsed_seconds,
+                changes = _read_progress(event, seen) | {
                     "progress": event.progress or seen.progress,
                     "seconds_left": _estimate_left(event),
                 }
             case events.EpochFinished():
-                changes = {
-                    "epoch": event.epoch,
-                    "losses": event.losses or seen.losses,
-                    "total": event.total,
-                    "head_total": event.head_total,
-                    "learning_rate": event.learning_rate,
-                    "steps_per_second": event.steps_per_second,
-                    "elapsed_seconds": event.elapsed_seconds or seen.elapsed_seconds,
-                    "seconds_left": event.seconds_left,
-                }
+                changes = _read_progress(event, seen) | {"seconds_left": event.seconds_left}
             case events.ValidationFinished():
                 changes = {"metrics": event.metrics or {}, "validation": event}
                 if event.is_best:
@@ -267,7 +251,7 @@ class RunFollower:
                 }
         return replace(seen, step=max(seen.step, event.step or 0), **changes)
 
-    def _judge(self, seen: RunSnapshot, worker: Worker | None, alive: bool) -> RunState:
+    def _find_state(self, seen: RunSnapshot, worker: Worker | None, alive: bool) -> RunState:
         if self._ending is not None:
             # The same worker may still be writing the report; a newer one is resuming the run.
             if alive and worker is not None and worker.started > self._ending.time:
@@ -294,8 +278,8 @@ class RunFollower:
     def _explain_vanished(self, worker: Worker | None) -> str:
         who = f"The worker (process {worker.pid} on {worker.host})" if worker else "The worker"
         last = self._last_log_line()
-        said = f' The last line of its log is "{last}".' if last else ""
-        return f"{who} is gone without having ended the run; it can be resumed.{said}"
+        quoted = f' The last line of its log is "{last}".' if last else ""
+        return f"{who} is gone without having ended the run; it can be resumed.{quoted}"
 
     def _last_log_line(self) -> str:
         try:
@@ -320,8 +304,8 @@ def read_state(run_dir: str | Path) -> RunState:
 class _Liveness:
     """Whether a worker lives, looked up at most once a second.
 
-    On another machine only the heartbeat tells. Its age is taken by the clock once,
-    and from then on by how long it has not moved: the two clocks may differ.
+    A worker on another machine is judged by its heartbeat. Its age is first taken from the
+    clock, and then from how long it has not changed: the clocks of the two machines may differ.
     """
 
     def __init__(self, path: Path) -> None:
@@ -346,6 +330,20 @@ class _Liveness:
             self._moved = now
         self._heartbeat = worker.heartbeat
         return is_alive(worker, now=worker.heartbeat + now - self._moved)
+
+
+def _read_progress(
+    event: events.StepFinished | events.EpochFinished, seen: RunSnapshot
+) -> dict[str, Any]:
+    return {
+        "epoch": event.epoch,
+        "losses": event.losses or seen.losses,
+        "total": event.total,
+        "head_total": event.head_total,
+        "learning_rate": event.learning_rate,
+        "steps_per_second": event.steps_per_second,
+        "elapsed_seconds": event.elapsed_seconds or seen.elapsed_seconds,
+    }
 
 
 def _estimate_left(event: events.StepFinished) -> float | None:

@@ -1,19 +1,19 @@
-"""Start a worker that outlives whoever started it.
+"""Start a worker that outlives the process that started it.
 
 The worker is the command line itself, ``python -m napari_surfseg train``, so a
 window, a script and a cluster job start the very same thing. It gets its own
 session (or process group, on Windows), is niced below the window, and has an
 environment in which the numerical libraries behave:
 
-- threads for the cores there are, and no more. The trainer then finds out how
-  many of them pay: on a busy core OpenMP threads wait for each other at every
-  operation, and fewer can be many times faster.
-- glibc keeps freed memory. By default it hands every large tensor back to the
-  system and takes it again, page by page: for a small U-Net at 64^3 measured as
+- at most one thread a core. The trainer then measures how many of them help: on
+  a busy core OpenMP threads wait for each other at every operation, and fewer
+  can be many times faster.
+- glibc keeps freed memory. By default it returns every large tensor to the
+  system and takes it again, page by page: measured on a small U-Net at 64^3 as
   24,000 page faults a step against 1,100, and a tenth of the time.
 
-``surfseg train`` in the foreground does what of this still can be done in a
-running process (:func:`prepare_this_process`).
+``surfseg train`` in the foreground sets as much of this as a running process can
+(:func:`prepare_this_process`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def count_usable_cores() -> int:
 
 
 def choose_num_threads() -> int:
-    """Choose how many threads computing may have: what the user set, else one a real core."""
+    """Choose how many threads to compute with: what the user set, else one a physical core."""
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
@@ -98,7 +98,7 @@ def prepare_this_process() -> None:
         os.environ.setdefault(name, str(choose_num_threads()))
     if sys.platform != "linux":
         return
-    # Not glibc (musl): there is no mallopt, and no such trouble either.
+    # Another C library (musl) has no mallopt and does not need it.
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
@@ -139,8 +139,8 @@ def launch_worker(run_dir: str | Path, *, device: str = "auto", resume: bool = F
         raise RunError(
             f"The worker for {folder.path} could not be started: {error.strerror or error}."
         ) from None
-    # Written before the worker gets so far itself, a few tenths of a second from now, so that a
-    # second Start meets a busy run and a watcher sees it starting.
+    # The worker writes this entry a few tenths of a second later; written here already, a second
+    # start finds the run busy and a watcher sees it starting.
     create_exclusively(folder.worker_path, describe_this_worker(process.pid))
     return process.pid
 
@@ -197,7 +197,7 @@ def start_detached(arguments: list[str], *, stdin: int, output: Any) -> subproce
         creationflags=_creation_flags(),
     )
     _lower_priority(process.pid)
-    # Somebody has to take note of its end, or it stays a zombie for as long as we live.
+    # Its end has to be waited for, or it stays a zombie for as long as this process lives.
     threading.Thread(target=process.wait, name=f"worker-{process.pid}", daemon=True).start()
     return process
 

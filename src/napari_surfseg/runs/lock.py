@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 HEARTBEAT_SECONDS = 3.0
-#: Seen from another host a worker counts as gone after this: twenty missed heartbeats, so that a
-#: slow network disk or clocks a little apart do not bury a living one.
+#: A worker on another host counts as gone after this: twenty missed heartbeats, so that a slow
+#: network disk or clocks that differ a little do not make a living one look dead.
 GONE_AFTER_SECONDS = 60.0
 #: The same process may be reported with slightly different creation times after the clock was set.
 CREATION_TOLERANCE_SECONDS = 30.0
@@ -64,9 +64,9 @@ class Worker:
     process_created : float
         When the process was created, by the system's account.
     heartbeat : float
-        When it last said that it lives.
+        When it last reported that it lives.
     token : str
-        Tells two holders of one pid apart.
+        Distinguishes two holders of one pid.
     """
 
     pid: int
@@ -105,7 +105,7 @@ def read_worker(path: Path) -> Worker | None:
 
 
 def is_alive(worker: Worker, *, now: float | None = None) -> bool:
-    """Whether a worker still runs, as far as this machine can tell.
+    """Whether a worker still runs, as far as can be seen from this machine.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def is_alive(worker: Worker, *, now: float | None = None) -> bool:
     try:
         process = psutil.Process(worker.pid)
         same = abs(process.create_time() - worker.process_created) < CREATION_TOLERANCE_SECONDS
-        # A killed child that its parent has not looked at yet still has a pid.
+        # A killed child that its parent has not waited for still has a pid.
         return same and process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:
-        return True  # it exists, and belongs to somebody else
+        return True  # it exists, and belongs to another user
 
 
 class WorkerLock:
@@ -158,7 +158,7 @@ class WorkerLock:
         while not create_exclusively(self.path, worker):
             holder = read_worker(self.path)
             if holder is None:
-                # Released or being written this moment, or damaged: only the last one stays so.
+                # Just released, just being written, or damaged: only damage lasts.
                 time.sleep(UNREADABLE_WAIT_SECONDS)
                 if read_worker(self.path) is None:
                     self._move_aside(None)
@@ -180,7 +180,7 @@ class WorkerLock:
         return worker
 
     def release(self) -> None:
-        """Give the run back; harmless when it is not held."""
+        """Release the run; does nothing where it is not held."""
         self._released.set()
         if self._thread is not None:
             self._thread.join(timeout=10)
@@ -219,7 +219,7 @@ class WorkerLock:
         try:
             self.path.rename(aside)
         except OSError:
-            return  # somebody else was quicker
+            return  # another process was first
         moved = read_worker(aside)
         if moved is not None and moved != stale and is_alive(moved):
             with contextlib.suppress(OSError):
@@ -231,8 +231,8 @@ class WorkerLock:
         while not self._released.wait(self._heartbeat_seconds):
             holder, worker = read_worker(self.path), self.worker
             if worker is None or (holder is not None and holder.token != worker.token):
-                return  # the run was taken over; two writers would be worse than silence
-            # A full disk or a lost network drive: the next beat may get through.
+                return  # the run was taken over: two processes must not write this file
+            # A full disk or a lost network drive: the next heartbeat may succeed.
             with contextlib.suppress(SurfsegError, OSError):
                 write_worker(self.path, replace(worker, heartbeat=time.time()))
 

@@ -1,4 +1,4 @@
-"""A worker that stands by: started before it is needed, so that Start means now.
+"""A worker that stands by: started before it is needed, so that a run starts without delay.
 
 Most of what passes between Start and the first prediction is Python importing PyTorch and
 numba loading compiled loops. The window has a process do that while a person still chooses
@@ -9,7 +9,7 @@ volumes. It then waits for one line: the command line it is to carry out, the sa
            ── a line ──▶ train RUN/config.yaml --run-dir RUN …      is the run's worker from now on
            ── or ends ─▶ (end of the pipe)                          ends too
 
-Nobody depends on it: where there is none, or it is not ready, a worker is launched as usual.
+It is optional: where there is none, or it is not ready, a worker is launched as usual.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ _standby = Standby()
 
 
 def prepare_standby() -> None:
-    """Have a process stand by for the next start."""
+    """Start a process that stands by for the next run, unless there is one."""
     _standby.prepare()
 
 
 def release_standby() -> None:
-    """Let the process that stands by end; the window needs it no more."""
+    """Let the process that stands by end."""
     _standby.release()
 
 

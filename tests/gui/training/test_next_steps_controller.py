@@ -8,7 +8,6 @@ from napari.components import ViewerModel
 
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
-from napari_surfseg.errors import RunBusyError
 from napari_surfseg.events import DataChecked, RunStarted
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.camera import camera_of, compute_view_box
@@ -22,8 +21,6 @@ from napari_surfseg.gui.training.next_steps_controller import NextStepsControlle
 from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
-from napari_surfseg.runs.lock import create_exclusively, describe_this_worker, wait_for_release
-from napari_surfseg.runs.train_longer import extend_run
 
 SHAPE = (40, 64, 64)
 IMAGE = "/data/scan.tif"
@@ -286,19 +283,6 @@ def test_longer_resumes_with_as_much_more(steps, view, run, launched):
     assert (training.max_minutes, training.max_epochs) == (12, None)
     assert training.early_stopping is None
     assert launched == [(run.path, {"device": "auto", "resume": True})]
-
-
-def test_epochs_can_be_asked_for_instead(run):
-    extend_run(run.path, ended(), 2.4, "epochs")
-    training = run.read_experiment().training
-    assert (training.max_minutes, training.max_epochs) == (None, 6)
-
-
-def test_a_worker_that_writes_its_report_is_waited_for(run):
-    wait_for_release(run.worker_path, 0)
-    create_exclusively(run.worker_path, describe_this_worker(os.getpid()))
-    with pytest.raises(RunBusyError, match="still held by process"):
-        wait_for_release(run.worker_path, 0.2)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What watchers ask of a worker, and what is too old to be meant for it."""
+"""The commands that watchers send to a worker, without those that were meant for an earlier one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLOCK_TOLERANCE_SECONDS = 2.0
 
 
 class CommandSource:
-    """Give the trainer the commands that came since it last asked.
+    """Returns the commands that came since the last call.
 
     A watcher may send a command while the worker still loads its libraries, so
     in a new run everything in the file counts. In a resumed one, what was sent
@@ -62,22 +62,24 @@ class CommandSource:
         """Return the new commands, oldest first; never raises for a file in a bad state."""
         try:
             commands = events.read_commands(self._reader)
-        except OSError:  # a network disk that is away for a moment; the next call reads on
+        except OSError:  # a network disk may be away for a moment; the next call reads on
             commands = []
         if commands and self._is_first and self._resume:
             commands = self._leave_out_old(commands)
         self._is_first = False
-        commands = [found for command in commands if (found := self._at_home(command)) is not None]
+        commands = [
+            found for command in commands if (found := self._resolve_paths(command)) is not None
+        ]
         if self._stop_requested.is_set() and not self._stop_given:
             self._stop_given = True
             commands.append(events.Stop())
         return commands
 
-    def _at_home(self, command: events.Command) -> events.Command | None:
-        """Give a path that is relative to the run folder in full: the trainer knows no folder.
+    def _resolve_paths(self, command: events.Command) -> events.Command | None:
+        """Make paths that are relative to the run folder absolute: the trainer knows no run folder.
 
-        Strokes that lie anywhere but in the run's folder for them are refused here, since
-        whoever takes them removes their file.
+        Strokes that lie anywhere but in the run's folder for them are refused, since their file
+        is removed once they are used.
         """
         if not isinstance(command, events.UpdateLabels):
             return command

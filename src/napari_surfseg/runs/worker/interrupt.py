@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives, turned into a request to stop that is heard at once.
+"""Ctrl-C and similar signals, turned at once into a request to stop.
 
 A Python signal handler runs only when the main thread next comes back from
 native code, which in a backward pass can be half a minute. The wake-up file

@@ -38,7 +38,7 @@ def make_training_phantom(
     OutputError
         If it cannot be written.
     CancelledError
-        If ``should_stop`` said so; nothing is left.
+        If ``should_stop`` returned True; nothing is left on disk.
     """
     # Here, because zarr takes a while to import and most runs bring their own volumes.
     from napari_surfseg.data.phantom import PhantomSettings, write_phantom

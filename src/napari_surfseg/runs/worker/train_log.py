@@ -1,8 +1,8 @@
 """``train.log``: the run as lines a person reads, every one made from an event.
 
-Because the lines come from the events, the log, the terminal, the window and
-the report can never tell different stories. What other libraries print goes
-into the log as well (:class:`LineStream` stands in for ``sys.stdout``).
+Because the lines are made from the events, the log, the terminal, the window and
+the report always agree. What other libraries print goes into the log as well
+(:class:`LineStream` stands in for ``sys.stdout``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LineStream", "TrainLog"]
 
-#: In an epoch of hours a line now and then shows that the run is well.
+#: In an epoch of hours, a line every so often shows that the run is alive.
 STEP_LINE_SECONDS = 60.0
 
 
@@ -99,7 +99,7 @@ class TrainLog:
         if isinstance(event, events.EpochFinished):
             self._last_step_line = time.monotonic()
         if lines:
-            # Why it failed is shown by whoever started the run, as its last word.
+            # The caller shows why the run failed.
             self.write("\n".join(lines), show=not isinstance(event, events.RunFailed))
 
     @contextlib.contextmanager

@@ -1,9 +1,9 @@
-"""What runs in the worker: hold the folder, train, and end in exactly one terminal event.
+"""Train the run of a folder: hold the folder, train, and end in exactly one terminal event.
 
-The trainer knows nothing of run folders. The worker gives it a way to tell
-(``emit``), a way to be told (``poll_commands``) and folders to write to, and
-takes care of everything around it: the lock, the log, signals, faults turned
-into sentences, and the report.
+The trainer knows nothing of run folders. The worker gives it a function for its
+events (``emit``), one that returns new commands (``poll_commands``) and folders
+to write to, and does everything around it: the lock, the log, signals, errors
+turned into sentences, and the report.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Runnable(Protocol):
     """A trainer, as the worker sees it."""
 
     def run(self) -> object:
-        """Train to the end, telling everything through ``emit``."""
+        """Train to the end and report everything through ``emit``."""
 
 
 class TrainerFactory(Protocol):
@@ -126,7 +126,7 @@ def run_training(
 
 
 class _Session:
-    """One worker's time with a run folder that it holds."""
+    """One worker's work on a run folder that it holds."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class _Session:
         self._console = console
         self._log = TrainLog(folder.log_path, console.show_line if console else None)
         self._writer = events.EventWriter(folder.events_path)
-        # Events come from the trainer, and at a second Ctrl-C from the thread that heard it.
+        # Events come from the trainer, and at a second Ctrl-C from the thread that watches for it.
         self._emitting = threading.RLock()
         self._ended = False
         self._epochs_finished = 0
@@ -174,7 +174,7 @@ class _Session:
             raise failure
 
     def emit(self, event: events.Event) -> None:
-        """Write, log and show an event; after a terminal one there is nothing more to say."""
+        """Write, log and show an event; after a terminal one, do nothing."""
         with self._emitting:
             if self._ended:
                 return
@@ -218,7 +218,7 @@ class _Session:
             place.mkdir(exist_ok=True)
         write_environment(self._folder.environment_path, self._experiment, device=device)
         if build_trainer is None:
-            # Fetched only here: importing torch takes seconds and everything else does without.
+            # Imported only here: torch takes seconds to import and nothing else needs it.
             from napari_surfseg.training.trainer import Trainer
 
             build_trainer = Trainer
@@ -243,7 +243,7 @@ class _Session:
             self.emit(events.RunFailed(message=str(failure), field=failure.field, step=self._step))
         except OSError:
             # The folder is full or gone. The lock is released, so a watcher sees that the
-            # worker vanished, and the sentence still reaches whoever started it.
+            # worker vanished, and the error is still raised to the caller.
             self._ended = True
             self._log.write(f"failed: {failure}")
         return failure

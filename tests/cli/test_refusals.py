@@ -1,7 +1,7 @@
-"""What people do wrong, and the one sentence they get for it.
+"""What a person can get wrong, and the one sentence that the command line answers with.
 
 Every case goes through the real command line and the real trainer. It must end
-with exit code 2 and one sentence on standard error that names what is at fault,
+with exit code 2 and one sentence on standard error that names what is wrong,
 and leave every folder as it was.
 """
 
@@ -117,7 +117,7 @@ def overlapping_labels(folder):
 NAN, INF = float("nan"), float("inf")
 
 # name: (preparation, arguments, words the sentence must contain)
-FAULTS = {
+REFUSALS = {
     # the arguments
     "no command": (None, [], ["COMMAND", "surfseg --help"]),
     "unknown command": (None, ["trian"], ["trian", "train"]),
@@ -288,7 +288,7 @@ FAULTS = {
         ["train", "experiment.yaml", "--run-dir", "gone", "--resume"],
         ["gone"],
     ),
-    "training what is no run": (
+    "training a folder without a run": (
         lambda folder: (folder / "plain").mkdir(),
         ["train", "plain"],
         ["plain", "config.yaml"],
@@ -352,9 +352,9 @@ FAULTS = {
     "nothing to report yet": (make_run, ["report", "run"], ["run", "nothing happened"]),
     "no folder of runs": (None, ["runs", "gone"], ["gone"]),
     "a phantom over something": (None, ["phantom", "."], ["exists"]),
-    "a phantom of no size": (None, ["phantom", "p", "--shape", "0,9,9"], ["--shape", "0,9,9"]),
+    "a phantom without a voxel": (None, ["phantom", "p", "--shape", "0,9,9"], ["--shape", "0,9,9"]),
     "a demo over something": (None, ["demo", "--out", "."], ["not empty"]),
-    "a demo of no length": (None, ["demo", "--minutes", "-1"], ["--minutes", "-1"]),
+    "a demo of negative length": (None, ["demo", "--minutes", "-1"], ["--minutes", "-1"]),
 }
 
 
@@ -386,13 +386,13 @@ def expect(surfseg, arguments, words):
     assert "Traceback" not in out
 
 
-def test_there_are_enough():
-    assert len(FAULTS) >= 30
+def test_there_are_at_least_thirty():
+    assert len(REFUSALS) >= 30
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_fault(surfseg, place, name):
-    prepare, arguments, words = FAULTS[name]
+@pytest.mark.parametrize("name", REFUSALS)
+def test_it_is_refused_in_one_sentence_and_leaves_nothing(surfseg, place, name):
+    prepare, arguments, words = REFUSALS[name]
     if prepare is not None:
         prepare(place)
     before = look(place)
@@ -400,7 +400,7 @@ def test_fault(surfseg, place, name):
     assert look(place) == before
 
 
-# ---- faults that need the machine's help
+# ---- errors of the machine
 
 
 def fill_disk_at(monkeypatch, suffix):
@@ -438,7 +438,7 @@ def test_a_full_disk(surfseg, place, monkeypatch, suffix, arguments, words):
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_is_not_ours(surfseg, place):
+def test_a_folder_that_cannot_be_written_to(surfseg, place):
     locked = place / "locked"
     locked.mkdir(mode=0o500)
     before = look(place)
@@ -449,7 +449,7 @@ def test_a_folder_that_is_not_ours(surfseg, place):
 
 @pytest.mark.parametrize("damage", ["cut", "foreign"])
 def test_resuming_from_a_damaged_checkpoint(surfseg, place, checkpoint, damage):
-    """The run is told why, and keeps what it has."""
+    """The sentence names the file, and the run keeps what it has."""
     whole = checkpoint.read_bytes()
     run = make_run(place, checkpoint=whole[: len(whole) // 2] if damage == "cut" else whole)
     kept = run.last_checkpoint.read_bytes()
