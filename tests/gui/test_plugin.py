@@ -26,7 +26,6 @@ from napari_surfseg.errors import CheckpointError, OutputError, RunError
 from napari_surfseg.events import EventWriter, PreviewWritten, StepFinished
 from napari_surfseg.gui.contributions import readers, samples
 from napari_surfseg.gui.contributions.writers import write_labels
-from napari_surfseg.gui.predict.prediction import choose_checkpoint
 from napari_surfseg.gui.predict.view import PredictView
 from napari_surfseg.gui.run_table.view import RunsView
 from napari_surfseg.gui.topology.view import TopologyView
@@ -213,17 +212,6 @@ def test_a_checkpoint_opens_as_its_summary(tmp_path):
     assert "surface dice 0.970" in text
     assert "1.2 million parameters" in text
     assert Points(data, **meta).metadata["checkpoint"] == str(checkpoint)
-
-
-def test_the_best_checkpoint_of_a_run_is_found(run_dir):
-    with pytest.raises(CheckpointError, match=r"no checkpoint .*run"):
-        choose_checkpoint(str(run_dir))
-    run = RunFolder(run_dir)
-    run.checkpoints.mkdir()
-    run.last_checkpoint.write_bytes(b"")
-    assert choose_checkpoint(str(run_dir)).name == "last.pt"
-    run.best_checkpoint.write_bytes(b"")
-    assert choose_checkpoint(str(run_dir)).name == "best.pt"
 
 
 def test_flat_labels_are_refused(tmp_path):

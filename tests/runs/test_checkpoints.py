@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import (
     DataChecked,
     EventWriter,
@@ -11,8 +12,7 @@ from napari_surfseg.events import (
     StepFinished,
     ValidationFinished,
 )
-from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
-from napari_surfseg.runs.checkpoints import read_run_weights
+from napari_surfseg.runs.checkpoints import find_checkpoint, read_checkpoints
 from napari_surfseg.runs.folder import RunFolder
 
 
@@ -53,7 +53,7 @@ def write_run(run, *, best=8, newest=10, surface=5000, scored=True):
 
 def test_both_have_their_scores(run):
     write_run(run)
-    found = read_run_weights(run.path)
+    found = read_checkpoints(run.path)
     assert (found.best.epoch, found.best.surface_dice) == (8, 0.9)
     assert (found.newest.step, found.newest.surface_dice) == (100, 0.8)
     assert found.remark == ""
@@ -74,19 +74,40 @@ def test_both_have_their_scores(run):
 )  # fmt: skip
 def test_what_is_doubtful_is_said_in_a_sentence(run, changes, remark):
     write_run(run, **changes)
-    assert read_run_weights(run.path).remark == remark
+    assert read_checkpoints(run.path).remark == remark
 
 
 def test_labels_painted_later_count(run):
     write_run(run, surface=20).write(
         LabelsUpdated(labels="a", num_changed=1, volumes=volumes(("validation", 2000)))
     )
-    assert read_run_weights(run.path).remark == ""
+    assert read_checkpoints(run.path).remark == ""
 
 
-def test_an_empty_folder_has_neither(run):
-    found = read_run_weights(run.path)
-    assert (found.best, found.newest, found.remark) == (None, None, "")
+@pytest.mark.parametrize("look", [find_checkpoint, read_checkpoints])
+def test_where_there_is_none_the_sentence_says_what_to_name(run, look):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in the folder .*; name a best\.pt"):
+        look(run.path)
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint .*gone\.pt\.$"):
+        look(run.path / "gone.pt")
+    with pytest.raises(CheckpointError, match="Choose a checkpoint or a run folder"):
+        look("")
+
+
+def test_a_run_without_validation_has_only_its_newest(run):
+    write_checkpoint(run.last_checkpoint, epoch=4)
+    assert find_checkpoint(run.path) == run.last_checkpoint
+    found = read_checkpoints(run.path)
+    assert (found.best, found.newest.epoch, found.remark) == (None, 4, "")
+
+
+def test_a_file_outside_a_run_stands_alone(tmp_path):
+    write_checkpoint(tmp_path / "mine.pt", epoch=3)
+    write_checkpoint(tmp_path / "best.pt", epoch=4)
+    found = read_checkpoints(tmp_path / "mine.pt")
+    assert (found.best.epoch, found.newest, found.remark) == (3, None, "")
+    found = read_checkpoints(tmp_path)
+    assert (found.best.epoch, found.newest, found.remark) == (4, None, "")
 
 
 def test_newest_is_found_beside_best(run):
@@ -96,12 +117,3 @@ def test_newest_is_found_beside_best(run):
         assert find_checkpoint(path, newest=True) == run.last_checkpoint
     run.last_checkpoint.unlink()
     assert find_checkpoint(run.path, newest=True) == run.best_checkpoint
-
-
-@pytest.mark.parametrize("text", ["[]", "{", '{"epoch": true, "metrics": 3, "postprocess": "x"}'])
-def test_a_damaged_summary_says_nothing(tmp_path, text):
-    (tmp_path / "best.json").write_text(text)
-    found = read_summary(tmp_path / "best.pt")
-    assert (found.epoch, found.metrics, found.postprocess, found.surface_dice) == (
-        None, {}, {}, None,
-    )  # fmt: skip

@@ -12,6 +12,7 @@ from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_ch
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.training.trainer import Trainer
 
+BEST = "first/checkpoints/best.pt"
 SMALL = "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}"
 
 
@@ -77,17 +78,17 @@ def assert_alike(weights, expected):
 
 def test_the_weights_of_a_run_are_taken_and_its_grey_values_are_not(tmp_path, experiment):
     first = save_network(tmp_path / "first")
-    train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/first")
+    train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
     last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
     assert_alike(last.weights, first.weights)
     assert_alike(last.training["weights"], first.weights)
     assert last.intensity_values["high"] < 256
-    assert last.experiment.model.start_from == f"{tmp_path}/first"
+    assert last.experiment.model.start_from == f"{tmp_path}/{BEST}"
 
 
 def test_resuming_keeps_what_was_learned_since(tmp_path, experiment):
     save_network(tmp_path / "first")
-    overrides = (f"model.start_from={tmp_path}/first", "training.max_learning_rate=0.01")
+    overrides = (f"model.start_from={tmp_path}/{BEST}", "training.max_learning_rate=0.01")
     train(tmp_path / "second", experiment, *overrides)
     path = tmp_path / "second" / "checkpoints" / "last.pt"
     learned = load_checkpoint(path).training["weights"]
@@ -100,7 +101,7 @@ def test_resuming_keeps_what_was_learned_since(tmp_path, experiment):
 
 def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, experiment):
     first = save_network(tmp_path / "first", "model.base_channels=6")
-    auto = f"model={{preset: auto, start_from: {tmp_path}/first}}"
+    auto = f"model={{preset: auto, start_from: {tmp_path}/{BEST}}}"
     train(tmp_path / "second", experiment, auto)
     last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
     assert last.experiment.model.base_channels == 6
@@ -111,7 +112,7 @@ def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, exper
 def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, experiment):
     first = save_network(tmp_path / "first", "model.multipliers=[1,2,2]")
     overrides = [
-        f"model.start_from={tmp_path}/first",
+        f"model.start_from={tmp_path}/{BEST}",
         "model.multipliers=[1,2,2]",
         "model.deep_supervision=true",
     ]
@@ -135,7 +136,7 @@ def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, experiment):
 def test_another_size_is_refused_by_its_setting(tmp_path, experiment, override, setting, said):
     save_network(tmp_path / "first", override)
     with pytest.raises(ConfigError, match=said) as refused:
-        train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/first")
+        train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
     assert refused.value.field == setting
     assert str(refused.value).startswith(f"{setting} is ")
 

@@ -1,18 +1,17 @@
-"""The two checkpoints of a run, best and newest, and what to think of them before using one."""
+"""A run's checkpoint: which file a path means, best or newest, and what is doubtful about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import DataChecked, LabelsUpdated, ValidationFinished, parse_events
-from napari_surfseg.model.checkpoint_summary import CheckpointSummary, read_summary
-from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.runs.checkpoint_summary import CheckpointSummary, read_summary
+from napari_surfseg.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT, RunFolder
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["RunWeights", "read_run_weights"]
+__all__ = ["RunCheckpoints", "find_checkpoint", "read_checkpoints"]
 
 #: With less surface than this a score of the validation data is mostly chance.
 FEW_SURFACE_VOXELS = 1000
@@ -29,8 +28,8 @@ KINDS = tuple(
 
 
 @dataclass(frozen=True)
-class RunWeights:
-    """What can be predicted with.
+class RunCheckpoints:
+    """The checkpoints of a run that there are, and whether its best one can be relied on.
 
     Attributes
     ----------
@@ -45,13 +44,65 @@ class RunWeights:
     remark: str = ""
 
 
-def read_run_weights(run_dir: Path) -> RunWeights:
-    """Look at a run folder; waits for the disk."""
-    folder = RunFolder(run_dir)
-    best, newest = (
-        read_summary(path) if path.is_file() else None
-        for path in (folder.best_checkpoint, folder.last_checkpoint)
+def find_checkpoint(path: str | Path, *, newest: bool = False) -> Path:
+    """Return the checkpoint file that a path means: the one rule for all who use a network.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, which means itself; a run folder or its folder of checkpoints means ``best.pt``,
+        or ``last.pt`` where there is no other.
+    newest : bool
+        Prefer ``last.pt``; also for a ``best.pt`` that has one beside it.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    if path == "":
+        raise CheckpointError("Choose a checkpoint or a run folder.")
+    path = Path(path).expanduser()
+    if path.is_file():
+        beside = path.with_name(LAST_CHECKPOINT)
+        return beside if newest and path.name == BEST_CHECKPOINT and beside.is_file() else path
+    if not path.exists():
+        raise CheckpointError(f"There is no checkpoint {path}.")
+    names = (LAST_CHECKPOINT, BEST_CHECKPOINT) if newest else (BEST_CHECKPOINT, LAST_CHECKPOINT)
+    for folder in (RunFolder(path).checkpoints, path):
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+    raise CheckpointError(
+        f"There is no checkpoint in the folder {path}; name a best.pt or last.pt, or a run "
+        "folder that was trained."
     )
+
+
+def read_checkpoints(path: str | Path) -> RunCheckpoints:
+    """Read what is known of the checkpoints that a path means; waits for the disk.
+
+    Parameters
+    ----------
+    path : path-like
+        As :func:`find_checkpoint` takes it. A file of another name than ``best.pt`` and
+        ``last.pt`` stands alone, and counts as the best.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    chosen = find_checkpoint(path)
+    if chosen.name not in (BEST_CHECKPOINT, LAST_CHECKPOINT):
+        return RunCheckpoints(read_summary(chosen), None)
+    best, newest = (
+        read_summary(file) if file.is_file() else None
+        for file in (chosen.with_name(BEST_CHECKPOINT), chosen.with_name(LAST_CHECKPOINT))
+    )
+    folder = RunFolder(chosen.parent.parent)
+    if folder.checkpoints != chosen.parent:  # copied out of their run
+        return RunCheckpoints(best, newest)
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     scores: dict[int, dict[str, float]] = {}
     for event in parse_events(_read_lines(folder.events_path)):
@@ -67,7 +118,7 @@ def read_run_weights(run_dir: Path) -> RunWeights:
     validation = [row for (role, *_), row in rows.items() if role == "validation"]
     surface = sum(int(row.get("num_surface") or 0) for row in validation)
     is_known = bool(rows)
-    return RunWeights(best, newest, _remark(best, newest, surface if is_known else None))
+    return RunCheckpoints(best, newest, _remark(best, newest, surface if is_known else None))
 
 
 def _read_lines(path: Path) -> list[bytes]:

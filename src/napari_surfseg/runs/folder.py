@@ -18,7 +18,16 @@ from napari_surfseg.files import written_aside
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
 
-__all__ = ["RunFolder", "RunState", "find_experiment", "find_new_run_path"]
+__all__ = [
+    "BEST_CHECKPOINT",
+    "LAST_CHECKPOINT",
+    "RunFolder",
+    "RunState",
+    "find_experiment",
+    "find_new_run_path",
+]
+
+BEST_CHECKPOINT, LAST_CHECKPOINT = "best.pt", "last.pt"
 
 
 class RunState(Enum):
@@ -139,12 +148,12 @@ class RunFolder:
     @property
     def last_checkpoint(self) -> Path:
         """Weights and optimizer of the last save; what resuming starts from."""
-        return self.checkpoints / "last.pt"
+        return self.checkpoints / LAST_CHECKPOINT
 
     @property
     def best_checkpoint(self) -> Path:
         """The weights that scored best on the validation data."""
-        return self.checkpoints / "best.pt"
+        return self.checkpoints / BEST_CHECKPOINT
 
     def exists(self) -> bool:
         """Whether the folder holds a run."""

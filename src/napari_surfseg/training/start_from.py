@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.model.checkpoint import load_checkpoint
-from napari_surfseg.model.checkpoint_summary import find_checkpoint
 from napari_surfseg.model.presets import resolve_architecture
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def load_start(model: Model) -> Checkpoint | None:
     if model.start_from is None:
         return None
     try:
-        return load_checkpoint(find_checkpoint(Path(model.start_from)))
+        return load_checkpoint(model.start_from)
     except CheckpointError as error:
         raise CheckpointError(
             f"The network cannot start from model.start_from: {error}", field="model.start_from"

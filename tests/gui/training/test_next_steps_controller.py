@@ -18,7 +18,7 @@ from napari_surfseg.gui.predict.prediction import Prediction
 from napari_surfseg.gui.training.controller import TrainingController
 from napari_surfseg.gui.training.next_steps import has_result
 from napari_surfseg.gui.training.next_steps_controller import NextStepsController
-from napari_surfseg.model.checkpoint_summary import find_checkpoint
+from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

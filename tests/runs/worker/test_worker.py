@@ -11,7 +11,14 @@ import pytest
 
 from napari_surfseg import events
 from napari_surfseg.config import Data
-from napari_surfseg.errors import ConfigError, RunBusyError, RunError, TrainingError
+from napari_surfseg.errors import (
+    CheckpointError,
+    ConfigError,
+    RunBusyError,
+    RunError,
+    TrainingError,
+)
+from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import describe_this_worker, is_alive, read_worker, write_worker
 from napari_surfseg.runs.worker.command_source import CommandSource
 from napari_surfseg.runs.worker.worker import run_training
@@ -364,3 +371,40 @@ def test_a_changed_experiment_is_written_once_the_folder_is_held(folder, fake_tr
     run_training(folder.path, experiment=longer, build_trainer=fake_trainer(), with_report=False)
     assert folder.read_experiment() == longer
     assert terminal(folder).epoch == 4
+
+
+def start_from(folder, path):
+    experiment = folder.read_experiment()
+    model = experiment.model.model_copy(update={"start_from": str(path)})
+    return experiment.model_copy(update={"model": model})
+
+
+def test_the_trainer_is_given_the_checkpoint_of_the_run_that_it_starts_from(
+    folder, fake_trainer, tmp_path
+):
+    other = RunFolder(tmp_path / "other")
+    other.checkpoints.mkdir(parents=True)
+    other.best_checkpoint.write_bytes(b"weights")
+    given = []
+
+    def build(experiment, **options):
+        given.append(experiment.model.start_from)
+        return fake_trainer()(experiment, **options)
+
+    wanted = start_from(folder, other.path)
+    run_training(folder.path, experiment=wanted, build_trainer=build, with_report=False)
+    assert given == [str(other.best_checkpoint)]
+    assert folder.read_experiment().model.start_from == str(other.path)
+    # A run that is resumed has weights of its own.
+    other.best_checkpoint.unlink()
+    run_training(folder.path, resume=True, build_trainer=build, with_report=False)
+    assert given[1:] == [str(other.path)]
+
+
+def test_a_start_without_a_checkpoint_is_refused_by_its_setting(folder, fake_trainer, tmp_path):
+    wanted = start_from(folder, tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"^The network cannot start from model\.start_from: "
+    ):
+        run_training(folder.path, experiment=wanted, build_trainer=fake_trainer())
+    assert terminal(folder).field == "model.start_from"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from napari_surfseg.gui.predict.prediction import choose_checkpoint
-from napari_surfseg.model.checkpoint_summary import BEST, NEWEST, CheckpointSummary, read_summary
-from napari_surfseg.runs.checkpoints import RunWeights, read_run_weights
+from napari_surfseg.runs.checkpoints import read_checkpoints
 from napari_surfseg.wording import describe_scores
+
+if TYPE_CHECKING:
+    from napari_surfseg.runs.checkpoint_summary import CheckpointSummary
 
 __all__ = ["CheckpointNote", "WeightsNote", "describe_checkpoint", "read_weights_note"]
 
@@ -96,15 +98,7 @@ def read_weights_note(text: str) -> WeightsNote:
     CheckpointError
         If there is no checkpoint.
     """
-    path = choose_checkpoint(text)
-    if path.name not in (BEST, NEWEST):
-        return WeightsNote({"best": describe_checkpoint(read_summary(path))})
-    run_dir = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    weights = read_run_weights(run_dir)
-    if weights.best is None and weights.newest is None:  # files of these names, but of no run
-        beside = path.with_name(NEWEST)
-        newest = read_summary(beside) if beside.is_file() and beside != path else None
-        weights = RunWeights(read_summary(path), newest)
-    found = {"best": weights.best, "newest": weights.newest}
-    notes = {key: describe_checkpoint(summary) for key, summary in found.items() if summary}
-    return WeightsNote(notes, weights.remark)
+    found = read_checkpoints(text)
+    summaries = {"best": found.best, "newest": found.newest}
+    notes = {key: describe_checkpoint(summary) for key, summary in summaries.items() if summary}
+    return WeightsNote(notes, found.remark)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_surfseg.errors import CheckpointError, RunError
+from napari_surfseg.errors import RunError
 from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.layer_data import IN_MEMORY_BYTES
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.inference.prediction_process import PredictionJob
 from napari_surfseg.inference.process_protocol import write_job
-from napari_surfseg.model.checkpoint_summary import find_checkpoint
+from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.runs.folder import find_new_run_path
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.controls.source_choice import SourceChoice
 
-__all__ = ["PredictForm", "Prediction", "choose_checkpoint", "run_prediction"]
+__all__ = ["PredictForm", "Prediction", "run_prediction"]
 
 
 @dataclass(frozen=True)
@@ -126,19 +126,6 @@ class Prediction:
         return (0, 0, 0) if self.box is None else self.box[0]
 
 
-def choose_checkpoint(text: str, *, newest: bool = False) -> Path:
-    """Find the checkpoint that a person's path means.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none.
-    """
-    if not text:
-        raise CheckpointError("Choose a checkpoint or a run folder.")
-    return find_checkpoint(Path(text).expanduser(), newest=newest).resolve()
-
-
 def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Load the arrays of a result; large ones stay on disk."""
     import zarr
@@ -182,7 +169,7 @@ def run_prediction(
     SurfsegError
         If it fails or is cancelled; its folder is deleted then.
     """
-    checkpoint = choose_checkpoint(form.checkpoint, newest=form.newest)
+    checkpoint = find_checkpoint(form.checkpoint, newest=form.newest).resolve()
     made = checkpoint.stat().st_mtime
     taken = take_file(volume) if isinstance(volume, str) else volume
     stem = Path(taken.name.rstrip("/")).stem if isinstance(volume, str) else taken.name

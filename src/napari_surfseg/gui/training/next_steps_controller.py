@@ -13,7 +13,8 @@ from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.camera import compute_view_box
 from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.predict.predicted_labels import build_predicted_labels, compute_label_values
-from napari_surfseg.model.checkpoint_summary import find_checkpoint, read_summary
+from napari_surfseg.runs.checkpoint_summary import read_summary
+from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.train_longer import extend_run
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.run_session.session import Session
     from napari_surfseg.gui.training.controller import TrainingController
     from napari_surfseg.gui.training.protocols import TrainingViewProtocol
-    from napari_surfseg.model.checkpoint_summary import CheckpointSummary
+    from napari_surfseg.runs.checkpoint_summary import CheckpointSummary
 
 __all__ = ["NextStepsController"]
 

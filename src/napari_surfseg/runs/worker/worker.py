@@ -15,7 +15,8 @@ import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from napari_surfseg import events
-from napari_surfseg.errors import ConfigError, RunError, SurfsegError
+from napari_surfseg.errors import CheckpointError, ConfigError, RunError, SurfsegError
+from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import WorkerLock
 from napari_surfseg.runs.worker.command_source import CommandSource
@@ -223,7 +224,7 @@ class _Session:
 
             build_trainer = Trainer
         trainer = build_trainer(
-            self._experiment,
+            self._experiment if resume else _find_start(self._experiment),
             emit=self.emit,
             poll_commands=commands,
             checkpoints=self._folder.checkpoints,
@@ -276,3 +277,19 @@ class _Session:
             )
         self._lock.release()
         os._exit(INTERRUPTED_EXIT_CODE)
+
+
+def _find_start(experiment: Experiment) -> Experiment:
+    """Name the checkpoint where ``model.start_from`` is a run folder: the trainer knows none."""
+    model = experiment.model
+    if model.start_from is None:
+        return experiment
+    try:
+        start = find_checkpoint(model.start_from)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"The network cannot start from model.start_from: {error}", field="model.start_from"
+        ) from None
+    return experiment.model_copy(
+        update={"model": model.model_copy(update={"start_from": str(start)})}
+    )

@@ -1,6 +1,6 @@
-"""Checkpoints as a person and a window see them: where they lie and what their summaries say.
+"""What a checkpoint is, without opening it: the summary that lies beside it as JSON.
 
-Nothing here imports torch: the summary is the JSON file beside each checkpoint.
+A checkpoint itself is read with torch, which neither the window nor the run folder imports.
 """
 
 from __future__ import annotations
@@ -9,45 +9,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.errors import CheckpointError
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BEST", "NEWEST", "CheckpointSummary", "find_checkpoint", "read_summary"]
-
-BEST, NEWEST = "best.pt", "last.pt"
-
-
-def find_checkpoint(path: Path, *, newest: bool = False) -> Path:
-    """Return the checkpoint file that a path means.
-
-    Parameters
-    ----------
-    path : Path
-        A file, which means itself; a run folder or its folder of checkpoints means ``best.pt``,
-        or ``last.pt`` where there is no other.
-    newest : bool
-        Prefer ``last.pt``; also for a ``best.pt`` that has one beside it.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none.
-    """
-    if path.is_file():
-        beside = path.with_name(NEWEST)
-        return beside if newest and path.name == BEST and beside.is_file() else path
-    if not path.exists():
-        raise CheckpointError(f"There is no checkpoint {path}.")
-    for folder in (path / "checkpoints", path):
-        for name in (NEWEST, BEST) if newest else (BEST, NEWEST):
-            if (folder / name).is_file():
-                return folder / name
-    raise CheckpointError(
-        f"There is no checkpoint in the folder {path}; name a best.pt or last.pt, or a run "
-        "folder that was trained."
-    )
+__all__ = ["CheckpointSummary", "read_summary"]
 
 
 @dataclass(frozen=True)
