@@ -55,7 +55,7 @@ def test_limits_and_units(key, limits, unit):
 def test_a_range_that_a_control_offers():
     assert describe_field("training.train_batch_size").offered == (1, 64)
     assert describe_field("data.foreground_share").offered == (0, 1)
-    assert describe_field("training.max_minutes").offered == (0, None)
+    assert describe_field("data.validation.gap").offered == (0, None)
 
 
 def test_choices_and_defaults():
@@ -87,3 +87,10 @@ def test_an_unknown_key(key):
 def test_the_models_of_alternatives_are_found():
     validation = Experiment.model_fields["data"].annotation.model_fields["validation"]
     assert list(models_in(validation.annotation)) == [ValidationSlab, Pair]
+
+
+def test_types_leave_out_what_can_be_listed():
+    assert describe_field("training.workers").types == {int}
+    assert describe_field("model.multipliers").types == {int, tuple}
+    assert describe_field("model.start_from").types == {str}
+    assert describe_field("inference.flips").types == set()

@@ -142,6 +142,7 @@ class ValidationSlab(_Section):
         description="Share of the volume's extent along one axis: of the slabs at its six faces "
         "the one whose content is most like the rest. Where only strokes are annotated, about "
         "this share of them, if there are enough. 0 keeps nothing: no validation.",
+        json_schema_extra=_about("", offered=(0.05, 0.8)),
     )
     gap: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
@@ -239,7 +240,7 @@ class Data(_Section):
     patch_size: PositiveSize = Field(
         default=(64, 64, 64),
         description="Z, Y, X voxels of a training patch.",
-        json_schema_extra=_about("voxels"),
+        json_schema_extra=_about("voxels", offered=(8, 1024)),
     )
     spacing: PositiveSpacing | None = Field(
         default=None,
@@ -398,17 +399,17 @@ class Training(_Section):
     max_epochs: Positive | None = Field(
         default=None,
         description="Epochs; 32 where neither this nor `max_minutes` is given.",
-        json_schema_extra=_about("epochs"),
+        json_schema_extra=_about("epochs", offered=(1, 100000)),
     )
     max_minutes: PositiveFloat | None = Field(
         default=None,
         description="Wall-clock budget of the training; the learning-rate schedule spans it.",
-        json_schema_extra=_about("minutes"),
+        json_schema_extra=_about("minutes", offered=(0.1, 100000)),
     )
     train_iterations_per_epoch: Positive = Field(
         default=100,
         description="Optimizer steps an epoch.",
-        json_schema_extra=_about("steps"),
+        json_schema_extra=_about("steps", offered=(1, 100000)),
     )
     train_batch_size: Positive = Field(
         default=1,
@@ -482,7 +483,7 @@ class Preview(_Section):
     size: PositiveSize = Field(
         default=(64, 128, 128),
         description="Z, Y, X voxels of the region shown.",
-        json_schema_extra=_about("voxels"),
+        json_schema_extra=_about("voxels", offered=(8, 1024)),
     )
     keep: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=20,

@@ -46,6 +46,8 @@ class FieldDescription:
     choices : tuple
         The values that are allowed, where they can be listed: ``True`` and ``False``,
         words, and ``None`` where it may be left out.
+    types : frozenset of type
+        Of its other values: ``int``, ``float``, ``str``, and ``tuple`` for several of them.
     """
 
     key: str
@@ -58,6 +60,7 @@ class FieldDescription:
     high_allowed: bool
     offered: tuple[float | None, float | None]
     choices: tuple[Any, ...]
+    types: frozenset[type]
 
     @property
     def limits(self) -> str:
@@ -115,6 +118,7 @@ def describe_field(key: str, root: type[BaseModel] = Experiment) -> FieldDescrip
         high_allowed=high_allowed,
         offered=(low, high) if offered is None else (offered[0], offered[1]),
         choices=tuple(_choices_in(field.annotation)),
+        types=frozenset(_types_in(field.annotation)),
     )
 
 
@@ -163,6 +167,16 @@ def _choices_in(annotation: Any) -> list[Any]:
     if typing.get_origin(annotation) is Literal:
         return list(typing.get_args(annotation))
     return [found for part in typing.get_args(annotation) for found in _choices_in(part)]
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    if annotation in {int, float, str}:
+        yield annotation
+    elif typing.get_origin(annotation) is tuple:
+        yield tuple
+    if typing.get_origin(annotation) is not Literal:
+        for argument in typing.get_args(annotation):
+            yield from _types_in(argument)
 
 
 def _number(limit: Any) -> float:

@@ -2,7 +2,7 @@ from napari_surfseg.gui.controls.box_size import BoxSize
 
 
 def test_the_size_of_the_box_is_told_once_it_was_chosen(qtbot):
-    box = BoxSize("live_box", (32, 128, 128))
+    box = BoxSize("live_box", (32, 128, 128), (8, 1024))
     qtbot.addWidget(box)
     told = []
     box.changed.connect(told.append)

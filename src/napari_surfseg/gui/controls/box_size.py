@@ -32,14 +32,17 @@ class BoxSize(QWidget):
         Begins the object names: ``NAME_z``, ``NAME_y``, ``NAME_x``.
     size : sequence of int
         At first.
+    limits : (int, int)
+        Least and greatest edge.
     """
 
     changed = Signal(object)
     """Carries the size that a person chose."""
 
-    def __init__(self, name: str, size: Sequence[int]) -> None:
+    def __init__(self, name: str, size: Sequence[int], limits: tuple[int, int]) -> None:
         super().__init__()
         self.error = FieldError(name)
+        self._limits = limits
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)
@@ -50,7 +53,7 @@ class BoxSize(QWidget):
         self.spins: list[WholeBox] = []
         for axis in "zyx":
             label = f"The live box along {axis.upper()}"
-            spin = WholeBox(f"{name}_{axis}", label, 8, 1024, step=16)
+            spin = WholeBox(f"{name}_{axis}", label, *limits, step=16)
             spin.error = self.error
             spin.setPrefix(f"{axis} ")
             # Without arrows, which keys and the wheel replace, three fit into 200 px.
@@ -82,10 +85,11 @@ class BoxSize(QWidget):
     def _hint(self) -> None:
         voxels = math.prod(self.size_voxels())
         times = voxels / math.prod(USUAL_SIZE)
+        low, high = self._limits
         for axis, spin in zip("ZYX", self.spins, strict=True):
             hint(
                 spin,
-                f"Size of the live box along {axis} (voxels, 8 to 1024). Together "
+                f"Size of the live box along {axis} (voxels, {low} to {high}). Together "
                 f"{voxels / 1e6:.2g} million voxels: a prediction takes {times:.2g} times as long "
                 "as of the usual 32 × 128 × 128, and comes as much less often, since previews get "
                 "at most a twentieth of the time.",

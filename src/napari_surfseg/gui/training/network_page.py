@@ -11,7 +11,12 @@ from napari_surfseg.config import MODEL_PRESETS
 from napari_surfseg.gui.controls.basics import FieldError, hint, labelled_rows, note
 from napari_surfseg.gui.controls.number_boxes import WholeBox
 from napari_surfseg.gui.training.settings_form import MoreSection
-from napari_surfseg.gui.training.settings_table import NETWORK_SETTINGS
+from napari_surfseg.gui.training.settings_table import (
+    NETWORK_SETTINGS,
+    default_of,
+    describe_range,
+    offered_range,
+)
 
 __all__ = ["NetworkPage"]
 
@@ -42,14 +47,19 @@ class NetworkPage(QWidget):
         patch_line = QHBoxLayout(patch_box)
         patch_line.setContentsMargins(0, 0, 0, 0)
         patch_line.setSpacing(4)
-        for axis in "zyx":
-            spin = WholeBox(f"patch_size_{axis}", f"Patch along {axis.upper()}", 8, 1024, step=8)
+        low, high = offered_range("data.patch_size")
+        edges = default_of("data.patch_size")
+        for axis, edge in zip("zyx", edges, strict=True):
+            spin = WholeBox(
+                f"patch_size_{axis}", f"Patch along {axis.upper()}", int(low), int(high), step=8
+            )
             spin.error = self.patch_error
-            spin.setValue(64)
+            spin.setValue(edge)
             hint(
                 spin,
-                f"Edge of a training patch along {axis.upper()} (voxels, 8 to 1024; 64 by "
-                "default). Larger patches show more of a sheet and cost memory and time.",
+                f"Edge of a training patch along {axis.upper()} "
+                f"({describe_range('data.patch_size')}). Larger patches show more of a sheet and "
+                "cost memory and time.",
             )
             spin.valueChanged.connect(self._on_changed)
             self.patch.append(spin)

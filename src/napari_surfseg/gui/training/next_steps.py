@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_surfseg.gui.controls.basics import FieldError, hint, note
 from napari_surfseg.gui.controls.number_boxes import NumberBox
+from napari_surfseg.gui.training.settings_table import default_of, offered_range
 from napari_surfseg.runs.folder import RunState
 
 if TYPE_CHECKING:
@@ -77,14 +78,15 @@ class NextSteps(QWidget):
             "Go on with this run from its last checkpoint for as long as is set beside.",
         )
         self.error = FieldError("next_steps")
-        self.amount = NumberBox("longer_amount", "The time to add", 0.1, 100000, decimals=1)
+        low, high = offered_range("training.max_minutes")
+        self.amount = NumberBox("longer_amount", "The time to add", low, high, decimals=1)
         self.amount.error = self.error
-        self.amount.setValue(10)
+        self.amount.setValue(default_of("training.max_minutes"))
         # Without arrows, which keys and the wheel replace, it fits beside the button.
         self.amount.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)
         self.amount.setStyleSheet("min-width: 44px; padding: 1px 4px;")  # napari's theme says 90
         self.amount.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        hint(self.amount, "How much longer to train (minutes or epochs, 0.1 to 100000).")
+        hint(self.amount, f"How much longer to train (minutes or epochs, {low:g} to {high:.0f}).")
         self.unit = QComboBox()
         self.unit.setObjectName("longer_unit")
         for unit in ("minutes", "epochs"):

@@ -28,6 +28,7 @@ from napari_surfseg.gui.run_session.status import (
     describe_validation,
 )
 from napari_surfseg.gui.training.next_steps import NextSteps
+from napari_surfseg.gui.training.settings_table import offered_range
 from napari_surfseg.runs.folder import RunState
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class RunPanel(QWidget):
         self.live.setChecked(True)
         self.set_live_key(None)
         self.live.toggled.connect(self.live_toggled)
-        self.box = BoxSize("live_box", USUAL_SIZE)
+        low, high = offered_range("preview.size")
+        self.box = BoxSize("live_box", USUAL_SIZE, (int(low), int(high)))
         self.box.changed.connect(self.box_size_changed)
         self.history = QSlider(Qt.Orientation.Horizontal)
         self.history.setObjectName("preview_history")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
+from napari_surfseg.config_fields import FieldDescription, describe_field
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.controls.basics import FieldError, Section, hint, labelled_rows
@@ -18,7 +19,15 @@ from napari_surfseg.gui.controls.text_fields import (
     read_numbers,
 )
 from napari_surfseg.gui.training.form import nest_settings
-from napari_surfseg.gui.training.settings_table import CHOICES, Setting, allowed_values, default_of
+from napari_surfseg.gui.training.settings_table import (
+    CHOICES,
+    SUFFIXES,
+    Setting,
+    choose_control,
+    default_of,
+    describe_setting,
+    offered_range,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,12 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["ChoiceBox", "MoreSection", "SettingsForm", "say_of_setting"]
 
 
-#: Makes a value of what is typed, by kind of setting.
-READERS: dict[str, Callable[[str], Any]] = {
-    "number": read_number,
-    "numbers": read_numbers,
-    "text": str,
-}
 #: Choices of more characters have a line to themselves.
 LONG_WORDS = 34
 
@@ -59,6 +62,13 @@ class ChoiceBox(QComboBox):
         # By type as well: 1 is no True.
         match = [v == value and type(v) is type(value) for v in values]
         self.setCurrentIndex(match.index(True) if True in match else 0)
+
+
+def _reader(field: FieldDescription) -> Callable[[str], Any]:
+    """Return what makes a value of the field of a typed text."""
+    if str in field.types:
+        return str
+    return read_numbers if tuple in field.types else read_number
 
 
 def say_of_setting(message: str, labels: Mapping[str, str]) -> str:
@@ -89,7 +99,7 @@ class SettingsForm(QWidget):
         layout.setContentsMargins(8, 2, 2, 4)
         for setting in settings:
             control = self._build(setting)
-            hint(control, setting.tip)
+            hint(control, describe_setting(setting))
             control.setAccessibleName(setting.label)
             self.controls[setting.key] = control
             label, cell = QLabel(setting.label), with_error(control)
@@ -108,28 +118,31 @@ class SettingsForm(QWidget):
 
     def _build(self, setting: Setting) -> Any:
         key, name = setting.key, setting.key.replace(".", "_")
-        if setting.kind == "choice":
-            allowed = allowed_values(key)
-            words = {value: text for value, text in CHOICES[key].items() if value in allowed}
+        field = describe_field(key)
+        kind = choose_control(setting)
+        if kind == "choice":
+            words = {value: text for value, text in CHOICES[key].items() if value in field.choices}
             combo = ChoiceBox(name, words)
             combo.currentIndexChanged.connect(lambda _index: self.changed.emit(key))
             return combo
-        if setting.kind == "notes":
+        if kind == "notes":
             notes = NotesField(name, setting.empty)
             notes.textChanged.connect(lambda: self.changed.emit(key))
             return notes
-        if setting.kind in READERS:
+        if kind == "line":
             empty = "auto" if default_of(key) == "auto" else None
-            field = ValueField(name, READERS[setting.kind], empty=empty, placeholder=setting.empty)
-            field.settled.connect(lambda: self._on_settled(key))
-            return field
+            line = ValueField(name, _reader(field), empty=empty, placeholder=setting.empty)
+            line.settled.connect(lambda: self._on_settled(key))
+            return line
+        low, high = offered_range(key)
+        suffix = SUFFIXES.get(field.unit, "")
         box: Any
-        if setting.kind.endswith("int"):
-            box = WholeBox(name, setting.label, int(setting.low), int(setting.high),
-                           step=int(setting.step), suffix=setting.suffix)  # fmt: skip
+        if int in field.types:
+            box = WholeBox(name, setting.label, int(low), int(high), step=int(setting.step),
+                           suffix=suffix)  # fmt: skip
         else:
-            box = NumberBox(name, setting.label, setting.low, setting.high, step=setting.step,
-                            decimals=setting.decimals, suffix=setting.suffix)  # fmt: skip
+            box = NumberBox(name, setting.label, low, high, step=setting.step,
+                            decimals=setting.decimals, suffix=suffix)  # fmt: skip
         box.setSpecialValueText(setting.empty)
         box.valueChanged.connect(lambda _value: self.changed.emit(key))
         return box
@@ -149,7 +162,8 @@ class SettingsForm(QWidget):
         if isinstance(control, NotesField):
             return control.toPlainText().strip()
         value = control.value()
-        if setting.kind.startswith("optional") and value == control.minimum():
+        is_box = isinstance(control, NumberBox | WholeBox)
+        if is_box and None in describe_field(key).choices and value == control.minimum():
             return None
         return round(value, setting.decimals) if isinstance(control, NumberBox) else value
 

@@ -1,26 +1,33 @@
-"""The settings behind "More", page by page: one row a configuration key."""
+"""The settings behind "More", page by page: one row a configuration key.
+
+A row says what the window adds to the configuration: a name, the control where the type leaves
+a choice, and words for values. Meaning, unit, limits and default come from the field itself.
+"""
 
 from __future__ import annotations
 
-import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel
-
-from napari_surfseg.config import Experiment
+from napari_surfseg.config_fields import describe_field
 
 __all__ = [
     "CHOICES",
     "DATA_SETTINGS",
     "LABELS",
+    "LIVE_SETTINGS",
     "NETWORK_SETTINGS",
+    "SUFFIXES",
     "TRAINING_SETTINGS",
     "Setting",
-    "allowed_values",
+    "choose_control",
     "default_of",
-    "find_annotation",
+    "describe_range",
+    "describe_setting",
+    "offered_range",
 ]
+
+Control = Literal["choice", "line", "notes", "number"]
 
 
 @dataclass(frozen=True)
@@ -33,28 +40,24 @@ class Setting:
         Dotted configuration key.
     label : str
         What stands before the control, and what sentences call it.
-    tip : str
-        What it does, with its unit, range and default.
-    kind : str
-        ``int`` or ``float``; ``optional_int`` or ``optional_float``, whose least value is
-        named `empty`; ``choice`` of :data:`CHOICES`; ``number``, ``numbers`` or ``text``,
-        typed or left empty; ``notes``, lines of text.
-    low, high, step : float
-        Range of a number.
+    control : str
+        ``"line"`` for a number that is typed or left empty, ``"notes"`` for lines of text;
+        by default what suits the type of the field.
+    step, decimals : float, int
+        Of a box with a number: what its arrows add, and how exact it is.
     empty : str
-        What the least or the empty value means.
+        What an empty line means, or the least value of a box for a number that may be left out.
+    meaning : str
+        What it does, where the field speaks of values by their names in a file.
     """
 
     key: str
     label: str
-    tip: str
-    kind: str
-    low: float = 0
-    high: float = 1
+    control: Control | None = None
     step: float = 1
     decimals: int = 2
-    suffix: str = ""
     empty: str = ""
+    meaning: str = ""
 
 
 #: What the values of a choice are called, in the order in which they are offered. Those that
@@ -84,139 +87,141 @@ CHOICES: dict[str, dict[Any, str]] = {
 
 DATA_SETTINGS: dict[str, tuple[Setting, ...]] = {
     "Volumes": (
-        Setting("data.spacing", "Voxel size", "Voxel size along Z, Y and X of all volumes (three "
-                "numbers above 0, in the unit of the layers). By default the layers' scale, or "
-                "what the files say, else 1.", "numbers", empty="from the layers"),
-        Setting("data.void_value", "Outside value", "Image value that means outside the scan; such "
-                "voxels are neither learned from nor scored (grey value; masked CT has 0 there). "
-                "By default no value.", "number", empty="none"),
-        Setting("data.validation.gap", "Gap", "Voxels left unused between the part that is trained "
-                "on and the one kept for validation (voxels, 0 or more; by default 8, less in a "
-                "volume too short for that).", "number", empty="automatic"),
-        Setting("data.cache_gib", "Cache", "Memory for decoded chunks of the volumes (GiB, 0.1 to "
-                "1024; 2 by default).", "float", 0.1, 1024, 0.5, 1, " GiB"),
+        Setting(
+            "data.spacing",
+            "Voxel size",
+            empty="from the layers",
+            meaning="Z, Y, X voxel size for all volumes, in the unit of the layers; by default the "
+            "layers' scale, or what the files say, else 1.",
+        ),
+        Setting("data.void_value", "Outside value", "line", empty="none"),
+        Setting("data.validation.gap", "Gap", "line", empty="automatic"),
+        Setting("data.cache_gib", "Cache", step=0.5, decimals=1),
     ),
     "Patches": (
-        Setting("data.augmentation.symmetries", "Flips and turns", "How patches are mirrored and "
-                "turned. A scroll's two sides look different, a membrane's alike. Both sides alike "
-                "takes all 48 flips and quarter turns of the cube, different sides the 16 that "
-                "keep the axis along which the fibres of one side run. Automatic, as by default, "
-                "measures the texture beside the labelled surface.", "choice"),
-        Setting("data.foreground_share", "On surface", "Share of the patches whose centre lies on "
-                "the surface (0 to 1; 0.65 by default). It can be changed while it runs.",
-                "float", 0, 1, 0.05),
-        Setting("data.pseudo_labels", "Fill between", "Let a quick classifier, trained on the "
-                "annotated voxels, say what surrounds them, and learn from that too. Automatic, as "
-                "by default, does it where the labels are strokes.", "choice"),
-        Setting("data.augmentation.intensity", "Contrast", "Strength of contrast, brightness and "
-                "gamma changes (0 none to 1; 0.5 by default).", "float", 0, 1, 0.05),
-        Setting("data.augmentation.noise", "Noise", "Greatest standard deviation of added noise "
-                "(share of the intensity range, 0 to 1; 0.05 by default).", "float", 0, 1, 0.01),
-        Setting("data.augmentation.affine", "Rotate, scale", "Probability that a patch is rotated, "
-                "scaled and sheared (0 to 1; 0.2 by default).", "float", 0, 1, 0.05),
-        Setting("data.augmentation.elastic", "Bend", "Probability that a patch is bent (0 to 1; "
-                "0.1 by default).", "float", 0, 1, 0.05),
+        Setting(
+            "data.augmentation.symmetries",
+            "Flips and turns",
+            meaning="How patches are mirrored and turned. A scroll's two sides look different, a "
+            "membrane's alike. Both sides alike takes all 48 flips and quarter turns of the cube, "
+            "different sides the 16 that keep the axis along which the fibres of one side run. "
+            "Automatic measures the texture beside the labelled surface.",
+        ),
+        Setting("data.foreground_share", "On surface", step=0.05),
+        Setting(
+            "data.pseudo_labels",
+            "Fill between",
+            meaning="Let a quick classifier, trained on the annotated voxels, say what surrounds "
+            "them, and learn from that too. Automatic does it where the labels are strokes.",
+        ),
+        Setting("data.augmentation.intensity", "Contrast", step=0.05),
+        Setting("data.augmentation.noise", "Noise", step=0.01),
+        Setting("data.augmentation.affine", "Rotate, scale", step=0.05),
+        Setting("data.augmentation.elastic", "Bend", step=0.05),
     ),
-}  # fmt: skip
+}
 
 NETWORK_SETTINGS: dict[str, tuple[Setting, ...]] = {
     "Weights and size": (
-        Setting("model.start_from", "Start from", "A checkpoint or a run's folder whose weights "
-                "the network starts from, of the same size (path); by default from nothing. An "
-                "automatic size takes that network's.", "text", empty="nothing"),
-        Setting("model.base_channels", "First channels", "Channels of the first stage (channels, "
-                "at least 1; by default the preset's). Twice as many take about four times as "
-                "long.", "optional_int", 0, 1024, 4, empty="preset's"),
-        Setting("model.multipliers", "Widths", "Channels of each stage as multiples of the first's "
-                "(2 to 7 whole numbers, one a stage, as 1, 2, 4, 8; by default the preset's).",
-                "numbers", empty="preset's"),
-        Setting("model.blocks_per_stage", "Blocks a stage", "Residual blocks in each stage "
-                "(blocks, 1 to 8; by default the preset's).", "optional_int", 0, 8,
-                empty="preset's"),
-        Setting("model.dropout", "Dropout", "Probability that a channel is left out of a step "
-                "(0 to below 1; by default the preset's).", "number", empty="preset's"),
-        Setting("model.activation", "Activation", "Function after each convolution (no unit); by "
-                "default the preset's.", "choice"),
-        Setting("model.deep_supervision", "Deep supervision", "Also score predictions at lower "
-                "resolutions (on or off; by default the preset's).", "choice"),
+        Setting(
+            "model.start_from",
+            "Start from",
+            empty="nothing",
+            meaning="A checkpoint, or a run's folder, which stands for its best.pt, whose weights "
+            "the network starts from (path). Its size must be the same; an automatic size takes "
+            "that network's. The grey values are normalised by the new volumes.",
+        ),
+        Setting("model.base_channels", "First channels", step=4, empty="preset's"),
+        Setting("model.multipliers", "Widths", empty="preset's"),
+        Setting("model.blocks_per_stage", "Blocks a stage", empty="preset's"),
+        Setting("model.dropout", "Dropout", "line", empty="preset's"),
+        Setting(
+            "model.activation",
+            "Activation",
+            meaning="Function after each convolution; by default the preset's.",
+        ),
+        Setting("model.deep_supervision", "Deep supervision"),
     ),
-}  # fmt: skip
+}
 
 TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
     "Optimizer": (
-        Setting("training.train_batch_size", "Batch size", "Patches in a step (patches, 1 to 64; "
-                "1 by default).", "int", 1, 64),
-        Setting("training.accumulate", "Accumulate", "Batches whose gradients are added before the "
-                "weights change (batches, 1 to 64; 1 by default).", "int", 1, 64),
-        Setting("training.learning_rate", "First rate", "Learning rate that the one-cycle schedule "
-                "of AdamW starts with (no unit, above 0). By default a part of the peak.",
-                "number", empty="automatic"),
-        Setting("training.max_learning_rate", "Peak rate", "Peak of the one-cycle learning rate of "
-                "AdamW (no unit, above 0). Automatic suits the network's size.",
-                "number", empty="automatic"),
-        Setting("training.weight_decay", "Weight decay", "AdamW's decoupled decay (no unit, 0 to "
-                "1; 0.01 by default).", "float", 0, 1, 0.001, 4),
-        Setting("training.gradient_clip", "Gradient clip", "Greatest norm of the gradient (no "
-                "unit, 0 to 100; 0 is off, 0.8 by default).", "optional_float", 0, 100, 0.1, 2,
-                empty="off"),
-        Setting("training.ema_decay", "Averaging", "Decay of the averaged weights, which are the "
-                "ones scored and used (no unit, 0 to below 1; 0 averages nothing). Automatic suits "
-                "the length of the training.", "number", empty="automatic"),
-        Setting("training.precision", "Precision", "Number format of the network's activations; "
-                "automatic measures whether bf16 pays on this device.", "choice"),
-        Setting("training.workers", "Loader threads", "Threads that cut and vary patches (threads, "
-                "0 to 256; 0 loads in the training thread). Automatic suits the machine.",
-                "number", empty="automatic"),
-        Setting("experiment.seed", "Seed", "Seeds weights, sampling and augmentation (a whole "
-                "number from 0; 2025 by default).", "int", 0, 2**31 - 1),
+        Setting("training.train_batch_size", "Batch size"),
+        Setting("training.accumulate", "Accumulate"),
+        Setting("training.learning_rate", "First rate", "line", empty="automatic"),
+        Setting("training.max_learning_rate", "Peak rate", "line", empty="automatic"),
+        Setting("training.weight_decay", "Weight decay", step=0.001, decimals=4),
+        Setting("training.gradient_clip", "Gradient clip", step=0.1, empty="off"),
+        Setting("training.ema_decay", "Averaging", "line", empty="automatic"),
+        Setting(
+            "training.precision",
+            "Precision",
+            meaning="Number format of the network's activations; automatic measures whether bf16 "
+            "pays on this device.",
+        ),
+        Setting(
+            "training.workers",
+            "Loader threads",
+            "line",
+            empty="automatic",
+            meaning="Threads that cut and vary patches; 0 loads in the training thread.",
+        ),
+        Setting("experiment.seed", "Seed"),
     ),
     "Loss details": (
-        Setting("loss.pos_weight", "Surface weight", "Weight of a surface voxel against a "
-                "background voxel in weighted BCE (no unit, 0.1 to 100; 2.8 by default).",
-                "float", 0.1, 100, 0.1),
-        Setting("loss.skeleton_iterations", "Skeleton depth", "Erosions of the soft skeleton: half "
-                "the greatest sheet thickness (voxels, 1 to 32; 3 by default).", "int", 1, 32),
-        Setting("loss.tolerance", "Tolerance", "Distance within which a surface counts as found, "
-                "in the surface distance loss and the scores (voxels of the finest axis, 0.5 to "
-                "100; 2 by default).", "float", 0.5, 100, 0.5, 1, " vox"),
-        Setting("loss.euler_window", "Topology window", "Edge of the windows in which the topology "
-                "loss counts (voxels, 2 to 128; 16 by default).", "int", 2, 128),
-        Setting("loss.interval", "Evaluate every", "Evaluate the terms other than BCE and Dice "
-                "every so many steps (steps, 1 to 100; 1 by default).", "int", 1, 100),
+        Setting(
+            "loss.pos_weight",
+            "Surface weight",
+            step=0.1,
+            meaning="Weight of a surface voxel against a background voxel in weighted BCE; 1 where "
+            "the labels are filled between strokes.",
+        ),
+        Setting("loss.skeleton_iterations", "Skeleton depth"),
+        Setting(
+            "loss.tolerance",
+            "Tolerance",
+            step=0.5,
+            decimals=1,
+            meaning="Distance beyond which the surface distance loss grows no more, and within "
+            "which a surface counts as found in the scores.",
+        ),
+        Setting(
+            "loss.euler_window",
+            "Topology window",
+            meaning="Edge of the windows in which the topology loss counts.",
+        ),
+        Setting("loss.interval", "Evaluate every"),
     ),
     "Validation and preview": (
-        Setting("training.best_by", "Best by", "Validation score that decides which weights are "
-                "kept as best.pt (surface Dice by default).", "choice"),
-        Setting("training.validation_share", "Validation time", "Greatest share of the time "
-                "spent on validation (0.01 to 1; 0.1 by default).", "float", 0.01, 1, 0.05),
-        Setting("training.tuning_share", "Tuning time", "Greatest share of the training's time in "
-                "which, at its end, the post-processing of best.pt is chosen on the validation "
-                "data (0 to 1; 0 leaves it at a threshold, 0.25 by default).", "float", 0, 1, 0.05),
-        Setting("training.early_stopping", "Early stopping", "Stop after so many scored epochs "
-                "without a better score (epochs, 0 to 1000; 0 is off, as by default).",
-                "optional_int", 0, 1000, empty="off"),
-        Setting("preview.seconds", "Preview every", "Time between live predictions (seconds, 0 to "
-                "3600; 0 turns them off, 5 by default). It can be changed while it runs.",
-                "float", 0, 3600, 1, 1, " s"),
-        Setting("preview.keep", "Previews kept", "Earlier previews kept for looking back "
-                "(previews, 1 to 1000; 20 by default).", "int", 1, 1000),
+        Setting(
+            "training.best_by",
+            "Best by",
+            meaning="Validation score that decides which weights are kept as best.pt. On strokes "
+            "it is Dice on their voxels; without validation the newest are kept.",
+        ),
+        Setting("training.validation_share", "Validation time", step=0.05),
+        Setting("training.tuning_share", "Tuning time", step=0.05),
+        Setting("training.early_stopping", "Early stopping", empty="off"),
+        Setting(
+            "preview.seconds",
+            "Preview every",
+            decimals=1,
+            meaning="Time between live predictions; 0 makes none.",
+        ),
+        Setting("preview.keep", "Previews kept"),
     ),
     "Predicting whole volumes": (
-        Setting("inference.overlap", "Overlap", "Share of a window that its neighbour sees again, "
-                "in scores and in surfseg predict (0 to 0.9; 0.25 by default).",
-                "float", 0, 0.9, 0.05),
-        Setting("inference.flips", "Flips", "Average over the eight flips of a volume: eight times "
-                "slower, a better surface. Automatic does it where it takes a minute or two.",
-                "choice"),
-        Setting("inference.threshold", "Threshold", "Probability above which a voxel is surface "
-                "(above 0, below 1). By default the one that is tuned on the validation data.",
-                "number", empty="tuned"),
+        Setting("inference.overlap", "Overlap", step=0.05),
+        Setting(
+            "inference.flips",
+            "Flips",
+            meaning="Average over the eight flips of a volume: eight times slower, a better "
+            "surface. Automatic does it where it takes a minute or two.",
+        ),
+        Setting("inference.threshold", "Threshold", "line", empty="tuned"),
     ),
-    "Report": (
-        Setting("experiment.notes", "Notes", "Free text that travels into the report (none by "
-                "default).", "notes", empty="for the report"),
-    ),
-}  # fmt: skip
+    "Report": (Setting("experiment.notes", "Notes", "notes", empty="for the report"),),
+}
 
 #: What the controls in full view are called, by the key that each of them sets.
 LABELS = {
@@ -229,44 +234,82 @@ LABELS = {
     "training.train_iterations_per_epoch": "Steps an epoch",
 }
 
-#: Where the window differs from a run without one: somebody is looking.
-WINDOW_DEFAULTS: dict[str, Any] = {"preview.seconds": 5.0}
-
-
-def find_annotation(key: str) -> tuple[Any, Any]:
-    """Find a setting's type in the configuration, and its default."""
-    model: Any = Experiment
-    *sections, name = key.split(".")
-    for section in sections:
-        model = next(_models_in(model.model_fields[section].annotation))
-    field = model.model_fields[name]
-    return field.annotation, field.default
-
-
-def _models_in(annotation: Any) -> typing.Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _models_in(argument)
-
-
-def allowed_values(key: str) -> list[Any]:
-    """List the values that the configuration allows for a choice."""
-
-    def walk(annotation: Any) -> typing.Iterator[Any]:
-        if annotation is bool:
-            yield from (True, False)
-        elif annotation is type(None):
-            yield None
-        elif typing.get_origin(annotation) is Literal:
-            yield from typing.get_args(annotation)
-        else:
-            for argument in typing.get_args(annotation):
-                yield from walk(argument)
-
-    return list(walk(find_annotation(key)[0]))
+#: Where the window differs from a run without one: somebody is looking, and not for long.
+WINDOW_DEFAULTS: dict[str, Any] = {"preview.seconds": 5.0, "training.max_minutes": 10.0}
+#: Settings a running training takes, by key.
+LIVE_SETTINGS = ("data.foreground_share", "preview.seconds")
+#: Units that stand in the box, behind the number.
+SUFFIXES = {"GiB": " GiB", "seconds": " s", "voxels of the finest axis": " vox"}
 
 
 def default_of(key: str) -> Any:
-    """Value of a setting in a form that was not touched."""
-    return WINDOW_DEFAULTS.get(key, find_annotation(key)[1])
+    """Return the value of a setting in a form that was not touched."""
+    return WINDOW_DEFAULTS.get(key, describe_field(key).default)
+
+
+def choose_control(setting: Setting) -> Control:
+    """Return the kind of control that suits a setting."""
+    if setting.control is not None:
+        return setting.control
+    types = describe_field(setting.key).types
+    if not types:
+        return "choice"
+    return "number" if types <= {int, float} else "line"
+
+
+def offered_range(key: str) -> tuple[float, float]:
+    """Return the least and the greatest number that a box offers for a setting.
+
+    A whole number that may be left out begins one lower, a fraction at its limit: the least
+    value then stands for none.
+    """
+    field = describe_field(key)
+    low, high = field.offered
+    if low is None or high is None:
+        raise ValueError(f"{key} has no range that a box could offer; type it in a line")
+    is_optional = None in field.choices and int in field.types
+    return (low - 1 if is_optional else low), high
+
+
+def describe_range(key: str) -> str:
+    """Say the range, unit and default of a setting: ``8 to 1024 voxels; 64 by default``."""
+    field = describe_field(key)
+    low, high = field.offered
+    if low is None or high is None or _row(key).control == "line":
+        limits = field.limits
+    else:
+        limits = f"{_show(low)} to {_show(high)}"
+    said = f"{limits} {field.unit}".strip()
+    default = default_of(key)
+    if isinstance(default, tuple) and len(set(default)) == 1:
+        default = default[0]
+    if isinstance(default, int | float) and not isinstance(default, bool):
+        said += f"; {_show(default)} by default"
+    return said
+
+
+def describe_setting(setting: Setting) -> str:
+    """Compose the tooltip of a control: what it does, its unit and limits, and its default."""
+    key = setting.key
+    field = describe_field(key)
+    said = setting.meaning or field.meaning
+    if range_ := describe_range(key):
+        said = f"{said.removesuffix('.')} ({range_})."
+    default = default_of(key)
+    if setting.control != "notes" and (default is None or isinstance(default, str | bool)):
+        word = CHOICES.get(key, {}).get(default, setting.empty)
+        if word and "by default" not in said:
+            said += f" By default {word}."
+    if key in LIVE_SETTINGS:
+        said += " It can be changed while it runs."
+    return said
+
+
+def _row(key: str) -> Setting:
+    tables = (DATA_SETTINGS, NETWORK_SETTINGS, TRAINING_SETTINGS)
+    rows = (row for table in tables for group in table.values() for row in group)
+    return next((row for row in rows if row.key == key), Setting(key, LABELS.get(key, key)))
+
+
+def _show(number: float) -> str:
+    return f"{int(number)}" if number == int(number) else f"{number:g}"

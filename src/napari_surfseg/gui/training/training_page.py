@@ -18,7 +18,12 @@ from qtpy.QtWidgets import (
 from napari_surfseg.gui.controls.basics import FieldError, hint, labelled_rows
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox, with_error
 from napari_surfseg.gui.training.settings_form import MoreSection
-from napari_surfseg.gui.training.settings_table import TRAINING_SETTINGS
+from napari_surfseg.gui.training.settings_table import (
+    TRAINING_SETTINGS,
+    default_of,
+    describe_range,
+    offered_range,
+)
 
 __all__ = ["TrainingPage"]
 
@@ -41,23 +46,27 @@ class TrainingPage(QWidget):
             "Bound the training by time or by epochs; the learning rate's schedule spans it.",
         )
         self.length_error = FieldError("training")
-        self.length = NumberBox("training_length", "Length", 0.1, 100000, decimals=1)
+        self.length = NumberBox(
+            "training_length", "Length", *offered_range("training.max_minutes"), decimals=1
+        )
         self.length.error = self.length_error
         # Without arrows, which keys replace, it fits beside its unit in the narrowest dock.
         self.length.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)
         self.length.setStyleSheet("min-width: 44px; padding: 1px 4px;")  # napari's theme says 90
-        self.length.setValue(10)
+        self.length.setValue(default_of("training.max_minutes"))
         hint(
             self.length,
-            "How long to train (minutes or epochs, 0.1 to 100000; 10 by default). It can be "
-            "changed while it runs.",
+            f"How long to train, in minutes or epochs ({describe_range('training.max_minutes')}). "
+            "It can be changed while it runs.",
         )
-        self.steps = WholeBox("steps_per_epoch", "Steps an epoch", 1, 100000)
-        self.steps.setValue(100)
+        steps = "training.train_iterations_per_epoch"
+        low, high = offered_range(steps)
+        self.steps = WholeBox("steps_per_epoch", "Steps an epoch", int(low), int(high))
+        self.steps.setValue(default_of(steps))
         hint(
             self.steps,
             "Optimizer steps in an epoch; after each the network is saved and may be scored "
-            "(steps, 1 to 100000; 100 by default).",
+            f"({describe_range(steps)}).",
         )
         self.device = QComboBox()
         self.device.setObjectName("device")

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 from napari_surfseg.gui.controls.basics import FieldError, hint
 from napari_surfseg.gui.controls.layer_or_file import SourceCombo
 from napari_surfseg.gui.controls.number_boxes import WholeBox
+from napari_surfseg.gui.training.settings_table import default_of, offered_range
 
 __all__ = ["ValidationPanel"]
 
@@ -36,14 +37,17 @@ class ValidationPanel(QWidget):
             "few to be parted. None learns from everything and scores nothing.",
         )
         self.error = FieldError("data_validation")
+        low, high = (round(100 * x) for x in offered_range("data.validation.fraction"))
+        share = round(100 * default_of("data.validation.fraction"))
         self.fraction = WholeBox(
-            "validation_fraction", "The share for validation", 5, 80, step=5, suffix=" %"
+            "validation_fraction", "The share for validation", low, high, step=5, suffix=" %"
         )
         self.fraction.error = self.error
-        self.fraction.setValue(15)
+        self.fraction.setValue(share)
         hint(
             self.fraction,
-            "Share of each volume that is kept for validation (per cent, 5 to 80; 15 by default).",
+            "Share of each volume that is kept for validation (per cent, "
+            f"{low} to {high}; {share} by default).",
         )
         self.box_layer = SourceCombo("validation_box_layer", "Shapes layer", files=False)
         hint(

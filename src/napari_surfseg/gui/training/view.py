@@ -19,7 +19,7 @@ from napari_surfseg.gui.training.loss_page import LossPanel
 from napari_surfseg.gui.training.network_page import NetworkPage
 from napari_surfseg.gui.training.run_panel import RunPanel
 from napari_surfseg.gui.training.settings_form import SettingsForm, say_of_setting
-from napari_surfseg.gui.training.settings_table import LABELS
+from napari_surfseg.gui.training.settings_table import LABELS, LIVE_SETTINGS
 from napari_surfseg.gui.training.training_page import TrainingPage
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ FIXED_REASON = (
     "Fixed for this run: the network and its data cannot change under a running training."
 )
 ROI_KEY = re.compile(r"data\.train\.(\d+)\.roi")
-#: Settings a running training takes, by key.
-LIVE_SETTINGS = ("data.foreground_share", "preview.seconds")
 DATA_PAGE, NETWORK_PAGE, LOSS_PAGE, TRAINING_PAGE = range(4)
 
 
