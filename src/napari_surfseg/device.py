@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from napari_surfseg.errors import ConfigError
@@ -38,7 +40,9 @@ def choose_device(wanted: str) -> torch.device:
         ) from None
 
 
-def choose_precision(wanted: str, device: torch.device) -> str:
+def choose_precision(
+    wanted: Literal["auto", "float32", "bf16"], device: torch.device
+) -> Literal["float32", "bf16"]:
     """Turn ``auto`` into ``bf16`` where a GPU has it and ``float32`` elsewhere."""
     if wanted != "auto":
         return wanted

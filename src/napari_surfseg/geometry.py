@@ -41,6 +41,7 @@ __all__ = [
     "count_voxels",
     "from_ranges",
     "grow_box",
+    "in_finest_voxels",
     "intersect_boxes",
     "iterate_blocks",
     "iterate_indices",
@@ -109,6 +110,12 @@ def box_at(start: Iterable[SupportsInt], shape: Iterable[SupportsInt]) -> Box:
     """Give the box of a shape that begins at a voxel."""
     first = to_index(start)
     return first, _plus(first, to_index(shape))
+
+
+def in_finest_voxels(spacing: Spacing3) -> Spacing3:
+    """Express a voxel size in the finest axis: tolerances count voxels, whatever the unit."""
+    finest = min(spacing)
+    return spacing[0] / finest, spacing[1] / finest, spacing[2] / finest
 
 
 # ---- one box

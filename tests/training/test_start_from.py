@@ -1,6 +1,5 @@
 """Starting from the weights of another network: what is taken, what is refused, what is kept."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,29 +9,19 @@ from napari_surfseg.config_files import apply_overrides, build_experiment, dump_
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.model.network import build_unet
-from napari_surfseg.training.trainer import Trainer
 
 BEST = "first/checkpoints/best.pt"
 SMALL = "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}"
 
 
 @pytest.fixture
-def experiment(tmp_path):
-    rng = np.random.default_rng(0)
-    labels = np.zeros((32, 32, 96), np.uint8)
-    labels[14:16] = 1
-    image = np.where(labels == 1, 140, 90) + rng.normal(0, 12, labels.shape)
-    np.save(tmp_path / "image.npy", image.clip(0, 255).astype(np.uint8))
-    np.save(tmp_path / "labels.npy", labels)
+def experiment(experiment):
+    """Let the weights stay as they are, and the grey values be those of a run's own."""
     return apply_overrides(
-        Experiment(),
+        experiment,
         [
-            f"data.train=[{{image: {tmp_path}/image.npy, labels: {tmp_path}/labels.npy}}]",
-            "data.patch_size=[16,32,32]",
-            SMALL,
             "training.max_epochs=1",
             "training.train_iterations_per_epoch=1",
-            "training.workers=0",
             "training.max_learning_rate=1.0e-12",
         ],
     )
@@ -55,20 +44,15 @@ def save_network(folder, *overrides):
     return checkpoint
 
 
-def train(folder, experiment, *overrides, resume=False):
-    told = []
-    trainer = Trainer(
-        apply_overrides(experiment, list(overrides)),
-        emit=told.append,
-        poll_commands=list,
-        checkpoints=folder / "checkpoints",
-        previews=folder / "previews",
-        samples=folder / "samples",
-        device="cpu",
-        resume=resume,
-    )
-    trainer.run()
-    return told
+@pytest.fixture
+def train(training_run):
+    """Train with some settings changed; return the run."""
+
+    def run(folder, experiment, *overrides, resume=False):
+        changed = apply_overrides(experiment, list(overrides))
+        return training_run(folder, changed, resume=resume).run()
+
+    return run
 
 
 def assert_alike(weights, expected):
@@ -76,7 +60,7 @@ def assert_alike(weights, expected):
         torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
 
 
-def test_the_weights_of_a_run_are_taken_and_its_grey_values_are_not(tmp_path, experiment):
+def test_the_weights_of_a_run_are_taken_and_its_grey_values_are_not(tmp_path, train, experiment):
     first = save_network(tmp_path / "first")
     train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
     last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
@@ -86,7 +70,7 @@ def test_the_weights_of_a_run_are_taken_and_its_grey_values_are_not(tmp_path, ex
     assert last.experiment.model.start_from == f"{tmp_path}/{BEST}"
 
 
-def test_resuming_keeps_what_was_learned_since(tmp_path, experiment):
+def test_resuming_keeps_what_was_learned_since(tmp_path, train, experiment):
     save_network(tmp_path / "first")
     overrides = (f"model.start_from={tmp_path}/{BEST}", "training.max_learning_rate=0.01")
     train(tmp_path / "second", experiment, *overrides)
@@ -94,12 +78,12 @@ def test_resuming_keeps_what_was_learned_since(tmp_path, experiment):
     learned = load_checkpoint(path).training["weights"]
     (tmp_path / "first" / "checkpoints" / "best.pt").unlink()
     slow = (overrides[0], "training.max_learning_rate=1.0e-12", "training.max_epochs=2")
-    told = train(tmp_path / "second", experiment, *slow, resume=True)
-    assert isinstance(told[-1], events.RunCompleted)
+    run = train(tmp_path / "second", experiment, *slow, resume=True)
+    assert isinstance(run.events[-1], events.RunCompleted)
     assert_alike(load_checkpoint(path).training["weights"], learned)
 
 
-def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, experiment):
+def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, train, experiment):
     first = save_network(tmp_path / "first", "model.base_channels=6")
     auto = f"model={{preset: auto, start_from: {tmp_path}/{BEST}}}"
     train(tmp_path / "second", experiment, auto)
@@ -109,7 +93,7 @@ def test_auto_takes_the_other_network_and_a_resumed_run_keeps_it(tmp_path, exper
     train(tmp_path / "second", experiment, auto, "training.max_epochs=2", resume=True)
 
 
-def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, experiment):
+def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, train, experiment):
     first = save_network(tmp_path / "first", "model.multipliers=[1,2,2]")
     overrides = [
         f"model.start_from={tmp_path}/{BEST}",
@@ -133,7 +117,9 @@ def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, experiment):
         ("model={preset: small}", "model.preset", "is tiny, but .* has small; .* model.preset to"),
     ],
 )  # fmt: skip
-def test_another_size_is_refused_by_its_setting(tmp_path, experiment, override, setting, said):
+def test_another_size_is_refused_by_its_setting(
+    tmp_path, train, experiment, override, setting, said
+):
     save_network(tmp_path / "first", override)
     with pytest.raises(ConfigError, match=said) as refused:
         train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
@@ -142,7 +128,7 @@ def test_another_size_is_refused_by_its_setting(tmp_path, experiment, override, 
 
 
 @pytest.mark.parametrize("content", [None, b"something else"])
-def test_what_is_no_checkpoint_is_refused_by_the_setting(tmp_path, experiment, content):
+def test_what_is_no_checkpoint_is_refused_by_the_setting(tmp_path, train, experiment, content):
     path = tmp_path / "other.pt"
     if content is not None:
         path.write_bytes(content)

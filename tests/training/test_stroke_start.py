@@ -21,7 +21,6 @@ from napari_surfseg.training.stroke_start import (
     SHARE_AFTER_STROKES,
     open_stroke_start,
 )
-from napari_surfseg.training.trainer import Trainer
 
 SHAPE = (32, 48, 48)
 MAPPING = Labels(foreground=(1,), background=(2,), ignore=(0,))
@@ -89,18 +88,17 @@ def test_strokes_before_the_handover_do_not_weaken_the_classifier(volume):
     assert start.share(10) == pytest.approx(1 - (10 / HANDOVER_STEPS) ** 2)
 
 
-class Training:
-    """A trainer on files in a run folder, with commands at given steps."""
+@pytest.fixture
+def start(tmp_path, volume, training_run):
+    """Build a training on files in a run folder."""
 
-    def __init__(self, folder, volume, commands=(), **settings):
+    def build(name="run", volume=volume, **settings):
         image, _, labels = volume
-        self.inputs = folder / "run" / "inputs"
-        for name, values in (("image_0", image), ("labels_0", labels)):
-            group = zarr.open_group(str(self.inputs / f"{name}.zarr"), mode="w", zarr_format=2)
+        inputs = tmp_path / name / "inputs"
+        for layer, values in (("image_0", image), ("labels_0", labels)):
+            group = zarr.open_group(str(inputs / f"{layer}.zarr"), mode="w", zarr_format=2)
             array = group.create_array("0", shape=SHAPE, chunks=SHAPE, dtype="uint8")
             array[:] = values
-        self.events = []
-        self.commands = dict(commands)
         options = {
             "data.patch_size": "[16,32,32]",
             "data.labels": "{foreground: [1], background: [2], ignore: [0]}",
@@ -117,84 +115,71 @@ class Training:
         experiment = apply_overrides(
             Experiment(),
             [
-                f"data.train=[{{image: {self.inputs}/image_0.zarr::0, "
-                f"labels: {self.inputs}/labels_0.zarr}}]",
+                f"data.train=[{{image: {inputs}/image_0.zarr::0, labels: {inputs}/labels_0.zarr}}]",
                 *(f"{key}={value}" for key, value in options.items()),
             ],
         )
-        self.folder = folder
-        self.trainer = Trainer(
-            experiment,
-            emit=self.events.append,
-            poll_commands=lambda: self.commands.pop(self.trainer._counters.step, []),
-            checkpoints=folder / "checkpoints",
-            previews=folder / "previews",
-            samples=folder / "samples",
-            device="cpu",
-        )
+        return training_run(tmp_path / name, experiment)
 
-    def run(self):
-        self.trainer.run()
-        return self
-
-    def of(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def preview(self, event):
-        return np.load(self.folder / event.probabilities)
+    return build
 
 
-def test_the_first_preview_comes_before_the_first_step_and_is_right(tmp_path, volume):
-    training = Training(tmp_path, volume).run()
+def read_preview(run, event):
+    return np.load(run.folder / event.probabilities)
+
+
+def test_the_first_preview_comes_before_the_first_step_and_is_right(start, volume):
+    training = start().run()
     first = training.of(events.PreviewWritten)[0]
     assert first.step == 0
-    assert compute_dice((training.preview(first) > 127).astype(np.uint8), volume[1]) > 0.8
+    assert compute_dice((read_preview(training, first) > 127).astype(np.uint8), volume[1]) > 0.8
     assert any("strokes" in event.message for event in training.of(events.WarningIssued))
     assert training.of(events.RunCompleted)
 
 
-def test_the_network_learns_from_what_was_filled_in(tmp_path, volume):
-    training = Training(tmp_path, volume).run()
+def test_the_network_learns_from_what_was_filled_in(start):
+    training = start().run()
     share = training.of(events.EpochFinished)[0].patches["ignored_fraction"]
     assert share == 0
-    plain = Training(tmp_path / "plain", volume, **{"data.pseudo_labels": "false"}).run()
+    plain = start("plain", **{"data.pseudo_labels": "false"}).run()
     assert plain.of(events.EpochFinished)[0].patches["ignored_fraction"] > 0.5
 
 
-def test_new_strokes_show_in_the_next_preview(tmp_path, volume):
+def test_new_strokes_show_in_the_next_preview(start, volume):
     # At first only the upper half of the grey values is known to be surface, by one wrong stroke.
     image, truth, labels = volume
     wrong = labels.copy()
     wrong[16][labels[16] == 1], wrong[16][labels[16] == 2] = 2, 1
-    path = tmp_path / "run" / "inputs" / "strokes" / "a.npz"
-    training = Training(tmp_path, (image, truth, wrong), **{"preview.seconds": "1000"})
+    training = start(volume=(image, truth, wrong), **{"preview.seconds": "1000"})
+    inputs = training.folder / "inputs"
+    path = inputs / "strokes" / "a.npz"
     write_strokes(path, [((0, 0, 0), labels)])
     training.commands[2] = [
-        events.UpdateLabels(labels=str(training.inputs / "labels_0.zarr"), strokes=str(path))
+        events.UpdateLabels(labels=str(inputs / "labels_0.zarr"), strokes=str(path))
     ]
     training.run()
     before, after = training.of(events.PreviewWritten)[:2]
     assert (before.step, after.step) == (0, 3)
     scores = [
-        compute_dice((training.preview(event) > 127).astype(np.uint8), truth)
+        compute_dice((read_preview(training, event) > 127).astype(np.uint8), truth)
         for event in (before, after)
     ]
     assert scores[0] < 0.3
     assert scores[1] > 0.7
 
 
-def test_the_rate_rises_at_once_where_somebody_waits(tmp_path, volume):
-    training = Training(tmp_path, volume).run()
-    learner = training.trainer.learner
+def test_the_rate_rises_at_once_where_somebody_waits(start):
+    training = start().run()
+    learner = training.parts.learner
     assert learner.compute_rate(0.0, step=100) == learner.compute_rate(0.15, step=100)
     assert learner.compute_rate(0.5, step=100) < learner.compute_rate(0.15, step=100)
     peak = learner.compute_rate(0.15, step=0)
     assert compute_learning_rate(0.0, start=peak / 10, peak=peak) < peak / 5
 
 
-def test_the_same_seed_repeats_the_losses(tmp_path, volume):
+def test_the_same_seed_repeats_the_losses(start):
     runs = [
-        Training(tmp_path / name, volume, **{"training.workers": workers, "preview.seconds": "0"})
+        start(name, **{"training.workers": workers, "preview.seconds": "0"})
         for name, workers in (("a", "0"), ("b", "2"))
     ]
     losses = [[event.total for event in run.run().of(events.EpochFinished)] for run in runs]

@@ -1,31 +1,123 @@
+"""Runs that are scored on strokes, and runs that are not scored at all."""
+
+from __future__ import annotations
+
 import numpy as np
 import pytest
+import torch
 
-from napari_surfseg.training.validation import THRESHOLD_RANGE, choose_threshold
+from napari_surfseg import events
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.model.checkpoint import load_checkpoint
 
-
-def test_the_threshold_has_the_greatest_dice():
-    rng = np.random.default_rng(0)
-    truth = rng.random(5000) < 0.2
-    probs = np.clip(rng.normal(np.where(truth, 120, 70), 20), 0, 255).astype(np.uint8)
-    histograms = np.stack([np.bincount(probs[truth == v], minlength=256) for v in (0, 1)])
-
-    def dice(threshold):
-        pred = probs > threshold * 255
-        return 2 * (pred & truth).sum() / (pred.sum() + truth.sum())
-
-    found = choose_threshold(histograms)
-    low, high = THRESHOLD_RANGE
-    assert dice(found) == pytest.approx(max(dice(t) for t in np.arange(low, high, 0.5 / 255)))
+SHAPE = (64, 128, 192)
 
 
-def test_without_surface_it_is_one_half():
-    histograms = np.zeros((2, 256), np.int64)
-    histograms[0, 10] = 5
-    assert choose_threshold(histograms) == 0.5
+def strokes(num, seed=0):
+    """Strokes of 2 or 3 by 16 voxels on slices of sheets normal to X."""
+    rng = np.random.default_rng(seed)
+    labels = np.full(SHAPE, 2, np.uint8)
+    for number in range(num):
+        z, y = int(rng.integers(SHAPE[0])), int(rng.integers(SHAPE[1] - 16))
+        x = 12 * int(rng.integers(1, SHAPE[2] // 12))
+        if number % 2:
+            labels[z, y : y + 16, x : x + 2] = 1
+        else:
+            labels[z, y : y + 16, x + 4 : x + 7] = 0
+    return labels
 
 
-def test_it_stays_in_its_range():
-    histograms = np.zeros((2, 256), np.int64)
-    histograms[0, 1], histograms[1, 2] = 100, 100
-    assert THRESHOLD_RANGE[0] - 0.01 < choose_threshold(histograms) < THRESHOLD_RANGE[1]
+@pytest.fixture
+def start(tmp_path, training_run):
+    """Train a small run with these labels."""
+
+    def build(labels, *settings, resume=False):
+        image = np.full(SHAPE, 90.0)
+        image[..., ::12] = image[..., 1::12] = 150
+        image += np.random.default_rng(0).normal(0, 8, SHAPE)
+        np.save(tmp_path / "image.npy", image.clip(0, 255).astype(np.uint8))
+        np.save(tmp_path / "labels.npy", labels)
+        experiment = apply_overrides(
+            Experiment(),
+            [
+                f"data.train=[{{image: {tmp_path}/image.npy, labels: {tmp_path}/labels.npy}}]",
+                "data.patch_size=[16,32,32]",
+                "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}",
+                "training.max_epochs=2",
+                "training.train_iterations_per_epoch=3",
+                "training.workers=0",
+                "training.validation_share=1",
+                *settings,
+            ],
+        )
+        return training_run(tmp_path / "run", experiment, resume=resume).run()
+
+    return build
+
+
+def weights(path):
+    return load_checkpoint(path).weights
+
+
+@pytest.mark.parametrize("settings", [(), ("data.validation.fraction=0",)])
+def test_twelve_strokes_train_and_nothing_is_scored(tmp_path, start, settings):
+    run = start(strokes(12), *settings)
+    assert isinstance(run.events[-1], events.RunCompleted)
+    assert run.events[-1].best is None
+    assert run.of(events.ValidationFinished) == []
+    assert run.of(events.PostprocessTuned) == []
+    roles = [row["role"] for row in run.of(events.DataChecked)[0].volumes]
+    assert roles == ["train"]
+    said = [event.message for event in run.of(events.WarningIssued) if "scored" in event.message]
+    assert len(said) == (0 if settings else 1)
+    # best.pt holds the newest averaged weights.
+    best, last = (tmp_path / "run" / "checkpoints" / name for name in ("best.pt", "last.pt"))
+    assert load_checkpoint(best).epoch == 2
+    assert load_checkpoint(best).metrics == {}
+    for name, value in weights(last).items():
+        assert torch.equal(weights(best)[name], value)
+    saved = [event.epoch for event in run.of(events.CheckpointSaved) if "best" in event.path]
+    assert saved == [1, 2]
+
+
+def test_strokes_are_scored_voxel_by_voxel(tmp_path, start):
+    run = start(strokes(800))
+    checked = run.of(events.DataChecked)[0]
+    kept = [row for row in checked.volumes if row["role"] == "validation"]
+    assert kept
+    assert any("Validation takes the strokes" in note for note in checked.notes)
+    scored = run.of(events.ValidationFinished)
+    assert scored
+    for event in scored:
+        assert set(event.metrics) <= {"dice", "precision", "recall"}
+        assert event.is_sparse
+        assert event.scored_by == "dice"
+        assert event.threshold == 0.5
+        assert event.num_surface == sum(row["num_surface"] for row in kept)
+        assert event.num_annotated == event.num_surface + sum(r["num_background"] for r in kept)
+    assert run.of(events.PostprocessTuned) == []
+    assert not (tmp_path / "run" / "samples" / "topology_errors.npz").exists()
+    assert set(run.events[-1].best) <= {"dice", "precision", "recall", "epoch"}
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").threshold == 0.5
+
+
+def test_dense_labels_say_how_many_voxels_were_scored(start):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[..., ::12] = labels[..., 1::12] = 1
+    labels[:4] = 2
+    run = start(labels, "training.tuning_share=0", "training.max_epochs=1")
+    (kept,) = [r for r in run.of(events.DataChecked)[0].volumes if r["role"] == "validation"]
+    event = run.of(events.ValidationFinished)[-1]
+    assert not event.is_sparse
+    assert event.scored_by == "surface_dice"
+    assert event.num_surface == kept["num_surface"]
+    assert event.num_annotated == kept["num_surface"] + kept["num_background"]
+
+
+def test_a_resumed_run_is_scored_on_the_same_or_not_at_all(start):
+    start(strokes(12), "training.max_epochs=1")
+    # Meanwhile so much was painted that a new run would keep some of it.
+    run = start(strokes(800), resume=True)
+    assert run.of(events.ValidationFinished) == []
+    assert [row["role"] for row in run.of(events.DataChecked)[0].volumes] == ["train"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from napari_surfseg.events import PreviewWritten
 from napari_surfseg.files import written_aside
 from napari_surfseg.inference.predict_region import predict_region
-from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.surfaces.medial import compute_medial_surface
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from napari_surfseg.config import Preview
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.events import SetPreview
     from napari_surfseg.geometry import Size3
+    from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.training.stroke_start import StrokeStart
 
 
@@ -38,6 +39,9 @@ FIRST_MINUTE_SECONDS = 60.0
 #: The first look comes this soon, so that a person sees at once that something happens.
 FIRST_SECONDS = 1.0
 
+#: Of neighbouring windows: less than a prediction's, since a preview must be quick.
+OVERLAP = 0.2
+
 
 class Previewer:
     """Makes previews when they are due, of the place that is asked for.
@@ -50,18 +54,10 @@ class Previewer:
         Shared with the loader.
     folder : Path
         Where the arrays go.
-    intensity : Intensity
-        Of the training volumes.
-    window, multiple : tuple of int, int
-        Window of the prediction, and what sizes must be divisible by.
-    seconds : float
-        Time between previews; 0 turns them off.
-    size : tuple of int
-        Region shown, in voxels.
-    keep : int
-        Earlier previews kept for looking back.
-    device, precision
-        Where and how the network runs.
+    settings : PredictionSettings
+        How the network is slid over the region; its overlap is not used.
+    preview : Preview
+        Time between previews (0 turns them off), region shown, earlier ones kept.
     first_index : int
         Number of the next preview, for a resumed run.
     """
@@ -71,30 +67,21 @@ class Previewer:
         pairs: Sequence[CheckedPair],
         cache: VolumeCache,
         folder: Path,
-        intensity: Intensity,
+        settings: PredictionSettings,
+        preview: Preview,
         *,
-        window: Size3,
-        multiple: int,
-        seconds: float,
-        size: Size3,
-        keep: int,
-        device: torch.device,
-        precision: str,
         first_index: int = 0,
     ) -> None:
         self._pairs = {pair.image.source: pair for pair in reversed(pairs)}
         self._views = {
-            source: cache.view(pair.open_image(intensity)) for source, pair in self._pairs.items()
+            source: cache.view(pair.open_image(settings.intensity))
+            for source, pair in self._pairs.items()
         }
         self._folder = folder
-        self._intensity = intensity
-        self._window = window
-        self._multiple = (multiple, multiple, multiple)
-        self._seconds = seconds
-        self._size = size
-        self._keep = keep
-        self._device = device
-        self._precision = precision
+        self._settings = replace(settings, overlap=OVERLAP)
+        self._seconds = preview.seconds
+        self._size = preview.size
+        self._keep = preview.keep
         self._index = first_index
         # Looked at first: where the labels of the first volume are, so that one can compare.
         first = pairs[0]
@@ -206,14 +193,7 @@ class Previewer:
             network,
             self._views[self._image].read,
             (start, stop),
-            PredictionSettings(
-                intensity=self._intensity,
-                window=self._window,
-                overlap=0.2,
-                multiple=self._multiple,
-                device=self._device,
-                precision="bf16" if self._precision == "bf16" else "float32",
-            ),
+            self._settings,
             bounds=self._views[self._image].box,
         )
 

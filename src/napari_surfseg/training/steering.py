@@ -25,7 +25,7 @@ class Steering:
         Weight of each term, from the next step on.
     max_epochs, max_minutes : optional
         Bounds of the training.
-    look : callable
+    set_preview : callable
         Takes :class:`SetPreview`; returns why it cannot be carried out, or None.
     set_foreground_share : callable
         Takes the share of patches centred on the surface.
@@ -40,7 +40,7 @@ class Steering:
     loss_weights: dict[str, float]
     max_epochs: int | None
     max_minutes: float | None
-    look: Callable[[events.SetPreview], str | None]
+    set_preview: Callable[[events.SetPreview], str | None]
     set_foreground_share: Callable[[float], None]
     update_labels: Callable[[events.UpdateLabels], str | None]
     rate_scale: float = 1.0
@@ -48,7 +48,11 @@ class Steering:
     is_paused: bool = False
     is_saving: bool = False
 
-    def obey(self, command: events.Command) -> events.CommandApplied | events.CommandRefused:
+    def is_waiting(self) -> bool:
+        """Whether training waits for :class:`Resume` or :class:`Stop`."""
+        return self.is_paused and not self.is_stopping
+
+    def apply(self, command: events.Command) -> events.CommandApplied | events.CommandRefused:
         """Carry out one command and return the answer to it."""
         refusal = self._carry_out(command)
         name = type(command).__name__
@@ -74,7 +78,7 @@ class Steering:
             case events.SetLossWeights():
                 return self._set_loss_weights(command.weights)
             case events.SetPreview():
-                return self.look(command)
+                return self.set_preview(command)
             case events.UpdateLabels():
                 return self.update_labels(command)
             case events.SetTraining():

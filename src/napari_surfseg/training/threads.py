@@ -61,6 +61,12 @@ class ThreadTuner:
         most = torch.get_num_threads()
         return ThreadTuner(tuple(n for n in {1, most - 1, most} if n > 0))
 
+    def apply(self, step_seconds: float) -> None:
+        """Take the time of a step and let torch use the number of threads for the next one."""
+        wanted = self.record(step_seconds)
+        if wanted != torch.get_num_threads():
+            torch.set_num_threads(wanted)
+
     def record(self, step_seconds: float) -> int:
         """Take the time of a step and return the number of threads for the next one."""
         if not self._warm:  # the first step pays for memory and code caches

@@ -8,31 +8,6 @@ from napari_surfseg import events
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.strokes.painted import write_strokes
-from napari_surfseg.training.trainer import Trainer
-
-
-class Training:
-    """A trainer that is told things when it has said that many steps are done."""
-
-    def __init__(self, folder, experiment, commands):
-        self.events = []
-        self._commands = dict(commands)
-        self.trainer = Trainer(
-            experiment,
-            emit=self.events.append,
-            poll_commands=lambda: self._commands.pop(self.trainer._counters.step, []),
-            checkpoints=folder / "checkpoints",
-            previews=folder / "previews",
-            samples=folder / "samples",
-            device="cpu",
-        )
-
-    def run(self):
-        self.trainer.run()
-        return self
-
-    def of(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
 
 
 @pytest.fixture
@@ -78,11 +53,11 @@ def stored(inputs):
     return zarr.open_group(str(inputs / "labels_0.zarr"), mode="r")["0"][:]
 
 
-def test_strokes_are_learned_from(tmp_path, inputs, experiment):
+def test_strokes_are_learned_from(tmp_path, training_run, inputs, experiment):
     before = stored(inputs)
     painted = np.ones((4, 32, 20), np.uint8)
     command = strokes(inputs, ((24, 0, 10), painted))
-    run = Training(tmp_path / "run", experiment, {2: [command]}).run()
+    run = training_run(tmp_path / "run", experiment, {2: [command]}).run()
     (checked,) = run.of(events.DataChecked)
     (updated,) = run.of(events.LabelsUpdated)
     (applied,) = run.of(events.CommandApplied)
@@ -100,14 +75,15 @@ def test_strokes_are_learned_from(tmp_path, inputs, experiment):
     assert isinstance(run.events[-1], events.RunCompleted)
 
 
-def test_patches_come_from_where_was_painted(tmp_path, inputs, experiment):
+def test_patches_come_from_where_was_painted(tmp_path, training_run, inputs, experiment):
     """After the old surface was erased and another painted, patches are centred on that one."""
     erased = np.zeros((32, 32, 96), np.uint8)
     erased[28:30] = 1
-    run = Training(tmp_path / "run", experiment, {1: [strokes(inputs, ((0, 0, 0), erased))]}).run()
+    run = training_run(
+        tmp_path / "run", experiment, {1: [strokes(inputs, ((0, 0, 0), erased))]}
+    ).run()
     assert not run.of(events.CommandRefused)
-    trainer = run.trainer
-    places = [trainer._loader.build(step) for step in range(1000, 1020)]
+    places = [run.parts.loader.build(step) for step in range(1000, 1020)]
     centred = [batch for batch in places if batch.centred[0]]
     assert centred
     for batch in centred:
@@ -116,11 +92,13 @@ def test_patches_come_from_where_was_painted(tmp_path, inputs, experiment):
         assert set(z) <= {28, 29}
 
 
-def test_painted_validation_labels_start_the_best_score_anew(tmp_path, inputs, experiment):
+def test_painted_validation_labels_let_the_next_score_be_the_best(
+    tmp_path, training_run, inputs, experiment
+):
     experiment = apply_overrides(experiment, ["training.max_epochs=3"])
     everything = np.zeros((32, 32, 20), np.uint8)
     everything[2] = 1  # where the network has learned nothing: the scores fall
-    run = Training(
+    run = training_run(
         tmp_path / "run", experiment, {4: [strokes(inputs, ((0, 0, 76), everything))]}
     ).run()
     first, second, *_ = run.of(events.ValidationFinished)
@@ -137,17 +115,19 @@ def test_painted_validation_labels_start_the_best_score_anew(tmp_path, inputs, e
     )
 
 
-def test_strokes_elsewhere_leave_the_best_score(tmp_path, inputs, experiment):
+def test_strokes_elsewhere_leave_the_best_score(tmp_path, training_run, inputs, experiment):
     command = strokes(inputs, ((0, 0, 0), np.ones((1, 32, 20), np.uint8)))
-    run = Training(tmp_path / "run", experiment, {1: [command]})
+    run = training_run(tmp_path / "run", experiment, {1: [command]})
     called = []
-    run.trainer._forget_best_score = lambda: called.append(True)
+    run.trainer.state.forget_best_score = lambda: called.append(True)
     run.run()
     assert run.of(events.LabelsUpdated)
     assert not called
 
 
-def test_what_cannot_be_used_is_refused_and_changes_nothing(tmp_path, inputs, experiment):
+def test_what_cannot_be_used_is_refused_and_changes_nothing(
+    tmp_path, training_run, inputs, experiment
+):
     before = stored(inputs)
     own = tmp_path / "own.zarr"
     commands = [
@@ -163,7 +143,7 @@ def test_what_cannot_be_used_is_refused_and_changes_nothing(tmp_path, inputs, ex
             labels=str(inputs / "labels_0.zarr"), strokes=str(tmp_path / "else" / "a.npz")
         ),
     ]
-    run = Training(tmp_path / "run", experiment, {2: commands}).run()
+    run = training_run(tmp_path / "run", experiment, {2: commands}).run()
     refused = {event.command_id: event.message for event in run.of(events.CommandRefused)}
     assert list(refused) == [command.id for command in commands]
     messages = list(refused.values())
@@ -189,14 +169,14 @@ def test_what_cannot_be_used_is_refused_and_changes_nothing(tmp_path, inputs, ex
 
 
 def test_a_full_disk_refuses_the_stroke_and_the_run_goes_on(
-    tmp_path, inputs, experiment, monkeypatch
+    tmp_path, training_run, inputs, experiment, monkeypatch
 ):
     def full(path, boxes):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_surfseg.training.relabeling.apply_strokes", full)
+    monkeypatch.setattr("napari_surfseg.training.stroke_updates.apply_strokes", full)
     command = strokes(inputs, ((0, 0, 0), np.ones((2, 2, 2), np.uint8)))
-    run = Training(tmp_path / "run", experiment, {2: [command]}).run()
+    run = training_run(tmp_path / "run", experiment, {2: [command]}).run()
     (refused,) = run.of(events.CommandRefused)
     assert "No space left" in refused.message
     assert isinstance(run.events[-1], events.RunCompleted)

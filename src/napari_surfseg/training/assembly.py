@@ -1,0 +1,193 @@
+"""Puts a run together: volumes, network, loader, validation, previews, and what steers them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_surfseg.data.loader import PatchLoader
+from napari_surfseg.geometry import in_finest_voxels
+from napari_surfseg.inference.settings import PredictionSettings
+from napari_surfseg.training.checkpoint_writer import CheckpointWriter
+from napari_surfseg.training.learner import Learner
+from napari_surfseg.training.preview import Previewer
+from napari_surfseg.training.run_data import open_run_data
+from napari_surfseg.training.scoring import Scoring
+from napari_surfseg.training.steering import Steering
+from napari_surfseg.training.stroke_start import open_stroke_start
+from napari_surfseg.training.stroke_updates import StrokeUpdates
+from napari_surfseg.training.threads import ThreadTuner, choose_workers
+from napari_surfseg.training.validation import Validator
+
+if TYPE_CHECKING:
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.training.plan import RunPlan
+    from napari_surfseg.training.reporting import Reporter
+    from napari_surfseg.training.run_data import RunData
+    from napari_surfseg.training.state import TrainingState
+    from napari_surfseg.training.stroke_start import StrokeStart
+
+__all__ = ["RunParts", "assemble_run"]
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """What the training loop works with.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        Everything in it settled.
+    data : RunData
+        The volumes.
+    learner : Learner
+        Takes the steps.
+    loader : PatchLoader
+        Gives the batches; to be closed at the end.
+    scoring : Scoring or None
+        Validates the averaged weights, if some data are kept for that.
+    previewer : Previewer
+        Writes the live predictions.
+    stroke_start : StrokeStart or None
+        Leads where the labels are strokes.
+    checkpoints : CheckpointWriter
+        Writes ``best.pt`` and ``last.pt``.
+    steering : Steering
+        What watchers asked for.
+    threads : ThreadTuner or None
+        Finds the best number of CPU threads; None on a GPU.
+    """
+
+    experiment: Experiment
+    data: RunData
+    learner: Learner
+    loader: PatchLoader
+    scoring: Scoring | None
+    previewer: Previewer
+    stroke_start: StrokeStart | None
+    checkpoints: CheckpointWriter
+    steering: Steering
+    threads: ThreadTuner | None
+
+
+def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> RunParts:
+    """Open the data and build what a run needs; where it is resumed, go on from ``last.pt``.
+
+    Raises
+    ------
+    SurfsegError
+        For the first thing that cannot be used.
+    """
+    torch.manual_seed(plan.experiment.experiment.seed)
+    data = open_run_data(plan, reporter)
+    learner = Learner(
+        data.experiment,
+        plan.architecture,
+        data.intensity,
+        in_finest_voxels(data.spacing),
+        device=plan.device,
+        precision=plan.precision,
+    )
+    checkpoints = CheckpointWriter(plan.folders, data, learner, state, reporter)
+    loss_weights = checkpoints.restore() if plan.resume else data.experiment.loss.weights
+    if plan.start is not None:
+        learner.start_with(plan.start.weights)
+    stroke_start = _begin_with_strokes(plan, data, learner, state)
+    settings = _choose_prediction_settings(plan, data)
+    scoring = None
+    if data.validation:
+        validator = _build_validator(data, settings)
+        scoring = Scoring(validator, data.experiment.training, state, checkpoints, reporter)
+    previewer = Previewer(
+        data.pairs,
+        data.cache,
+        plan.folders.previews,
+        settings,
+        data.experiment.preview,
+        first_index=state.num_previews,
+    )
+    # Last of what can fail: its threads are to be stopped.
+    loader = _build_loader(plan, data, state, stroke_start)
+    updates = StrokeUpdates(
+        data, loader, state, reporter, stroke_start=stroke_start, previewer=previewer
+    )
+    steering = Steering(
+        loss_weights=loss_weights,
+        max_epochs=data.experiment.training.max_epochs,
+        max_minutes=data.experiment.training.max_minutes,
+        set_preview=previewer.look,
+        set_foreground_share=loader.set_foreground_share,
+        update_labels=updates.apply,
+    )
+    return RunParts(
+        experiment=data.experiment,
+        data=data,
+        learner=learner,
+        loader=loader,
+        scoring=scoring,
+        previewer=previewer,
+        stroke_start=stroke_start,
+        checkpoints=checkpoints,
+        steering=steering,
+        threads=ThreadTuner.for_this_machine() if plan.device.type == "cpu" else None,
+    )
+
+
+def _begin_with_strokes(
+    plan: RunPlan, data: RunData, learner: Learner, state: TrainingState
+) -> StrokeStart | None:
+    """Prepare the pixel classifier that leads where labels are strokes."""
+    stroke_start = open_stroke_start(
+        data.train,
+        data.cache,
+        data.intensity,
+        wanted=data.experiment.data.pseudo_labels,
+        seed=data.experiment.experiment.seed,
+    )
+    if stroke_start is not None:
+        stroke_start.begin_at(state.step, has_learned=plan.start is not None)
+        learner.learn_from_strokes()
+    return stroke_start
+
+
+def _choose_prediction_settings(plan: RunPlan, data: RunData) -> PredictionSettings:
+    """Choose how validation and previews predict."""
+    divisor = plan.architecture.divisor
+    return PredictionSettings(
+        intensity=data.intensity,
+        window=data.experiment.data.patch_size,
+        overlap=data.experiment.inference.overlap,
+        multiple=(divisor, divisor, divisor),
+        device=plan.device,
+        precision=plan.precision,
+    )
+
+
+def _build_validator(data: RunData, settings: PredictionSettings) -> Validator:
+    return Validator(
+        data.validation,
+        data.cache,
+        settings,
+        tolerance=data.experiment.loss.tolerance,
+        fixed_threshold=data.experiment.inference.threshold,
+        seed=data.experiment.experiment.seed,
+    )
+
+
+def _build_loader(
+    plan: RunPlan, data: RunData, state: TrainingState, stroke_start: StrokeStart | None
+) -> PatchLoader:
+    training = data.experiment.training
+    return PatchLoader(
+        data.train,
+        data.experiment.data,
+        data.intensity,
+        batch_size=training.train_batch_size,
+        seed=data.experiment.experiment.seed,
+        workers=choose_workers(training.workers, plan.device),
+        cache=data.cache,
+        start_step=state.step * training.accumulate,
+        filled=None if stroke_start is None else stroke_start.filled,
+    )

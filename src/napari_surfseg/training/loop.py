@@ -1,0 +1,248 @@
+"""The training loop: learn, report, validate, save, and apply commands between two steps."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_surfseg import events
+from napari_surfseg.metrics.score import compute_metrics
+from napari_surfseg.training.reporting import EpochMeans
+from napari_surfseg.training.schedule import compute_progress
+from napari_surfseg.training.tuning import tune_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_surfseg.training.assembly import RunParts
+    from napari_surfseg.training.plan import RunPlan
+    from napari_surfseg.training.reporting import Reporter
+    from napari_surfseg.training.state import TrainingState
+    from napari_surfseg.training.validation import Validator
+
+__all__ = ["TrainingLoop"]
+
+#: How often a paused worker looks for commands.
+PAUSE_SECONDS = 0.1
+
+
+class TrainingLoop:
+    """Goes through the epochs of an assembled run.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        Device, folders, and whether the run is resumed.
+    parts : RunParts
+        What it works with.
+    state : TrainingState
+        Counts the steps.
+    reporter : Reporter
+        Sends the events.
+    poll_commands : callable
+        Returns the commands that came since the last call.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        parts: RunParts,
+        state: TrainingState,
+        reporter: Reporter,
+        poll_commands: Callable[[], list[events.Command]],
+    ) -> None:
+        self._plan = plan
+        self._parts = parts
+        self._training = parts.experiment.training
+        self._state = state
+        self._reporter = reporter
+        self._poll_commands = poll_commands
+
+    def run(self) -> None:
+        """Train to the end, or until it is stopped."""
+        self._reporter.report_start(
+            self._plan,
+            self._parts.experiment,
+            self._parts.steering,
+            num_parameters=self._parts.learner.num_parameters,
+        )
+        self._show_classifier()
+        self._compile_ahead()
+        self._state.skip_time()
+        while not self._is_over():
+            self._run_epoch()
+        self._finish()
+
+    def _show_classifier(self) -> None:
+        """Show what the pixel classifier finds before the first step, if somebody is watching."""
+        if self._parts.stroke_start is None:
+            return
+        self._reporter.warn(self._parts.stroke_start.describe())
+        with self._parts.loader.held():
+            self._apply_commands()
+            if self._parts.previewer.is_on:
+                self._write_preview()
+
+    def _compile_ahead(self) -> None:
+        """Run every compiled loop once: after an installation that takes some seconds.
+
+        They belong neither to the time a person gives to training nor to the first step.
+        """
+        self._parts.loader.build(self._state.step)
+        self._parts.learner.compile_ahead(self._parts.steering.loss_weights)
+        sheet = np.zeros((8, 8, 8), np.uint8)
+        sheet[3:5] = 1
+        compute_metrics(sheet, np.roll(sheet, 1, axis=0))
+
+    def _run_epoch(self) -> None:
+        means = EpochMeans()
+        begun_at = self._state.elapsed_seconds()
+        iterations = self._training.train_iterations_per_epoch
+        rate = 0.0
+        self._reporter.begin_epoch()
+        for _ in range(iterations):
+            self._wait_for_commands()
+            if self._is_over():
+                break
+            rate = self._take_step(means)
+            if self._parts.previewer.is_due():
+                self._write_preview()
+        if means.num_steps == 0:
+            return
+        self._state.epoch += 1
+        self._reporter.report_epoch(
+            means,
+            rate=rate,
+            begun_at=begun_at,
+            progress=self._progress(),
+            patches=self._parts.loader.epoch_stats(),
+            cache=self._parts.data.cache.stats().as_dict(),
+        )
+        self._score_epoch(is_whole=means.num_steps == iterations)
+        self._save_last()
+
+    def _take_step(self, means: EpochMeans) -> float:
+        """Take one optimizer step and report it; return its learning rate."""
+        parts, state = self._parts, self._state
+        begun = time.perf_counter()
+        rate = parts.learner.compute_rate(
+            self._progress(), parts.steering.rate_scale, step=state.step
+        )
+        values = parts.learner.take_step(
+            parts.loader, parts.steering.loss_weights, rate, state.step
+        )
+        state.step += 1
+        seconds = time.perf_counter() - begun
+        means.add(values, seconds)
+        if parts.threads is not None:
+            parts.threads.apply(seconds)
+        self._reporter.report_step(
+            values,
+            rate=rate,
+            steps_per_second=means.steps_per_second,
+            progress=self._progress(),
+        )
+        return rate
+
+    def _score_epoch(self, *, is_whole: bool) -> None:
+        scoring = self._parts.scoring
+        if scoring is None:
+            self._parts.checkpoints.save_best()  # nothing can say that older ones are better
+        elif self._parts.steering.is_stopping:
+            return
+        elif self._is_over() or (is_whole and scoring.may_validate()):
+            scoring.validate(self._parts.learner.average.network)
+
+    def _save_last(self) -> None:
+        self._parts.steering.is_saving = False
+        self._parts.checkpoints.save_last(self._parts.steering.loss_weights)
+
+    def _write_preview(self) -> None:
+        stroke_start, state = self._parts.stroke_start, self._state
+        share = 0.0 if stroke_start is None else stroke_start.share(state.step)
+        event = self._parts.previewer.write(
+            self._parts.learner.average.network,
+            threshold=state.threshold,
+            epoch=state.epoch,
+            leading=(stroke_start, share) if stroke_start is not None and share > 0 else None,
+        )
+        state.num_previews = event.index + 1
+        self._reporter.report(event)
+
+    def _finish(self) -> None:
+        scoring = self._parts.scoring
+        is_stopped = self._parts.steering.is_stopping
+        if not is_stopped:
+            if scoring is not None:
+                self._tune(scoring.validator)
+            if self._parts.previewer.is_on:
+                self._write_preview()
+        if scoring is not None:
+            scoring.write_samples(self._plan.folders.samples)
+        if is_stopped:
+            self._save_last()
+        self._reporter.report_end(is_stopped=is_stopped)
+
+    def _tune(self, validator: Validator) -> None:
+        share = self._training.tuning_share
+        best = self._plan.folders.best
+        if share == 0 or not best.exists():
+            return
+
+        def is_stopped() -> bool:
+            self._apply_commands()
+            return self._parts.steering.is_stopping
+
+        tune_checkpoint(
+            best,
+            validator,
+            self._parts.data.train,
+            report=self._reporter.report,
+            is_stopped=is_stopped,
+            max_seconds=share * self._state.elapsed_seconds(),
+        )
+
+    # -- commands and time ---------------------------------------------------------------
+
+    def _wait_for_commands(self) -> None:
+        """Apply what watchers asked for; while paused, wait here."""
+        self._state.count_time()
+        self._apply_commands()
+        steering = self._parts.steering
+        if not steering.is_waiting():
+            return
+        self._reporter.report(events.RunPaused())
+        while steering.is_waiting():
+            if self._parts.previewer.is_due():
+                self._write_preview()
+            time.sleep(PAUSE_SECONDS)
+            self._state.skip_time()  # a pause is no running time
+            self._apply_commands()
+        self._state.skip_time()
+        if not steering.is_stopping:
+            self._reporter.report(events.RunResumed())
+
+    def _apply_commands(self) -> None:
+        for command in self._poll_commands():
+            self._reporter.report(self._parts.steering.apply(command))
+        if self._parts.steering.is_saving:
+            self._save_last()
+
+    def _progress(self) -> float:
+        steering = self._parts.steering
+        epochs, minutes = steering.max_epochs, steering.max_minutes
+        iterations = self._training.train_iterations_per_epoch
+        return compute_progress(
+            self._state.step,
+            self._state.elapsed_seconds(),
+            max_steps=None if epochs is None else epochs * iterations,
+            max_seconds=None if minutes is None else minutes * 60,
+        )
+
+    def _is_over(self) -> bool:
+        if self._parts.steering.is_stopping or self._progress() >= 1:
+            return True
+        patience = self._training.early_stopping
+        return patience is not None and self._state.stale_validations >= patience

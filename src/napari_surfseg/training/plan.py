@@ -1,0 +1,118 @@
+"""What is settled before a volume is opened: device, precision, network, and how a run begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_surfseg.device import choose_device, choose_precision
+from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.model.presets import check_patch_size, resolve_architecture
+from napari_surfseg.training.start_from import adopt_model, check_start, load_start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.model.checkpoint import Checkpoint
+    from napari_surfseg.model.presets import Architecture
+
+__all__ = ["RunFolders", "RunPlan", "plan_run"]
+
+#: Where neither epochs nor minutes bound the training.
+DEFAULT_EPOCHS = 32
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """Where a training writes: checkpoints, live previews, and samples for the report."""
+
+    checkpoints: Path
+    previews: Path
+    samples: Path
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best scores."""
+        return self.checkpoints / "best.pt"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint, which a run is resumed from."""
+        return self.checkpoints / "last.pt"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run is made with.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        Its model and its bounds settled: ``model.preset`` is not ``auto``.
+    folders : RunFolders
+        Where it writes.
+    device : torch.device
+        Where the network learns.
+    precision : str
+        ``float32`` or ``bf16``.
+    architecture : Architecture
+        The network in numbers.
+    start : Checkpoint or None
+        Whose weights the network begins with.
+    resume : bool
+        Go on from ``last.pt``.
+    """
+
+    experiment: Experiment
+    folders: RunFolders
+    device: torch.device
+    precision: Literal["float32", "bf16"]
+    architecture: Architecture
+    start: Checkpoint | None
+    resume: bool
+
+
+def plan_run(experiment: Experiment, folders: RunFolders, *, device: str, resume: bool) -> RunPlan:
+    """Settle what the configuration leaves open, so that a checkpoint repeats it anywhere.
+
+    Raises
+    ------
+    ConfigError, CheckpointError
+        If the device, the patch size, or the checkpoint to start from cannot be used.
+    """
+    chosen = choose_device(device)
+    # A run that is resumed started from other weights once, and has its own now.
+    start = None if resume else load_start(experiment.model)
+    known = start
+    if resume and experiment.model.preset == "auto":
+        known = load_checkpoint(folders.last)
+    settled = _settle(experiment, chosen, known)
+    architecture = resolve_architecture(settled.model, device=chosen.type)
+    if start is not None:
+        check_start(settled.model, architecture, start)
+    check_patch_size(settled.data.patch_size, architecture)
+    return RunPlan(
+        experiment=settled,
+        folders=folders,
+        device=chosen,
+        precision=choose_precision(experiment.training.precision, chosen),
+        architecture=architecture,
+        start=start,
+        resume=resume,
+    )
+
+
+def _settle(experiment: Experiment, device: torch.device, known: Checkpoint | None) -> Experiment:
+    """Settle the network and the length; ``known`` is what the run goes on or starts from."""
+    model, training = experiment.model, experiment.training
+    if model.preset == "auto" and known is not None:
+        model = adopt_model(model, known)
+    elif model.preset == "auto":
+        preset = "tiny" if device.type == "cpu" else "small"
+        model = model.model_copy(update={"preset": preset})
+    if training.max_epochs is None and training.max_minutes is None:
+        training = training.model_copy(update={"max_epochs": DEFAULT_EPOCHS})
+    return experiment.model_copy(update={"model": model, "training": training})

@@ -1,0 +1,192 @@
+"""What a training reports: its events, how often, and with which numbers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_surfseg import events
+from napari_surfseg.vocabulary import LOSS_TERMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.training.plan import RunPlan
+    from napari_surfseg.training.state import TrainingState
+    from napari_surfseg.training.steering import Steering
+    from napari_surfseg.training.validation import ValidationResult
+
+__all__ = ["EpochMeans", "Reporter"]
+
+#: Of steps quicker than this only the newest is reported now and then: every event is a line of
+#: a file.
+REPORT_SECONDS = 0.1
+
+
+class EpochMeans:
+    """Means over the steps of an epoch; a term counts only the steps that computed it."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        self.num_steps = 0
+        self.step_seconds = 0.0
+
+    def add(self, values: dict[str, float], seconds: float) -> None:
+        """Add the values of a step and the time it took."""
+        self.num_steps += 1
+        self.step_seconds += seconds
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps a second, what lies between the steps left out."""
+        return self.num_steps / max(1e-9, self.step_seconds)
+
+    def means(self) -> dict[str, float]:
+        """Mean of each value."""
+        return {name: total / self._counts[name] for name, total in self._sums.items()}
+
+
+class Reporter:
+    """Sends events, each with the step at which it happened.
+
+    Parameters
+    ----------
+    emit : callable
+        Takes every event.
+    state : TrainingState
+        Of the training; read at each event.
+    """
+
+    def __init__(self, emit: Callable[[events.Event], None], state: TrainingState) -> None:
+        self._emit = emit
+        self._state = state
+        self._step_reported = float("-inf")
+
+    def report(self, event: events.Event) -> None:
+        """Send an event."""
+        self._emit(type(event)(**{**vars(event), "step": self._state.step}))
+
+    def warn(self, message: str) -> None:
+        """Report something a person should know that does not stop the run."""
+        self.report(events.WarningIssued(message=message))
+
+    def report_start(
+        self, plan: RunPlan, experiment: Experiment, steering: Steering, *, num_parameters: int
+    ) -> None:
+        """Report what the run will do; ``experiment`` has everything settled."""
+        self.report(
+            events.RunStarted(
+                name=experiment.experiment.name,
+                device=_describe(plan.device),
+                precision=plan.precision,
+                model=experiment.model.preset,
+                num_parameters=num_parameters,
+                patch_size=experiment.data.patch_size,
+                epoch=self._state.epoch,
+                max_epochs=steering.max_epochs,
+                max_minutes=steering.max_minutes,
+                iterations_per_epoch=experiment.training.train_iterations_per_epoch,
+                loss_weights=steering.loss_weights,
+                resumed=plan.resume,
+            )
+        )
+
+    def begin_epoch(self) -> None:
+        """Report the next step, however soon it comes."""
+        self._step_reported = float("-inf")
+
+    def report_step(
+        self, values: dict[str, float], *, rate: float, steps_per_second: float, progress: float
+    ) -> None:
+        """Report a step, unless the last report is less than :data:`REPORT_SECONDS` old."""
+        now = time.perf_counter()
+        if now - self._step_reported < REPORT_SECONDS:
+            return
+        self._step_reported = now
+        self.report(
+            events.StepFinished(
+                epoch=self._state.epoch + 1,
+                losses=_terms(values),
+                head_total=values["head_total"],
+                total=values["total"],
+                learning_rate=rate,
+                gradient_norm=values["gradient_norm"],
+                steps_per_second=steps_per_second,
+                elapsed_seconds=self._state.elapsed_seconds(),
+                progress=progress,
+            )
+        )
+
+    def report_epoch(
+        self,
+        means: EpochMeans,
+        *,
+        rate: float,
+        begun_at: float,
+        progress: float,
+        patches: dict[str, Any],
+        cache: dict[str, Any],
+    ) -> None:
+        """Report the epoch that ended; it began at ``begun_at`` seconds of running time."""
+        values = means.means()
+        elapsed = self._state.elapsed_seconds()
+        self.report(
+            events.EpochFinished(
+                epoch=self._state.epoch,
+                losses=_terms(values),
+                head_total=values["head_total"],
+                total=values["total"],
+                learning_rate=rate,
+                epoch_seconds=elapsed - begun_at,
+                steps_per_second=means.steps_per_second,
+                elapsed_seconds=elapsed,
+                patches=patches,
+                cache=cache,
+                seconds_left=elapsed * (1 - progress) / progress if progress > 0 else None,
+            )
+        )
+
+    def report_validation(self, result: ValidationResult, *, is_best: bool, scored_by: str) -> None:
+        """Report the scores of the averaged weights."""
+        self.report(
+            events.ValidationFinished(
+                epoch=self._state.epoch,
+                metrics=result.metrics,
+                threshold=result.threshold,
+                is_best=is_best,
+                seconds=result.seconds,
+                num_annotated=result.num_annotated,
+                num_surface=result.num_surface,
+                is_sparse=result.is_sparse,
+                scored_by=scored_by,
+            )
+        )
+
+    def report_end(self, *, is_stopped: bool) -> None:
+        """Report that the run is completed, or was stopped as asked."""
+        kind = events.RunStopped if is_stopped else events.RunCompleted
+        self.report(
+            kind(
+                epoch=self._state.epoch,
+                elapsed_seconds=self._state.elapsed_seconds(),
+                best=self._state.best or None,
+            )
+        )
+
+
+def _describe(device: torch.device) -> str:
+    """Name a device for a person, a GPU with its model."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+def _terms(values: dict[str, float]) -> dict[str, float]:
+    return {term: values[term] for term in LOSS_TERMS if term in values}

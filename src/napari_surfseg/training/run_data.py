@@ -1,0 +1,137 @@
+"""The volumes of a run: opened, checked, and what is settled by looking at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_surfseg import events
+from napari_surfseg.config import ValidationSlab
+from napari_surfseg.data.cache import VolumeCache
+from napari_surfseg.data.checks import describe_cut, open_pairs
+from napari_surfseg.data.intensity import compute_intensity
+from napari_surfseg.data.sides import resolve_symmetries
+from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.model.presets import fit_patch_size
+
+if TYPE_CHECKING:
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.geometry import Spacing3
+    from napari_surfseg.training.plan import RunPlan
+    from napari_surfseg.training.reporting import Reporter
+
+__all__ = ["RunData", "open_run_data"]
+
+NO_VALIDATION = (
+    "Too little surface and background is annotated to keep some of it for validation, so the run "
+    "trains on all of it and nothing is scored; label more places, or give a volume for "
+    "validation, to have scores."
+)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run learns from and is scored on.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        With the patch size and the symmetries that suit the volumes.
+    train, validation : list of CheckedPair
+        Pairs of image and labels; ``validation`` may be empty.
+    cache : VolumeCache
+        Decoded chunks, for all who read.
+    intensity : Intensity
+        Of the training volumes.
+    cut : dict
+        How validation was cut off, so that a resumed run repeats it.
+    """
+
+    experiment: Experiment
+    train: list[CheckedPair]
+    validation: list[CheckedPair]
+    cache: VolumeCache
+    intensity: Intensity
+    cut: dict[str, Any]
+
+    @property
+    def pairs(self) -> list[CheckedPair]:
+        """All of them, the training pairs first."""
+        return [*self.train, *self.validation]
+
+    @property
+    def spacing(self) -> Spacing3:
+        """Voxel size of the training volumes."""
+        return self.train[0].spacing
+
+
+def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
+    """Open and check the volumes of a run; report what was found.
+
+    Raises
+    ------
+    DataError, LabelError, ConfigError
+        For the first volume that cannot be used.
+    """
+    settings, seed = plan.experiment.data, plan.experiment.experiment.seed
+    train, validation = open_pairs(settings, seed=seed, cut=_read_cut(plan))
+    intensity = compute_intensity(
+        [pair.image for pair in train],
+        boxes=[pair.roi for pair in train],
+        void_value=settings.void_value,
+    )
+    experiment, notes = _settle(plan, train)
+    data = RunData(
+        experiment=experiment,
+        train=train,
+        validation=validation,
+        cache=VolumeCache(int(settings.cache_gib * 2**30)),
+        intensity=intensity,
+        cut=describe_cut(settings, train, validation),
+    )
+    _report(data, notes, reporter, resume=plan.resume)
+    return data
+
+
+def _read_cut(plan: RunPlan) -> dict[str, Any] | None:
+    """Find how the volumes were cut when the run that is resumed began."""
+    if not plan.resume or not plan.folders.last.exists():
+        return None
+    return (load_checkpoint(plan.folders.last).training or {}).get("cut")
+
+
+def _settle(plan: RunPlan, train: list[CheckedPair]) -> tuple[Experiment, list[str]]:
+    """Fit the patch, then choose flips and turns; return the reasons as well."""
+    experiment, notes = plan.experiment, []
+    data = experiment.data
+    z, y, x = (max(extents) for extents in zip(*(pair.shape for pair in train), strict=True))
+    fitting = fit_patch_size(data.patch_size, (z, y, x), plan.architecture.divisor)
+    if fitting != data.patch_size:
+        notes.append(
+            f"The training volumes reach no further than {[z, y, x]} voxels, so patches of "
+            f"{list(fitting)} are used instead of {list(data.patch_size)}."
+        )
+    symmetries, reason = resolve_symmetries(
+        data.augmentation.symmetries, train, fitting, seed=experiment.experiment.seed
+    )
+    if reason:
+        notes.append(reason)
+    # The symmetries are written down, so that the checkpoint shows which were used.
+    augmentation = data.augmentation.model_copy(update={"symmetries": symmetries})
+    data = data.model_copy(update={"patch_size": fitting, "augmentation": augmentation})
+    return experiment.model_copy(update={"data": data}), notes
+
+
+def _report(data: RunData, notes: list[str], reporter: Reporter, *, resume: bool) -> None:
+    remarks = [remark for pair in data.train for remark in pair.remarks]
+    rows = [pair.as_row() for pair in data.pairs]
+    reporter.report(events.DataChecked(volumes=rows, notes=[*remarks, *notes]))
+    for pair in data.pairs:
+        for note in pair.notes:
+            reporter.warn(note)
+    wanted = data.experiment.data.validation
+    is_wanted = not isinstance(wanted, ValidationSlab) or wanted.fraction > 0
+    if is_wanted and not data.validation and not resume:
+        reporter.warn(NO_VALIDATION)

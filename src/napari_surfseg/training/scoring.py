@@ -1,0 +1,81 @@
+"""When the averaged weights are validated, which are the best, and what is kept of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_surfseg.training.report_samples import write_topology_errors, write_validation_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from napari_surfseg.config import Training
+    from napari_surfseg.training.checkpoint_writer import CheckpointWriter
+    from napari_surfseg.training.reporting import Reporter
+    from napari_surfseg.training.state import TrainingState
+    from napari_surfseg.training.validation import ValidationResult, Validator
+
+__all__ = ["Scoring"]
+
+
+class Scoring:
+    """Validates a run as often as its share of the time allows, and keeps the best weights.
+
+    Parameters
+    ----------
+    validator : Validator
+        Scores the weights.
+    training : Training
+        By which score they are compared, and how much time validation may take.
+    state : TrainingState
+        Where the scores are recorded.
+    checkpoints : CheckpointWriter
+        Writes ``best.pt``.
+    reporter : Reporter
+        Reports the scores.
+    """
+
+    def __init__(
+        self,
+        validator: Validator,
+        training: Training,
+        state: TrainingState,
+        checkpoints: CheckpointWriter,
+        reporter: Reporter,
+    ) -> None:
+        self.validator = validator
+        self._training = training
+        self._state = state
+        self._checkpoints = checkpoints
+        self._reporter = reporter
+        self._newest: ValidationResult | None = None
+        self._best: ValidationResult | None = None
+
+    def may_validate(self) -> bool:
+        """Whether another validation, as long as the newest, keeps within its share of the time."""
+        spent = self._state.validation_seconds + (self._newest.seconds if self._newest else 0.0)
+        return spent <= self._training.validation_share * self._state.elapsed_seconds()
+
+    def validate(self, network: torch.nn.Module) -> None:
+        """Score the averaged weights; where they are the best so far, save them."""
+        result = self.validator.run(network)
+        self._newest = result
+        self._state.validation_seconds += result.seconds
+        self._state.threshold = result.threshold
+        # On strokes, since the other scores need to know what lies between them.
+        scored_by = "dice" if result.is_sparse else self._training.best_by
+        is_best = self._state.record_scores(result.metrics, result.metrics.get(scored_by, 0.0))
+        self._reporter.report_validation(result, is_best=is_best, scored_by=scored_by)
+        if is_best:
+            self._best = result
+            self._checkpoints.save_best(result.metrics)
+
+    def write_samples(self, folder: Path) -> None:
+        """Save what the report shows: the newest prediction, and the errors of the best."""
+        if self._newest is not None:
+            write_validation_samples(folder, self.validator, self._newest)
+        if self._best is not None and not self._best.is_sparse:
+            epoch = int(self._state.best["epoch"])
+            write_topology_errors(folder, self.validator, self._best, epoch=epoch)

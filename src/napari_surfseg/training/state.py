@@ -1,0 +1,85 @@
+"""Where a training is: its counters, its running time, and the best scores so far."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["TrainingState"]
+
+
+@dataclass
+class TrainingState:
+    """What ``last.pt`` needs besides tensors, and a clock.
+
+    Attributes
+    ----------
+    step, epoch : int
+        Finished.
+    elapsed : float
+        Running seconds counted so far, over all resumptions; see :meth:`elapsed_seconds`.
+    validation_seconds : float
+        Of those, spent on validation.
+    threshold : float
+        Probability above which a voxel is surface, of the newest validation.
+    best : dict
+        Scores of the best validation with its ``epoch``; empty before the first.
+    best_value : float
+        The score by which it is the best.
+    stale_validations : int
+        Validations since then.
+    num_previews : int
+        Previews written.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    elapsed: float = 0.0
+    validation_seconds: float = 0.0
+    threshold: float = 0.5
+    best: dict[str, float] = field(default_factory=dict)
+    best_value: float = float("-inf")
+    stale_validations: int = 0
+    num_previews: int = 0
+    _counted_until: float = field(default_factory=time.perf_counter, init=False, repr=False)
+
+    def elapsed_seconds(self) -> float:
+        """Sum up the running time over all resumptions, pauses left out."""
+        return self.elapsed + time.perf_counter() - self._counted_until
+
+    def count_time(self) -> None:
+        """Add the time since the last call of this or :meth:`skip_time` to ``elapsed``."""
+        self.elapsed = self.elapsed_seconds()
+        self.skip_time()
+
+    def skip_time(self) -> None:
+        """Leave that time out: preparations and pauses are no running time."""
+        self._counted_until = time.perf_counter()
+
+    def record_scores(self, metrics: Mapping[str, float], value: float) -> bool:
+        """Take the scores of this epoch; return whether ``value`` is the best so far."""
+        if not value > self.best_value:  # NaN is never the best
+            self.stale_validations += 1
+            return False
+        self.best_value = value
+        self.best = {**metrics, "epoch": float(self.epoch)}
+        self.stale_validations = 0
+        return True
+
+    def forget_best_score(self) -> None:
+        """Let the next validation be the best: the scores so far were by other labels."""
+        self.best_value = float("-inf")
+        self.stale_validations = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for ``last.pt``."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Go on from :meth:`as_dict`; an unknown name raises TypeError."""
+        for name, value in TrainingState(**values).as_dict().items():
+            setattr(self, name, value)

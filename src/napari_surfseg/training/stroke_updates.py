@@ -1,0 +1,165 @@
+"""Strokes that were painted in the window, into a running training: between two steps."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_surfseg.data.strokes.painted import apply_strokes, check_strokes, read_strokes
+from napari_surfseg.data.strokes.relabel import relabel_pair
+from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.events import LabelsUpdated
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.loader import PatchLoader
+    from napari_surfseg.data.strokes.filled_targets import FilledTargets
+    from napari_surfseg.data.strokes.painted import PaintedBox
+    from napari_surfseg.data.volume import Volume, VoxelArray
+    from napari_surfseg.events import UpdateLabels
+    from napari_surfseg.geometry import Index3
+    from napari_surfseg.training.preview import Previewer
+    from napari_surfseg.training.reporting import Reporter
+    from napari_surfseg.training.run_data import RunData
+    from napari_surfseg.training.state import TrainingState
+    from napari_surfseg.training.stroke_start import StrokeStart
+
+__all__ = ["StrokeUpdates"]
+
+
+class StrokeUpdates:
+    """Takes strokes into the labels of a running training: carries out ``UpdateLabels``.
+
+    Parameters
+    ----------
+    data : RunData
+        What the run learns from and is scored on, and the cache of its labels.
+    loader : PatchLoader
+        Draws its patches from the labels.
+    state : TrainingState
+        Its best score is forgotten when validation labels change.
+    reporter : Reporter
+        Reports what was changed.
+    stroke_start : StrokeStart, optional
+        The pixel classifier of a run whose labels are strokes; it learns the new ones.
+    previewer : Previewer
+        Shows what the classifier has learned.
+    """
+
+    def __init__(
+        self,
+        data: RunData,
+        loader: PatchLoader,
+        state: TrainingState,
+        reporter: Reporter,
+        *,
+        stroke_start: StrokeStart | None,
+        previewer: Previewer,
+    ) -> None:
+        self._pairs = data.pairs
+        self._cache = data.cache
+        self._loader = loader
+        self._state = state
+        self._reporter = reporter
+        self._stroke_start = stroke_start
+        self._previewer = previewer
+
+    def apply(self, command: UpdateLabels) -> str | None:
+        """Take strokes into the labels; return why that cannot be done, or None.
+
+        Their file is removed, whatever becomes of it.
+        """
+        strokes = Path(command.strokes)
+        try:
+            event = self._apply(command.labels, strokes)
+        except SurfsegError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - a stroke must never end a training
+            return f"The painted labels cannot be used ({type(error).__name__}: {error})."
+        finally:
+            with contextlib.suppress(OSError):
+                strokes.unlink(missing_ok=True)
+        self._reporter.report(event)
+        return None
+
+    def _apply(self, source: str, strokes: Path) -> LabelsUpdated:
+        concerned = self._find_pairs(source, strokes)
+        labels = self._pairs[concerned[0]].labels
+        boxes = check_strokes(labels, read_strokes(strokes))
+        changed = {i: relabel_pair(self._pairs[i], boxes) for i in concerned}
+        num_changed, is_validation = _count_changes(labels, boxes, changed.values())
+        with self._loader.held():
+            try:
+                apply_strokes(Path(source), boxes)
+            finally:  # a part of them may be written even where the disk became full
+                for pair in changed.values():
+                    self._forget(pair.open_targets(), boxes)
+            self._pairs = [changed.get(i, pair) for i, pair in enumerate(self._pairs)]
+            train = [pair for pair in self._pairs if pair.role == "train"]
+            self._loader.recount(train, self._fill(train))
+        if is_validation:
+            self._state.forget_best_score()
+        return LabelsUpdated(
+            labels=source,
+            num_changed=num_changed,
+            volumes=[pair.as_row() for pair in changed.values()],
+        )
+
+    def _find_pairs(self, source: str, strokes: Path) -> list[int]:
+        """Find the pairs with these labels, if they may be changed."""
+        concerned = [i for i, pair in enumerate(self._pairs) if pair.labels.source == source]
+        if not concerned:
+            known = ", ".join(dict.fromkeys(pair.labels.source for pair in self._pairs))
+            raise DataError(f"The labels {source} are not part of this run, which uses {known}.")
+        if Path(source).parent != strokes.parent.parent:
+            raise DataError(
+                f"The labels {source} are a file of a person's own, which a run never changes; "
+                "only labels that were copied into the run folder take strokes."
+            )
+        return concerned
+
+    def _forget(self, targets: Volume, boxes: Sequence[PaintedBox]) -> None:
+        for start, values in boxes:
+            self._cache.forget(targets, start, _stop(start, values))
+
+    def _fill(self, train: list[CheckedPair]) -> list[FilledTargets] | None:
+        """Fill the gaps between the strokes again, if the run does."""
+        if self._stroke_start is None:
+            return None
+        self._stroke_start.learn_again(train, self._state.step)
+        self._previewer.hurry()
+        return self._stroke_start.filled
+
+
+def _count_changes(
+    labels: Volume, boxes: Sequence[PaintedBox], pairs: Collection[CheckedPair]
+) -> tuple[int, bool]:
+    """Count the voxels that change, and tell whether validation has some of them."""
+    num_changed, is_validation = 0, False
+    for start, values in boxes:
+        differs = labels.read(start, _stop(start, values)) != values
+        num_changed += int(np.count_nonzero(differs))
+        is_validation |= any(
+            pair.role == "validation" and bool(_part_of(pair, start, differs).any())
+            for pair in pairs
+        )
+    return num_changed, is_validation
+
+
+def _stop(start: Index3, values: VoxelArray) -> Index3:
+    z, y, x = (a + size for a, size in zip(start, values.shape, strict=True))
+    return z, y, x
+
+
+def _part_of(pair: CheckedPair, start: Index3, values: VoxelArray) -> VoxelArray:
+    """Cut out what lies in the part of the volume that the pair uses."""
+    place = tuple(
+        slice(max(low - a, 0), max(high - a, 0))
+        for a, low, high in zip(start, *pair.roi, strict=True)
+    )
+    return values[place]

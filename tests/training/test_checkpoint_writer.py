@@ -1,0 +1,43 @@
+"""What best.pt and last.pt hold, and going on from the latter."""
+
+import pytest
+
+from napari_surfseg import events
+from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.errors import CheckpointError
+from napari_surfseg.model.checkpoint import load_checkpoint
+
+pytestmark = pytest.mark.usefixtures("every_step_is_reported")
+
+
+def test_best_holds_the_weights_that_were_scored(tmp_path, training_run, experiment):
+    run = training_run(tmp_path / "run", experiment).run()
+    best = load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt")
+    scored = [event for event in run.of(events.ValidationFinished) if event.is_best][-1]
+    assert best.epoch == scored.epoch
+    assert best.threshold == scored.threshold
+    assert best.metrics["surface_dice"] == scored.metrics["surface_dice"]
+    assert best.training is None
+
+
+def test_a_resumed_run_repeats_the_unbroken_one(tmp_path, training_run, experiment):
+    experiment = apply_overrides(experiment, ["model.dropout=0.1", "training.accumulate=2"])
+    whole = training_run(tmp_path / "whole", experiment).run()
+    stopped = training_run(tmp_path / "parts", experiment, {4: [events.Stop()]}).run()
+    assert type(stopped.events[-1]) is events.RunStopped
+    assert stopped.events[-1].step == 4
+    resumed = training_run(tmp_path / "parts", experiment, resume=True).run()
+    assert resumed.of(events.RunStarted)[0].resumed
+    expected = [event for event in whole.of(events.StepFinished) if event.step > 4]
+    found = resumed.of(events.StepFinished)
+    assert [event.step for event in found] == [event.step for event in expected]
+    for a, b in zip(found, expected, strict=True):
+        assert a.total == pytest.approx(b.total, rel=1e-4)
+        assert a.learning_rate == pytest.approx(b.learning_rate)
+
+
+def test_resuming_with_another_network_is_refused(tmp_path, training_run, experiment):
+    training_run(tmp_path / "run", experiment, {2: [events.Stop()]}).run()
+    other = apply_overrides(experiment, ["model.base_channels=8"])
+    with pytest.raises(CheckpointError, match="does not fit this configuration"):
+        training_run(tmp_path / "run", other, resume=True).run()

@@ -1,0 +1,48 @@
+"""What a step computes, and what it refuses."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_surfseg import events
+from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.errors import NonFiniteLossError
+from napari_surfseg.training import learner as learner_module
+from napari_surfseg.vocabulary import LOSS_TERMS
+
+pytestmark = pytest.mark.usefixtures("every_step_is_reported")
+
+
+def test_terms_are_raw_and_add_up_to_the_logged_total(tmp_path, training_run, experiment):
+    experiment = apply_overrides(
+        experiment, ["loss.skeleton_recall=0.2", "model.deep_supervision=true"]
+    )
+    weights = experiment.loss.weights
+    for event in training_run(tmp_path / "run", experiment).run().of(events.StepFinished):
+        assert set(event.losses) == set(LOSS_TERMS)
+        total = sum(weights[name] * value for name, value in event.losses.items())
+        assert event.head_total == pytest.approx(total, rel=1e-4)
+        assert math.isfinite(event.total)
+
+
+def test_a_nonfinite_loss_stops_before_the_weights_change(
+    tmp_path, training_run, experiment, monkeypatch
+):
+    real = learner_module.compute_combined_loss
+    run = training_run(tmp_path / "run", experiment)
+
+    def poisoned(*args, **kwargs):
+        result = real(*args, **kwargs)
+        if run.trainer.state.step == 2:
+            run.before = [p.detach().clone() for p in run.parts.learner.network.parameters()]
+            terms = {**result.terms, "cldice": result.terms["cldice"] * float("nan")}
+            return replace(result, terms=terms, total=result.total * float("nan"))
+        return result
+
+    monkeypatch.setattr(learner_module, "compute_combined_loss", poisoned)
+    with pytest.raises(NonFiniteLossError, match=r"cldice became nan at step 3"):
+        run.run()
+    for before, now in zip(run.before, run.parts.learner.network.parameters(), strict=True):
+        assert torch.equal(before, now)
