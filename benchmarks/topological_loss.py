@@ -32,8 +32,8 @@ from torch.nn import functional
 
 from napari_surfseg.config import Loss, Model
 from napari_surfseg.losses.combined import compute_combined_loss, compute_loss_targets
-from napari_surfseg.metrics.features import find_topology_errors
 from napari_surfseg.metrics.score import compute_metrics
+from napari_surfseg.metrics.topology_errors import find_topology_errors
 from napari_surfseg.model.network import SurfaceUNet, build_unet
 
 RESULTS = Path(__file__).parent / "results" / "topological_loss.md"

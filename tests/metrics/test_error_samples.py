@@ -13,7 +13,7 @@ from napari_surfseg.metrics.error_samples import (
     read_error_samples,
     write_error_samples,
 )
-from napari_surfseg.metrics.features import find_topology_errors
+from napari_surfseg.metrics.topology_errors import find_topology_errors
 
 SHAPE = (24, 40, 90)
 

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_surfseg.errors import DataError
 from napari_surfseg.metrics.betti_matching import compute_topo_counts
-from napari_surfseg.metrics.error_table import (
-    ERROR_NAMES,
-    count_errors,
-    read_error_table,
-    write_error_table,
-)
-from napari_surfseg.metrics.features import (
+from napari_surfseg.metrics.topology_errors import (
     KINDS,
     find_topology_errors,
     paint_component_errors,
@@ -113,7 +106,7 @@ def test_a_bridge_between_sheets_is_found_on_the_bridge():
     assert bridge.size == 2
 
 
-def test_specks_and_lost_pieces_are_told_apart():
+def test_specks_and_lost_pieces_are_listed_apart():
     label = volume_with_sheet()
     label[9:11, :12, 20:] = 1
     pred = volume_with_sheet()
@@ -166,33 +159,7 @@ def test_places_are_those_of_the_whole_volume():
 
 
 def test_progress_counts_the_octants():
-    told = []
+    reported = []
     pred, label = random_pair(4)
-    find_topology_errors(pred, label, progress=told.append)
-    assert told == [number / 8 for number in range(8)]
-
-
-def test_a_table_is_read_as_it_was_written(tmp_path):
-    pred, label = random_pair(1)
-    errors = find_topology_errors(pred, label)
-    assert errors
-    path = tmp_path / "errors.csv"
-    write_error_table(path, errors)
-    assert read_error_table(path) == errors
-    header, first = path.read_text().splitlines()[:2]
-    assert header.startswith("error,kind,cause,dimension,z,y,x,size,z_start")
-    assert first.split(",")[0] == errors[0].name
-    write_error_table(path, [])
-    assert read_error_table(path) == []
-    assert sum(count_errors(errors).values()) == len(errors)
-    assert {kind for kind, _ in ERROR_NAMES} == set(KINDS)
-
-
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "error,kind\nx,y\n", "\0\n\0"])
-def test_another_table_is_refused_in_a_sentence(tmp_path, text):
-    path = tmp_path / "errors.csv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"no table of topology errors, or a damaged one\.$"):
-        read_error_table(path)
-    with pytest.raises(DataError, match=r"gone\.csv cannot be read"):
-        read_error_table(tmp_path / "gone.csv")
+    find_topology_errors(pred, label, progress=reported.append)
+    assert reported == [number / 8 for number in range(8)]

@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import whole_box
-from napari_surfseg.metrics.features import find_topology_errors
 from napari_surfseg.metrics.score import compute_metrics
+from napari_surfseg.metrics.topology_errors import find_topology_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

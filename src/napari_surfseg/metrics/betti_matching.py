@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.compiling import compiled
-from napari_surfseg.metrics.dual import build_dual_forest
+from napari_surfseg.metrics.betti_numbers import BettiNumbers, euler_characteristic
+from napari_surfseg.metrics.dual_forest import build_dual_forest
 from napari_surfseg.metrics.loops import find_loops, padded_strides
 from napari_surfseg.metrics.run_lengths import (
     Components,
@@ -41,7 +42,6 @@ from napari_surfseg.metrics.run_lengths import (
     label_components,
     paint_labels,
 )
-from napari_surfseg.metrics.topology import BettiNumbers, euler_characteristic
 from napari_surfseg.metrics.tunnels import find_filling_squares
 
 if TYPE_CHECKING:

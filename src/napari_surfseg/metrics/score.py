@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.metrics.betti_matching import compute_topo_counts, compute_topo_score
+from napari_surfseg.metrics.betti_numbers import compute_betti_numbers
 from napari_surfseg.metrics.masks import prepare_masks
-from napari_surfseg.metrics.partition import compute_voi
 from napari_surfseg.metrics.surface import compute_dice, compute_surface_agreement
-from napari_surfseg.metrics.topology import compute_betti_numbers
+from napari_surfseg.metrics.variation_of_information import compute_voi
 
 if TYPE_CHECKING:
     from collections.abc import Callable

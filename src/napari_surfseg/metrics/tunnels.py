@@ -34,7 +34,7 @@ from napari_surfseg.metrics.loops import padded_strides
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_surfseg.metrics.dual import DualForest
+    from napari_surfseg.metrics.dual_forest import DualForest
     from napari_surfseg.metrics.loops import Loops
 
 __all__ = ["find_filling_squares"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.metrics.error_samples import ScoredRegion, write_error_samples
-from napari_surfseg.metrics.features import find_topology_errors
+from napari_surfseg.metrics.topology_errors import find_topology_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from napari_surfseg.metrics.error_samples import (
     write_error_samples,
 )
 from napari_surfseg.metrics.error_table import ERROR_NAMES
-from napari_surfseg.metrics.features import find_topology_errors
+from napari_surfseg.metrics.topology_errors import find_topology_errors
 from napari_surfseg.runs.report.page import write_report
 from napari_surfseg.runs.report.topology_section import PLURALS, describe_errors
 from napari_surfseg.runs.worker.worker import run_training

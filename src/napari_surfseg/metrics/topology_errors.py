@@ -33,7 +33,8 @@ from napari_surfseg.metrics.betti_matching import (
     match_components,
     octants,
 )
-from napari_surfseg.metrics.dual import build_dual_forest
+from napari_surfseg.metrics.betti_numbers import euler_characteristic
+from napari_surfseg.metrics.dual_forest import build_dual_forest
 from napari_surfseg.metrics.error_table import KINDS, TopologyError
 from napari_surfseg.metrics.loops import find_loops, padded_strides
 from napari_surfseg.metrics.masks import prepare_masks
@@ -46,7 +47,6 @@ from napari_surfseg.metrics.run_lengths import (
     label_components,
     paint_labels,
 )
-from napari_surfseg.metrics.topology import euler_characteristic
 from napari_surfseg.metrics.tunnels import find_filling_squares
 
 if TYPE_CHECKING:
