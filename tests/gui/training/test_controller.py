@@ -30,7 +30,7 @@ from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.copies import write_layer
 from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.training.controller import TrainingController
-from napari_surfseg.gui.training.start import describe_network
+from napari_surfseg.gui.training.network_estimate import describe_network
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

@@ -6,7 +6,6 @@ from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.training.form import (
     TrainingForm,
     build_form_experiment,
-    largest_box_beside,
 )
 
 PAIR = [{"image": "a.tif", "labels": "b.tif"}]
@@ -53,15 +52,6 @@ def test_what_is_wrong_names_its_field(change, field):
         build_form_experiment(replace(TrainingForm(), **change), PAIR, [])
     assert raised.value.field == field
     assert str(raised.value).endswith(".")
-
-
-def test_training_takes_the_largest_part_beside_the_validation_box():
-    box = ((0, 50), (60, 100), (0, 80))
-    assert largest_box_beside((50, 100, 80), box, gap=8) == ((0, 50), (0, 52), (0, 80))
-    small = ((10, 20), (0, 100), (0, 80))
-    assert largest_box_beside((50, 100, 80), small, gap=2) == ((22, 50), (0, 100), (0, 80))
-    everything = ((0, 50), (0, 100), (0, 80))
-    assert largest_box_beside((50, 100, 80), everything) is None
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_every_number_of_a_widget_refuses_in_a_sentence(qtbot, make):
 
 
 def test_a_box_is_read_as_it_is_written():
-    assert read_roi("0:64, 8:128,16:20") == ((0, 64), (8, 128), (16, 20))
+    assert read_roi("0:64, 8:128,16:20") == ((0, 8, 16), (64, 128, 20))
     assert read_roi(" ") is None
 
 

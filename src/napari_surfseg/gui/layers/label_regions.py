@@ -19,13 +19,10 @@ from napari_surfseg.gui.layers.layer_volume import take_layer
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Index3, Ranges3
     from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
-__all__ = ["Box", "PlacedArray", "choose_region", "region_of", "take_labels"]
-
-#: (start, stop) of Z, Y, X in voxels.
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+__all__ = ["PlacedArray", "choose_region", "region_of", "take_labels"]
 
 #: Up to here a volume is labelled as a whole. What isn't painted on takes no memory, but every
 #: voxel is counted and compared.
@@ -65,7 +62,7 @@ class PlacedArray:
         return list(itertools.product(z, y, x))
 
 
-def choose_region(shape: Index3, center: Index3) -> Box | None:
+def choose_region(shape: Index3, center: Index3) -> Ranges3 | None:
     """Choose the part of a volume to label around a voxel; None for all of it."""
     if math.prod(shape) <= MAX_WHOLE_VOXELS:
         return None
@@ -77,7 +74,7 @@ def choose_region(shape: Index3, center: Index3) -> Box | None:
     return spans[0], spans[1], spans[2]
 
 
-def region_of(layer: Layer | None) -> tuple[Box, Index3] | None:
+def region_of(layer: Layer | None) -> tuple[Ranges3, Index3] | None:
     """Return the part that a labels layer covers, and the shape of the whole; None for all."""
     noted = layer.metadata.get("surfseg_region") if layer is not None else None
     if not noted:

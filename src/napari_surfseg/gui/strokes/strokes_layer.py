@@ -15,7 +15,7 @@ from napari_surfseg.gui.layers.placement import compute_placement
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_surfseg.gui.layers.label_regions import Box
+    from napari_surfseg.geometry import Ranges3
 
 __all__ = ["BRUSH_VOXELS", "build_strokes_layer"]
 
@@ -23,7 +23,7 @@ __all__ = ["BRUSH_VOXELS", "build_strokes_layer"]
 BRUSH_VOXELS = 4
 
 
-def build_strokes_layer(image: Layer, region: Box | None = None) -> Labels:
+def build_strokes_layer(image: Layer, region: Ranges3 | None = None) -> Labels:
     """Make an empty labels layer that lies exactly over an image, for strokes.
 
     It has no features to name the two labels by: napari (0.9) raises for labels with
@@ -33,7 +33,7 @@ def build_strokes_layer(image: Layer, region: Box | None = None) -> Labels:
     ----------
     image : Layer
         Three axes; multiscale or not.
-    region : Box, optional
+    region : Ranges3, optional
         The part of it to cover; by default all.
     """
     shape = shape_of(image)

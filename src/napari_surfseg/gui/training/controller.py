@@ -135,7 +135,7 @@ class TrainingController(QObject):
         """Check the form, then write the run folder and launch in a thread."""
         self._view.clear_errors()
         try:
-            plan = self.form.make_plan(self._view.form())
+            plan = self.form.make_plan()
         except SurfsegError as error:
             self._view.show_error(str(error), error.field)
             return

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from napari_surfseg.config import Experiment, Loss
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError
+from napari_surfseg.geometry import from_ranges
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_surfseg.geometry import Box, Spacing3
     from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
-    from napari_surfseg.gui.layers.label_regions import Box
 
 __all__ = [
     "TrainingForm",
     "build_form_experiment",
-    "largest_box_beside",
     "nest_settings",
     "read_roi",
 ]
@@ -62,7 +62,7 @@ def build_form_experiment(
     train: list[dict[str, Any]],
     validation: list[dict[str, Any]],
     *,
-    spacing: tuple[float, float, float] | None = None,
+    spacing: Spacing3 | None = None,
 ) -> Experiment:
     """Turn a form and its resolved pairs into an experiment.
 
@@ -135,50 +135,16 @@ def read_roi(text: str) -> Box | None:
     """
     if not text.strip():
         return None
-    edges = []
+    ranges = []
     for part in text.replace(",", " ").split():
         start, colon, stop = part.partition(":")
         if not (colon and start.isdigit() and stop.isdigit() and int(start) < int(stop)):
             break
-        edges.append((int(start), int(stop)))
+        ranges.append((int(start), int(stop)))
     else:
-        if len(edges) == 3:
-            return edges[0], edges[1], edges[2]
+        if len(ranges) == 3:
+            return from_ranges(ranges)
     raise ConfigError(
         f"The box {text!r} must be three ranges of voxels along Z, Y and X, each from less to "
         "more, as 0:64, 0:128, 0:128."
     )
-
-
-def largest_box_beside(shape: tuple[int, int, int], box: Box, gap: int = 8) -> Box | None:
-    """Find the largest box of a volume that keeps a gap from another box.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Z, Y, X voxels of the volume.
-    box : Box
-        What is kept for validation.
-    gap : int
-        Voxels between the two, so that no training patch sees validation data.
-
-    Returns
-    -------
-    Box or None
-        None where nothing is left.
-    """
-    best: tuple[int, Box] | None = None
-    for axis in range(3):
-        below = (0, box[axis][0] - gap)
-        above = (box[axis][1] + gap, shape[axis])
-        for span in (below, above):
-            if span[1] <= span[0]:
-                continue
-            edges = [(0, size) for size in shape]
-            edges[axis] = span
-            volume = 1
-            for start, stop in edges:
-                volume *= stop - start
-            if best is None or volume > best[0]:
-                best = (volume, (edges[0], edges[1], edges[2]))
-    return best[1] if best else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -18,19 +17,15 @@ from napari_surfseg.gui.controls.label_schemes import (
     suggest_scheme,
 )
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.camera import compute_view_center
 from napari_surfseg.gui.layers.colormaps import color_of
 from napari_surfseg.gui.layers.label_counts import count_values
-from napari_surfseg.gui.layers.label_regions import Box, region_of, take_labels
-from napari_surfseg.gui.layers.layer_volume import LayerVolume, shape_of, take_file
+from napari_surfseg.gui.layers.layer_volume import shape_of, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of
-from napari_surfseg.gui.run_session.run_layers import describe_layer
-from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
-from napari_surfseg.gui.training.start import Plan, PlannedPair, describe_network, read_model
-from napari_surfseg.gui.training.validation_box import build_box_layer, read_box
+from napari_surfseg.gui.training.network_estimate import describe_network, read_model
+from napari_surfseg.gui.training.start import Plan, find_chosen_layer, make_plan, take_choice
+from napari_surfseg.gui.training.validation_box import build_box_layer
 from napari_surfseg.model.presets import resolve_architecture
-from napari_surfseg.runs.folder import find_new_run_path
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -96,7 +91,10 @@ class FormController(QObject):
         self._guess_pair()
 
     def _on_values(self, layer: Layer) -> None:
-        if any(self._layer(pair.labels) is layer for pair in self._view.data.pairs()):
+        if any(
+            find_chosen_layer(self._viewer, pair.labels) is layer
+            for pair in self._view.data.pairs()
+        ):
             self._recount.start()
 
     def _layers_by_kind(self) -> tuple[list[Layer], list[Layer], list[Layer]]:
@@ -121,10 +119,10 @@ class FormController(QObject):
         image_by_hand, labels_by_hand = data.chosen_by_hand(0)
         if data.pairs()[0].image is None and not image_by_hand and images:
             data.set_image(0, SourceChoice.of_layer(images[0]))
-        image = self._layer(data.pairs()[0].image)
+        image = find_chosen_layer(self._viewer, data.pairs()[0].image)
         if labels_by_hand or image is None:
             return
-        guessed = self._layer(data.pairs()[0].labels)
+        guessed = find_chosen_layer(self._viewer, data.pairs()[0].labels)
         if guessed is not None and shape_of(guessed) != shape_of(image):
             data.set_labels(0, None)  # a guess for another volume
         if data.pairs()[0].labels is None:
@@ -132,10 +130,6 @@ class FormController(QObject):
                 if shape_of(layer) == shape_of(image):
                     data.set_labels(0, SourceChoice.of_layer(layer))
                     break
-
-    def _layer(self, choice: SourceChoice | None) -> Layer | None:
-        layer = choice.layer if choice is not None else None
-        return layer if layer is not None and layer in self._viewer.layers else None
 
     # -- form ----------------------------------------------------------------------
 
@@ -175,7 +169,7 @@ class FormController(QObject):
             labels.set_counting("Choose labels to see their values.")
             return
         try:
-            volumes = [self._take(choice) for choice in choices]
+            volumes = [take_choice(self._viewer, choice) for choice in choices]
         except DataError as error:
             labels.set_error(str(error))
             return
@@ -200,7 +194,7 @@ class FormController(QObject):
             (
                 found
                 for pair in self._view.data.pairs()
-                if isinstance(found := self._layer(pair.labels), Labels)
+                if isinstance(found := find_chosen_layer(self._viewer, pair.labels), Labels)
             ),
             None,
         )
@@ -230,23 +224,9 @@ class FormController(QObject):
         self._view.data.labels.set_counting("")
         self._view.data.labels.set_error(str(error))
 
-    def _take(self, choice: SourceChoice) -> LayerVolume | str:
-        if choice.kind == "file":
-            return choice.path
-        try:
-            layer = self._layer(choice)
-            if layer is None:
-                raise DataError(f"The layer {choice.name!r} is gone from the viewer.")
-            return take_labels(layer)
-        except DataError as error:
-            error.field = "data.train"
-            raise
-
-    # -- plan ----------------------------------------------------------------------
-
     def draw_box(self) -> None:
         """Add a Shapes layer with a rectangle to mark the validation box."""
-        image = self._layer(self._view.data.pairs()[0].image)
+        image = find_chosen_layer(self._viewer, self._view.data.pairs()[0].image)
         if image is None:
             self._view.show_error(
                 "Choose a volume that is a layer first; the box is drawn on it.", "data.validation"
@@ -257,8 +237,8 @@ class FormController(QObject):
         layer.mode = "select"
         self._view.data.set_validation_box(SourceChoice.of_layer(layer))
 
-    def make_plan(self, form: TrainingForm) -> Plan:
-        """Settle what Start will do, without touching the disk.
+    def make_plan(self) -> Plan:
+        """Settle what Start will do, from the form as it is.
 
         Raises
         ------
@@ -268,81 +248,6 @@ class FormController(QObject):
         lost = self._view.data.lost_layers()
         if lost:
             raise DataError(" ".join(lost), field="data.train")
-        pairs: list[PlannedPair] = []
-        several = len(form.pairs) > 1
-        for number, pair in enumerate(form.pairs, start=1):
-            which = f" of pair {number}" if several else ""
-            for choice, what in ((pair.image, "volume"), (pair.labels, "labels")):
-                if choice is None:
-                    raise DataError(f"Choose the {what}{which}.", field="data.train")
-            if pair.image is None or pair.labels is None:
-                continue
-            image, labels = (self._take(choice) for choice in (pair.image, pair.labels))
-            role = pair.role if several else "train"
-            layers = self._layer(pair.image), self._layer(pair.labels)
-            try:
-                roi = read_roi(pair.roi)
-            except ConfigError as error:
-                error.field = f"data.train.{number - 1}.roi"
-                raise
-            region = region_of(layers[1])
-            if roi is None and region is not None:
-                roi = region[0]
-            pairs.append(PlannedPair(image, labels, role, *layers, roi, number - 1))
-        if not any(pair.role == "train" for pair in pairs):
-            raise DataError("At least one pair must be for training.", field="data.train")
-        if form.validation == "pairs" and all(pair.role == "train" for pair in pairs):
-            raise ConfigError(
-                "No pair is marked for validation; mark one, or let validation be automatic.",
-                field="data.validation",
-            )
-        if form.meanings and "foreground" not in form.meanings.values():
-            raise ConfigError(
-                "No label value means surface; at least one must.", field="data.labels"
-            )
-        self._require_both(form)
-        describe_network(form)
-        if not form.folder:
-            raise ConfigError("Choose a folder for the run.", field="run_dir")
-        pairs.sort(key=lambda pair: pair.role != "train")
-        run_dir = find_new_run_path(form.name, Path(form.folder).expanduser().resolve())
-        plan = Plan(form=form, pairs=pairs, run_dir=run_dir)
-        plan.places = {
-            id(layer): describe_layer(layer)
-            for pair in pairs
-            for layer in (pair.image_layer, pair.labels_layer)
-            if layer is not None
-        }
-        if form.validation == "box":
-            plan.box = self._read_box(form)
-        first = next((pair for pair in form.pairs if pair.role == "train" or not several), None)
-        layer = self._layer(first.image) if first is not None else None
-        if layer is not None:
-            plan.center = compute_view_center(self._viewer, layer)
-        # What pydantic refuses is refused now, beside its control, not in the worker's log.
-        build_form_experiment(form, [{"image": "image", "labels": "labels"}], [])
-        return plan
-
-    def _require_both(self, form: TrainingForm) -> None:
-        """Refuse labels without surface or background, as far as they are counted."""
-        counts = self._view.data.labels.counts
-        if not counts or self._is_counting or self._recount.isActive():
-            return
-        for meaning, what in (("foreground", "surface"), ("background", "background")):
-            values = [value for value, of in sorted(form.meanings.items()) if of == meaning]
-            if values and not any(counts.get(value) for value in values):
-                raise ConfigError(
-                    f"No voxel is labelled as {what} yet (label value {values[0]}); the network "
-                    "learns to tell surface from background, so paint some of both.",
-                    field="data.labels",
-                )
-
-    def _read_box(self, form: TrainingForm) -> Box:
-        image = self._layer(form.pairs[0].image)
-        shapes = self._layer(form.validation_layer)
-        if image is None or shapes is None:
-            raise ConfigError(
-                "Press Draw and move the rectangle to where the validation box should be.",
-                field="data.validation",
-            )
-        return read_box(image, shapes)
+        is_counted = not (self._is_counting or self._recount.isActive())
+        counts = self._view.data.labels.counts if is_counted else {}
+        return make_plan(self._view.form(), self._viewer, counts)

@@ -1,45 +1,49 @@
-"""What Start will do: settled from the form, then carried out in a thread."""
+"""What Start does: settled from the form in the window's thread, carried out in another.
+
+::
+
+    form, layers ──make_plan──▶ Plan ──execute_plan──▶ run folder, copies of layers, worker
+"""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
+from napari_surfseg.geometry import contains_box, from_ranges, to_ranges, whole_box
+from napari_surfseg.gui.layers.camera import compute_view_center
 from napari_surfseg.gui.layers.copies import require_consent, write_copies
+from napari_surfseg.gui.layers.label_regions import region_of, take_labels
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.gui.layers.locate import locate
-from napari_surfseg.gui.run_session.run_layers import write_layer_notes
-from napari_surfseg.gui.training.form import (
-    TrainingForm,
-    build_form_experiment,
-    largest_box_beside,
-    nest_settings,
-)
-from napari_surfseg.model.presets import (
-    check_patch_size,
-    count_parameters,
-    estimate_training_bytes,
-    resolve_architecture,
-)
-from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.gui.run_session.run_layers import describe_layer, write_layer_notes
+from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
+from napari_surfseg.gui.training.network_estimate import describe_network
+from napari_surfseg.gui.training.validation_box import largest_box_beside, read_box
+from napari_surfseg.runs.folder import RunFolder, find_new_run_path
 from napari_surfseg.runs.standby import launch_prepared
-from napari_surfseg.wording import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
+    from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_surfseg.config import Model
-    from napari_surfseg.gui.layers.label_regions import Box
+    from napari_surfseg.geometry import Box, Index3, Spacing3
+    from napari_surfseg.gui.controls.source_choice import SourceChoice
 
-
-__all__ = ["Plan", "PlannedPair", "describe_network", "execute_plan", "read_model"]
+__all__ = [
+    "Plan",
+    "PlannedPair",
+    "execute_plan",
+    "find_chosen_layer",
+    "make_plan",
+    "take_choice",
+]
 
 
 @dataclass(frozen=True)
@@ -98,52 +102,142 @@ class Plan:
     pairs: list[PlannedPair]
     run_dir: Path
     box: Box | None = None
-    center: tuple[int, int, int] | None = None
+    center: Index3 | None = None
     places: dict[int, dict[str, Any]] = field(default_factory=dict)
     image_layers: dict[str, Layer] = field(default_factory=dict)
     label_layers: dict[str, Layer] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def read_model(form: TrainingForm) -> Model:
-    """Read what the form says of the network.
+def find_chosen_layer(viewer: ViewerModel, choice: SourceChoice | None) -> Layer | None:
+    """Return the layer that was chosen, unless it is a file or the layer left the viewer."""
+    layer = choice.layer if choice is not None else None
+    return layer if layer is not None and layer in viewer.layers else None
+
+
+def take_choice(viewer: ViewerModel, choice: SourceChoice) -> LayerVolume | str:
+    """Take what was chosen, in the window's thread; a file, still to be opened, is its path.
 
     Raises
     ------
-    ConfigError
-        Naming the setting.
+    DataError
+        If the layer is gone or no volume.
     """
-    settings = {key: value for key, value in form.settings.items() if key.startswith("model.")}
-    return build_experiment(nest_settings(settings), source="the form").model
+    if choice.kind == "file":
+        return choice.path
+    try:
+        layer = find_chosen_layer(viewer, choice)
+        if layer is None:
+            raise DataError(f"The layer {choice.name!r} is gone from the viewer.")
+        return take_labels(layer)
+    except DataError as error:
+        error.field = "data.train"
+        raise
 
 
-def describe_network(form: TrainingForm, *, available_bytes: int | None = None) -> str:
-    """Say how large the network is and what a step of training will need.
+def make_plan(form: TrainingForm, viewer: ViewerModel, counts: Mapping[int, int]) -> Plan:
+    """Settle what Start will do, without touching the disk.
+
+    Parameters
+    ----------
+    form : TrainingForm
+        As filled in.
+    viewer : ViewerModel
+        Where the chosen layers are.
+    counts : mapping
+        Voxels of each label value; empty where they are not counted yet.
 
     Raises
     ------
-    ConfigError
-        Where the patch does not fit the network.
+    SurfsegError
+        Naming the field that is wrong.
     """
-    device = "cuda" if form.device == "cuda" else "cpu"
-    architecture = resolve_architecture(read_model(form), device=device)
-    z, y, x = form.settings["data.patch_size"]
-    check_patch_size((z, y, x), architecture)
-    needed = estimate_training_bytes(
-        architecture, (z, y, x), batch_size=form.settings.get("training.train_batch_size", 1)
-    )
-    parameters = count_parameters(architecture) / 1e6
-    where = "GPU" if device == "cuda" else "CPU"
-    size = f"{parameters:.2g}" if parameters < 10 else f"{parameters:.0f}"
-    said = (
-        f"{size} million parameters; about {format_bytes(needed)} of memory for a step with "
-        f"patches of {z} × {y} × {x} on the {where}, besides some 0.5 GiB for PyTorch itself."
-    )
-    if device == "cpu" and available_bytes is not None and needed > 0.9 * available_bytes:
-        said += (
-            f" Only {format_bytes(available_bytes)} are free: choose a smaller patch or network."
+    pairs = [_plan_pair(form, viewer, number) for number in range(len(form.pairs))]
+    if not any(pair.role == "train" for pair in pairs):
+        raise DataError("At least one pair must be for training.", field="data.train")
+    if form.validation == "pairs" and all(pair.role == "train" for pair in pairs):
+        raise ConfigError(
+            "No pair is marked for validation; mark one, or let validation be automatic.",
+            field="data.validation",
         )
-    return said
+    _require_surface_and_background(form.meanings, counts)
+    describe_network(form)
+    if not form.folder:
+        raise ConfigError("Choose a folder for the run.", field="run_dir")
+    pairs.sort(key=lambda pair: pair.role != "train")
+    run_dir = find_new_run_path(form.name, Path(form.folder).expanduser().resolve())
+    plan = Plan(form=form, pairs=pairs, run_dir=run_dir)
+    plan.places = {
+        id(layer): describe_layer(layer)
+        for pair in pairs
+        for layer in (pair.image_layer, pair.labels_layer)
+        if layer is not None
+    }
+    if form.validation == "box":
+        plan.box = _read_validation_box(form, viewer)
+    looked_at = pairs[0].image_layer
+    if looked_at is not None:
+        plan.center = compute_view_center(viewer, looked_at)
+    # What pydantic refuses is refused now, beside its control, not in the worker's log.
+    build_form_experiment(form, [{"image": "image", "labels": "labels"}], [])
+    return plan
+
+
+def _plan_pair(form: TrainingForm, viewer: ViewerModel, number: int) -> PlannedPair:
+    """Take one pair of the form."""
+    pair = form.pairs[number]
+    several = len(form.pairs) > 1
+    which = f" of pair {number + 1}" if several else ""
+    if pair.image is None:
+        raise DataError(f"Choose the volume{which}.", field="data.train")
+    if pair.labels is None:
+        raise DataError(f"Choose the labels{which}.", field="data.train")
+    image, labels = take_choice(viewer, pair.image), take_choice(viewer, pair.labels)
+    labels_layer = find_chosen_layer(viewer, pair.labels)
+    try:
+        roi = read_roi(pair.roi)
+    except ConfigError as error:
+        error.field = f"data.train.{number}.roi"
+        raise
+    region = region_of(labels_layer)
+    if roi is None and region is not None:
+        roi = from_ranges(region[0])
+    return PlannedPair(
+        image=image,
+        labels=labels,
+        role=pair.role if several else "train",
+        image_layer=find_chosen_layer(viewer, pair.image),
+        labels_layer=labels_layer,
+        roi=roi,
+        number=number,
+    )
+
+
+def _require_surface_and_background(meanings: Mapping[int, str], counts: Mapping[int, int]) -> None:
+    """Refuse labels without surface or background, as far as they are counted."""
+    if meanings and "foreground" not in meanings.values():
+        raise ConfigError("No label value means surface; at least one must.", field="data.labels")
+    if not counts:
+        return
+    for meaning, what in (("foreground", "surface"), ("background", "background")):
+        values = [value for value, of in sorted(meanings.items()) if of == meaning]
+        if values and not any(counts.get(value) for value in values):
+            raise ConfigError(
+                f"No voxel is labelled as {what} yet (label value {values[0]}); the network "
+                "learns to tell surface from background, so paint some of both.",
+                field="data.labels",
+            )
+
+
+def _read_validation_box(form: TrainingForm, viewer: ViewerModel) -> Box:
+    image = find_chosen_layer(viewer, form.pairs[0].image)
+    shapes = find_chosen_layer(viewer, form.validation_layer)
+    if image is None or shapes is None:
+        raise ConfigError(
+            "Press Draw and move the rectangle to where the validation box should be.",
+            field="data.validation",
+        )
+    return read_box(image, shapes)
 
 
 def execute_plan(
@@ -198,7 +292,7 @@ def execute_plan(
         entry: dict[str, Any] = {"role": role}
         if planned.roi is not None:
             _require_inside(planned.roi, image, planned.number)
-            entry["roi"] = planned.roi
+            entry["roi"] = to_ranges(planned.roi)
         for what, volume in (("image", image), ("labels", labels)):
             path = volume.file or targets.get(id(volume.data))
             if path is None:
@@ -214,14 +308,15 @@ def execute_plan(
     train = [_without_role(entry) for entry in entries if entry["role"] == "train"]
     validation = [_without_role(entry) for entry in entries if entry["role"] == "validation"]
     if plan.box is not None:
-        beside = _find_box_beside(pairs[0][0].shape, plan.pairs[0].roi, plan.box)
+        used = plan.pairs[0].roi or whole_box(pairs[0][0].shape)
+        beside = largest_box_beside(used, plan.box)
         if beside is None:
             raise ConfigError(
                 "The validation box leaves no part of the volume to train on; make it smaller.",
                 field="data.validation",
             )
-        validation = [{**train[0], "roi": plan.box}]
-        train[0] = {**train[0], "roi": beside}
+        validation = [{**train[0], "roi": to_ranges(plan.box)}]
+        train[0] = {**train[0], "roi": to_ranges(beside)}
     experiment = build_form_experiment(
         plan.form,
         train,
@@ -257,29 +352,13 @@ def execute_plan(
 
 
 def _require_inside(roi: Box, volume: LayerVolume, number: int) -> None:
-    if any(stop > size for (_start, stop), size in zip(roi, volume.shape, strict=True)):
-        shown = ", ".join(f"{start}:{stop}" for start, stop in roi)
+    if not contains_box(whole_box(volume.shape), roi):
+        shown = ", ".join(f"{start}:{stop}" for start, stop in to_ranges(roi))
         raise ConfigError(
             f"The box {shown} reaches beyond the volume {volume.name!r}, which has "
             f"{_by(volume.shape)} voxels.",
             field=f"data.train.{number}.roi",
         )
-
-
-def _find_box_beside(shape: tuple[int, ...], roi: Box | None, box: Box) -> Box | None:
-    """Find what is left for training beside the validation box, in the part that is used."""
-    z, y, x = roi or [(0, size) for size in shape]
-    starts = (z[0], y[0], x[0])
-    sizes = (z[1] - z[0], y[1] - y[0], x[1] - x[0])
-    inside = [
-        (min(max(a - start, 0), size), min(max(b - start, 0), size))
-        for (a, b), start, size in zip(box, starts, sizes, strict=True)
-    ]
-    found = largest_box_beside(sizes, (inside[0], inside[1], inside[2]))
-    if found is None:
-        return None
-    edges = [(a + start, b + start) for (a, b), start in zip(found, starts, strict=True)]
-    return edges[0], edges[1], edges[2]
 
 
 def _without_role(entry: dict[str, Any]) -> dict[str, Any]:
@@ -306,7 +385,7 @@ def _with_spacing_of(image: LayerVolume, volume: LayerVolume) -> LayerVolume:
 
 def _common_spacing(
     pairs: list[tuple[LayerVolume, LayerVolume, str]],
-) -> tuple[float, float, float] | None:
+) -> Spacing3 | None:
     """Return the volumes' voxel size where it is known of all of them, and the same."""
     spacings = {image.spacing for image, _labels, _role in pairs}
     is_known = all(image.spacing_known for image, _labels, _role in pairs)

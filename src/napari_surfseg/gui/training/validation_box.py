@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.errors import ConfigError
+from napari_surfseg.geometry import Box, clip_box, count_voxels, replace_extent, whole_box
 from napari_surfseg.gui.layers.camera import compute_view_center
 from napari_surfseg.gui.layers.layer_volume import shape_of
 from napari_surfseg.gui.layers.placement import compute_placement
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer, Shapes
 
-    from napari_surfseg.gui.layers.label_regions import Box
 
-__all__ = ["build_box_layer", "read_box"]
+__all__ = ["build_box_layer", "largest_box_beside", "read_box"]
 
 
 def build_box_layer(viewer: ViewerModel, image: Layer) -> Shapes:
@@ -65,7 +65,7 @@ def read_box(image: Layer, shapes: Layer) -> Box:
     )[:, -3:]
     low = np.floor(corners.min(axis=0)).astype(int)
     high = np.ceil(corners.max(axis=0)).astype(int)
-    edges = []
+    box = whole_box(shape_of(image))
     for axis, size in enumerate(shape_of(image)):
         flat = high[axis] - low[axis] < 1  # the axis across which it was drawn
         start = 0 if flat else int(np.clip(low[axis], 0, size))
@@ -75,5 +75,32 @@ def read_box(image: Layer, shapes: Layer) -> Box:
                 f"The rectangle of {shapes.name!r} lies outside the volume.",
                 field="data.validation",
             )
-        edges.append((start, stop))
-    return edges[0], edges[1], edges[2]
+        box = replace_extent(box, axis, start, stop)
+    return box
+
+
+def largest_box_beside(bounds: Box, box: Box, gap: int = 8) -> Box | None:
+    """Find the largest box within bounds that keeps a gap from another box.
+
+    Parameters
+    ----------
+    bounds : Box
+        The part of the volume that is used.
+    box : Box
+        What is kept for validation.
+    gap : int
+        Voxels between the two, so that no training patch sees validation data.
+
+    Returns
+    -------
+    Box or None
+        None where nothing is left.
+    """
+    start, stop = clip_box(box, bounds)
+    sides = []
+    for axis in range(3):
+        low, high = bounds[0][axis], bounds[1][axis]
+        sides.append(replace_extent(bounds, axis, low, start[axis] - gap))
+        sides.append(replace_extent(bounds, axis, stop[axis] + gap, high))
+    largest = max(sides, key=count_voxels)
+    return largest if count_voxels(largest) else None
