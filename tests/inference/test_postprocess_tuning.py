@@ -1,4 +1,4 @@
-"""The search for post-processing: it helps on other data, keeps what convinces, and can be told."""
+"""The search for post-processing: it helps on other data, keeps no chance, and can be stopped."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from napari_surfseg.errors import DataError
 from napari_surfseg.inference import postprocess_tuning
-from napari_surfseg.inference.postprocess_tuning import cut_pieces, tune_postprocess
+from napari_surfseg.inference.postprocess_tuning import TuningData, cut_pieces, tune_postprocess
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
@@ -63,7 +63,7 @@ def kept_names(history):
 
 
 def test_tuned_settings_raise_the_score_of_other_data():
-    settings, history = tune_postprocess(*zip(noisy_sheet(0), strict=True))
+    settings, history = tune_postprocess(TuningData(*zip(noisy_sheet(0), strict=True)))
     assert history[-1].score >= history[0].score
     assert settings != PostProcess()
     probs, label = noisy_sheet(1)
@@ -74,7 +74,7 @@ def test_specks_are_dropped_by_their_size():
     probs, label = two_sheets()
     for y, x in everywhere():
         probs[11:14, y : y + 3, x : x + 3] = 230  # 27 voxels, as sure as the sheets
-    settings, history = tune_postprocess([probs], [label], with_threshold=False)
+    settings, history = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
     assert kept_names(history) == ["start", "component size"]
     assert changed(settings) == {"min_voxels": 30}
     np.testing.assert_array_equal(apply_postprocess(probs, settings), label)
@@ -85,7 +85,7 @@ def test_holes_are_plugged_by_closing():
     for z in PLANES:
         for y, x in everywhere():
             probs[z : z + 3, y : y + 2, x : x + 2] = 40  # a hole through the sheet
-    settings, history = tune_postprocess([probs], [label], with_threshold=False)
+    settings, history = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
     assert kept_names(history) == ["start", "closing"]
     np.testing.assert_array_equal(apply_postprocess(probs, settings), label)
 
@@ -96,7 +96,7 @@ def test_sheets_that_closing_would_bridge_stay_apart():
     probs = np.where(label == 1, 230, 110).astype(np.uint8)
     for y, x in everywhere():
         probs[6:9, y, x] = 110  # holes that closing would plug, at the price of the gap
-    settings, history = tune_postprocess([probs], [label], with_threshold=False)
+    settings, history = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
     assert settings.closing_radius == 0
     assert kept_names(history) == ["start"]
     assert not apply_postprocess(probs, settings)[9].any()
@@ -107,14 +107,14 @@ def test_what_helps_in_one_corner_only_is_not_kept():
     probs[11:14, 4:7, 4:7] = 230
     improved = PostProcess(min_voxels=30)
     assert challenge_score(probs, label, improved) > challenge_score(probs, label, PostProcess())
-    settings, history = tune_postprocess([probs], [label])
+    settings, history = tune_postprocess(TuningData([probs], [label]))
     assert settings == PostProcess()
     assert kept_names(history) == ["start"]
 
 
 def test_a_perfect_prediction_is_left_alone():
     _, label = noisy_sheet(3)
-    settings, history = tune_postprocess([label * 255], [label])
+    settings, history = tune_postprocess(TuningData([label * 255], [label]))
     assert settings == PostProcess()
     assert not any(step.kept for step in history[1:])
 
@@ -127,32 +127,38 @@ def test_a_better_score_is_not_bought_with_surface_dice():
         flood = float(pred.mean())
         return {"score": flood, "surface_dice": 1 - flood, "dice": 1 - flood}
 
-    settings, _ = tune_postprocess([probs], [label], measure=measure)
+    settings, _ = tune_postprocess(TuningData([probs], [label]), measure=measure)
     start, end = (apply_postprocess(probs, s).mean() for s in (PostProcess(), settings))
     assert end - start <= postprocess_tuning.MAX_LOSS
-    unguarded = tune_postprocess([probs], [label], measure=lambda p, _: {"score": p.mean()})
+    unguarded = tune_postprocess(
+        TuningData([probs], [label]), measure=lambda p, _: {"score": p.mean()}
+    )
     assert apply_postprocess(probs, unguarded[0]).mean() - start > 5 * postprocess_tuning.MAX_LOSS
 
 
-def test_a_witness_objects_to_what_helps_on_the_slab_alone():
+def test_a_training_sample_vetoes_what_helps_on_the_slab_alone():
     probs, label = noisy_sheet(5)
-    alone, _ = tune_postprocess([probs], [label], measure=quick_measure)
+    alone, _ = tune_postprocess(TuningData([probs], [label]), measure=quick_measure)
     assert alone.threshold < 0.5
     elsewhere = np.where(label == 1, 200, 120).astype(np.uint8)  # lower would flood it
     settings, _ = tune_postprocess(
-        [probs], [label], measure=quick_measure, witness=([elsewhere], [label])
+        TuningData([probs], [label]),
+        measure=quick_measure,
+        training_sample=TuningData([elsewhere], [label]),
     )
     assert settings.threshold == 0.5
     agreeing, _ = tune_postprocess(
-        [probs], [label], measure=quick_measure, witness=([probs], [label])
+        TuningData([probs], [label]),
+        measure=quick_measure,
+        training_sample=TuningData([probs], [label]),
     )
     assert agreeing == alone
 
 
 def test_a_step_is_kept_only_if_it_helps_and_the_result_can_be_repeated():
     probs, label = noisy_sheet(2)
-    settings, history = tune_postprocess([probs], [label], measure=quick_measure)
-    again, same = tune_postprocess([probs], [label], measure=quick_measure)
+    settings, history = tune_postprocess(TuningData([probs], [label]), measure=quick_measure)
+    again, same = tune_postprocess(TuningData([probs], [label]), measure=quick_measure)
     assert (settings, history) == (again, same)
     kept = [step for step in history if step.kept]
     assert len(kept) > 1
@@ -162,19 +168,23 @@ def test_a_step_is_kept_only_if_it_helps_and_the_result_can_be_repeated():
     assert quick_score(probs, label, settings) == pytest.approx(kept[-1].score)
 
 
-def test_progress_is_told_and_stopping_keeps_the_best_so_far():
+def test_progress_is_reported_and_stopping_keeps_the_best_so_far():
     probs, label = noisy_sheet(4)
-    told = []
-    tune_postprocess([probs], [label], measure=quick_measure, progress=lambda *a: told.append(a))
-    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
-    assert told[-1][0] == told[-1][1]
+    reported = []
+    tune_postprocess(
+        TuningData([probs], [label]), measure=quick_measure, progress=lambda *a: reported.append(a)
+    )
+    assert [done for done, _, _ in reported] == sorted(done for done, _, _ in reported)
+    assert reported[-1][0] == reported[-1][1]
     calls = []
 
     def stop():
         calls.append(0)
         return len(calls) > 10
 
-    settings, history = tune_postprocess([probs], [label], measure=quick_measure, should_stop=stop)
+    settings, history = tune_postprocess(
+        TuningData([probs], [label]), measure=quick_measure, should_stop=stop
+    )
     assert [step.num_tried for step in history] == [1, 10]
     assert history[1].kept
     assert settings == history[1].settings
@@ -183,14 +193,14 @@ def test_progress_is_told_and_stopping_keeps_the_best_so_far():
 def test_volumes_count_by_what_is_annotated():
     probs, label = noisy_sheet(5)
     ignored = np.full_like(label, 2)
-    both = tune_postprocess([probs, probs], [label, ignored], measure=quick_measure)
+    both = tune_postprocess(TuningData([probs, probs], [label, ignored]), measure=quick_measure)
     assert both[1][0].score == pytest.approx(quick_score(probs, label, PostProcess()))
-    assert both == tune_postprocess([probs], [label], measure=quick_measure)
+    assert both == tune_postprocess(TuningData([probs], [label]), measure=quick_measure)
 
 
 def test_too_little_to_cut_is_left_alone():
     probs, label = noisy_sheet(6, shape=(16, 16, 16))
-    settings, history = tune_postprocess([probs], [label])
+    settings, history = tune_postprocess(TuningData([probs], [label]))
     assert settings == PostProcess()
     assert [step.name for step in history] == ["start"]
 
@@ -232,6 +242,6 @@ def test_no_piece_is_without_surface():
 )
 def test_nothing_to_tune_on_is_refused_in_a_sentence(probs, labels, words):
     with pytest.raises(DataError) as caught:
-        tune_postprocess(probs, labels)
+        tune_postprocess(TuningData(probs, labels))
     assert words in str(caught.value)
     assert str(caught.value).endswith(".")

@@ -1,10 +1,9 @@
-"""Choose the post-processing that scores best on data with labels, and only what is sure to.
+"""Search for the post-processing that scores best on data with labels.
 
-The search begins at a plain threshold of 0.5 and tries one setting after the
-other over a short list of values. The danger is not that it misses something but
-that it finds what is not there: the validation data are a slab, the topology
-score is made of few events, and the best of twenty values is the luckiest one. So
-the data are cut into pieces::
+The search begins at a plain threshold of 0.5 and tries one setting after the other over a
+short list of values. The risk is not to miss an improvement but to keep one that is chance:
+the validation data are a slab, few events make up the topology score, and the best of twenty
+values is also the luckiest. So the data are cut into pieces::
 
     validation data      +-----+-----+-----+-----+
     cut into pieces      |  1  |  2  |  3  |  4  |
@@ -12,20 +11,21 @@ the data are cut into pieces::
     choose on the others       | best of 2, 3, 4 |
     measure on           |  1  |                     and so on: each is left out once
 
-and a step is kept only if it convinces on every count:
+and a step is kept only if all of this holds:
 
-- The pieces left out gain by values chosen without them: on average more than a
-  hair's breadth and more than the scatter between them, with few of them losing.
+- The pieces left out gain by values chosen without them: on average more than
+  :data:`MIN_GAIN` and more than the standard error over the pieces, and at most a quarter of
+  them lose.
 - The value chosen on all pieces raises the score of the whole.
-- Neither Dice nor surface Dice pays more than a fifth of a point for it. Of the parts of
-  `score` surface Dice is the one to trust, a mean over thousands of places, where
-  topology and variation of information hang on a few contacts. After too little
-  training, sheets that run into each other raise `voi_score` by more than the lost
-  surface Dice costs: flooding wins on the slab and loses elsewhere.
-- A *witness*, a part of the training data as large, loses no more than that either.
-  A slab at the end of a volume can differ from all the rest, which its own pieces
-  cannot show. The network has seen the witness's labels, so it has no say in the
-  choice: it can only object.
+- Neither Dice nor surface Dice falls by more than :data:`MAX_LOSS`. Of the parts of `score`
+  surface Dice is the most reliable, a mean over thousands of places, where topology and
+  variation of information depend on a few contacts. After too little training, sheets that
+  run into each other raise `voi_score` by more than the lost surface Dice costs: a low
+  threshold wins on the slab and loses elsewhere.
+- On a *training sample*, a part of the training data as large, no score falls by more than
+  that either. A slab at the end of a volume can differ from all the rest, which its own pieces
+  cannot show. The network has seen these labels, so the sample has no part in the choice: it
+  can only veto a step.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     Measure = Callable[[Array, Array], Mapping[str, float]]
     Slices = tuple[slice, slice, slice]
 
-__all__ = ["TuningStep", "cut_pieces", "list_steps", "tune_postprocess"]
+__all__ = ["TuningData", "TuningStep", "cut_pieces", "list_steps", "tune_postprocess"]
 
 #: A gain below this says nothing about other data and is not worth another setting.
 MIN_GAIN = 1e-3
@@ -57,19 +57,38 @@ MIN_GAIN = 1e-3
 #: Greatest share of the left-out pieces that may lose by a step.
 MAX_LOSING = 0.25
 
-#: Scores that must not pay for a better `score`, and what they may lose nevertheless.
+#: Scores that must not fall while `score` rises, and by how much they may all the same.
 GUARDED = ("surface_dice", "dice")
 MAX_LOSS = 0.002
 
-#: Pieces the data are cut into: with eight, topology in one was more chance than measure.
+#: Pieces the data are cut into: of eight, each was too small to measure topology.
 NUM_PIECES = 4
 
 #: Fewest supervised voxels of a piece, a cube of 16: a sheet and its neighbour still fit.
 MIN_PIECE_VOXELS = 4096
 
-#: Components larger than this share of the data are never dropped: a small slab cannot tell
-#: whether they are specks, and the score of other data fell when it was asked.
+#: Components larger than this share of the data are never dropped: a small slab does not show
+#: whether they are specks, and the score of other data fell when they were tried.
 LARGEST_SPECK = 1e-3
+
+
+@dataclass(frozen=True)
+class TuningData:
+    """Predicted probabilities and the labels they are compared with.
+
+    Attributes
+    ----------
+    probs : sequence of uint8 array, shape (Z, Y, X)
+        Probabilities, 0 to 255, a volume each.
+    labels : sequence of uint8 array, shape (Z, Y, X)
+        0, 1 and `ignore_index`, of the same shapes.
+    ignore_index : int
+        Label value that is not scored.
+    """
+
+    probs: Sequence[Array]
+    labels: Sequence[Array]
+    ignore_index: int = 2
 
 
 @dataclass(frozen=True)
@@ -81,11 +100,11 @@ class TuningStep:
     name : str
         The setting in plain words.
     settings : PostProcess
-        What the step came to.
+        The best values the step found.
     score : float
         With `settings`, on the data it was tuned on.
     gain : float
-        On the pieces that had no say in the choice, on average.
+        On the pieces left out of the choice, on average.
     kept : bool
         Whether the step's settings were taken over.
     num_tried : int
@@ -104,7 +123,7 @@ def _probability(value: float) -> float:
     return round(min(0.95, max(0.02, value)), 3)
 
 
-# Each list begins with what changes least: of values as good the first is taken.
+# Each list begins with what changes least: of equally good values the first is taken.
 
 
 def _try_thresholds(best: PostProcess, _: int) -> list[PostProcess]:
@@ -231,15 +250,14 @@ def _halve(box: Slices, axis: int) -> list[Slices]:
     return halves
 
 
-class _Judge:
+class _Scorer:
     """Scores settings on volumes, as a whole and piece by piece, each setting once."""
 
-    def __init__(
-        self, probs: Sequence[Array], labels: Sequence[Array], measure: Measure, ignore_index: int
-    ) -> None:
-        weights = [int(np.count_nonzero(label != ignore_index)) for label in labels]
-        # A volume without annotation has nothing to say.
-        self._triples = [t for t in zip(probs, labels, weights, strict=True) if t[2]]
+    def __init__(self, data: TuningData, measure: Measure) -> None:
+        ignore_index = data.ignore_index
+        weights = [int(np.count_nonzero(label != ignore_index)) for label in data.labels]
+        # A volume without annotation cannot be scored.
+        self._triples = [t for t in zip(data.probs, data.labels, weights, strict=True) if t[2]]
         self.num_voxels = sum(weights)
         self._measure = measure
         share = -(-NUM_PIECES // max(1, len(self._triples)))
@@ -262,7 +280,7 @@ class _Judge:
         return self._pieces[settings]
 
     def on_whole(self, settings: PostProcess) -> dict[str, float]:
-        """Average `score` and what is guarded over the volumes, by their supervised voxels."""
+        """Average `score` and :data:`GUARDED` over the volumes, weighted by supervised voxels."""
         if settings not in self._whole:
             rows = [
                 self._measure(apply_postprocess(probs, settings), label)
@@ -278,17 +296,19 @@ class _Judge:
 
 
 def _choose(gains: NDArray[np.float64]) -> int:
-    """Choose the row with the greatest mean; of those as good, the first."""
+    """Choose the row with the greatest mean; of equally good ones, the first."""
     means = gains.mean(axis=1)
     return int(np.argmax(means > means.max() - MIN_GAIN))
 
 
 class _Search:
-    """The best settings so far, and what another must show to replace them."""
+    """The best settings so far, and the conditions under which others replace them."""
 
-    def __init__(self, judge: _Judge, witness: _Judge | None, start: PostProcess) -> None:
-        self._judge = judge
-        self._witness = witness
+    def __init__(
+        self, scorer: _Scorer, training_scorer: _Scorer | None, start: PostProcess
+    ) -> None:
+        self._scorer = scorer
+        self._training_scorer = training_scorer
         self.best = start
         self._kept = [start]
 
@@ -297,21 +317,21 @@ class _Search:
         return self.score_of(self.best)
 
     def score_of(self, settings: PostProcess) -> float:
-        return self._judge.on_whole(settings)["score"]
+        return self._scorer.on_whole(settings)["score"]
 
     def score_pieces(self, settings: PostProcess) -> None:
-        self._judge.on_pieces(settings)
+        self._scorer.on_pieces(settings)
 
     def decide(self, tried: Sequence[PostProcess]) -> tuple[PostProcess, float, bool]:
-        """Choose among settings that were tried: the choice, its gain, whether it convinces."""
+        """Choose among settings that were tried: the choice, its gain, whether to keep it."""
         rows = list(tried)
-        here = self._judge.on_pieces(self.best)
-        gains = np.array([self._judge.on_pieces(settings) - here for settings in rows])
+        here = self._scorer.on_pieces(self.best)
+        gains = np.array([self._scorer.on_pieces(settings) - here for settings in rows])
         while rows:
             chosen = _choose(gains)
             if self._is_allowed(rows[chosen]):
-                gain, convinces = _cross_check(gains)
-                return rows[chosen], gain, convinces
+                gain, is_real = _cross_check(gains)
+                return rows[chosen], gain, is_real
             del rows[chosen]
             gains = np.delete(gains, chosen, axis=0)
         return self.best, 0.0, False
@@ -323,14 +343,16 @@ class _Search:
     def _is_allowed(self, settings: PostProcess) -> bool:
         if self.score_of(settings) <= self.score:
             return False
-        if not self._is_free(self._judge, settings, GUARDED):
+        if not self._loses_little(self._scorer, settings, GUARDED):
             return False
-        return self._witness is None or self._is_free(self._witness, settings, ("score", *GUARDED))
+        return self._training_scorer is None or self._loses_little(
+            self._training_scorer, settings, ("score", *GUARDED)
+        )
 
-    def _is_free(self, judge: _Judge, settings: PostProcess, names: tuple[str, ...]) -> bool:
-        """Whether scores lose little against the best they had: steps do not add up."""
-        now = judge.on_whole(settings)
-        earlier = [judge.on_whole(kept) for kept in self._kept]
+    def _loses_little(self, scorer: _Scorer, settings: PostProcess, names: tuple[str, ...]) -> bool:
+        """Whether scores lose little against the best they had, so that losses do not add up."""
+        now = scorer.on_whole(settings)
+        earlier = [scorer.on_whole(kept) for kept in self._kept]
         return all(
             now[name] >= max(row[name] for row in earlier) - MAX_LOSS
             for name in names
@@ -350,7 +372,9 @@ def _cross_check(gains: NDArray[np.float64]) -> tuple[float, bool]:
     return gain, gain > max(MIN_GAIN, error) and num_losing <= MAX_LOSING * number
 
 
-def _check(probs: Sequence[NDArray[Any]], labels: Sequence[NDArray[Any]], ignore: int) -> None:
+def _check(data: TuningData) -> None:
+    probs: Sequence[NDArray[Any]] = data.probs
+    labels: Sequence[NDArray[Any]] = data.labels
     if not probs or len(probs) != len(labels):
         raise DataError(
             f"Tuning needs as many volumes of probabilities as of labels and at least one, "
@@ -367,19 +391,17 @@ def _check(probs: Sequence[NDArray[Any]], labels: Sequence[NDArray[Any]], ignore
                 f"Probabilities and labels must have one shape, found {values.shape} and "
                 f"{label.shape} in volume {i}."
             )
-    if not any((label != ignore).any() for label in labels):
+    if not any((label != data.ignore_index).any() for label in labels):
         raise DataError("Tuning needs labels, but every voxel of the volumes is ignored.")
 
 
 def tune_postprocess(
-    probs: Sequence[Array],
-    labels: Sequence[Array],
+    data: TuningData,
     *,
     start: PostProcess | None = None,
     measure: Measure | None = None,
-    witness: tuple[Sequence[Array], Sequence[Array]] | None = None,
+    training_sample: TuningData | None = None,
     with_threshold: bool = True,
-    ignore_index: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> tuple[PostProcess, list[TuningStep]]:
@@ -387,22 +409,18 @@ def tune_postprocess(
 
     Parameters
     ----------
-    probs : sequence of uint8 array, shape (Z, Y, X)
-        Predicted probabilities, 0 to 255, of volumes the network was not trained on.
-    labels : sequence of uint8 array, shape (Z, Y, X)
-        0, 1 and `ignore_index`.
+    data : TuningData
+        Of volumes the network was not trained on.
     start : PostProcess, optional
         Where the search begins; a plain threshold of 0.5 if not given.
     measure : callable, optional
         ``measure(pred, label) -> {"score": ..., "surface_dice": ..., "dice": ...}``,
         larger is better; the last two may be missing. The metrics in voxels if not
         given. Volumes count by their supervised voxels.
-    witness : (probs, labels), optional
-        Of volumes the network was trained on, which may object.
+    training_sample : TuningData, optional
+        Of volumes the network was trained on; it can only veto a step.
     with_threshold : bool
         Also move the threshold; False where a person has set it.
-    ignore_index : int
-        Label value that is not scored.
     progress : callable, optional
         Called with the settings tried so far, their number in all and what is tried.
     should_stop : callable, optional
@@ -422,29 +440,29 @@ def tune_postprocess(
     DataError
         If there is nothing to tune on.
     """
-    _check(probs, labels, ignore_index)
+    _check(data)
 
     def in_voxels(pred: Array, label: Array) -> Mapping[str, float]:
-        return compute_metrics(pred, label, ignore_index=ignore_index)
+        return compute_metrics(pred, label, ignore_index=data.ignore_index)
 
     measure = measure or in_voxels
-    judge = _Judge(probs, labels, measure, ignore_index)
-    beside = _Judge(*witness, measure, ignore_index) if witness else None
-    search = _Search(
-        judge, beside if beside and beside.num_voxels else None, start or PostProcess()
-    )
+    scorer = _Scorer(data, measure)
+    training_scorer = None if training_sample is None else _Scorer(training_sample, measure)
+    if training_scorer is not None and not training_scorer.num_voxels:
+        training_scorer = None
+    search = _Search(scorer, training_scorer, start or PostProcess())
     steps = [step for step in _STEPS if with_threshold or not step[2]]
-    total = 1 + sum(len(values(search.best, judge.num_voxels)) for _, values, _ in steps)
+    total = 1 + sum(len(values(search.best, scorer.num_voxels)) for _, values, _ in steps)
     done = 1
     if progress:
         progress(0, total, "start")
     history = [TuningStep("start", search.best, search.score, 0.0, True, 1)]
-    if judge.num_pieces < 2:
+    if scorer.num_pieces < 2:
         return search.best, history
     for name, values, _ in steps:
         tried: list[PostProcess] = []
         is_over = False
-        for settings in values(search.best, judge.num_voxels):
+        for settings in values(search.best, scorer.num_voxels):
             is_over = should_stop is not None and should_stop()
             if is_over:
                 break

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.events import PostprocessTuned, TuningProgressed
-from napari_surfseg.inference.postprocess_tuning import list_steps, tune_postprocess
+from napari_surfseg.inference.postprocess_tuning import TuningData, list_steps, tune_postprocess
 from napari_surfseg.model.checkpoint import load_checkpoint, save_checkpoint
 from napari_surfseg.surfaces.postprocess import PostProcess
 
@@ -73,13 +73,11 @@ def tune_checkpoint(
     except CancelledError:
         return
     settings, history = tune_postprocess(
-        probabilities,
-        validator.read_all_labels(),
+        TuningData(probabilities, validator.read_all_labels(), IGNORE),
         start=PostProcess() if fixed is None else PostProcess(threshold=fixed),
         measure=validator.measure,
-        witness=(seen, training.read_all_labels()),
+        training_sample=TuningData(seen, training.read_all_labels(), IGNORE),
         with_threshold=fixed is None,
-        ignore_index=IGNORE,
         progress=progress,
         should_stop=lambda: is_stopped() or time.perf_counter() > begun + max_seconds,
     )
