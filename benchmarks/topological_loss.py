@@ -11,7 +11,7 @@ the record of that decision, and the place to try another.
 The `tiny` network learns fibsem_gala with the six terms, and once more with a
 cross entropy on the critical voxels from a third of the steps on: those of the
 components that are extra or missing, and of the patches that open or close a
-tunnel (`metrics.features`). Both score the test volume at the best of five
+tunnel (`metrics.topology_errors`). Both score the test volume at the best of five
 thresholds. Beside it, what one Betti matching of a patch costs: of masks with
 this package, of grey probabilities with the C++ library where it is installed.
 """

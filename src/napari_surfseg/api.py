@@ -18,9 +18,9 @@ import numpy as np
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides, build_experiment, resolve_paths
 from napari_surfseg.data.volume import ArrayVolume, Volume, open_volume
+from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import read_events
-from napari_surfseg.model.checkpoint_summary import CheckpointSummary, find_checkpoint
-from napari_surfseg.runs.checkpoints import read_run_weights
+from napari_surfseg.runs.checkpoints import find_checkpoint, read_checkpoints
 from napari_surfseg.runs.folder import RunFolder, RunState, find_experiment, find_new_run_path
 from napari_surfseg.runs.follow import read_state
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.events import Event
     from napari_surfseg.geometry import Spacing3
+    from napari_surfseg.runs.checkpoint_summary import CheckpointSummary
     from napari_surfseg.runs.history import RunHistory
 
 __all__ = [
@@ -207,8 +208,11 @@ class Run:
     @property
     def checkpoints(self) -> dict[str, CheckpointSummary]:
         """The summaries of ``best`` and ``newest``, as far as there are such checkpoints."""
-        weights = read_run_weights(self.path)
-        pairs = {"best": weights.best, "newest": weights.newest}
+        try:
+            found = read_checkpoints(self.path)
+        except CheckpointError:
+            return {}
+        pairs = {"best": found.best, "newest": found.newest}
         return {name: summary for name, summary in pairs.items() if summary is not None}
 
     @property

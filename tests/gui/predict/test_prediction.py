@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_surfseg.errors import CancelledError, CheckpointError
+from napari_surfseg.errors import CancelledError
 from napari_surfseg.gui.background.processes import JobProcess
 from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.predict.prediction import (
     PredictForm,
     Prediction,
-    choose_checkpoint,
     run_prediction,
 )
 
@@ -53,8 +52,3 @@ def test_a_box_of_a_file_lies_where_the_file_says(tmp_path):
     assert place == {
         "scale": (3.0, 2.0, 1.0), "translate": (33.0, -16.0, 8.5), "units": "nanometer",
     }  # fmt: skip
-
-
-def test_no_checkpoint_is_an_error_in_a_sentence():
-    with pytest.raises(CheckpointError, match=r"^Choose a checkpoint or a run folder\.$"):
-        choose_checkpoint("")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_surfseg.metrics.features import find_topology_errors
+from napari_surfseg.metrics.topology_errors import find_topology_errors
 
 SHAPE = (48, 64, 64)
 
