@@ -30,7 +30,7 @@ from napari_surfseg.config import Data, Pair
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import open_pairs
 from napari_surfseg.data.intensity import compute_intensity
-from napari_surfseg.data.loader import PatchLoader
+from napari_surfseg.data.patches.loader import PatchLoader
 
 RESULTS = Path(__file__).parent / "results" / "patches.md"
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.inference.predict_volume import predict_volume
 from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
 from napari_surfseg.metrics.score import compute_metrics

@@ -32,7 +32,7 @@ from monai.inferers import sliding_window_inference
 
 from napari_surfseg.config import Model
 from napari_surfseg.data.intensity import Intensity
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.predict_volume import predict_to_file
 from napari_surfseg.inference.settings import OutputSettings, PredictionSettings

@@ -35,7 +35,7 @@ sys.path[:0] = [str(HERE), str(HERE / "baselines")]
 from random_forest import compute_features  # noqa: E402
 
 from napari_surfseg.config_files import build_experiment  # noqa: E402
-from napari_surfseg.data.strokes.painted import write_strokes  # noqa: E402
+from napari_surfseg.data.strokes.stroke_files import write_strokes  # noqa: E402
 from napari_surfseg.events import (  # noqa: E402
     LabelsUpdated,
     PreviewWritten,

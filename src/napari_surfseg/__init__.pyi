@@ -19,7 +19,7 @@ from .api import (
 from .api import (
     train as train,
 )
+from .data.open import open_volume as open_volume
 from .data.volume import Volume as Volume
-from .data.volume import open_volume as open_volume
 
 __version__: str

@@ -17,7 +17,8 @@ import numpy as np
 
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides, build_experiment, resolve_paths
-from napari_surfseg.data.volume import ArrayVolume, Volume, open_volume
+from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.volume import ArrayVolume, Volume
 from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import read_events
 from napari_surfseg.runs.checkpoints import find_checkpoint, read_checkpoints

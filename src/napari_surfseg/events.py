@@ -444,7 +444,7 @@ class UpdateLabels(Command):
     labels : str
         Which labels, as written in the configuration.
     strokes : str
-        The boxes, as :mod:`napari_surfseg.data.strokes.painted` writes them; a path relative
+        The boxes, as :mod:`napari_surfseg.data.strokes.stroke_files` writes them; a path relative
         to the run folder, in a folder beside the labels. The worker removes the file.
     """
 

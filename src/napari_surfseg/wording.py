@@ -18,6 +18,7 @@ __all__ = [
     "format_duration",
     "format_number",
     "format_percent",
+    "format_shape",
     "format_short",
     "format_size",
     "list_words",
@@ -97,6 +98,11 @@ def format_bytes(num_bytes: float) -> str:
 def format_size(size: Sequence[int]) -> str:
     """Write a size in voxels: ``64 × 128 × 128``."""
     return " × ".join(str(edge) for edge in size)
+
+
+def format_shape(shape: Sequence[int]) -> str:
+    """Write the shape of an array in a sentence about a file: ``64 x 128 x 128``."""
+    return " x ".join(str(size) for size in shape) or "()"
 
 
 def list_words(words: Sequence[str], last: str = "and") -> str:

@@ -13,7 +13,7 @@ import tifffile
 
 from napari_surfseg.cli import console
 from napari_surfseg.cli.main import main
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 
 # Test folders are no packages; the runs' trainer is fetched by its path.
 _spec = importlib.util.spec_from_file_location(

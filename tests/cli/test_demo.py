@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import read_state

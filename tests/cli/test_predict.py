@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.runs.folder import RunFolder
 
 

@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer, Surface
 from npe2 import PluginManifest
 
 from napari_surfseg.config import Experiment
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.errors import DataError, OutputError
 from napari_surfseg.events import EventWriter, PreviewWritten
 from napari_surfseg.gui.contributions.open_in_place import open_in_place

@@ -12,7 +12,8 @@ import zarr
 
 from napari_surfseg.config import Model
 from napari_surfseg.data.intensity import Intensity
-from napari_surfseg.data.volume import ArrayVolume, open_volume
+from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.predict_volume import (

@@ -8,7 +8,7 @@ import torch
 
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.inference.prediction_process import PredictionJob, run_prediction_job
 from napari_surfseg.inference.process_protocol import read_job, write_job
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint

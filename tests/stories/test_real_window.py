@@ -10,7 +10,7 @@ import psutil
 import pytest
 from qtpy.QtGui import QCloseEvent
 
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.events import LabelsUpdated, Stop, append_command
 from napari_surfseg.gui.curves.widget import LossCurvesWidget
 from napari_surfseg.gui.predict.widget import PredictWidget

@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.gui.layers.colormaps import SURFACE_COLOR
 from napari_surfseg.gui.live.style import FRAME_COLOR
 from napari_surfseg.gui.training.widget import SurfaceTrainingWidget

@@ -12,7 +12,7 @@ from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes
 from napari_surfseg.data.intensity import Intensity
-from napari_surfseg.data.strokes.painted import write_strokes
+from napari_surfseg.data.strokes.stroke_files import write_strokes
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.metrics.surface import compute_dice
 from napari_surfseg.training.schedule import compute_learning_rate

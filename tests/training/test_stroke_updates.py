@@ -7,7 +7,7 @@ import zarr
 from napari_surfseg import events
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
-from napari_surfseg.data.strokes.painted import write_strokes
+from napari_surfseg.data.strokes.stroke_files import write_strokes
 
 
 @pytest.fixture

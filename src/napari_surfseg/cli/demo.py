@@ -127,7 +127,7 @@ def hold_out(
     tuple of Experiment, (start, stop)
         The experiment, restricted to the rest, and the box that was kept.
     """
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
 
     (pair,) = experiment.data.train
     z, y, x = open_volume(pair.image).shape
@@ -143,7 +143,8 @@ def _sources(experiment: Experiment) -> tuple[str, str]:
 
 
 def _read_part(source: str, box: Box) -> ArrayVolume:
-    from napari_surfseg.data.volume import ArrayVolume, open_volume
+    from napari_surfseg.data.open import open_volume
+    from napari_surfseg.data.volume import ArrayVolume
 
     volume = open_volume(source)
     return ArrayVolume(
@@ -156,7 +157,8 @@ def _read_part(source: str, box: Box) -> ArrayVolume:
 
 def _predict(folder: RunFolder, image: ArrayVolume, device: str) -> tuple[ArrayVolume, ArrayVolume]:
     """Predict the held-out part as ``surfseg predict`` does, and its probabilities."""
-    from napari_surfseg.data.volume import ArrayVolume, open_volume
+    from napari_surfseg.data.open import open_volume
+    from napari_surfseg.data.volume import ArrayVolume
     from napari_surfseg.device import choose_device
     from napari_surfseg.inference.predict_volume import predict_volume
     from napari_surfseg.inference.settings import OutputSettings, PredictionSettings

@@ -111,7 +111,7 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
     from napari_surfseg.inference.evaluate_volume import EvaluationSettings, evaluate_volume
 
     if not 0 <= options.tolerance < math.inf:

@@ -106,7 +106,7 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
     from napari_surfseg.runs.checkpoints import find_checkpoint
     from napari_surfseg.runs.launch import prepare_this_process
     from napari_surfseg.wording import format_duration, format_percent, format_size

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from napari_surfseg.data.volume import Volume, VoxelArray
+from napari_surfseg.data.volume import DerivedVolume
+from napari_surfseg.geometry import block_box, blocks_under, box_shape, iterate_indices
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Index3
 
 __all__ = ["CacheStats", "VolumeCache"]
@@ -84,15 +86,13 @@ class VolumeCache:
 
         Takes and gives what :meth:`Volume.read` does.
         """
-        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
-        out = np.empty(shape, dtype=volume.dtype)
+        out = np.empty(box_shape((start, stop)), dtype=volume.dtype)
         self.read_into(out, volume, start, stop)
         return out
 
     def read_into(self, out: VoxelArray, volume: Volume, start: Index3, stop: Index3) -> None:
         """Read a box into an array of its shape; see :meth:`read`."""
-        if not all(0 <= a <= b <= n for a, b, n in zip(start, stop, volume.shape, strict=True)):
-            raise ValueError(f"box {start} to {stop} does not lie in {volume.shape}")
+        volume.require_inside(start, stop)
         if math.prod(volume.chunks) * volume.dtype.itemsize > self._max_bytes:
             with self._lock:
                 self._misses += 1
@@ -126,12 +126,8 @@ class VolumeCache:
         return self._decode(volume, key, mine)
 
     def _decode(self, volume: Volume, key: _Key, pending: _Pending) -> VoxelArray:
-        start = tuple(i * size for i, size in zip(key[1], volume.chunks, strict=True))
-        stop = tuple(
-            min(a + size, n) for a, size, n in zip(start, volume.chunks, volume.shape, strict=True)
-        )
         try:
-            chunk = volume.read((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+            chunk = volume.read(*block_box(key[1], volume.chunks, volume.box))
             chunk.setflags(write=False)
             pending.chunk = chunk
         except BaseException as error:
@@ -161,17 +157,14 @@ class VolumeCache:
         return _CachedVolume(volume, self)
 
     def forget(self, volume: Volume, start: Index3, stop: Index3) -> None:
-        """Drop the chunks of a volume under a box that was written anew.
+        """Drop the chunks of a volume under a box that was written again.
 
         Nobody may be reading that box meanwhile, or an old chunk could come back.
         """
-        spans = [
-            range(a // size, -(-b // size))
-            for a, b, size in zip(start, stop, volume.chunks, strict=True)
-        ]
+        chunks = blocks_under((start, stop), volume.chunks)
         with self._lock:
-            for z, y, x in itertools.product(*spans):
-                chunk = self._chunks.pop((volume.key, (z, y, x)), None)
+            for index in iterate_indices(chunks):
+                chunk = self._chunks.pop((volume.key, index), None)
                 if chunk is not None:
                     self._num_bytes -= chunk.nbytes
 
@@ -189,17 +182,9 @@ class VolumeCache:
             )
 
 
-class _CachedVolume(Volume):
+class _CachedVolume(DerivedVolume):
     def __init__(self, volume: Volume, cache: VolumeCache) -> None:
-        super().__init__(
-            source=volume.source,
-            name=volume.name,
-            shape=volume.shape,
-            dtype=volume.dtype,
-            spacing=volume.spacing if volume.spacing_known else None,
-            units=volume.units,
-            chunks=volume.chunks,
-        )
+        super().__init__(volume)
         self.key = volume.key
         self._volume = volume
         self._cache = cache

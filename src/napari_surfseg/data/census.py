@@ -9,7 +9,6 @@ volume of 8000^3. The same pass finds values outside the mapping and NaN.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,16 +21,29 @@ from napari_surfseg.data.kernels import count_classes
 from napari_surfseg.data.labels import UNKNOWN, build_label_table, classify_labels
 from napari_surfseg.data.targets import is_void
 from napari_surfseg.data.volume import grow_chunks
+from napari_surfseg.geometry import (
+    block_box,
+    blocks_under,
+    box_shape,
+    box_slices,
+    count_voxels,
+    intersect_boxes,
+    iterate_blocks,
+    replace_extent,
+    shift_box,
+    to_index,
+)
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Labels
     from napari_surfseg.data.volume import Volume, VoxelArray
-    from napari_surfseg.geometry import Box, Index3
+    from napari_surfseg.geometry import Box, Index3, Size3
 
 __all__ = ["BLOCK", "LabelCensus", "restrict_census", "take_census", "tile_box"]
 
 #: Edge of a counted block: small enough to be read when a voxel is drawn from it.
 BLOCK = 64
+BLOCK_SHAPE: Size3 = (BLOCK, BLOCK, BLOCK)
 #: Voxels read at a time by each thread.
 UNIT_VOXELS = 2**23
 #: Voxels counted before a volume is only sampled: about half a minute of decoding.
@@ -76,7 +88,7 @@ class LabelCensus:
     @property
     def is_complete(self) -> bool:
         """Whether every voxel of the box was counted."""
-        return self.num_visited == math.prod(b - a for a, b in zip(*self.box, strict=True))
+        return self.num_visited == count_voxels(self.box)
 
     @property
     def num_background(self) -> int:
@@ -100,12 +112,17 @@ class LabelCensus:
 
     def block_box(self, index: Index3) -> Box:
         """Find the part of a block, by its place in :attr:`blocks`, that lies in the box."""
-        start, stop = [], []
-        for i, low, high in zip(index, *self.box, strict=True):
-            corner = (low // BLOCK + i) * BLOCK
-            start.append(max(corner, low))
-            stop.append(min(corner + BLOCK, high))
-        return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+        first = blocks_under(self.box, BLOCK_SHAPE)[0]
+        number = to_index(i + f for i, f in zip(index, first, strict=True))
+        return block_box(number, BLOCK_SHAPE, self.box)
+
+    def blocks_touched(self, box: Box) -> Box:
+        """Find which of :attr:`blocks`, by their places, hold a voxel of a box."""
+        part = intersect_boxes(box, self.box)
+        if part is None:
+            return (0, 0, 0), (0, 0, 0)
+        first = blocks_under(self.box, BLOCK_SHAPE)[0]
+        return shift_box(blocks_under(part, BLOCK_SHAPE), to_index(-f for f in first))
 
 
 def take_census(
@@ -144,7 +161,7 @@ def take_census(
     box = box or labels.box
     counter = _Counter(labels, mapping, image, void_value, box)
     units = tile_box(box, labels.chunks, UNIT_VOXELS)
-    num_voxels = math.prod(b - a for a, b in zip(*box, strict=True))
+    num_voxels = count_voxels(box)
     max_voxels = MAX_VOXELS if max_voxels is None else max_voxels
     if num_voxels > max_voxels:
         count = max(1, len(units) * max_voxels // num_voxels)
@@ -188,21 +205,19 @@ def restrict_census(
     first = box[0][axis] // BLOCK - low[axis] // BLOCK
     last = -(-box[1][axis] // BLOCK) - low[axis] // BLOCK
     blocks = census.blocks.take(range(first, last), axis=axis + 1)
-    # The block layer at either end holds voxels of the other side; count it anew.
+    # The block layer at either end holds voxels of the other side; count it again.
     for layer in {0, last - first - 1}:
-        start, stop = list(box[0]), list(box[1])
         corner = (box[0][axis] // BLOCK + layer) * BLOCK
-        start[axis] = max(start[axis], corner)
-        stop[axis] = min(stop[axis], corner + BLOCK)
-        whole = (max(corner, low[axis]), min(corner + BLOCK, high[axis]))
-        if (start[axis], stop[axis]) == whole:
+        start = max(box[0][axis], corner)
+        stop = min(box[1][axis], corner + BLOCK)
+        if (start, stop) == (max(corner, low[axis]), min(corner + BLOCK, high[axis])):
             continue
         part = take_census(
             labels,
             mapping,
             image=image,
             void_value=void_value,
-            box=((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])),
+            box=replace_extent(box, axis, start, stop),
             max_voxels=MAX_VOXELS if census.is_complete else MAX_VOXELS // 16,
         )
         place: list[Any] = [slice(None)] * 4
@@ -239,10 +254,10 @@ class _Counter:
         self._image = image if needed else None
         self._void_value = void_value
         self._box = box
-        self._grid = tuple(low // BLOCK for low in box[0])
-        shape = [-(-high // BLOCK) - first for high, first in zip(box[1], self._grid, strict=True)]
-        self._blocks = np.zeros((2, *shape), np.int64)
-        self._planes = [np.zeros((2, b - a), np.int64) for a, b in zip(*box, strict=True)]
+        grid = blocks_under(box, BLOCK_SHAPE)
+        self._grid = grid[0]
+        self._blocks = np.zeros((2, *box_shape(grid)), np.int64)
+        self._planes = [np.zeros((2, extent), np.int64) for extent in box_shape(box)]
         self._unknown: dict[int, int] = {}
         self._num_visited = self._num_nonfinite = self._num_void = 0
         self._nonfinite_voxel: Index3 | None = None
@@ -271,10 +286,9 @@ class _Counter:
                 if num_void:
                     classes = np.where(void, np.uint8(2), table[classes])
                     table = np.arange(256, dtype=np.uint8)
-        first = tuple(a // BLOCK for a in start)
-        origin = np.array([a - f * BLOCK for a, f in zip(start, first, strict=True)], np.int64)
-        extent = [-(-b // BLOCK) - f for b, f in zip(stop, first, strict=True)]
-        blocks = np.zeros((2, *extent), np.int64)
+        touched = blocks_under(unit, BLOCK_SHAPE)
+        origin = np.array([a - f * BLOCK for a, f in zip(start, touched[0], strict=True)], np.int64)
+        blocks = np.zeros((2, *box_shape(touched)), np.int64)
         planes = np.zeros((3, 2, int((origin + classes.shape).max())), np.int64)
         num_unknown = count_classes(classes, table, origin, BLOCK, blocks, planes)
         unknown: dict[int, int] = {}
@@ -282,10 +296,7 @@ class _Counter:
             found, counts = np.unique(values[table[classes] == UNKNOWN], return_counts=True)
             unknown = {int(v): int(n) for v, n in zip(found, counts, strict=True)}
         with self._lock:
-            place = tuple(
-                slice(f - g, f - g + n) for f, g, n in zip(first, self._grid, extent, strict=True)
-            )
-            self._blocks[(slice(None), *place)] += blocks
+            self._blocks[(slice(None), *box_slices(touched, self._grid))] += blocks
             for axis, total in enumerate(self._planes):
                 lo, hi = start[axis] - self._box[0][axis], stop[axis] - self._box[0][axis]
                 skip = int(origin[axis])
@@ -311,7 +322,7 @@ class _Counter:
         )
 
 
-def tile_box(box: Box, chunks: Index3, max_voxels: int) -> list[Box]:
+def tile_box(box: Box, chunks: Size3, max_voxels: int) -> list[Box]:
     """Cut a box into pieces of whole storage chunks of about ``max_voxels`` each.
 
     Returns
@@ -319,20 +330,9 @@ def tile_box(box: Box, chunks: Index3, max_voxels: int) -> list[Box]:
     list of (start, stop)
         In storage order; together they cover the box once.
     """
-    unit = grow_chunks(chunks, box, max_voxels)
-    cuts = [
-        [low, *range((low // size + 1) * size, high, size), high]
-        for low, high, size in zip(*box, unit, strict=True)
-    ]
-    return [
-        ((z0, y0, x0), (z1, y1, x1))
-        for z0, z1 in zip(cuts[0], cuts[0][1:], strict=False)
-        for y0, y1 in zip(cuts[1], cuts[1][1:], strict=False)
-        for x0, x1 in zip(cuts[2], cuts[2][1:], strict=False)
-    ]
+    return list(iterate_blocks(box, grow_chunks(chunks, box, max_voxels)))
 
 
 def _first_true(mask: VoxelArray, origin: Index3) -> Index3:
     place = np.unravel_index(int(mask.argmax()), mask.shape)
-    z, y, x = (int(p) + o for p, o in zip(place, origin, strict=True))
-    return z, y, x
+    return to_index(np.add(place, origin))

@@ -7,142 +7,30 @@ A volume smaller than a patch is no fault: its patches are padded.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.census import LabelCensus, take_census
+from napari_surfseg.data.checked_pair import CheckedPair
 from napari_surfseg.data.labels import describe_unknown, require_label_dtype
-from napari_surfseg.data.targets import HeldOutVolume, TargetVolume, UInt8Volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.validation.part import keep_out, repeat_parts
-from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
+from napari_surfseg.geometry import contains_box, count_voxels, from_ranges
+from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Data, Labels, Pair
-    from napari_surfseg.data.cache import VolumeCache
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Box, Spacing3
+    from napari_surfseg.geometry import Box, Ranges3, Spacing3
 
-__all__ = ["CheckedPair", "check_census", "check_pair", "describe_cut", "open_pairs"]
+__all__ = ["check_census", "check_pair", "describe_cut", "open_pairs"]
 
 #: Relative difference up to which two voxel sizes count as the same: headers are rounded.
 SPACING_TOLERANCE = 0.01
 #: The same between volumes of one run, which may come from different scans.
 RUN_SPACING_TOLERANCE = 0.1
-
-
-@dataclass(frozen=True)
-class CheckedPair:
-    """An image and its labels that fit each other and can be learned from.
-
-    Attributes
-    ----------
-    image, labels : Volume
-        As stored.
-    mapping : Labels
-        Meaning of the label values.
-    void_value : float or None
-        Image value whose voxels are ignored.
-    roi : (start, stop)
-        The part to use, in voxels; nothing outside it is read.
-    role : str
-        ``train`` or ``validation``.
-    census : LabelCensus
-        Where its surface and background voxels lie.
-    held_out : tuple of (start, stop)
-        Boxes within the part whose labels are not used: they are kept for validation.
-    parent : int or None
-        Of a part kept for validation: the training pair it was cut from.
-    notes : tuple of str
-        Sentences a person should know that are no faults.
-    remarks : tuple of str
-        Sentences on what was settled by looking at the volume.
-    """
-
-    image: Volume
-    labels: Volume
-    mapping: Labels
-    void_value: float | None
-    roi: Box
-    role: Literal["train", "validation"]
-    census: LabelCensus = field(repr=False)
-    held_out: tuple[Box, ...] = ()
-    parent: int | None = None
-    notes: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The image's name."""
-        return self.image.name
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Extent of the part in use."""
-        (z0, y0, x0), (z1, y1, x1) = self.roi
-        return z1 - z0, y1 - y0, x1 - x0
-
-    @property
-    def spacing(self) -> Spacing3:
-        """Voxel size, the image's."""
-        return self.image.spacing
-
-    @property
-    def foreground_fraction(self) -> float:
-        """Surface voxels among all voxels of the part in use."""
-        return self.census.num_foreground / self.census.num_visited
-
-    @property
-    def ignored_fraction(self) -> float:
-        """Voxels that are not supervised among all voxels of the part in use."""
-        return self.census.num_ignored / self.census.num_visited
-
-    def open_targets(self, cache: VolumeCache | None = None) -> Volume:
-        """Open the labels as 0, 1 and 2, void voxels ignored; the whole volume, not the part.
-
-        With a cache, the image that tells void voxels is read through it.
-        """
-        image = self.image
-        if cache is not None and self.void_value is not None:
-            image = cache.view(image)
-        labels = self.hide(self.labels)
-        return TargetVolume(labels, self.mapping, image=image, void_value=self.void_value)
-
-    def hide(self, labels: Volume) -> Volume:
-        """Take what is kept for validation out of labels of this pair."""
-        if not self.held_out:
-            return labels
-        return HeldOutVolume(labels, self.held_out, self.mapping.ignore[0])
-
-    def open_image(self, intensity: Intensity, cache: VolumeCache | None = None) -> Volume:
-        """Open the image as uint8; the whole volume, not the part.
-
-        With a cache, chunks that are also needed to tell void voxels are decoded once.
-        """
-        if self.image.dtype == "uint8" and intensity.is_identity:
-            return self.image
-        image = self.image
-        if cache is not None and self.void_value is not None:
-            image = cache.view(image)
-        return UInt8Volume(image, intensity)
-
-    def as_row(self) -> dict[str, Any]:
-        """For the event that tells which volumes are used."""
-        return {
-            "image": self.image.source,
-            "labels": self.labels.source,
-            "role": self.role,
-            "shape": list(self.shape),
-            "roi": [list(self.roi[0]), list(self.roi[1])],
-            "spacing": list(self.spacing),
-            "units": self.image.units,
-            "num_surface": self.census.num_foreground,
-            "num_background": self.census.num_background,
-            "foreground_fraction": self.foreground_fraction,
-            "ignored_fraction": self.ignored_fraction,
-        }
 
 
 def open_pairs(
@@ -222,7 +110,7 @@ def check_volumes(
     *,
     role: Literal["train", "validation"],
     field: str = "data.train.0",
-    roi: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None = None,
+    roi: Ranges3 | None = None,
 ) -> CheckedPair:
     """Check an image and labels that are already open; see :func:`check_pair`."""
     try:
@@ -232,8 +120,8 @@ def check_volumes(
         raise
     if image.shape != labels.shape:
         raise DataError(
-            f"{image.source} has shape {_by(image.shape)} but its labels {labels.source} have "
-            f"{_by(labels.shape)}; both must be the same.",
+            f"{image.source} has shape {format_shape(image.shape)} but its labels {labels.source} "
+            f"have {format_shape(labels.shape)}; both must be the same.",
             field=f"{field}.labels",
         )
     _check_pair_spacing(image, labels, field)
@@ -242,7 +130,7 @@ def check_volumes(
     check_census(census, image, labels, data.labels, field)
     notes: tuple[str, ...] = ()
     if not census.is_complete:
-        share = census.num_visited / math.prod(b - a for a, b in zip(*box, strict=True))
+        share = census.num_visited / count_voxels(box)
         notes = (
             f"{labels.source} is so large that {share:.0%} of it, drawn at random, was checked; "
             "patches are centred there.",
@@ -272,19 +160,17 @@ def _check_pair_spacing(image: Volume, labels: Volume, field: str) -> None:
         )
 
 
-def _box_of(
-    roi: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None, image: Volume, field: str
-) -> Box:
+def _box_of(roi: Ranges3 | None, image: Volume, field: str) -> Box:
     if roi is None:
         return image.box
-    if any(stop > size for (_, stop), size in zip(roi, image.shape, strict=True)):
+    box = from_ranges(roi)
+    if not contains_box(image.box, box):
         raise ConfigError(
             f"{field}.roi is {[list(span) for span in roi]}, which reaches beyond the shape "
-            f"{_by(image.shape)} of {image.source}.",
+            f"{format_shape(image.shape)} of {image.source}.",
             field=f"{field}.roi",
         )
-    (z0, z1), (y0, y1), (x0, x1) = roi
-    return (z0, y0, x0), (z1, y1, x1)
+    return box
 
 
 def check_census(
@@ -424,10 +310,6 @@ def _check_together(pairs: list[CheckedPair]) -> None:
 
 def _alike(first: Spacing3, second: Spacing3, tolerance: float) -> bool:
     return all(math.isclose(a, b, rel_tol=tolerance) for a, b in zip(first, second, strict=True))
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(size) for size in shape)
 
 
 def _sizes(spacing: Spacing3) -> str:

@@ -6,7 +6,6 @@ The four numbers go into the checkpoint, so that prediction repeats them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,13 @@ import numpy as np
 
 from napari_surfseg.data.volume import grow_chunks
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import block_box, blocks_under, box_shape, count_voxels, to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.data.volume import Volume, VoxelArray
-    from napari_surfseg.geometry import Box, Index3
+    from napari_surfseg.geometry import Box, Size3
 
 __all__ = ["Intensity", "compute_intensity"]
 
@@ -129,7 +129,7 @@ def compute_intensity(
         If the volumes hold one value only.
     """
     boxes = [volume.box for volume in volumes] if boxes is None else boxes
-    sizes = [math.prod(b - a for a, b in zip(*box, strict=True)) for box in boxes]
+    sizes = [count_voxels(box) for box in boxes]
     rng = np.random.default_rng([seed, 0x17E5])
     values: list[VoxelArray] = []
     for volume, box, size in zip(volumes, boxes, sizes, strict=True):
@@ -158,23 +158,15 @@ def compute_intensity(
     return Intensity(low, high, float(scaled.mean()), max(float(scaled.std()), 1 / 255))
 
 
-def _sample_boxes(
-    box: Box, chunks: Index3, count: int, rng: np.random.Generator
-) -> list[tuple[Index3, Index3]]:
+def _sample_boxes(box: Box, chunks: Size3, count: int, rng: np.random.Generator) -> list[Box]:
     """Up to ``count`` pieces of a box, spread at random, each of whole storage chunks.
 
     Cubes would be fairer where slices are stored whole, but each would decode
     all slices it touches.
     """
     unit = grow_chunks(chunks, box, SAMPLE_VOXELS)
-    first = [low // size for low, size in zip(box[0], unit, strict=True)]
-    grid = [-(-high // size) - begin for high, size, begin in zip(box[1], unit, first, strict=True)]
-    total = math.prod(grid)
+    grid = blocks_under(box, unit)
+    total = count_voxels(grid)
     picks = rng.choice(total, size=count, replace=False) if total > count else np.arange(total)
-    pieces = []
-    for place in np.stack(np.unravel_index(np.sort(picks), grid), axis=1).tolist():
-        corner = [(p + f) * size for p, f, size in zip(place, first, unit, strict=True)]
-        start = [max(low, c) for low, c in zip(box[0], corner, strict=True)]
-        stop = [min(high, c + size) for high, c, size in zip(box[1], corner, unit, strict=True)]
-        pieces.append(((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])))
-    return pieces
+    places = np.stack(np.unravel_index(np.sort(picks), box_shape(grid)), axis=1) + grid[0]
+    return [block_box(to_index(place), unit, box) for place in places]

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from napari_surfseg.geometry import (
+    box_shape,
+    box_slices,
+    contains_box,
+    intersect_boxes,
+    to_index,
+)
 
 if TYPE_CHECKING:
     from napari_surfseg.data.volume import Volume, VoxelArray
@@ -46,27 +54,23 @@ def read_padded(
     numpy.ndarray
         Shape ``stop - start``, of the volume's dtype.
     """
-    low, high = bounds or volume.box
+    bounds = bounds or volume.box
     if out is None:
-        shape = tuple(max(0, b - a) for a, b in zip(start, stop, strict=True))
-        out = np.empty(shape, dtype=volume.dtype)
-    if all(a >= lo and b <= hi for a, b, lo, hi in zip(start, stop, low, high, strict=True)):
+        out = np.empty(box_shape((start, stop)), dtype=volume.dtype)
+    if contains_box(bounds, (start, stop)):
         volume.read_into(out, start, stop)
         return out
     if mode == "constant":
         out[...] = value
-        first = _index3(np.clip(start, low, high))
-        last = _index3(np.clip(stop, low, high))
-        if all(b > a for a, b in zip(first, last, strict=True)):
-            place = _slices(_index3(np.subtract(first, start)), _index3(np.subtract(last, start)))
-            volume.read_into(out[place], first, last)
+        inside = intersect_boxes((start, stop), bounds)
+        if inside is not None:
+            volume.read_into(out[box_slices(inside, start)], *inside)
         return out
     index = [
-        _folded_index(a, b, lo, hi, mode)
-        for a, b, lo, hi in zip(start, stop, low, high, strict=True)
+        _folded_index(a, b, lo, hi, mode) for a, b, lo, hi in zip(start, stop, *bounds, strict=True)
     ]
-    first = _index3(axis.min() for axis in index)
-    last = _index3(axis.max() + 1 for axis in index)
+    first = to_index(axis.min() for axis in index)
+    last = to_index(axis.max() + 1 for axis in index)
     inner = volume.read(first, last)
     for axis, places in enumerate(index):
         if places.size != inner.shape[axis] or np.any(np.diff(places) != 1):
@@ -83,12 +87,3 @@ def _folded_index(start: int, stop: int, low: int, high: int, mode: str) -> Voxe
         return np.clip(places, 0, last) + low
     places = np.abs(places) % (2 * last)  # a triangle wave of period 2 * last
     return np.minimum(places, 2 * last - places) + low
-
-
-def _index3(values: Any) -> Index3:
-    z, y, x = (int(value) for value in values)
-    return z, y, x
-
-
-def _slices(start: Index3, stop: Index3) -> tuple[slice, slice, slice]:
-    return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])

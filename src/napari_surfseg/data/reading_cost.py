@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
 
 __all__ = ["count_affordable"]
 

@@ -12,31 +12,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.data.labels import IGNORE, map_labels
-from napari_surfseg.data.volume import Volume, VoxelArray
+from napari_surfseg.data.volume import DerivedVolume
+from napari_surfseg.geometry import box_slices, boxes_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.config import Labels
     from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["HeldOutVolume", "TargetVolume", "UInt8Volume", "is_void"]
 
 
-class UInt8Volume(Volume):
+class UInt8Volume(DerivedVolume):
     """An image whose grey values are translated to uint8 as they are read."""
 
     def __init__(self, image: Volume, intensity: Intensity) -> None:
-        super().__init__(
-            source=image.source,
-            name=image.name,
-            shape=image.shape,
-            dtype=np.uint8,
-            spacing=image.spacing if image.spacing_known else None,
-            units=image.units,
-            chunks=image.chunks,
-        )
+        super().__init__(image, dtype=np.uint8)
         # Two translations of one image by the same numbers share their cached chunks.
         self.key = ("uint8", image.key, intensity)
         self._image = image
@@ -46,7 +40,7 @@ class UInt8Volume(Volume):
         return self._intensity.to_uint8(self._image.read(start, stop))
 
 
-class TargetVolume(Volume):
+class TargetVolume(DerivedVolume):
     """Labels translated to 0 background, 1 surface and 2 ignore as they are read.
 
     Parameters
@@ -69,15 +63,7 @@ class TargetVolume(Volume):
         image: Volume | None = None,
         void_value: float | None = None,
     ) -> None:
-        super().__init__(
-            source=labels.source,
-            name=labels.name,
-            shape=labels.shape,
-            dtype=np.uint8,
-            spacing=labels.spacing if labels.spacing_known else None,
-            units=labels.units,
-            chunks=labels.chunks,
-        )
+        super().__init__(labels, dtype=np.uint8)
         self.key = (
             "targets",
             labels.key,
@@ -97,7 +83,7 @@ class TargetVolume(Volume):
         return targets
 
 
-class HeldOutVolume(Volume):
+class HeldOutVolume(DerivedVolume):
     """Labels that are not annotated in some boxes, which are kept for validation.
 
     Parameters
@@ -111,15 +97,7 @@ class HeldOutVolume(Volume):
     """
 
     def __init__(self, labels: Volume, boxes: Sequence[Box], ignore: int) -> None:
-        super().__init__(
-            source=labels.source,
-            name=labels.name,
-            shape=labels.shape,
-            dtype=labels.dtype,
-            spacing=labels.spacing if labels.spacing_known else None,
-            units=labels.units,
-            chunks=labels.chunks,
-        )
+        super().__init__(labels)
         self.key = ("held out", labels.key, tuple(boxes), ignore)
         self._labels = labels
         self._boxes = tuple(boxes)
@@ -129,12 +107,11 @@ class HeldOutVolume(Volume):
         values = self._labels.read(start, stop)
         is_own = False
         for box in self._boxes:
-            if any(a >= d or b <= c for a, b, c, d in zip(start, stop, *box, strict=True)):
+            if not boxes_overlap(box, (start, stop)):
                 continue
             if not is_own:  # another reader may hold the same array
                 values, is_own = values.copy(), True
-            place = tuple(slice(max(c - a, 0), d - a) for a, c, d in zip(start, *box, strict=True))
-            values[place] = self._ignore
+            values[box_slices(box, start)] = self._ignore
         return values
 
 

@@ -1,7 +1,14 @@
-"""A volume on disk, opened lazily and read box by box.
+"""A volume that is read box by box, wherever its voxels lie.
 
-:func:`open_volume` finds the format; whoever reads needs to know only
-:class:`Volume`. Reads are thread-safe and return arrays of the caller's own.
+::
+
+    Volume ──┬── ArrayVolume     an array in memory, or mapped into it
+             ├── formats/ …      a file, of which only what is read is decoded
+             └── DerivedVolume   another volume, changed as it is read (cached, mapped, …)
+
+Whoever reads needs to know only :class:`Volume`; :func:`napari_surfseg.data.open.open_volume`
+makes one of a path. Reads are thread-safe and return arrays of the caller's own. No format is
+known here.
 """
 
 from __future__ import annotations
@@ -9,27 +16,36 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from napari_surfseg.data.source import parse_source
 from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.geometry import (
+    box_shape,
+    box_slices,
+    contains_box,
+    to_index,
+    to_spacing,
+    whole_box,
+)
+from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from napari_surfseg.geometry import Box, Index3, Spacing3
+    from napari_surfseg.geometry import Box, Index3, Size3, Spacing3
 
 __all__ = [
     "CONTENT_KEY",
     "ArrayVolume",
+    "DerivedVolume",
     "Volume",
     "VoxelArray",
     "find_storage_dtype",
     "grow_chunks",
-    "open_volume",
-    "split_source",
+    "require_volume_shape",
 ]
 
 VoxelArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -71,7 +87,7 @@ class Volume(ABC):
     chunks : tuple of int
         Z, Y, X voxels that are decoded together.
     key : hashable
-        Tells volumes apart in a cache; equal for two views of the same voxels.
+        Identifies the volume in a cache; equal for two views of the same voxels.
     """
 
     def __init__(
@@ -88,25 +104,26 @@ class Volume(ABC):
         chunks: Sequence[int] | None = None,
     ) -> None:
         self.source = source
-        self.name = name or _short_name(source)
-        self.shape: Index3 = _index3(shape)
+        self.name = name or parse_source(source).name
+        self.shape: Size3 = to_index(shape)
         self.dtype: np.dtype[Any] = find_storage_dtype(dtype, source)
-        self.spacing_known = spacing is not None
-        self.spacing: Spacing3 = _valid_spacing(spacing, source) if spacing else (1.0, 1.0, 1.0)
+        self.spacing: Spacing3 = (1.0, 1.0, 1.0)
+        self.spacing_known = False
+        if spacing is not None:
+            self.set_spacing(spacing)
         self.units = units
-        z, y, x = translate or (0.0, 0.0, 0.0)
-        self.translate: Spacing3 = float(z), float(y), float(x)
+        self.translate: Spacing3 = to_spacing(translate or (0.0, 0.0, 0.0))
         self.content = content
         if chunks is None:
             chunks = (VIRTUAL_CHUNK,) * 3
-        self.chunks: Index3 = _index3(
+        self.chunks: Size3 = to_index(
             max(1, min(chunk, size)) for chunk, size in zip(chunks, self.shape, strict=True)
         )
         self.key: Hashable = next(_keys)
         if not all(self.shape):
             raise DataError(
-                f"{source} has shape {_by(self.shape)} and so holds no voxels; every axis needs "
-                "at least one."
+                f"{source} has shape {format_shape(self.shape)} and so holds no voxels; every axis "
+                "needs at least one."
             )
 
     @property
@@ -117,7 +134,29 @@ class Volume(ABC):
     @property
     def box(self) -> Box:
         """The whole volume as a box."""
-        return (0, 0, 0), self.shape
+        return whole_box(self.shape)
+
+    def set_spacing(self, spacing: Sequence[float]) -> None:
+        """Replace the voxel size.
+
+        Raises
+        ------
+        DataError
+            If it is not three positive numbers.
+        """
+        values = list(spacing)
+        if len(values) != 3 or not all(math.isfinite(size) and size > 0 for size in values):
+            raise DataError(
+                f"The spacing of {self.source} is {values}; it must be three positive numbers "
+                "Z, Y, X."
+            )
+        self.spacing = to_spacing(values)
+        self.spacing_known = True
+
+    def require_inside(self, start: Index3, stop: Index3) -> None:
+        """Raise ValueError for a box that does not lie inside the volume."""
+        if not contains_box(self.box, (start, stop)):
+            raise ValueError(f"box {start} to {stop} does not lie in {self.shape}")
 
     def read(self, start: Index3, stop: Index3) -> VoxelArray:
         """Read a box that lies inside the volume.
@@ -139,8 +178,7 @@ class Volume(ABC):
         ValueError
             If the box does not lie inside the volume.
         """
-        if not all(0 <= a <= b <= n for a, b, n in zip(start, stop, self.shape, strict=True)):
-            raise ValueError(f"box {start} to {stop} does not lie in {self.shape}")
+        self.require_inside(start, stop)
         try:
             raw = self._read_box(start, stop)
         except SurfsegError:
@@ -151,11 +189,11 @@ class Volume(ABC):
                 f"{self.source} cannot be read at voxels {start} to {stop}; the file seems to be "
                 f"damaged or incomplete ({_reason(error)})."
             ) from error
-        wanted = tuple(b - a for a, b in zip(start, stop, strict=True))
+        wanted = box_shape((start, stop))
         if raw.shape != wanted:
             raise DataError(
-                f"{self.source} gave {_by(raw.shape)} voxels where {_by(wanted)} were asked for; "
-                "the file seems to be damaged or incomplete."
+                f"{self.source} gave {format_shape(raw.shape)} voxels where {format_shape(wanted)} "
+                "were asked for; the file seems to be damaged or incomplete."
             )
         return np.array(raw, dtype=self.dtype, order="C", copy=None if self._gives_copies else True)
 
@@ -220,41 +258,38 @@ class ArrayVolume(Volume):
         self._array = np.asarray(array).reshape(self.shape)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
-        return self._array[_slices(start, stop)]
+        return self._array[box_slices((start, stop))]
 
 
-def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -> Volume:
-    """Open a volume of any known format without reading its voxels.
+class DerivedVolume(Volume):
+    """The voxels of another volume, changed as they are read; they lie where its voxels lie.
 
     Parameters
     ----------
-    source : str or Path
-        zarr (v2, v3), OME-Zarr (0.4, 0.5), TIFF, a folder of slices, npy or mrc,
-        as a path or URL. ``PATH::KEY`` picks an array inside a zarr group; an
-        OME-Zarr without a key gives its finest level.
-    spacing : tuple of float, optional
-        Z, Y, X voxel size that replaces what the file says.
-
-    Returns
-    -------
-    Volume
-
-    Raises
-    ------
-    DataError
-        If there is nothing there, or it is not a volume of real numbers.
+    base : Volume
+        The other volume.
+    dtype : dtype-like, optional
+        What is read; by default the base's.
+    chunks : tuple of int, optional
+        Z, Y, X voxels that are made together; by default the base's.
     """
-    # Imported here: zarr and tifffile take a while to import, and a window wants to open at once.
-    from napari_surfseg.data.formats import open_any
 
-    volume = open_any(str(source))
-    if spacing is not None:
-        volume.spacing = _valid_spacing(spacing, volume.source)
-        volume.spacing_known = True
-    return volume
+    def __init__(
+        self, base: Volume, *, dtype: Any = None, chunks: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(
+            source=base.source,
+            name=base.name,
+            shape=base.shape,
+            dtype=base.dtype if dtype is None else dtype,
+            spacing=base.spacing if base.spacing_known else None,
+            units=base.units,
+            translate=base.translate,
+            chunks=base.chunks if chunks is None else chunks,
+        )
 
 
-def grow_chunks(chunks: Index3, box: Box, max_voxels: int) -> Index3:
+def grow_chunks(chunks: Size3, box: Box, max_voxels: int) -> Size3:
     """Grow a storage chunk, doubling its shortest axis, to a piece of about ``max_voxels``.
 
     Returns
@@ -263,25 +298,17 @@ def grow_chunks(chunks: Index3, box: Box, max_voxels: int) -> Index3:
         A multiple of ``chunks`` along each axis; along an axis that it covers
         it may be longer than the box.
     """
-    extent = [b - a for a, b in zip(*box, strict=True)]
+    extent = box_shape(box)
     unit = list(chunks)
     while math.prod(unit) * 2 <= max_voxels:
         growing = [axis for axis in range(3) if unit[axis] < extent[axis]]
         if not growing:
             break
         unit[min(growing, key=lambda axis: unit[axis])] *= 2
-    return _index3(unit)
+    return to_index(unit)
 
 
-def split_source(source: str) -> tuple[str, str]:
-    """Split ``PATH::KEY`` into path and key; the key is empty where there is none."""
-    if "::" in source and "://" not in source and Path(source).exists():
-        return source, ""  # the characters belong to the file's name
-    path, _, key = source.partition("::")
-    return path, key.strip("/")
-
-
-def require_volume_shape(shape: Sequence[int], source: str) -> Index3:
+def require_volume_shape(shape: Sequence[int], source: str) -> Size3:
     """Drop leading axes of length one (time, channel) and require three to be left.
 
     Raises
@@ -297,17 +324,17 @@ def require_volume_shape(shape: Sequence[int], source: str) -> Index3:
         return rest
     if len(rest) < 3:
         raise DataError(
-            f"{source} has shape {_by(shape)}, which is not a volume; three axes (Z, Y, X) are "
-            "needed."
+            f"{source} has shape {format_shape(shape)}, which is not a volume; three axes (Z, Y, "
+            "X) are needed."
         )
     if rest[-1] in (3, 4):
         raise DataError(
-            f"{source} has shape {_by(shape)}, which looks like a colour image; one grey channel "
-            "with axes Z, Y, X is needed."
+            f"{source} has shape {format_shape(shape)}, which looks like a colour image; one grey "
+            "channel with axes Z, Y, X is needed."
         )
     raise DataError(
-        f"{source} has shape {_by(shape)}; only leading axes of length 1 (time, channel) can be "
-        "left out, so save the one channel and time point to use as a Z, Y, X volume."
+        f"{source} has shape {format_shape(shape)}; only leading axes of length 1 (time, channel) "
+        "can be left out, so save the one channel and time point to use as a Z, Y, X volume."
     )
 
 
@@ -331,35 +358,6 @@ def find_storage_dtype(dtype: Any, source: str) -> np.dtype[Any]:
         found.kind, f"values of type {found}"
     )
     raise DataError(f"{source} holds {what}; integers, real numbers or booleans are needed.")
-
-
-def _index3(values: Any) -> Index3:
-    z, y, x = (int(value) for value in values)
-    return z, y, x
-
-
-def _slices(start: Index3, stop: Index3) -> tuple[slice, slice, slice]:
-    return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])
-
-
-def _valid_spacing(spacing: Sequence[float], source: str) -> Spacing3:
-    values = tuple(spacing)
-    good = len(values) == 3 and all(math.isfinite(value) and value > 0 for value in values)
-    if not good:
-        raise DataError(
-            f"The spacing of {source} is {list(values)}; it must be three positive numbers Z, Y, X."
-        )
-    return float(values[0]), float(values[1]), float(values[2])
-
-
-def _short_name(source: str) -> str:
-    path, key = split_source(source)
-    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
-    return f"{name}::{key}" if key else name
-
-
-def _by(shape: Sequence[int]) -> str:
-    return " x ".join(str(size) for size in shape) or "()"
 
 
 def _reason(error: BaseException) -> str:

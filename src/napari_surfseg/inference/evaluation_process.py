@@ -67,7 +67,7 @@ def run_evaluation_job(
     report : callable
         Called with the stage and its share, 0 to 1.
     """
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
     from napari_surfseg.inference.evaluate_volume import EvaluationSettings, evaluate_volume
     from napari_surfseg.metrics.error_table import write_error_table
 

@@ -109,7 +109,7 @@ def run_prediction_job(
     dict
         File names of the results, threshold, shares and warnings.
     """
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
     from napari_surfseg.device import choose_device
     from napari_surfseg.model.checkpoint import load_checkpoint
     from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_surfseg.data.loader import PatchLoader
+from napari_surfseg.data.patches.loader import PatchLoader
 from napari_surfseg.geometry import in_finest_voxels
 from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.training.checkpoint_writer import CheckpointWriter

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_surfseg.data.warp import warp_batch
+from napari_surfseg.data.patches.warp import warp_batch
 from napari_surfseg.errors import NonFiniteLossError
 from napari_surfseg.losses.combined import (
     LossSettings,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.intensity import Intensity
-    from napari_surfseg.data.loader import Batch
+    from napari_surfseg.data.patches.loader import Batch
     from napari_surfseg.losses.combined import LossResult
     from napari_surfseg.model.presets import Architecture
 

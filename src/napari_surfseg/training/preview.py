@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Preview
     from napari_surfseg.data.cache import VolumeCache
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.events import SetPreview
     from napari_surfseg.geometry import Size3
     from napari_surfseg.inference.settings import PredictionSettings

@@ -10,13 +10,13 @@ from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity
-from napari_surfseg.data.sides import resolve_symmetries
+from napari_surfseg.data.patches.sides import resolve_symmetries
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.model.presets import fit_patch_size
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.geometry import Spacing3
     from napari_surfseg.training.plan import RunPlan

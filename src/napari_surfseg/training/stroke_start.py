@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.cache import VolumeCache
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.geometry import Index3
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.data.strokes.painted import apply_strokes, check_strokes, read_strokes
-from napari_surfseg.data.strokes.relabel import relabel_pair
+from napari_surfseg.data.strokes.stroke_counts import count_strokes
+from napari_surfseg.data.strokes.stroke_files import apply_strokes, check_strokes, read_strokes
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.events import LabelsUpdated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.data.loader import PatchLoader
+    from napari_surfseg.data.checked_pair import CheckedPair
+    from napari_surfseg.data.patches.loader import PatchLoader
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
-    from napari_surfseg.data.strokes.painted import PaintedBox
+    from napari_surfseg.data.strokes.stroke_files import StrokeBox
     from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.events import UpdateLabels
     from napari_surfseg.geometry import Index3
@@ -91,7 +91,7 @@ class StrokeUpdates:
         concerned = self._find_pairs(source, strokes)
         labels = self._pairs[concerned[0]].labels
         boxes = check_strokes(labels, read_strokes(strokes))
-        changed = {i: relabel_pair(self._pairs[i], boxes) for i in concerned}
+        changed = {i: count_strokes(self._pairs[i], boxes) for i in concerned}
         num_changed, is_validation = _count_changes(labels, boxes, changed.values())
         with self._loader.held():
             try:
@@ -123,7 +123,7 @@ class StrokeUpdates:
             )
         return concerned
 
-    def _forget(self, targets: Volume, boxes: Sequence[PaintedBox]) -> None:
+    def _forget(self, targets: Volume, boxes: Sequence[StrokeBox]) -> None:
         for start, values in boxes:
             self._cache.forget(targets, start, _stop(start, values))
 
@@ -137,7 +137,7 @@ class StrokeUpdates:
 
 
 def _count_changes(
-    labels: Volume, boxes: Sequence[PaintedBox], pairs: Collection[CheckedPair]
+    labels: Volume, boxes: Sequence[StrokeBox], pairs: Collection[CheckedPair]
 ) -> tuple[int, bool]:
     """Count the voxels that change, and tell whether validation has some of them."""
     num_changed, is_validation = 0, False

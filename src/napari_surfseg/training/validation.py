@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.cache import VolumeCache
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.training.validation_regions import ValidationRegion
 

@@ -13,7 +13,7 @@ from napari_surfseg.data.census import BLOCK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.geometry import Size3
 
 __all__ = ["MAX_VOXELS", "ValidationRegion", "choose_regions"]

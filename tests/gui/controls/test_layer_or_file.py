@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_surfseg.config_files import load_experiment
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.training.controller import TrainingController

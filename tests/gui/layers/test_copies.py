@@ -5,7 +5,7 @@ import pytest
 import zarr
 from napari.layers import Image, Labels
 
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.gui.layers import copies as layer_copies
 from napari_surfseg.gui.layers.copies import (

@@ -8,7 +8,7 @@ import zarr
 from napari.layers import Image, Labels
 from napari_builtins.io import napari_get_reader
 
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.gui.layers.layer_volume import VolumeArray, take_layer
 from napari_surfseg.gui.layers.locate import locate

@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from tests.gui.conftest import FakeFeed, sent_commands
 
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.events import UpdateLabels
 from napari_surfseg.gui.run_session.run_layers import read_run_layers
 from napari_surfseg.gui.run_session.session import Session

@@ -6,7 +6,7 @@ import zarr
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_surfseg.data.strokes.painted import read_strokes
+from napari_surfseg.data.strokes.stroke_files import read_strokes
 from napari_surfseg.errors import DataError, RunBusyError
 from napari_surfseg.gui.layers.copies import write_layer
 from napari_surfseg.gui.layers.layer_volume import take_file, take_layer

@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from tests.gui.conftest import sent_commands
 
-from napari_surfseg.data.strokes.painted import read_strokes
+from napari_surfseg.data.strokes.stroke_files import read_strokes
 from napari_surfseg.errors import DataError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated, UpdateLabels
 from napari_surfseg.gui.layers.copies import write_layer

@@ -10,7 +10,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QLabel
 
 from napari_surfseg.config_files import load_experiment
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.errors import RunError
 from napari_surfseg.events import (
     CommandApplied,

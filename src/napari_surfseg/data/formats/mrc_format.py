@@ -11,14 +11,13 @@ from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import DataError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from napari_surfseg.data.source import Source
     from napari_surfseg.data.volume import Volume
 
 __all__ = ["open_mrc"]
 
 
-def open_mrc(path: Path, *, source: str) -> Volume:
+def open_mrc(source: Source) -> Volume:
     """Map an MRC file.
 
     A voxel size of 0 means that the file does not say. A stack of single images
@@ -28,23 +27,23 @@ def open_mrc(path: Path, *, source: str) -> Volume:
         with warnings.catch_warnings():
             # Many programs write headers that are slightly off; mrcfile warns, the data are fine.
             warnings.simplefilter("ignore")
-            mrc = mrcfile.mmap(path, mode="r", permissive=True)
+            mrc = mrcfile.mmap(source.path, mode="r", permissive=True)
             array = mrc.data
             voxel = mrc.voxel_size
             sizes = (float(voxel.z), float(voxel.y), float(voxel.x)) if voxel is not None else None
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{source} is not a readable mrc file; it seems to be damaged or incomplete."
+            f"{source.text} is not a readable mrc file; it seems to be damaged or incomplete."
         ) from error
     if array is None:
         raise DataError(
-            f"{source} is not a readable mrc file; it seems to be damaged or incomplete."
+            f"{source.text} is not a readable mrc file; it seems to be damaged or incomplete."
         )
     known = sizes is not None and all(size > 0 for size in sizes)
     return ArrayVolume(
         array,
-        name=path.name,
-        source=source,
+        name=source.path.name,
+        source=source.text,
         spacing=sizes if known else None,
         units="angstrom" if known else None,
     )

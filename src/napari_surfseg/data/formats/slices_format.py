@@ -14,11 +14,14 @@ import tifffile
 
 from napari_surfseg.data.volume import Volume, VoxelArray
 from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.geometry import box_shape
+from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_surfseg.data.source import Source
     from napari_surfseg.geometry import Index3
 
 __all__ = ["natural_key", "open_slices"]
@@ -27,10 +30,10 @@ TIFF = (".tif", ".tiff")
 CODECS = {".png": "png_decode", ".jp2": "jpeg2k_decode", ".j2k": "jpeg2k_decode"}
 
 
-def open_slices(folder: Path, *, source: str) -> Volume:
+def open_slices(source: Source) -> Volume:
     """Open a folder whose image files are the slices of one volume.
 
-    Files that are no images, and hidden ones, are passed over.
+    Hidden files and files that are not images are left out.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def open_slices(folder: Path, *, source: str) -> Volume:
     paths = sorted(
         (
             path
-            for path in folder.iterdir()
+            for path in source.path.iterdir()
             if path.suffix.lower() in (*TIFF, *CODECS)
             and not path.name.startswith(".")
             and path.is_file()
@@ -50,13 +53,15 @@ def open_slices(folder: Path, *, source: str) -> Volume:
     )
     if not paths:
         raise DataError(
-            f"The folder {source} holds no TIFF, PNG or JPEG 2000 slices and is no zarr; there is "
-            "nothing to open."
+            f"The folder {source.text} holds no TIFF, PNG or JPEG 2000 slices and is no zarr; "
+            "there is nothing to open."
         )
     kinds = Counter(_kind(path) for path in paths)
     if len(kinds) > 1:
         found = " and ".join(f"{count} {kind} files" for kind, count in sorted(kinds.items()))
-        raise DataError(f"The folder {source} holds {found}; its slices must be of one format.")
+        raise DataError(
+            f"The folder {source.text} holds {found}; its slices must be of one format."
+        )
     with ThreadPoolExecutor(4, thread_name_prefix="headers") as pool:
         headers = list(pool.map(_read_header, paths))
     common = Counter(headers).most_common(1)[0][0]
@@ -66,7 +71,7 @@ def open_slices(folder: Path, *, source: str) -> Volume:
                 f"The slice {path} is {_about(header)}, but the others in its folder are "
                 f"{_about(common)}; all must be the same."
             )
-    return _SlicesVolume(paths, common, source=source)
+    return _SlicesVolume(paths, common, source=source.text)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -92,7 +97,7 @@ class _SlicesVolume(Volume):
         self._lock = threading.Lock()
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
-        out = np.empty([b - a for a, b in zip(start, stop, strict=True)], dtype=self.dtype)
+        out = np.empty(box_shape((start, stop)), dtype=self.dtype)
         for z in range(start[0], stop[0]):
             page = _decode(self._paths[z])
             if page.shape != self.shape[1:]:
@@ -141,7 +146,8 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], str]:
         raise DataError(f"The slice {path} is a colour image; one grey channel is needed.")
     if len(shape) != 2:
         raise DataError(
-            f"The slice {path} has shape {_by(shape)}; a slice must be a single grey image."
+            f"The slice {path} has shape {format_shape(shape)}; a slice must be a single grey "
+            "image."
         )
     return shape, dtype.str
 
@@ -173,8 +179,4 @@ def _jpeg2000_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def _about(header: tuple[tuple[int, ...], str]) -> str:
-    return f"{_by(header[0])} {np.dtype(header[1]).name}"
-
-
-def _by(shape: Sequence[int]) -> str:
-    return " x ".join(str(size) for size in shape)
+    return f"{format_shape(header[0])} {np.dtype(header[1]).name}"

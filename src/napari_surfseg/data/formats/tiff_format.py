@@ -24,11 +24,14 @@ from napari_surfseg.data.formats.tiff_metadata import (
 )
 from napari_surfseg.data.volume import ArrayVolume, Volume, VoxelArray, require_volume_shape
 from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.geometry import box_shape
+from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.data.source import Source
+    from napari_surfseg.geometry import Index3, Size3
 
 __all__ = ["open_tiff"]
 
@@ -40,7 +43,7 @@ CHUNK_BYTES = 2**18
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def open_tiff(path: Path, *, source: str) -> Volume:
+def open_tiff(source: Source) -> Volume:
     """Open a TIFF stack; spacing from ImageJ, OME or resolution metadata.
 
     Raises
@@ -49,16 +52,18 @@ def open_tiff(path: Path, *, source: str) -> Volume:
         If the file is damaged or does not hold one Z, Y, X volume.
     """
     try:
-        with tifffile.TiffFile(path) as tiff:
-            if is_chain_cut(path):
-                raise DataError(f"{source} is cut short: its list of slices ends in the middle.")
-            return _open_series(tiff, path, source)
+        with tifffile.TiffFile(source.path) as tiff:
+            if is_chain_cut(source.path):
+                raise DataError(
+                    f"{source.text} is cut short: its list of slices ends in the middle."
+                )
+            return _open_series(tiff, source.path, source.text)
     except SurfsegError:
         raise
     except Exception as error:
         # tifffile meets damaged files with many kinds of exceptions.
         raise DataError(
-            f"{source} is not a readable TIFF file; it seems to be damaged or incomplete."
+            f"{source.text} is not a readable TIFF file; it seems to be damaged or incomplete."
         ) from error
 
 
@@ -70,8 +75,8 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
     colours = int(keyframe.samplesperpixel)
     if colours > 1 or series.axes.endswith("S"):
         raise DataError(
-            f"{source} is a colour image with shape {' x '.join(map(str, series.shape))}; one "
-            "grey channel with axes Z, Y, X is needed."
+            f"{source} is a colour image with shape {format_shape(series.shape)}; one grey "
+            "channel with axes Z, Y, X is needed."
         )
     shape = require_volume_shape(_shape_without_singletons(series), source)
     spacing, units = read_tiff_spacing(tiff)
@@ -120,7 +125,7 @@ class _TiffVolume(Volume):
     """A stack of pages of which only the strips or tiles under a box are decoded."""
 
     def __init__(
-        self, path: Path, pages: list[Any], shape: Index3, *, source: str, **about: Any
+        self, path: Path, pages: list[Any], shape: Size3, *, source: str, **about: Any
     ) -> None:
         keyframe = pages[0].keyframe
         self._path = path
@@ -146,11 +151,11 @@ class _TiffVolume(Volume):
             raise DataError(f"{source} seems to be damaged: a page lacks some of its strips.")
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
-        out = np.zeros([b - a for a, b in zip(start, stop, strict=True)], dtype=self.dtype)
+        out = np.zeros(box_shape((start, stop)), dtype=self.dtype)
         high, wide = self._segment
         rows = range(start[1] // high, math.ceil(stop[1] / high))
         columns = range(start[2] // wide, math.ceil(stop[2] / wide))
-        with self._path.open("rb") as file:  # opened anew, so that threads share no position
+        with self._path.open("rb") as file:  # opened for each read: threads share no position
             for z in range(start[0], stop[0]):
                 for row in rows:
                     for column in columns:
@@ -175,7 +180,7 @@ class _TiffVolume(Volume):
         return np.asarray(piece).reshape(shape)[0, :, :, 0]
 
 
-def _chunk_shape(shape: Index3, segment: tuple[int, int], itemsize: int) -> Index3:
+def _chunk_shape(shape: Size3, segment: tuple[int, int], itemsize: int) -> Size3:
     """Whole segments, as many in a row, rows and pages as make a chunk of a useful size."""
     high, wide = segment
     depth = 1

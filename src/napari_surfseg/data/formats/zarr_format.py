@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,53 +12,54 @@ import zarr
 from napari_surfseg.data.formats.ome_metadata import Level, read_content, read_levels
 from napari_surfseg.data.volume import Volume, VoxelArray, require_volume_shape
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import box_slices
 
 if TYPE_CHECKING:
+    from napari_surfseg.data.source import Source
     from napari_surfseg.geometry import Index3
 
 __all__ = ["open_zarr"]
 
 
-def open_zarr(location: str, key: str, *, source: str) -> Volume:
+def open_zarr(source: Source) -> Volume:
     """Open an array, or the finest or a named level of an OME-Zarr group.
 
     Parameters
     ----------
-    location : str
-        Path or URL of an array or group.
-    key : str
-        Array inside the group: a path, or the number of a level.
-    source : str
-        What sentences call it.
+    source : Source
+        Path or URL of an array or group; the key names an array inside the group, by its
+        path or the number of its level.
 
     Raises
     ------
     DataError
         If there is no such array, or it is not a volume.
     """
-    node = _open_node(location, source)
+    location, key = source.location, source.key
+    node = _open_node(source.location, source.text)
     if isinstance(node, zarr.Array):
         if key:
             raise DataError(
-                f"{source} asks for {key!r}, but {location} is a single zarr array; leave '::' out."
+                f"{source.text} asks for {key!r}, but {location} is a single zarr array; leave "
+                "'::' out."
             )
         level, content = _look_in_parent(location)
-        return _build(node, level, content, source)
+        return _build(node, level, content, source.text)
     levels = read_levels(dict(node.attrs))
     if not key:
-        key = levels[0].path if levels else _only_array(node, source)
+        key = levels[0].path if levels else _only_array(node, source.text)
     elif key not in node and key.isdigit() and int(key) < len(levels):
         key = levels[int(key)].path
     found = node.get(key) if key else None
     if isinstance(found, zarr.Group):
-        return open_zarr(f"{location.rstrip('/')}/{key}", "", source=source)
+        return open_zarr(replace(source, location=f"{location.rstrip('/')}/{key}", key=""))
     if not isinstance(found, zarr.Array):
         raise DataError(
             f"There is no array {key!r} in the zarr group {location}; it holds "
             f"{_listing(node, levels)}."
         )
     level = next((level for level in levels if level.path == key), None)
-    return _build(found, level, read_content(dict(node.attrs)), source)
+    return _build(found, level, read_content(dict(node.attrs)), source.text)
 
 
 def _open_node(location: str, source: str) -> Any:
@@ -139,5 +141,4 @@ class _ZarrVolume(Volume):
         self._leading = (0,) * (array.ndim - 3)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
-        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        return np.asarray(self.array[(*self._leading, *box)])
+        return np.asarray(self.array[(*self._leading, *box_slices((start, stop)))])

@@ -2,7 +2,7 @@
 
 ::
 
-    settings ──▶ geometry ───────▶ material ─────────▶ scroll ────▶ storage
+    settings ──▶ spiral ─────────▶ material ─────────▶ scroll ────▶ storage
     PhantomSettings  winding number,   grey of papyrus,    ScrollPhantom   write_phantom:
                      pitch, spiral     fibres, grains      .compute_box    three OME-Zarr
                         ▲                  ▲               blur, noise,

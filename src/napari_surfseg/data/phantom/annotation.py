@@ -13,8 +13,8 @@ from napari_surfseg.data.phantom.noise import F32, compute_spline_noise, hash_co
 from napari_surfseg.data.phantom.settings import LABEL_THICKNESS
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.phantom.geometry import Geometry, Sheets
     from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.data.phantom.spiral import Geometry, Sheets
     from napari_surfseg.geometry import Index3
 
 __all__ = ["Annotation"]

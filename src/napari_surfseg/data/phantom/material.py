@@ -27,10 +27,11 @@ from napari_surfseg.data.phantom.noise import (
     compute_spline_noise,
     hash_coordinates,
 )
+from napari_surfseg.geometry import box_slices, intersect_boxes, to_index
 
 if TYPE_CHECKING:
-    from napari_surfseg.data.phantom.geometry import Geometry, Sheets
     from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.data.phantom.spiral import Geometry, Sheets
     from napari_surfseg.geometry import Index3
 
 __all__ = ["Material"]
@@ -182,14 +183,16 @@ class Material:
             centre = [(grid[i, k] + draws[1 + k][i]) * GRAIN_CELL for k in range(3)]
             size = 0.9 + 2.0 * draws[4][i] ** 3
             radii = [size * (0.7 + 0.6 * draws[5 + k][i]) for k in range(3)]
-            low = [max(a, math.floor(c - GRAIN_REACH)) for a, c in zip(start, centre, strict=True)]
-            high = [
-                min(b, math.ceil(c + GRAIN_REACH) + 1) for b, c in zip(stop, centre, strict=True)
-            ]
-            if any(b <= a for a, b in zip(low, high, strict=True)):
+            around = (
+                to_index(math.floor(c - GRAIN_REACH) for c in centre),
+                to_index(math.ceil(c + GRAIN_REACH) + 1 for c in centre),
+            )
+            seen = intersect_boxes(around, (start, stop))
+            if seen is None:
                 continue
-            place = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+            low, high = seen
             axes = np.ogrid[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+            place = box_slices(seen, start)
             distance2 = sum(
                 ((axis - c) / radius) ** 2
                 for axis, c, radius in zip(axes, centre, radii, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +9,25 @@ import numpy as np
 from scipy.ndimage import correlate1d
 
 from napari_surfseg.data.phantom.annotation import Annotation
-from napari_surfseg.data.phantom.geometry import Geometry
 from napari_surfseg.data.phantom.material import Material
 from napari_surfseg.data.phantom.noise import F32, compute_spline_noise, compute_white_noise
 from napari_surfseg.data.phantom.rings import Rings
+from napari_surfseg.data.phantom.spiral import Geometry
+from napari_surfseg.geometry import (
+    box_shape,
+    box_slices,
+    contains_box,
+    grow_box,
+    iterate_blocks,
+    shift_box,
+    whole_box,
+)
 
 if TYPE_CHECKING:
     from napari_surfseg.data.phantom.settings import PhantomSettings
     from napari_surfseg.geometry import Index3
 
-__all__ = ["PhantomBox", "ScrollPhantom", "cut_box"]
+__all__ = ["PhantomBox", "ScrollPhantom"]
 
 #: Boxes are made in tiles of this size, so that the work's arrays stay in the cache.
 TILE = (32, 96, 96)
@@ -88,23 +96,23 @@ class ScrollPhantom:
         PhantomBox
         """
         shape = self.settings.shape
-        if not all(0 <= a <= b <= n for a, b, n in zip(start, stop, shape, strict=True)):
+        if not contains_box(whole_box(shape), (start, stop)):
             raise ValueError(f"box {start} to {stop} does not lie in {shape}")
-        size = tuple(b - a for a, b in zip(start, stop, strict=True))
+        size = box_shape((start, stop))
         box = PhantomBox(
             np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.int16)
         )
-        for low, high in cut_box(start, stop, TILE):
-            place = tuple(slice(b - a, c - a) for a, b, c in zip(start, low, high, strict=True))
-            tile = self._compute_tile(low, high)
+        # Tiles begin where the box begins, not on a grid: fewer of them are cut short.
+        for part in iterate_blocks(whole_box(size), TILE):
+            place = box_slices(part)
+            tile = self._compute_tile(*shift_box(part, start))
             box.image[place], box.labels[place] = tile.image, tile.labels
             box.winding[place] = tile.winding
         return box
 
     def _compute_tile(self, start: Index3, stop: Index3) -> PhantomBox:
         halo = len(self._kernel) // 2
-        wide_start = (start[0] - halo, start[1] - halo, start[2] - halo)
-        wide_stop = (stop[0] + halo, stop[1] + halo, stop[2] + halo)
+        wide_start, wide_stop = grow_box((start, stop), halo)
         sheets = self._geometry.compute_sheets(wide_start, wide_stop)
         inner = (slice(halo, -halo),) * 3
         in_mask = self._annotation.compute_mask(sheets.radius[inner], start, stop)
@@ -132,20 +140,6 @@ class ScrollPhantom:
         grey += np.float32((1 - CORRELATED**2) ** 0.5 * 3**0.5) * noise * fine
         grey += self._rings.compute(start, stop)
         return grey
-
-
-def cut_box(start: Index3, stop: Index3, edge: Index3) -> list[tuple[Index3, Index3]]:
-    """Cut a box into smaller ones of at most ``edge`` voxels; corners, half open."""
-    corners = itertools.product(
-        *(range(a, b, step) for a, b, step in zip(start, stop, edge, strict=True))
-    )
-    return [
-        (
-            (z, y, x),
-            (min(z + edge[0], stop[0]), min(y + edge[1], stop[1]), min(x + edge[2], stop[2])),
-        )
-        for z, y, x in corners
-    ]
 
 
 def _gaussian_kernel(sigma: float) -> np.ndarray[Any, np.dtype[np.float64]]:

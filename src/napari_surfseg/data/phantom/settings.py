@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_surfseg.errors import ConfigError
 
 if TYPE_CHECKING:
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Size3, Spacing3
 
 __all__ = ["LABEL_THICKNESS", "PhantomSettings"]
 
@@ -59,9 +59,9 @@ class PhantomSettings:
         Share of the roll that is left without annotation, about.
     """
 
-    shape: Index3 = (160, 192, 192)
+    shape: Size3 = (160, 192, 192)
     seed: int = 0
-    spacing: tuple[float, float, float] = (7.91, 7.91, 7.91)
+    spacing: Spacing3 = (7.91, 7.91, 7.91)
     radius: float | None = None
     sheet_thickness: tuple[float, float] = (6.0, 14.0)
     gap: float = 6.0

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.data.phantom.scroll import ScrollPhantom, cut_box
+from napari_surfseg.data.phantom.scroll import ScrollPhantom
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.geometry import box_slices, iterate_blocks, whole_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,14 +112,14 @@ def _write_volumes(
         labels = _create_volume(labels_path, "labels", np.uint8, settings, chunk)
         winding = _create_volume(winding_path, "winding", np.int16, settings, chunk)
         phantom = ScrollPhantom(settings)
-        boxes = cut_box((0, 0, 0), settings.shape, chunk)
+        boxes = list(iterate_blocks(whole_box(settings.shape), chunk))
         for done, (start, stop) in enumerate(boxes):
             if should_stop is not None and should_stop():
                 raise CancelledError(f"Making the phantom {paths.folder} was stopped.")
             if progress is not None:
                 progress(done, len(boxes))
             box = phantom.compute_box(start, stop)
-            place = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+            place = box_slices((start, stop))
             image[place], labels[place], winding[place] = box.image, box.labels, box.winding
         if progress is not None:
             progress(len(boxes), len(boxes))

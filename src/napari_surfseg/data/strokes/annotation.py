@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND, IGNORE
+from napari_surfseg.geometry import to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,9 +70,9 @@ def gather_annotation(
         Of the choice among more than :data:`MAX_BLOCKS` blocks.
     """
     places = [
-        (source, (int(z), int(y), int(x)))
+        (source, to_index(place))
         for source, census in enumerate(censuses)
-        for z, y, x in np.argwhere(census.blocks.sum(axis=0) > 0)
+        for place in np.argwhere(census.blocks.sum(axis=0) > 0)
     ]
     if len(places) > MAX_BLOCKS:
         rng = np.random.default_rng([seed, 0xA220])

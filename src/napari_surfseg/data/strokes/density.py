@@ -14,13 +14,14 @@ import numpy as np
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
 from napari_surfseg.data.reading_cost import count_affordable
+from napari_surfseg.geometry import to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
 
 __all__ = ["DENSE_SHARE", "count_annotated_near_surface", "measure_density"]
 
@@ -76,10 +77,8 @@ def measure_density(pairs: Sequence[CheckedPair], *, seed: int) -> float:
         )
         targets = pair.open_targets()
         for place in chosen:
-            z, y, x = np.unravel_index(int(place), counts.shape)
-            found = count_annotated_near_surface(
-                targets.read(*pair.census.block_box((int(z), int(y), int(x))))
-            )
+            index = to_index(np.unravel_index(int(place), counts.shape))
+            found = count_annotated_near_surface(targets.read(*pair.census.block_box(index)))
             annotated += found[0]
             near += found[1]
     return annotated / near if near else 0.0

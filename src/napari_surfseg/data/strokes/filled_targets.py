@@ -8,12 +8,14 @@ import numpy as np
 
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.data.targets import is_void
-from napari_surfseg.data.volume import Volume, VoxelArray
+from napari_surfseg.data.volume import DerivedVolume
+from napari_surfseg.geometry import block_box, box_slices, intersect_boxes, to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.data.strokes.pixel_classifier import PixelClassifier
+    from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["FilledTargets"]
@@ -23,7 +25,7 @@ __all__ = ["FilledTargets"]
 MAX_CHUNK = 100
 
 
-class FilledTargets(Volume):
+class FilledTargets(DerivedVolume):
     """Targets in which what is not annotated is what a pixel classifier says.
 
     A person's strokes stay as they are, void voxels stay ignored, and nothing outside
@@ -57,13 +59,7 @@ class FilledTargets(Volume):
         held_out: Sequence[Box] = (),
     ) -> None:
         super().__init__(
-            source=targets.source,
-            name=targets.name,
-            shape=targets.shape,
-            dtype=np.uint8,
-            spacing=targets.spacing if targets.spacing_known else None,
-            units=targets.units,
-            chunks=tuple(_even_chunk(size) for size in targets.shape),
+            targets, dtype=np.uint8, chunks=tuple(_even_chunk(size) for size in targets.shape)
         )
         self._targets = targets
         self._classifier = classifier
@@ -79,35 +75,30 @@ class FilledTargets(Volume):
         A patch that keeps to it needs one chunk, where another one could need eight.
         """
         start, stop = [], []
-        for place, chunk, edge, low, high in zip(
-            voxel, self.chunks, size, *self._bounds, strict=True
-        ):
-            first = max(place // chunk * chunk, low)
-            last = min(place // chunk * chunk + chunk, high)
-            first = max(low, min(first, last - edge))
-            start.append(first)
-            stop.append(min(high, max(last, first + edge)))
-        return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+        first, last = block_box(
+            to_index(p // c for p, c in zip(voxel, self.chunks, strict=True)),
+            self.chunks,
+            self._bounds,
+        )
+        for a, b, edge, low, high in zip(first, last, size, *self._bounds, strict=True):
+            begin = max(low, min(a, b - edge))
+            start.append(begin)
+            stop.append(min(high, max(b, begin + edge)))
+        return to_index(start), to_index(stop)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         values = self._targets.read(start, stop)
-        low = tuple(max(a, b) for a, b in zip(start, self._bounds[0], strict=True))
-        high = tuple(min(a, b) for a, b in zip(stop, self._bounds[1], strict=True))
-        if any(b <= a for a, b in zip(low, high, strict=True)):
+        part = intersect_boxes((start, stop), self._bounds)
+        if part is None:
             return values
-        first, last = (low[0], low[1], low[2]), (high[0], high[1], high[2])
-        inside = tuple(slice(a - s, b - s) for a, b, s in zip(first, last, start, strict=True))
+        inside = box_slices(part, start)
         gaps = values[inside] == IGNORE
         if self._image is not None and self._void_value is not None:
-            gaps &= ~is_void(self._image.read(first, last), self._void_value)
+            gaps &= ~is_void(self._image.read(*part), self._void_value)
         for box in self._held_out:
-            gaps[
-                tuple(
-                    slice(max(c - a, 0), max(d - a, 0)) for a, c, d in zip(first, *box, strict=True)
-                )
-            ] = False
+            gaps[box_slices(box, part[0])] = False
         if gaps.any():
-            found = self._classifier.predict(self._index, first, last) > 0.5
+            found = self._classifier.predict(self._index, *part) > 0.5
             values[inside][gaps] = found[gaps]
         return values
 

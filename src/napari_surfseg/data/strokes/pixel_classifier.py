@@ -9,16 +9,16 @@ finds near the strokes is what the network learns from besides them.
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_surfseg.data.strokes.annotation import list_points
 from napari_surfseg.data.strokes.filters import FILTER_MARGIN, compute_filter_responses
+from napari_surfseg.geometry import box_slices, grow_box, split_box, to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ class PixelClassifier:
                 continue
             low, high = places.min(axis=0), places.max(axis=0) + 1
             responses = self._respond(
-                block.source, _index3(low + block.start), _index3(high + block.start)
+                block.source, to_index(low + block.start), to_index(high + block.start)
             )
             rows.append(responses[tuple((places - low).T)])
             kinds.append(found)
@@ -103,11 +103,9 @@ class PixelClassifier:
         """Filter responses of a box, with as much around it as the filters see."""
         spacing = self._spacings[source]
         margin = [math.ceil(FILTER_MARGIN * min(spacing) / size) for size in spacing]
-        first = _index3(np.maximum(np.subtract(start, margin), self._bounds[source][0]))
-        last = _index3(np.minimum(np.add(stop, margin), self._bounds[source][1]))
+        first, last = grow_box((start, stop), margin, self._bounds[source])
         responses = compute_filter_responses(self._images[source].read(first, last), spacing)
-        inside = tuple(slice(a - f, b - f) for a, b, f in zip(start, stop, first, strict=True))
-        return responses[inside]
+        return responses[box_slices((start, stop), first)]
 
     def predict(self, source: int, start: Index3, stop: Index3) -> NDArray[np.float32]:
         """Compute the probability of surface in a box of an image.
@@ -132,14 +130,8 @@ class PixelClassifier:
     def predict_quickly(self, source: int, start: Index3, stop: Index3) -> NDArray[np.float32]:
         """Do what :meth:`predict` does with several threads, a part of the box each."""
         axis = int(np.argmax(np.subtract(stop, start)))
-        count = min(os.cpu_count() or 1, 8, stop[axis] - start[axis])
-        cuts = np.linspace(start[axis], stop[axis], count + 1).astype(int).tolist()
-        parts = []
-        for low, high in itertools.pairwise(cuts):
-            first, last = list(start), list(stop)
-            first[axis], last[axis] = low, high
-            parts.append((_index3(first), _index3(last)))
-        with ThreadPoolExecutor(count, thread_name_prefix="pixel-classifier") as pool:
+        parts = split_box((start, stop), axis, min(os.cpu_count() or 1, 8))
+        with ThreadPoolExecutor(len(parts), thread_name_prefix="pixel-classifier") as pool:
             found = list(pool.map(lambda part: self.predict(source, *part), parts))
         return np.concatenate(found, axis=axis)
 
@@ -149,8 +141,3 @@ def _weigh(kinds: NDArray[np.int64]) -> NDArray[np.float64]:
     counts = np.maximum(np.bincount(kinds, minlength=3), 1)
     shares = np.array([1.0, 1.0, BESIDE_WEIGHT]) * counts[1]
     return np.asarray((shares / counts)[kinds])
-
-
-def _index3(values: Any) -> Index3:
-    z, y, x = (int(value) for value in values)
-    return z, y, x

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND, IGNORE
+from napari_surfseg.geometry import box_at, box_shape, box_slices, clip_box, to_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.volume import VoxelArray
     from napari_surfseg.geometry import Box
 
@@ -125,23 +125,16 @@ def _draw_pieces(
     pair: CheckedPair, box: Box, num_pieces: int, rng: np.random.Generator
 ) -> list[Box]:
     """Pieces within a box, from census blocks drawn by how much of them is annotated."""
-    first = [low // BLOCK for low in pair.census.box[0]]
-    span = tuple(
-        slice(a // BLOCK - f, -(-b // BLOCK) - f) for a, b, f in zip(*box, first, strict=True)
-    )
-    annotated = pair.census.blocks.sum(axis=0)[span]
+    touched = pair.census.blocks_touched(box)
+    annotated = pair.census.blocks.sum(axis=0)[box_slices(touched)]
     weights = annotated.ravel().astype(np.float64)
     if not weights.sum():
         return []
     pieces: list[Box] = []
     for place in rng.choice(len(weights), num_pieces, p=weights / weights.sum()):
-        index = np.unravel_index(int(place), annotated.shape)
-        start, stop = [], []
-        for i, f, part, low, high in zip(index, first, span, *box, strict=True):
-            corner = (f + part.start + int(i)) * BLOCK
-            low, high = max(low, corner), min(high, corner + BLOCK)
-            size = min(EDGE, high - low)
-            start.append(int(rng.integers(low, high - size + 1)))
-            stop.append(start[-1] + size)
-        pieces.append(((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])))
+        index = np.add(np.unravel_index(int(place), annotated.shape), touched[0])
+        low, high = clip_box(pair.census.block_box(to_index(index)), box)
+        size = to_index(min(EDGE, extent) for extent in box_shape((low, high)))
+        start = [int(rng.integers(a, b - n + 1)) for a, b, n in zip(low, high, size, strict=True)]
+        pieces.append(box_at(start, size))
     return pieces

@@ -24,12 +24,19 @@ from napari_surfseg.data.validation.likeness import (
 )
 from napari_surfseg.data.validation.slabs import find_gap, list_slabs
 from napari_surfseg.errors import ConfigError
+from napari_surfseg.geometry import (
+    grow_box,
+    iterate_indices,
+    replace_extent,
+    to_box,
+    to_index,
+)
 
 if TYPE_CHECKING:
     from napari_surfseg.config import ValidationSlab
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.validation.slabs import Split
-    from napari_surfseg.geometry import Box
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["KeptParts", "keep_out", "repeat_parts"]
 
@@ -80,9 +87,9 @@ def keep_out(pair: CheckedPair, slab: ValidationSlab, *, seed: int) -> KeptParts
 
 def repeat_parts(pair: CheckedPair, boxes: dict[str, Any]) -> KeptParts:
     """Cut a volume as it was cut before; see ``describe_cut`` of :mod:`~.checks`."""
-    held_out = tuple(_as_box(box) for box in boxes["held_out"])
-    kept = [_as_box(box) for box in boxes["validation"]]
-    train = _restrict(pair, _as_box(boxes["train"]), "train")
+    held_out = tuple(to_box(box) for box in boxes["held_out"])
+    kept = [to_box(box) for box in boxes["validation"]]
+    train = _restrict(pair, to_box(boxes["train"]), "train")
     if held_out:
         train = _hide(train, held_out)
     return KeptParts(train, [_restrict(pair, box, "validation") for box in kept])
@@ -148,9 +155,7 @@ def _restrict(pair: CheckedPair, box: Box, role: Literal["train", "validation"])
     """Give the part of a pair in a box."""
     census, now = pair.census, pair.roi
     for axis in range(3):  # a census is cut along one axis at a time
-        start, stop = list(now[0]), list(now[1])
-        start[axis], stop[axis] = box[0][axis], box[1][axis]
-        now = (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+        now = replace_extent(now, axis, box[0][axis], box[1][axis])
         census = restrict_census(
             census, now, pair.labels, pair.mapping, image=pair.image, void_value=pair.void_value
         )
@@ -168,7 +173,7 @@ def _keep_blocks(pair: CheckedPair, slab: ValidationSlab, seed: int) -> KeptPart
     total = np.array([pair.census.num_background, pair.census.num_foreground])
     for blocks in _choose_blocks(pair, slab.fraction, seed):
         boxes = [pair.census.block_box(index) for index in blocks]
-        train = _hide(pair, tuple(_grow(box, gap, pair.roi) for box in boxes))
+        train = _hide(pair, tuple(grow_box(box, gap, pair.roi) for box in boxes))
         left = np.array([train.census.num_background, train.census.num_foreground])
         if (left < (1 - MAX_KEPT_SHARE) * total).any():
             continue
@@ -184,9 +189,7 @@ def _keep_blocks(pair: CheckedPair, slab: ValidationSlab, seed: int) -> KeptPart
     return KeptParts(pair, [])
 
 
-def _choose_blocks(
-    pair: CheckedPair, fraction: float, seed: int
-) -> list[list[tuple[int, int, int]]]:
+def _choose_blocks(pair: CheckedPair, fraction: float, seed: int) -> list[list[Index3]]:
     """Find sets of census blocks that hold about the share of the strokes, the smallest first."""
     counts = pair.census.blocks.reshape(2, -1)
     total = counts.sum(axis=1)
@@ -218,10 +221,7 @@ def _choose_blocks(
     best = sorted(unique, key=lambda chosen: unique[chosen])[:NUM_TRIED]
     shape = pair.census.blocks.shape[1:]
     return [
-        [
-            (int(z), int(y), int(x))
-            for z, y, x in zip(*np.unravel_index(np.array(chosen), shape), strict=True)
-        ]
+        [to_index(place) for place in zip(*np.unravel_index(np.array(chosen), shape), strict=True)]
         for chosen in best
     ]
 
@@ -231,13 +231,7 @@ def _hide(pair: CheckedPair, boxes: tuple[Box, ...]) -> CheckedPair:
     hidden = replace(pair, held_out=(*pair.held_out, *boxes))
     labels = hidden.hide(pair.labels)
     blocks = pair.census.blocks.copy()
-    touched = set()
-    for box in boxes:
-        spans = [
-            range(a // BLOCK - low // BLOCK, -(-b // BLOCK) - low // BLOCK)
-            for a, b, low in zip(*box, pair.census.box[0], strict=True)
-        ]
-        touched |= {(z, y, x) for z in spans[0] for y in spans[1] for x in spans[2]}
+    touched = {index for box in boxes for index in iterate_indices(pair.census.blocks_touched(box))}
     for index in sorted(touched):
         if not blocks[(slice(None), *index)].any():
             continue
@@ -250,14 +244,3 @@ def _hide(pair: CheckedPair, boxes: tuple[Box, ...]) -> CheckedPair:
         )
         blocks[(slice(None), *index)] = part.blocks[:, 0, 0, 0]
     return replace(hidden, census=replace(pair.census, blocks=blocks))
-
-
-def _grow(box: Box, gap: int, bounds: Box) -> Box:
-    z, y, x = (max(a - gap, low) for a, low in zip(box[0], bounds[0], strict=True))
-    d, h, w = (min(b + gap, high) for b, high in zip(box[1], bounds[1], strict=True))
-    return (z, y, x), (d, h, w)
-
-
-def _as_box(box: Any) -> Box:
-    (z, y, x), (d, h, w) = box
-    return (int(z), int(y), int(x)), (int(d), int(h), int(w))

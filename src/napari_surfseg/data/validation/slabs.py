@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.geometry import box_shape, replace_extent
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.data.volume import VoxelArray
-    from napari_surfseg.geometry import Box, Index3
+    from napari_surfseg.geometry import Box
 
 __all__ = ["Split", "find_gap", "list_slabs"]
 
@@ -79,7 +81,7 @@ def list_slabs(
         The longest axis first, its end before its beginning. Those that hold little for
         their size are left out, unless there is no other.
     """
-    extent = [b - a for a, b in zip(*box, strict=True)]
+    extent = box_shape(box)
     axes = sorted(range(3), key=lambda axis: -extent[axis])
     for fair in ((FAIR_TRAIN_SHARE, FAIR_SHARE), (0.0, 0.0)):
         found = []
@@ -111,17 +113,13 @@ def _cut(
         train, validation = (low, last - kept - between), (last - kept, high)
     else:
         train, validation = (first + kept + between, high), (low, first + kept)
-    return Split(_with(box, axis, train), _with(box, axis, validation), axis, at_end, between)
-
-
-def _with(box: Box, axis: int, span: tuple[int, int]) -> Box:
-    start, stop = list(box[0]), list(box[1])
-    start[axis], stop[axis] = span
-    return _index3(start), _index3(stop)
-
-
-def _index3(values: list[int]) -> Index3:
-    return values[0], values[1], values[2]
+    return Split(
+        replace_extent(box, axis, *train),
+        replace_extent(box, axis, *validation),
+        axis,
+        at_end,
+        between,
+    )
 
 
 def _is_usable(

@@ -51,7 +51,7 @@ def read_volume(
     DataError
         If there is no volume.
     """
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
 
     volume = open_volume(path)
     content = content or volume.content
@@ -91,7 +91,7 @@ def _read_lazily(volume: Volume) -> Any:
 
 def _find_levels(path: str, volume: Volume) -> list[Any]:
     """Find the coarser levels of an OME-Zarr: a volume of terabytes is looked at in those."""
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
 
     levels: list[Any] = []
     while True:

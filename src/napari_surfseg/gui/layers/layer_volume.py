@@ -173,7 +173,7 @@ def take_layer(layer: Layer) -> LayerVolume:
 
 def take_file(path: str) -> LayerVolume:
     """Open a volume file as if it were a layer; may wait for the disk."""
-    from napari_surfseg.data.volume import open_volume
+    from napari_surfseg.data.open import open_volume
 
     volume = open_volume(path)
     return LayerVolume(

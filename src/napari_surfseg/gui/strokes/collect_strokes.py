@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.data.strokes.painted import apply_strokes, check_strokes, write_strokes
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.strokes.stroke_files import apply_strokes, check_strokes, write_strokes
 from napari_surfseg.errors import DataError, RunBusyError
 from napari_surfseg.events import UpdateLabels
 from napari_surfseg.geometry import box_at
@@ -27,7 +27,7 @@ from napari_surfseg.runs.lock import is_alive, read_worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_surfseg.data.strokes.painted import PaintedBox
+    from napari_surfseg.data.strokes.stroke_files import StrokeBox
     from napari_surfseg.geometry import Index3
     from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
@@ -92,7 +92,7 @@ def find_strokes(
     copy: LayerVolume,
     known: dict[Index3, int],
     should_stop: Callable[[], bool] = lambda: False,
-) -> list[PaintedBox]:
+) -> list[StrokeBox]:
     """Find the boxes in which a layer differs from the copy that the run learns from.
 
     Parameters
@@ -115,7 +115,7 @@ def find_strokes(
             f"The layer {layer.name!r} has shape {list(layer.shape)}, but it had "
             f"{list(copy.shape)} when the run started; its strokes cannot be used."
         )
-    painted: list[PaintedBox] = []
+    painted: list[StrokeBox] = []
     for start, stop in find_stored_boxes(layer.data, copy.data):
         if should_stop():
             break
@@ -133,7 +133,7 @@ def find_strokes(
     return painted
 
 
-def write_strokes_into_labels(folder: RunFolder, labels: str, boxes: list[PaintedBox]) -> int:
+def write_strokes_into_labels(folder: RunFolder, labels: str, boxes: list[StrokeBox]) -> int:
     """Write painted boxes into the labels of a run without a worker; count the changed voxels.
 
     Raises

@@ -19,24 +19,25 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
-from napari_surfseg.data.augment import (
+from napari_surfseg.data.kernels import count_meanings
+from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.data.padding import read_padded
+from napari_surfseg.data.patches.augment import (
     PatchBuffer,
     build_noise,
     choose_symmetries,
     cut_pair,
     draw_grey_change,
 )
-from napari_surfseg.data.kernels import count_meanings
-from napari_surfseg.data.labels import IGNORE
-from napari_surfseg.data.padding import read_padded
-from napari_surfseg.data.sampling import PatchSampler, place_patch
+from napari_surfseg.data.patches.sampling import PatchSampler, place_patch
+from napari_surfseg.geometry import box_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_surfseg.config import Data
     from napari_surfseg.data.cache import CacheStats, VolumeCache
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.geometry import Index3
@@ -262,13 +263,12 @@ class PatchLoader:
         if self._filled is not None:
             within = self._filled[place.source].chunk_bounds(place.voxel, self._patch)
         start = place_patch(place.voxel, self._patch, symmetry, within)
-        stop = (start[0] + self._patch[0], start[1] + self._patch[1], start[2] + self._patch[2])
+        box = box_at(start, self._patch)
         image, labels = self._buffers()
-        read_padded(self._images[place.source], start, stop, bounds=roi, out=image.view)
+        read_padded(self._images[place.source], *box, bounds=roi, out=image.view)
         read_padded(
             self._patch_targets[place.source],
-            start,
-            stop,
+            *box,
             "constant",
             value=IGNORE,
             bounds=roi,

@@ -7,14 +7,15 @@ import zarr
 from napari_surfseg.config import Data
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes
-from napari_surfseg.data.strokes.painted import (
+from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.strokes.stroke_counts import StrokedVolume, count_strokes
+from napari_surfseg.data.strokes.stroke_files import (
     apply_strokes,
     check_strokes,
     read_strokes,
     write_strokes,
 )
-from napari_surfseg.data.strokes.relabel import PaintedVolume, relabel_pair
-from napari_surfseg.data.volume import ArrayVolume, open_volume
+from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import DataError, LabelError
 
 
@@ -74,7 +75,7 @@ def test_strokes_must_fit_the_labels(labels):
 
 def test_painted_boxes_lie_over_the_labels(labels):
     box = np.full((10, 12, 14), 7, np.uint8)
-    painted = PaintedVolume(ArrayVolume(labels), [((15, 60, 60), box)])
+    painted = StrokedVolume(ArrayVolume(labels), [((15, 60, 60), box)])
     expected = labels.copy()
     expected[15:25, 60:72, 60:74] = 7
     for start, stop in (
@@ -97,7 +98,7 @@ def test_a_recount_is_what_a_new_count_finds(labels, roi):
         ((0, 0, 0), rng.integers(0, 3, (64, 64, 64)).astype(np.uint8)),
         ((40, 50, 100), rng.integers(0, 3, (30, 30, 30)).astype(np.uint8)),
     ]
-    new = relabel_pair(pair, boxes)
+    new = count_strokes(pair, boxes)
     after = labels.copy()
     for start, values in boxes:
         after[tuple(slice(a, a + n) for a, n in zip(start, values.shape, strict=True))] = values
@@ -113,7 +114,7 @@ def test_only_what_was_painted_is_read(labels):
     read = []
     original = pair.labels.read
     pair.labels.read = lambda start, stop: read.append((start, stop)) or original(start, stop)
-    relabel_pair(pair, [((5, 70, 100), np.ones((3, 3, 3), np.uint8))])
+    count_strokes(pair, [((5, 70, 100), np.ones((3, 3, 3), np.uint8))])
     assert read == [((0, 64, 64), (64, 80, 128))]
 
 
@@ -121,9 +122,9 @@ def test_what_cannot_be_learned_from_is_refused(labels):
     pair = make_pair(labels)
     whole = np.zeros(labels.shape, np.uint8)
     with pytest.raises(LabelError, match="has no surface voxels"):
-        relabel_pair(pair, [((0, 0, 0), whole)])
+        count_strokes(pair, [((0, 0, 0), whole)])
     with pytest.raises(LabelError, match=r"holds the value 9 \(8 voxels\), not listed"):
-        relabel_pair(pair, [((0, 0, 0), np.full((2, 2, 2), 9, np.uint8))])
+        count_strokes(pair, [((0, 0, 0), np.full((2, 2, 2), 9, np.uint8))])
     assert pair.census.num_foreground == 2 * 80 * 130
 
 

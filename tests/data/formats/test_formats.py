@@ -17,10 +17,11 @@ import pytest
 import tifffile
 import zarr
 
-from napari_surfseg.data.volume import ArrayVolume, Volume, open_volume
+from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.volume import ArrayVolume, Volume
 from napari_surfseg.errors import DataError
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 SHAPE = (7, 11, 13)
 DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64", ">u2", ">f4")
 

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from napari_surfseg.data.augment import (
+from napari_surfseg.data.kernels import count_meanings
+from napari_surfseg.data.patches.augment import (
     SYMMETRIES,
     GreyChange,
     PatchBuffer,
@@ -17,7 +18,6 @@ from napari_surfseg.data.augment import (
     draw_grey_change,
     find_symmetries,
 )
-from napari_surfseg.data.kernels import count_meanings
 
 IDENTITY = np.arange(256, dtype=np.uint8)
 NOISE = build_noise(0, 64)

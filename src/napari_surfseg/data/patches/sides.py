@@ -24,18 +24,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.data.augment import KEPT_AXES, find_symmetries
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND
+from napari_surfseg.data.patches.augment import KEPT_AXES, find_symmetries
 from napari_surfseg.data.reading_cost import count_affordable
+from napari_surfseg.geometry import count_voxels, grow_box, to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.data.checks import CheckedPair
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.data.checked_pair import CheckedPair
+    from napari_surfseg.geometry import Box, Index3, Size3
 
     Floats = NDArray[np.floating[Any]]
 
@@ -81,7 +82,7 @@ class SidesTexture:
 
 
 def resolve_symmetries(
-    wanted: bool | str, pairs: Sequence[CheckedPair], patch: Index3, *, seed: int
+    wanted: bool | str, pairs: Sequence[CheckedPair], patch: Size3, *, seed: int
 ) -> tuple[bool | str, str]:
     """Settle ``data.augmentation.symmetries: auto`` on the training volumes.
 
@@ -174,8 +175,8 @@ def _measure_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> A
     """Yield shape (3 axes, along and across, places) for each block that says something."""
     found = 0
     affordable = min(count_affordable(pair, EDGE + 2 * (REACH + 3), NUM_DRAWN) for pair in pairs)
-    for number, start, stop in _draw_blocks(pairs, rng)[:affordable]:
-        energy = _measure_block(pairs[number], start, stop, rng)
+    for number, box in _draw_blocks(pairs, rng)[:affordable]:
+        energy = _measure_block(pairs[number], box, rng)
         if energy is not None:
             yield energy
             found += 1
@@ -183,9 +184,7 @@ def _measure_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> A
                 return
 
 
-def _draw_blocks(
-    pairs: Sequence[CheckedPair], rng: np.random.Generator
-) -> list[tuple[int, list[int], list[int]]]:
+def _draw_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> list[tuple[int, Box]]:
     """Eighths of census blocks, those with more surface sooner, none twice."""
     known = [
         (number, index, int(count))
@@ -212,12 +211,13 @@ def _draw_blocks(
             low, high = pairs[number].roi
             start = [max(a, b) for a, b in zip(start, low, strict=True)]
             stop = [min(a + EDGE, b) for a, b in zip(start, high, strict=True)]
-            if all(a < b for a, b in zip(start, stop, strict=True)):
-                blocks.append((number, start, stop))
+            box = to_index(start), to_index(stop)
+            if count_voxels(box):
+                blocks.append((number, box))
     return blocks[:NUM_DRAWN]
 
 
-def _rich_blocks(pair: CheckedPair) -> list[tuple[tuple[int, int, int], int]]:
+def _rich_blocks(pair: CheckedPair) -> list[tuple[Index3, int]]:
     """Find the census blocks with most surface: a bounded number, however large the volume."""
     counts = pair.census.blocks[1]
     flat = counts.ravel()
@@ -231,26 +231,23 @@ def _rich_blocks(pair: CheckedPair) -> list[tuple[tuple[int, int, int], int]]:
     ]
 
 
-def _measure_block(
-    pair: CheckedPair, start: list[int], stop: list[int], rng: np.random.Generator
-) -> Floats | None:
+def _measure_block(pair: CheckedPair, box: Box, rng: np.random.Generator) -> Floats | None:
     from scipy.ndimage import gaussian_filter
 
     margin = REACH + 3
-    begin = [max(0, a - margin) for a in start]
-    end = [min(size, b + margin) for b, size in zip(stop, pair.image.shape, strict=True)]
-    box = (begin[0], begin[1], begin[2]), (end[0], end[1], end[2])
-    surface = pair.open_targets().read(*box) == FOREGROUND
+    around = grow_box(box, margin, pair.image.box)
+    surface = pair.open_targets().read(*around) == FOREGROUND
     points = np.argwhere(surface)
-    lowest = np.maximum(np.array(start) - begin, REACH + 1)
-    highest = np.minimum(np.array(stop) - begin, np.array(surface.shape) - REACH - 1)
+    start, stop = np.subtract(box, around[0])
+    lowest = np.maximum(start, REACH + 1)
+    highest = np.minimum(stop, np.array(surface.shape) - REACH - 1)
     points = points[((points >= lowest) & (points < highest)).all(axis=1)]
     if len(points) < MIN_POINTS:
         return None
     if len(points) > MAX_POINTS:
         points = points[rng.choice(len(points), MAX_POINTS, replace=False)]
     # NaN means outside the scan, if anything: others were refused.
-    image = np.nan_to_num(pair.image.read(*box).astype(np.float32))
+    image = np.nan_to_num(pair.image.read(*around).astype(np.float32))
     points, normals = _find_normals(gaussian_filter(image, 1.5), points)
     if len(points) < MIN_POINTS:
         return None

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_surfseg.config import Labels
-from napari_surfseg.data import census as census_room
+from napari_surfseg.data import census as census_module
 from napari_surfseg.data.census import BLOCK, restrict_census, take_census, tile_box
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import DataError
@@ -33,7 +33,7 @@ def count_blocks(labels, box, meaning):
 @pytest.mark.parametrize("dtype", ["uint8", "int32"])
 @pytest.mark.parametrize("box", [None, ((3, 70, 5), (69, 130, 65))])
 def test_counts_by_block_and_plane(dtype, box, monkeypatch):
-    monkeypatch.setattr(census_room, "UNIT_VOXELS", 64 * 64)  # many units, several threads
+    monkeypatch.setattr(census_module, "UNIT_VOXELS", 64 * 64)  # many units, several threads
     labels = make_labels()
     volume = ArrayVolume(labels.astype(dtype))
     volume.chunks = (16, 128, 32)
@@ -133,7 +133,7 @@ def test_blocks_know_their_place():
 
 
 def test_huge_volumes_are_sampled(monkeypatch):
-    monkeypatch.setattr(census_room, "UNIT_VOXELS", 16**3)
+    monkeypatch.setattr(census_module, "UNIT_VOXELS", 16**3)
     labels = ArrayVolume(make_labels((64, 64, 64)))
     labels.chunks = (16, 16, 16)
     census = take_census(labels, Labels(), max_voxels=16 * 16**3)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from napari_surfseg.config import Data, Labels
-from napari_surfseg.data.augment import SYMMETRIES
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes
-from napari_surfseg.data.sampling import PatchSampler, place_patch
+from napari_surfseg.data.patches.augment import SYMMETRIES
+from napari_surfseg.data.patches.sampling import PatchSampler, place_patch
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import DataError
 

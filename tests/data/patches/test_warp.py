@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_surfseg.data import warp as warp_room
-from napari_surfseg.data.warp import warp_batch
+from napari_surfseg.data.patches import warp as warp_module
+from napari_surfseg.data.patches.warp import warp_batch
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_ignored_voxels_stay_ignored():
 
 
 def fix_matrix(monkeypatch, matrix):
-    monkeypatch.setattr(warp_room, "_draw_matrix", lambda *_: torch.tensor(matrix))
+    monkeypatch.setattr(warp_module, "_draw_matrix", lambda *_: torch.tensor(matrix))
 
 
 def test_identity_is_exact(monkeypatch):
@@ -130,7 +130,7 @@ def test_turns_are_turns_in_space(monkeypatch):
 def test_coarse_axes_are_turned_less():
     matrices = [
         torch.stack(
-            [warp_room._draw_matrix(seeded(i), torch.device("cpu"), spacing) for i in range(200)]
+            [warp_module._draw_matrix(seeded(i), torch.device("cpu"), spacing) for i in range(200)]
         )
         for spacing in ((1.0, 1.0, 1.0), (10.0, 1.0, 1.0))
     ]
@@ -142,10 +142,10 @@ def test_coarse_axes_are_turned_less():
 
 def test_changes_of_size_stay_small():
     matrices = torch.stack(
-        [warp_room._draw_matrix(seeded(i), torch.device("cpu"), (1.0,) * 3) for i in range(300)]
+        [warp_module._draw_matrix(seeded(i), torch.device("cpu"), (1.0,) * 3) for i in range(300)]
     )
     volumes = torch.linalg.det(matrices.double())
-    most = (warp_room.MAX_SCALE * warp_room.MAX_STRETCH) ** 3
+    most = (warp_module.MAX_SCALE * warp_module.MAX_STRETCH) ** 3
     assert volumes.min() > 1 / most
     assert volumes.max() < most
     assert volumes.log().mean().abs() < 0.1

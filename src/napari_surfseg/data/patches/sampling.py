@@ -15,14 +15,15 @@ import numpy as np
 
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_surfseg.data.augment import Symmetry
-    from napari_surfseg.data.checks import CheckedPair
+    from napari_surfseg.data.checked_pair import CheckedPair
+    from napari_surfseg.data.patches.augment import Symmetry
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Box, Index3
+    from napari_surfseg.geometry import Box, Index3, Size3
 
 __all__ = ["PatchSampler", "Place", "place_patch"]
 
@@ -140,21 +141,20 @@ class _Pool:
             rank = int(rng.integers(self._upto[-1]))
             which = int(np.searchsorted(self._upto, rank, side="right"))
             before = int(self._upto[which - 1]) if which else 0
-            place = np.unravel_index(int(self._blocks[which]), self._grid)
-            start, stop = self._census.block_box((int(place[0]), int(place[1]), int(place[2])))
+            place = to_index(np.unravel_index(int(self._blocks[which]), self._grid))
+            start, stop = self._census.block_box(place)
             block = self._targets.read(start, stop)
             found = np.flatnonzero(block == self._meaning)
             if found.size:  # labels painted since the count may have moved it
                 inside = np.unravel_index(int(found[(rank - before) % found.size]), block.shape)
-                z, y, x = (a + int(i) for a, i in zip(start, inside, strict=True))
-                return z, y, x
+                return to_index(np.add(start, inside))
         raise DataError(
             f"{self._targets.source} no longer holds the labels it had when the run started; "
             "start the run again."
         )
 
 
-def place_patch(voxel: Index3, patch: Index3, symmetry: Symmetry, bounds: Box) -> Index3:
+def place_patch(voxel: Index3, patch: Size3, symmetry: Symmetry, bounds: Box) -> Index3:
     """Corner of the box to cut so that ``voxel`` becomes the patch's centre.
 
     Parameters
@@ -180,4 +180,4 @@ def place_patch(voxel: Index3, patch: Index3, symmetry: Symmetry, bounds: Box) -
     for place, at, size, low, high in zip(voxel, anchor, patch, *bounds, strict=True):
         free = high - low - size
         start.append(min(max(place - at, low + min(0, free)), low + max(0, free)))
-    return start[0], start[1], start[2]
+    return to_index(start)

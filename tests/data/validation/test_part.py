@@ -12,7 +12,7 @@ from napari_surfseg.data.checks import check_volumes, describe_cut, open_pairs
 from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
 from napari_surfseg.data.reading_cost import count_affordable
 from napari_surfseg.data.strokes.density import count_annotated_near_surface, measure_density
-from napari_surfseg.data.strokes.relabel import relabel_pair
+from napari_surfseg.data.strokes.stroke_counts import count_strokes
 from napari_surfseg.data.validation.part import _choose_slab, keep_out, repeat_parts
 from napari_surfseg.data.validation.slabs import list_slabs
 from napari_surfseg.data.volume import ArrayVolume
@@ -168,7 +168,7 @@ def test_the_choice_depends_on_the_seed_alone(many):
 def test_strokes_painted_into_a_kept_block_are_not_trained_on(many):
     train = keep_out(pair_of(many), SLAB, seed=0).train
     (start, _), before = train.held_out[0], train.census.num_foreground
-    painted = relabel_pair(train, [(start, np.ones((4, 4, 4), np.uint8))])
+    painted = count_strokes(train, [(start, np.ones((4, 4, 4), np.uint8))])
     assert painted.census.num_foreground == before
 
 
@@ -178,7 +178,7 @@ def test_all_strokes_of_a_kept_block_may_be_erased(tmp_path, many):
     files = {"image": str(tmp_path / "image.npy"), "labels": str(tmp_path / "labels.npy")}
     _, validation = open_pairs(Data(train=(files,)))
     start, _ = validation[0].roi
-    erased = relabel_pair(validation[0], [(start, np.full((64, 64, 64), 2, np.uint8))])
+    erased = count_strokes(validation[0], [(start, np.full((64, 64, 64), 2, np.uint8))])
     assert erased.census.num_supervised == 0
 
 

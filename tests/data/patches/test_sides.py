@@ -10,11 +10,11 @@ import tifffile
 
 from napari_surfseg.config import Data
 from napari_surfseg.data.checks import check_volumes
+from napari_surfseg.data.patches.sides import measure_sides, resolve_symmetries
 from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
-from napari_surfseg.data.sides import measure_sides, resolve_symmetries
 from napari_surfseg.data.volume import ArrayVolume
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 PATCH = (32, 32, 32)
 
 
@@ -99,7 +99,7 @@ def test_little_surface_says_nothing():
 
 
 def test_nothing_is_measured_where_nothing_is_turned(scroll, monkeypatch):
-    monkeypatch.setattr("napari_surfseg.data.sides.measure_sides", None)
+    monkeypatch.setattr("napari_surfseg.data.patches.sides.measure_sides", None)
     pair = pair_of(*scroll, spacing=(3.0, 2.0, 1.0))
     assert resolve_symmetries("auto", [pair], PATCH, seed=0)[0] is True
 

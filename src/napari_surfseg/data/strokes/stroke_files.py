@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_surfseg.errors import DataError, LabelError, OutputError
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.geometry import box_at, box_slices, contains_box, count_voxels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Index3
 
-__all__ = ["PaintedBox", "apply_strokes", "check_strokes", "read_strokes", "write_strokes"]
+__all__ = ["StrokeBox", "apply_strokes", "check_strokes", "read_strokes", "write_strokes"]
 
 #: First voxel and values of a box that was painted on.
-PaintedBox: TypeAlias = "tuple[Index3, VoxelArray]"
+StrokeBox: TypeAlias = "tuple[Index3, VoxelArray]"
 
 
-def write_strokes(path: Path, boxes: Sequence[PaintedBox]) -> None:
+def write_strokes(path: Path, boxes: Sequence[StrokeBox]) -> None:
     """Put painted boxes into a file, whole or not at all.
 
     Raises
@@ -50,7 +51,7 @@ def write_strokes(path: Path, boxes: Sequence[PaintedBox]) -> None:
         np.savez_compressed(file, starts, *(values for _, values in boxes))
 
 
-def read_strokes(path: Path) -> list[PaintedBox]:
+def read_strokes(path: Path) -> list[StrokeBox]:
     """Read the boxes of a file.
 
     Raises
@@ -69,7 +70,7 @@ def read_strokes(path: Path) -> list[PaintedBox]:
     return [((z, y, x), box) for (z, y, x), box in zip(starts, boxes, strict=True)]
 
 
-def check_strokes(labels: Volume, boxes: Sequence[PaintedBox]) -> list[PaintedBox]:
+def check_strokes(labels: Volume, boxes: Sequence[StrokeBox]) -> list[StrokeBox]:
     """Return the boxes in the labels' own type.
 
     Raises
@@ -79,12 +80,11 @@ def check_strokes(labels: Volume, boxes: Sequence[PaintedBox]) -> list[PaintedBo
     """
     fitting = []
     for start, values in boxes:
-        stop = tuple(a + size for a, size in zip(start, values.shape, strict=True))
-        inside = all(0 <= a < b <= n for a, b, n in zip(start, stop, labels.shape, strict=True))
-        if not inside:
+        box = box_at(start, values.shape)
+        if not (count_voxels(box) and contains_box(labels.box, box)):
             raise DataError(
-                f"Labels painted from {list(start)} to {list(stop)} do not lie in {labels.source}, "
-                f"which has shape {list(labels.shape)}."
+                f"Labels painted from {list(start)} to {list(box[1])} do not lie in "
+                f"{labels.source}, which has shape {list(labels.shape)}."
             )
         if values.dtype.kind not in "uib":
             raise LabelError(
@@ -101,7 +101,7 @@ def check_strokes(labels: Volume, boxes: Sequence[PaintedBox]) -> list[PaintedBo
     return fitting
 
 
-def apply_strokes(path: Path, boxes: Sequence[PaintedBox]) -> None:
+def apply_strokes(path: Path, boxes: Sequence[StrokeBox]) -> None:
     """Write painted boxes into labels that the window copied into the run folder.
 
     Raises
@@ -114,8 +114,7 @@ def apply_strokes(path: Path, boxes: Sequence[PaintedBox]) -> None:
     try:
         array = zarr.open_group(str(path), mode="r+")["0"]
         for start, values in boxes:
-            place = tuple(slice(a, a + n) for a, n in zip(start, values.shape, strict=True))
-            array[place] = values  # type: ignore[index]
+            array[box_slices(box_at(start, values.shape))] = values  # type: ignore[index]
     except OSError as error:
         raise explain_write_error(path, error) from None
     except (KeyError, ValueError) as error:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from napari_surfseg.data.labels import IGNORE
 
 if TYPE_CHECKING:
-    from napari_surfseg.geometry import Spacing3
+    from napari_surfseg.geometry import Size3, Spacing3
 
 __all__ = ["warp_batch"]
 
@@ -157,7 +157,7 @@ def _draw_matrix(
 def _draw_moves(
     generator: torch.Generator | None,
     device: torch.device,
-    shape: tuple[int, int, int],
+    shape: Size3,
     spacing: Spacing3,
 ) -> Tensor:
     """Draw the moves of a coarse grid of places, shape (z, y, x, 3), in physical units, X first."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.data.volume import VoxelArray
-    from napari_surfseg.geometry import Index3, Spacing3
+    from napari_surfseg.geometry import Index3, Size3, Spacing3
 
 __all__ = [
     "SYMMETRIES",
@@ -103,7 +103,7 @@ class Symmetry:
         tile[self.axes.index(2)] = 128
         return np.array(tile, np.int64)
 
-    def source_voxel(self, voxel: Sequence[int], shape: Index3) -> Index3:
+    def source_voxel(self, voxel: Sequence[int], shape: Size3) -> Index3:
         """Where a voxel of the result comes from.
 
         Parameters
@@ -127,7 +127,7 @@ SYMMETRIES: tuple[Symmetry, ...] = tuple(
 )
 
 
-def choose_symmetries(wanted: bool | str, shape: Index3, spacing: Spacing3) -> tuple[Symmetry, ...]:
+def choose_symmetries(wanted: bool | str, shape: Size3, spacing: Spacing3) -> tuple[Symmetry, ...]:
     """Symmetries to draw from: those of the setting that also keep shape and spacing.
 
     Parameters
@@ -147,7 +147,7 @@ def choose_symmetries(wanted: bool | str, shape: Index3, spacing: Spacing3) -> t
     return found if axis is None else tuple(s for s in found if s.axes[axis] == axis)
 
 
-def find_symmetries(shape: Index3, spacing: Spacing3) -> tuple[Symmetry, ...]:
+def find_symmetries(shape: Size3, spacing: Spacing3) -> tuple[Symmetry, ...]:
     """Symmetries under which a patch keeps its shape and its voxels their size.
 
     Parameters
@@ -245,7 +245,7 @@ class PatchBuffer:
         The same memory as one line.
     """
 
-    def __init__(self, shape: Index3) -> None:
+    def __init__(self, shape: Size3) -> None:
         z, y, x = shape
         # Planes a multiple of 4096 bytes apart would all fall on the same few
         # lines of the first-level cache when voxels are visited across them.

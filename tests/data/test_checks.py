@@ -9,8 +9,8 @@ import pytest
 import tifffile
 
 from napari_surfseg.config import Data, Labels, Pair, ValidationSlab
-from napari_surfseg.data import census as census_room
-from napari_surfseg.data import volume as volume_room
+from napari_surfseg.data import census as census_module
+from napari_surfseg.data import volume as volume_module
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import open_pairs
 from napari_surfseg.data.intensity import Intensity
@@ -329,9 +329,9 @@ def test_says_where_validation_is(save):
 
 
 def test_says_if_only_a_part_was_checked(save, monkeypatch):
-    monkeypatch.setattr(census_room, "MAX_VOXELS", 2000)
-    monkeypatch.setattr(census_room, "UNIT_VOXELS", 1000)
-    monkeypatch.setattr(volume_room, "VIRTUAL_CHUNK", 8)
+    monkeypatch.setattr(census_module, "MAX_VOXELS", 2000)
+    monkeypatch.setattr(census_module, "UNIT_VOXELS", 1000)
+    monkeypatch.setattr(volume_module, "VIRTUAL_CHUNK", 8)
     pair = save()
     train, _ = open_pairs(Data(train=(pair,), validation=(pair,)))
     assert "is so large that 12% of it" in train[0].notes[0]

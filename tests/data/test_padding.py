@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.padding import read_padded
-from napari_surfseg.data.volume import ArrayVolume, split_source
+from napari_surfseg.data.volume import ArrayVolume
 
 VALUES = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
 
@@ -64,16 +63,3 @@ def test_reads_through_a_cache():
     expected = pad_and_cut(VALUES, (-2, -2, -2), (3, 3, 3), mode="reflect")
     np.testing.assert_array_equal(box, expected)
     assert cache.stats().misses == 1
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("a.zarr", ("a.zarr", "")),
-        ("a.zarr::1", ("a.zarr", "1")),
-        ("a.zarr::/deep/raw/", ("a.zarr", "deep/raw")),
-        ("s3://bucket/a.zarr::0", ("s3://bucket/a.zarr", "0")),
-    ],
-)
-def test_splits_sources(source, expected):
-    assert split_source(source) == expected

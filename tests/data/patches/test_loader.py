@@ -13,11 +13,11 @@ from napari_surfseg.config import Augmentation, Data, Labels, Pair
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes, open_pairs
 from napari_surfseg.data.intensity import Intensity, compute_intensity
-from napari_surfseg.data.loader import PatchLoader, unique_names
+from napari_surfseg.data.patches.loader import PatchLoader, unique_names
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import DataError
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 PLAIN = Augmentation(symmetries=False, intensity=0, noise=0)
 INTENSITY = Intensity(0, 255, 0.5, 0.25)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.phantom import PhantomBox, PhantomSettings, ScrollPhantom, write_phantom
 from napari_surfseg.data.phantom.noise import (
     compute_lattice_noise,
@@ -17,7 +18,6 @@ from napari_surfseg.data.phantom.noise import (
     compute_white_noise,
     hash_coordinates,
 )
-from napari_surfseg.data.volume import open_volume
 from napari_surfseg.errors import CancelledError, ConfigError, OutputError
 
 SETTINGS = PhantomSettings(shape=(48, 176, 176), seed=7)

@@ -1,0 +1,69 @@
+"""Files behind a URL, through fsspec where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from napari_surfseg.errors import DataError
+
+__all__ = ["explain_missing_package", "fetch_file", "require_fsspec", "suffix_of_url"]
+
+
+def require_fsspec(source: str) -> None:
+    """Refuse a URL where fsspec is not installed."""
+    if importlib.util.find_spec("fsspec") is None:
+        raise DataError(
+            f"{source} is a URL, which needs fsspec; install it with "
+            "'pip install napari-surfseg[remote]'."
+        )
+
+
+def suffix_of_url(url: str) -> str:
+    """Return the suffix of the file that a URL names, in lower case."""
+    return PurePosixPath(urlsplit(url).path).suffix.lower()
+
+
+def fetch_file(url: str) -> Path:
+    """Copy a single file into a temporary folder of its own, which the caller removes.
+
+    Its slices lie all over it, so reading it in parts over the wire would take longer.
+
+    Raises
+    ------
+    DataError
+        If a package for this kind of URL is not installed, or there is nothing at the URL.
+    """
+    import fsspec  # type: ignore[import-untyped]
+
+    folder = Path(tempfile.mkdtemp(prefix="surfseg-"))
+    path = folder / f"{PurePosixPath(urlsplit(url).path).stem}{suffix_of_url(url)}"
+    try:
+        store, place = fsspec.url_to_fs(url)
+        store.get_file(place, str(path))
+    except ImportError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise explain_missing_package(url, error) from error
+    except FileNotFoundError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise DataError(f"There is no file {url}.") from error
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        # Every kind of store has exceptions of its own.
+        raise DataError(f"{url} cannot be fetched: {_reason(error)}.") from error
+    return path
+
+
+def explain_missing_package(source: str, error: ImportError) -> DataError:
+    """Return the error to raise where a kind of URL needs a package that is not installed."""
+    return DataError(
+        f"{source} needs a package that is not installed ({_reason(error)}); "
+        "'pip install napari-surfseg[remote]' brings the usual ones."
+    )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")[:160] or type(error).__name__
