@@ -115,7 +115,7 @@ def play_strokes(demo: Demo, options: argparse.Namespace) -> None:
             ("foreground", find_surface_lines(surface, 5)),
             ("background", find_background_lines(surface, background, 6)),
         ):
-            view.strokes.tools.buttons[meaning].click()
+            view.strokes.brush.buttons[meaning].click()
             for line in lines:
                 live(0.1)
                 drag(viewer, strokes, line)

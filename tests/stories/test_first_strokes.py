@@ -90,10 +90,10 @@ def test_from_the_first_stroke_to_a_network_that_learns(
 
     # Twelve strokes in the middle of the volume.
     for z in (20, 24, 28):
-        view.strokes.tools.buttons["foreground"].click()
+        view.strokes.brush.buttons["foreground"].click()
         for y in (30, 55):
             stroke(z, along_wall(z, y))
-        view.strokes.tools.buttons["background"].click()
+        view.strokes.brush.buttons["background"].click()
         for y in (30, 55):
             stroke(z, along_wall(z, y, shift=14 if y == 30 else -14))
     assert set(np.unique(strokes.data)) == {0, 1, 2}

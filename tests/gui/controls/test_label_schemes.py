@@ -1,6 +1,9 @@
 import pytest
 
-from napari_surfseg.gui.controls.label_schemes import suggest_meanings
+from napari_surfseg.gui.controls.label_schemes import suggest_meanings, suggest_scheme
+
+STROKES = {0: "ignore", 1: "foreground", 2: "background"}
+DENSE = {0: "background", 1: "foreground", 2: "ignore"}
 
 
 @pytest.mark.parametrize(
@@ -16,3 +19,23 @@ from napari_surfseg.gui.controls.label_schemes import suggest_meanings
 )
 def test_meanings_are_guessed(values, expected):
     assert suggest_meanings(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "meanings", "says"),
+    [
+        ({0: 1000}, {0: "ignore"}, "Nothing is painted yet"),
+        ({0: 100_000, 1: 10}, {0: "ignore", 1: "foreground"}, "Taken for strokes"),
+        ({0: 100_000, 2: 1}, {0: "ignore", 2: "background"}, "1 voxel is painted"),
+        ({0: 100_000, 1: 10, 2: 10}, STROKES, "Choose dense if"),
+        ({0: 90_000, 1: 5000}, {0: "background", 1: "foreground"}, ""),
+        ({0: 90_000, 1: 5000, 2: 5000}, DENSE, ""),
+        ({0: 90_000, 255: 5}, {0: "background", 255: "foreground"}, ""),
+        ({}, {}, ""),
+    ],
+)
+def test_what_was_assumed_is_said(counts, meanings, says):
+    found, said = suggest_scheme(counts)
+    assert found == meanings
+    assert says in said
+    assert bool(said) == bool(says)

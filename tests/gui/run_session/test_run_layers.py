@@ -209,7 +209,7 @@ def test_tomorrow_the_run_opens_its_volume_and_labels(
     assert opened.units == image.units
     assert opened.metadata["surfseg_labels"] == strokes.metadata["surfseg_labels"]
     np.testing.assert_allclose(opened.get_color(2), strokes.get_color(2))
-    assert [not button.isHidden() for button in panel.tools.buttons.values()] == [True] * 3
+    assert [not button.isHidden() for button in panel.brush.buttons.values()] == [True] * 3
     paint(opened, y=30)
     panel.send.click()
     assert np.array_equal(copy_of(session).read((0, 0, 0), SHAPE), opened.data)

@@ -12,7 +12,8 @@ from napari_surfseg.errors import DataError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated, UpdateLabels
 from napari_surfseg.gui.layers.copies import write_layer
 from napari_surfseg.gui.layers.layer_volume import take_layer
-from napari_surfseg.gui.strokes.controller import StrokesController, StrokesPanelProtocol
+from napari_surfseg.gui.strokes.controller import StrokesController
+from napari_surfseg.gui.strokes.protocols import StrokesPanelProtocol
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 

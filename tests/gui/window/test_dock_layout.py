@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QStyle, QWidg
 from napari_surfseg.gui.predict.view import PredictView
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.run_table.view import RunsView
-from napari_surfseg.gui.strokes.brush_buttons import StrokeTool
+from napari_surfseg.gui.strokes.brush_buttons import BrushButton
 from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.view import TrainingView
 from napari_surfseg.gui.window.dock_layout import CURVES_HEIGHT, find_dock
@@ -34,9 +34,9 @@ def show_everything(view):
         view.set_snapshot(RunSnapshot(state=RunState.RUNNING, name="scroll"))
         colors = {"foreground": (1, 0, 0, 1), "background": (0, 0, 1, 1), "ignore": None}
         texts = {"foreground": "Surface", "background": "Background", "ignore": "Not annotated"}
-        view.strokes.tools.set_tools(
+        view.strokes.brush.set_buttons(
             {
-                meaning: StrokeTool(value, color, texts[meaning], "Paint it.")
+                meaning: BrushButton(value, color, texts[meaning], "Paint it.")
                 for value, (meaning, color) in enumerate(colors.items())
             },
             "foreground",

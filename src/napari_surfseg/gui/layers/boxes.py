@@ -1,4 +1,4 @@
-"""The boxes in which a layer is read: all of them, a few that stand for it, or those stored."""
+"""The boxes in which a layer is read: all of them, a sample, or those that hold anything."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_surfseg.geometry import (
+    box_at,
+    clip_box,
+    count_voxels,
+    iterate_blocks,
+    to_index,
+    whole_box,
+)
 from napari_surfseg.gui.layers.stored_arrays import find_zarr, list_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from napari_surfseg.geometry import Box, Index3
+    from napari_surfseg.geometry import Box, Index3, Size3
 
-__all__ = ["CHUNK", "StoredBoxes", "find_stored_boxes", "iterate_boxes", "sample_boxes", "size_of"]
-
+__all__ = ["CHUNK", "StoredBoxes", "find_stored_boxes", "iterate_boxes", "sample_boxes"]
 
 #: Edge of the boxes that are read, counted and written at a time.
 CHUNK = 64
-#: Edge of the boxes that stand for a volume: small, since each has whole chunks decoded.
+#: Edge of the boxes of a sample: small, since whole chunks are decoded for each.
 SAMPLE = 16
 
 
-def size_of(box: Box) -> int:
-    """Return the voxels of a box."""
-    return math.prod(b - a for a, b in zip(*box, strict=True))
-
-
-def iterate_boxes(shape: Index3, edge: int = CHUNK) -> Iterator[Box]:
+def iterate_boxes(shape: Size3, edge: int = CHUNK) -> Iterator[Box]:
     """Cut a volume into boxes, in the order of storage."""
-    for start in itertools.product(*(range(0, size, edge) for size in shape)):
-        yield _box_at(start, shape, edge)
+    return iterate_blocks(whole_box(shape), (edge,) * 3)
 
 
-def sample_boxes(shape: Index3, per_axis: int) -> Iterator[Box]:
-    """Small boxes all over a volume, on a grid that no chunk edge favours."""
+def sample_boxes(shape: Size3, per_axis: int) -> Iterator[Box]:
+    """Give small boxes spread over a volume, on a grid that no chunk edge favours."""
     places = [
         sorted(
             {max(0, (2 * n + 1) * size // (2 * per_axis) - SAMPLE // 2) for n in range(per_axis)}
@@ -43,7 +44,7 @@ def sample_boxes(shape: Index3, per_axis: int) -> Iterator[Box]:
         for size in shape
     ]
     for start in itertools.product(*places):
-        yield _box_at(start, shape, SAMPLE)
+        yield _cube_at(start, shape, SAMPLE)
 
 
 @dataclass(frozen=True)
@@ -58,33 +59,32 @@ class StoredBoxes:
         Where they begin; None for all of :func:`iterate_boxes`.
     """
 
-    shape: Index3
+    shape: Size3
     starts: Sequence[Index3] | None = None
 
     @property
     def num_voxels(self) -> int:
         """Voxels in all of them."""
-        return math.prod(self.shape) if self.starts is None else sum(map(size_of, self))
+        return math.prod(self.shape) if self.starts is None else sum(map(count_voxels, self))
 
     def __iter__(self) -> Iterator[Box]:
         if self.starts is None:
             return iterate_boxes(self.shape)
-        return (_box_at(start, self.shape, CHUNK) for start in self.starts)
+        return (_cube_at(start, self.shape, CHUNK) for start in self.starts)
 
 
 def find_stored_boxes(*arrays: Any) -> StoredBoxes:
-    """Find the boxes of :func:`iterate_boxes` in which any of some arrays may hold not 0.
+    """Find the boxes of :func:`iterate_boxes` in which any of some arrays may hold anything but 0.
 
-    A sparse zarr (a few strokes in a volume of terabytes) tells which of its
-    chunks were ever written; of everything else that is every box.
+    A sparse zarr (a few strokes in a volume of terabytes) lists which of its chunks were ever
+    written; for any other array that is every box.
 
     Parameters
     ----------
     *arrays : array-like
         Of one shape; axes before the last three have length 1.
     """
-    z, y, x = arrays[0].shape[-3:]
-    shape = (int(z), int(y), int(x))
+    shape = to_index(arrays[0].shape[-3:])
     starts: set[Index3] = set()
     for array in arrays:
         if hasattr(array, "stored_starts"):
@@ -104,6 +104,6 @@ def find_stored_boxes(*arrays: Any) -> StoredBoxes:
     return StoredBoxes(shape, sorted(starts))
 
 
-def _box_at(start: Sequence[int], shape: Index3, edge: int) -> Box:
-    stop = [min(a + edge, size) for a, size in zip(start, shape, strict=True)]
-    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+def _cube_at(start: Iterable[int], shape: Size3, edge: int) -> Box:
+    """Give the part of a cube that lies in the volume."""
+    return clip_box(box_at(start, (edge,) * 3), whole_box(shape))

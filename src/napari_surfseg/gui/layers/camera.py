@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.geometry import to_index
 from napari_surfseg.gui.layers.layer_volume import shape_of
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def compute_view_center(viewer: ViewerModel, source: Layer) -> Index3:
     world[displayed] = center[-len(displayed) :]
     voxel = np.rint(np.asarray(source.world_to_data(world))[-3:]).astype(int)
     shape = np.asarray(shape_of(source))
-    clipped = np.clip(voxel, 0, shape - 1)
-    return int(clipped[0]), int(clipped[1]), int(clipped[2])
+    return to_index(np.clip(voxel, 0, shape - 1))
 
 
 def compute_view_box(viewer: ViewerModel, source: Layer, size: Size3) -> Box | None:
@@ -84,6 +84,4 @@ def compute_view_box(viewer: ViewerModel, source: Layer, size: Size3) -> Box | N
     start, stop = np.clip(start, 0, shape), np.clip(stop, 0, shape)
     if (start >= stop).any():
         return None
-    z, y, x = (int(value) for value in start)
-    to_z, to_y, to_x = (int(value) for value in stop)
-    return (z, y, x), (to_z, to_y, to_x)
+    return to_index(start), to_index(stop)

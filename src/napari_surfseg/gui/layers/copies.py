@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import CancelledError, OutputError
-from napari_surfseg.gui.layers.boxes import CHUNK, find_stored_boxes, size_of
+from napari_surfseg.geometry import box_slices, count_voxels
+from napari_surfseg.gui.layers.boxes import CHUNK, find_stored_boxes
 from napari_surfseg.gui.layers.locate import locate
 from napari_surfseg.wording import format_bytes
 
@@ -201,9 +202,8 @@ def write_layer(
         for box in boxes:
             values = volume.read(*box)
             if values.any():
-                place = tuple(slice(a, b) for a, b in zip(*box, strict=True))
-                array[place] = values.astype(dtype, copy=False)
-            done += size_of(box)
+                array[box_slices(box)] = values.astype(dtype, copy=False)
+            done += count_voxels(box)
             progress(done / total)
     try:
         _copies.append((weakref.ref(volume.data), str(path.resolve())))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import LabelError
-from napari_surfseg.gui.layers.boxes import find_stored_boxes, size_of
+from napari_surfseg.geometry import count_voxels
+from napari_surfseg.gui.layers.boxes import find_stored_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def count_values(
     for box in find_stored_boxes(volume.data):
         if should_stop():
             return dict(sorted(totals.items()))
-        unread -= size_of(box)
+        unread -= count_voxels(box)
         for value, count in _count_box(volume.read(*box)):
             totals[value] = totals.get(value, 0) + count
         if len(totals) > MAX_VALUES:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import SurfsegError
+from napari_surfseg.geometry import box_slices
 from napari_surfseg.gui.layers.boxes import find_stored_boxes
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap
 from napari_surfseg.gui.layers.layer_volume import VolumeArray
@@ -77,9 +78,8 @@ def read_volume(
 
 def _read_at_once(volume: Volume) -> NDArray[Any]:
     data = np.zeros(volume.shape, volume.dtype)
-    for start, stop in find_stored_boxes(VolumeArray(volume)):
-        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        data[box] = volume.read(start, stop)
+    for box in find_stored_boxes(VolumeArray(volume)):
+        data[box_slices(box)] = volume.read(*box)
     return data
 
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import box_slices, to_index, to_spacing
 from napari_surfseg.gui.layers.metadata import file_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Index3, Size3, Spacing3
 
 __all__ = ["LayerVolume", "VolumeArray", "is_volume", "shape_of", "take_file", "take_layer"]
 
@@ -62,12 +63,12 @@ class LayerVolume:
 
     name: str
     data: Any
-    shape: Index3
+    shape: Size3
     dtype: np.dtype[Any]
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    spacing: Spacing3 = (1.0, 1.0, 1.0)
     units: str | None = None
     spacing_known: bool = False
-    translate: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    translate: Spacing3 = (0.0, 0.0, 0.0)
     path: str | None = None
     file: str | None = None
     note: str = ""
@@ -85,9 +86,8 @@ class LayerVolume:
 
     def read(self, start: Index3, stop: Index3) -> np.ndarray[Any, Any]:
         """Read a box."""
-        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         leading = (0,) * (len(getattr(self.data, "shape", self.shape)) - 3)
-        return np.asarray(self.data[leading + box])
+        return np.asarray(self.data[leading + box_slices((start, stop))])
 
 
 class VolumeArray:
@@ -105,7 +105,7 @@ class VolumeArray:
 
     def __init__(self, volume: Any) -> None:
         self.volume = volume
-        self.shape: Index3 = volume.shape
+        self.shape: Size3 = volume.shape
         self.dtype: np.dtype[Any] = volume.dtype
 
     def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray[Any, Any]:
@@ -116,10 +116,10 @@ class VolumeArray:
         return values
 
 
-def shape_of(layer: Layer) -> Index3:
+def shape_of(layer: Layer) -> Size3:
     """Return the Z, Y, X voxels of a layer, at its finest level."""
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    return tuple(int(size) for size in data.shape[-3:])  # type: ignore[return-value]
+    return to_index(data.shape[-3:])
 
 
 def is_volume(layer: Layer) -> bool:
@@ -160,12 +160,12 @@ def take_layer(layer: Layer) -> LayerVolume:
     return LayerVolume(
         name=layer.name,
         data=data,
-        shape=(shape[-3], shape[-2], shape[-1]),
+        shape=to_index(shape[-3:]),
         dtype=np.dtype(data.dtype),
-        spacing=(float(scale[0]), float(scale[1]), float(scale[2])),
+        spacing=to_spacing(scale),
         units=units,
         spacing_known=units is not None or bool((scale != 1).any()),
-        translate=(float(translate[0]), float(translate[1]), float(translate[2])),
+        translate=to_spacing(translate),
         path=file_of(layer),
         is_labels=hasattr(layer, "selected_label"),
     )

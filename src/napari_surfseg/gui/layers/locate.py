@@ -36,6 +36,7 @@ from napari_surfseg.gui.layers.stored_arrays import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from napari_surfseg.geometry import Box
     from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 __all__ = ["locate"]
@@ -159,7 +160,7 @@ def _is_edited(found: LayerVolume, volume: LayerVolume) -> bool:
 def _is_alike(
     found: LayerVolume,
     volume: LayerVolume,
-    box: tuple[tuple[int, int, int], tuple[int, int, int]],
+    box: Box,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[bool, bool]:
     """Whether two volumes are the same in a box, and whether there is anything in it."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_surfseg.geometry import Index3, Size3
     from napari_surfseg.gui.run_session.previews import LivePreview
     from napari_surfseg.gui.run_session.session import Session
 
@@ -65,12 +66,12 @@ class LiveController(QObject):
         self.layers = LiveLayers(viewer)
         self.enabled = True
         #: Of the live box, once a person has chosen it.
-        self.size: tuple[int, int, int] | None = None
+        self.size: Size3 | None = None
         self.key = bind_key(viewer, self.toggle)
         self._last: LivePreview | None = None
         #: Volumes whose layers a person deleted.
         self._lost: set[str] = set()
-        self._asked: tuple[str, tuple[int, int, int]] | None = None
+        self._asked: tuple[str, Index3] | None = None
         self._rest = Debounce(self, REST_MILLISECONDS, self.look_here)
         # One layer at a time, each with its paint, so that two refreshes are never felt as one.
         self._parts: list[Callable[[], None]] = []
@@ -112,7 +113,7 @@ class LiveController(QObject):
         self.layers.set_visible(enabled)
         self.enabled_changed.emit(enabled)
 
-    def set_size(self, size: tuple[int, int, int]) -> None:
+    def set_size(self, size: Size3) -> None:
         """Let the live box have a size (Z, Y, X voxels), in this run and in those to come."""
         self.size = size
         if self._session.is_active:

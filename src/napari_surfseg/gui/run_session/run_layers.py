@@ -18,6 +18,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.geometry import from_ranges
 from napari_surfseg.gui.layers.colormaps import build_strokes_colormap
 from napari_surfseg.gui.layers.layer_data import read_volume
 from napari_surfseg.gui.layers.layer_volume import is_volume, take_file
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from napari_surfseg.geometry import Spacing3
     from napari_surfseg.gui.layers.layer_data import LayerData
     from napari_surfseg.gui.run_session.session import Session
 
@@ -65,7 +67,7 @@ class RunLayers:
     copies: tuple[str, ...]
     meanings: dict[int, str]
     notes: dict[str, dict[str, Any]]
-    spacing: tuple[float, float, float] | None = None
+    spacing: Spacing3 | None = None
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -222,7 +224,6 @@ def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
 
 def _read_region(path: str, name: str, region: dict[str, Any]) -> LayerData:
     """Read the part of a run's labels that the layer they came from covered."""
-    z, y, x = region["box"]
-    data = take_file(path).read((z[0], y[0], x[0]), (z[1], y[1], x[1]))
+    data = take_file(path).read(*from_ranges(region["box"]))
     about = {"name": name, "metadata": {"surfseg_file": path, "surfseg_region": region}}
     return data, about, "labels"

@@ -1,4 +1,4 @@
-"""What the brush paints: surface, background, or nothing; the legend of the strokes, too."""
+"""A button for each meaning that the brush can paint; also the legend of the strokes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_surfseg.gui.controls.basics import hint
 
-__all__ = ["StrokeTool", "StrokeTools"]
+__all__ = ["BrushButton", "BrushButtons"]
 
 SWATCH_PIXELS = 12
 
 
 @dataclass(frozen=True)
-class StrokeTool:
-    """One button.
+class BrushButton:
+    """What one button says and paints.
 
     Attributes
     ----------
@@ -35,15 +35,15 @@ class StrokeTool:
     tip: str
 
 
-class StrokeTools(QWidget):
-    """A button for each meaning. Passive."""
+class BrushButtons(QWidget):
+    """Passive: :meth:`set_buttons` fills it, :attr:`chosen` carries the label value to paint."""
 
     chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stroke_tools")
-        self._tools: dict[str, StrokeTool] = {}
+        self._shown: dict[str, BrushButton] = {}
         self.buttons: dict[str, QPushButton] = {}
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -64,27 +64,27 @@ class StrokeTools(QWidget):
             layout.addWidget(button, 1)
         self.setVisible(False)
 
-    def set_tools(self, tools: dict[str, StrokeTool], active: str | None) -> None:
+    def set_buttons(self, shown: dict[str, BrushButton], active: str | None) -> None:
         """Show what can be painted, by meaning, and which of it the brush paints now."""
-        if tools != self._tools:
-            self._tools = dict(tools)
+        if shown != self._shown:
+            self._shown = dict(shown)
             for meaning, button in self.buttons.items():
-                tool = tools.get(meaning)
-                button.setVisible(tool is not None)
-                if tool is not None:
-                    button.setText(tool.text)
-                    button.setIcon(_swatch(tool.color))
-                    hint(button, tool.tip)
+                look = shown.get(meaning)
+                button.setVisible(look is not None)
+                if look is not None:
+                    button.setText(look.text)
+                    button.setIcon(_swatch(look.color))
+                    hint(button, look.tip)
         for meaning, button in self.buttons.items():
             button.setChecked(meaning == active)
-        if self.isVisibleTo(self.parentWidget()) != bool(tools):
-            self.setVisible(bool(tools))
+        if self.isVisibleTo(self.parentWidget()) != bool(shown):
+            self.setVisible(bool(shown))
 
     def _on_clicked(self, _checked: bool = False) -> None:
         sender = self.sender()
         for meaning, button in self.buttons.items():
-            if button is sender and meaning in self._tools:
-                self.chosen.emit(self._tools[meaning].value)
+            if button is sender and meaning in self._shown:
+                self.chosen.emit(self._shown[meaning].value)
 
 
 def _swatch(color: tuple[float, float, float, float] | None) -> QIcon:

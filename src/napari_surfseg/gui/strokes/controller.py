@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
@@ -32,46 +32,13 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Index3
     from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.run_session.session import Session
+    from napari_surfseg.gui.strokes.protocols import StrokesPanelProtocol
     from napari_surfseg.runs.follow import RunSnapshot
 
-__all__ = ["StrokesController", "StrokesPanelProtocol"]
+__all__ = ["StrokesController"]
 
 #: A stroke is over when the brush has rested for so long.
 REST_MILLISECONDS = 3000
-
-
-class StrokesPanelProtocol(Protocol):
-    """How strokes reach the run, as a person sees and steers it."""
-
-    @property
-    def send_clicked(self) -> Any:
-        """Signal: send what was painted now."""
-
-    @property
-    def open_clicked(self) -> Any:
-        """Signal: open what the run learns from."""
-
-    @property
-    def automatic_toggled(self) -> Any:
-        """Signal: send when the brush rests, or not; carries which."""
-
-    def is_automatic(self) -> bool:
-        """Whether strokes are to be sent when the brush rests."""
-
-    def set_shown(self, shown: bool) -> None:
-        """Show how strokes reach the run, or hide it."""
-
-    def set_can_send(self, can_send: bool) -> None:
-        """Offer to send, or not."""
-
-    def set_can_open(self, can_open: bool, *, busy: bool = False) -> None:
-        """Offer to open what the run learns from, or not."""
-
-    def set_state(self, text: str) -> None:
-        """Say where the strokes are."""
-
-    def set_error(self, message: str) -> None:
-        """Say why strokes were not taken; empty hides it."""
 
 
 class StrokesController(QObject):

@@ -1,4 +1,4 @@
-"""Over the run panel: what the brush paints, what was painted, and whether the run has it."""
+"""Above the run panel: what the brush paints, and whether the run has what was painted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.controls.basics import ElidedLabel, FieldError, hint
-from napari_surfseg.gui.strokes.brush_buttons import StrokeTools
+from napari_surfseg.gui.strokes.brush_buttons import BrushButtons
 
 __all__ = ["StrokesPanel"]
 
@@ -21,7 +21,7 @@ class StrokesPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("strokes_panel")
-        self.tools = StrokeTools()
+        self.brush = BrushButtons()
         self.sending = QWidget()
         self.automatic = QCheckBox("Send while painting")
         self.automatic.setObjectName("send_strokes_automatically")
@@ -66,7 +66,7 @@ class StrokesPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.setSpacing(2)
-        layout.addWidget(self.tools)
+        layout.addWidget(self.brush)
         layout.addWidget(self.sending)
         self.automatic.toggled.connect(self.automatic_toggled)
         self.send.clicked.connect(self.send_clicked)

@@ -1,6 +1,7 @@
-"""What painting needs of the page on which volumes and labels are chosen, and of the buttons.
+"""What the controllers of strokes need of their views; a mock of these takes part in their tests.
 
-The page belongs to the training dock, which is built on top of this folder.
+The page on which volumes are chosen belongs to the training dock, which is built on top of this
+folder.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
-    from napari_surfseg.gui.strokes.brush_buttons import StrokeTool
+    from napari_surfseg.gui.strokes.brush_buttons import BrushButton
 
-__all__ = ["BrushButtonsProtocol", "PaintedPageProtocol"]
+__all__ = ["BrushButtonsProtocol", "PaintedPageProtocol", "StrokesPanelProtocol"]
 
 
 class PaintedPageProtocol(Protocol):
@@ -57,5 +58,43 @@ class BrushButtonsProtocol(Protocol):
     def chosen(self) -> Any:
         """Signal: a person wants to paint a label value, which it carries."""
 
-    def set_tools(self, tools: dict[str, StrokeTool], active: str | None) -> None:
+    def set_buttons(self, shown: dict[str, BrushButton], active: str | None) -> None:
         """Show what can be painted, by meaning, and which of it the brush paints now."""
+
+
+class StrokesPanelProtocol(Protocol):
+    """How strokes reach the run, as a person sees and steers it."""
+
+    @property
+    def brush(self) -> BrushButtonsProtocol:
+        """What the brush paints."""
+
+    @property
+    def send_clicked(self) -> Any:
+        """Signal: send what was painted now."""
+
+    @property
+    def open_clicked(self) -> Any:
+        """Signal: open what the run learns from."""
+
+    @property
+    def automatic_toggled(self) -> Any:
+        """Signal: send when the brush rests, or not; carries which."""
+
+    def is_automatic(self) -> bool:
+        """Whether strokes are to be sent when the brush rests."""
+
+    def set_shown(self, shown: bool) -> None:
+        """Show how strokes reach the run, or hide it."""
+
+    def set_can_send(self, can_send: bool) -> None:
+        """Offer to send, or not."""
+
+    def set_can_open(self, can_open: bool, *, busy: bool = False) -> None:
+        """Offer to open what the run learns from, or not."""
+
+    def set_state(self, text: str) -> None:
+        """Say where the strokes are."""
+
+    def set_error(self, message: str) -> None:
+        """Say why strokes were not taken; empty hides it."""

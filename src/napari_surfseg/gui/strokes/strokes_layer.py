@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_surfseg.geometry import box_shape, to_ranges, whole_box
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES
 from napari_surfseg.gui.layers.colormaps import build_strokes_colormap
 from napari_surfseg.gui.layers.layer_volume import shape_of
@@ -15,7 +16,8 @@ from napari_surfseg.gui.layers.placement import compute_placement
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_surfseg.geometry import Ranges3
+    from napari_surfseg.geometry import Box
+
 
 __all__ = ["BRUSH_VOXELS", "build_strokes_layer"]
 
@@ -23,7 +25,7 @@ __all__ = ["BRUSH_VOXELS", "build_strokes_layer"]
 BRUSH_VOXELS = 4
 
 
-def build_strokes_layer(image: Layer, region: Ranges3 | None = None) -> Labels:
+def build_strokes_layer(image: Layer, region: Box | None = None) -> Labels:
     """Make an empty labels layer that lies exactly over an image, for strokes.
 
     It has no features to name the two labels by: napari (0.9) raises for labels with
@@ -33,21 +35,24 @@ def build_strokes_layer(image: Layer, region: Ranges3 | None = None) -> Labels:
     ----------
     image : Layer
         Three axes; multiscale or not.
-    region : Ranges3, optional
+    region : Box, optional
         The part of it to cover; by default all.
     """
     shape = shape_of(image)
-    box = region or ((0, shape[0]), (0, shape[1]), (0, shape[2]))
+    box = region or whole_box(shape)
     metadata: dict[str, Any] = {"surfseg_labels": dict(LABEL_SCHEMES["strokes"])}
     if region is not None:
-        metadata["surfseg_region"] = {"box": [list(s) for s in region], "shape": list(shape)}
+        metadata["surfseg_region"] = {
+            "box": [list(span) for span in to_ranges(region)],
+            "shape": list(shape),
+        }
     layer = Labels(
-        np.zeros([stop - start for start, stop in box], np.uint8),
+        np.zeros(box_shape(box), np.uint8),
         name=f"{image.name} strokes",
         colormap=build_strokes_colormap(),
         opacity=0.85,
         metadata=metadata,
-        **compute_placement(image, (box[0][0], box[1][0], box[2][0])),
+        **compute_placement(image, box[0]),
     )
     layer.brush_size = BRUSH_VOXELS
     layer.n_edit_dimensions = 2

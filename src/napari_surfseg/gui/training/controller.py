@@ -13,8 +13,8 @@ from napari_surfseg.events import Pause, Resume, SaveNow, Stop
 from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.debounce import Debounce
+from napari_surfseg.gui.strokes.brush_controller import BrushController
 from napari_surfseg.gui.strokes.controller import StrokesController
-from napari_surfseg.gui.strokes.painting_controller import PaintingController
 from napari_surfseg.gui.training.form_controller import FormController
 from napari_surfseg.gui.training.start import Plan, execute_plan
 from napari_surfseg.gui.training.steering import SteeringController
@@ -96,7 +96,7 @@ class TrainingController(QObject):
         self.form = FormController(viewer, view, self._jobs)
         self.steering = SteeringController(view, session)
         self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
-        self.painting = PaintingController(viewer, view.data, view.strokes.tools, session)
+        self.brush = BrushController(viewer, view.data, view.strokes.brush, session)
         run = view.run
         run.start_clicked.connect(self.start)
         run.cancel_clicked.connect(self.cancel_start)
@@ -125,7 +125,7 @@ class TrainingController(QObject):
             (session.follow_failed, self._on_follow_failed),
         ):
             disconnect(signal, slot)
-        for part in (self.form, self.steering, self.strokes, self.painting):
+        for part in (self.form, self.steering, self.strokes, self.brush):
             part.close()
         self._jobs.cancel_all()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_surfseg.gui.strokes.protocols import PaintedPageProtocol
+from napari_surfseg.gui.strokes.protocols import PaintedPageProtocol, StrokesPanelProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Size3
     from napari_surfseg.gui.controls.source_choice import SourceChoice
-    from napari_surfseg.gui.strokes.panel import StrokesPanel
     from napari_surfseg.gui.training.form import TrainingForm
     from napari_surfseg.runs.follow import RunSnapshot
 
@@ -253,7 +252,7 @@ class TrainingViewProtocol(Protocol):
         """The run panel."""
 
     @property
-    def strokes(self) -> StrokesPanel:
+    def strokes(self) -> StrokesPanelProtocol:
         """What the brush paints, and whether the run has it."""
 
     def form(self) -> TrainingForm:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
-from napari_surfseg.geometry import contains_box, from_ranges, to_ranges, whole_box
+from napari_surfseg.geometry import contains_box, to_ranges, whole_box
 from napari_surfseg.gui.layers.camera import compute_view_center
 from napari_surfseg.gui.layers.copies import require_consent, write_copies
 from napari_surfseg.gui.layers.label_regions import region_of, take_labels
@@ -201,7 +201,7 @@ def _plan_pair(form: TrainingForm, viewer: ViewerModel, number: int) -> PlannedP
         raise
     region = region_of(labels_layer)
     if roi is None and region is not None:
-        roi = from_ranges(region[0])
+        roi = region[0]
     return PlannedPair(
         image=image,
         labels=labels,
