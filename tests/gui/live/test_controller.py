@@ -6,10 +6,6 @@ from napari.components import ViewerModel
 from tests.gui.conftest import sent_commands
 
 from napari_surfseg.config import Experiment
-from napari_surfseg.events import (
-    DataChecked,
-)
-from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.live.controller import LiveController, get_live_controller
 from napari_surfseg.gui.run_session.previews import LivePreview
 from napari_surfseg.runs.folder import RunFolder, RunState
@@ -35,28 +31,6 @@ def live(viewer, session, run):
 def preview(index=0):
     empty = np.zeros((16, 64, 64), np.uint8)
     return LivePreview(index, "/data/scan.zarr", (0, 0, 0), empty, empty.copy())
-
-
-def test_the_worker_is_asked_for_what_the_view_shows(viewer, session, feeds, live):
-    checked = DataChecked(volumes=[{"image": "/data/scan.zarr", "spacing": [1, 1, 1]}])
-    feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(checked,)))
-    feeds[-1].preview_loaded.emit(preview())
-    assert live.layers.prediction is not None
-    viewer.dims.set_point(0, 20)
-    camera_of(viewer).center = (0, 150, 50)
-    live.look_here()
-    viewer.dims.set_point(0, 21)  # still the same part
-    live.look_here()
-    viewer.dims.set_point(0, 35)
-    live.look_here()
-    assert [command.center for command in sent_commands(session)] == [(20, 150, 50), (35, 150, 50)]
-    assert {command.image for command in sent_commands(session)} == {"/data/scan.zarr"}
-
-
-def test_nothing_is_asked_of_a_run_that_is_over(viewer, session, feeds, live):
-    feeds[-1].polled.emit(RunSnapshot(state=RunState.COMPLETED))
-    live.look_here()
-    assert sent_commands(session) == []
 
 
 def test_live_layers_go_with_their_volume_and_lie_over_no_other(viewer, session, feeds, live):
@@ -92,11 +66,11 @@ def test_a_dock_that_is_opened_again_finds_the_controller(viewer, session):
 
 
 def test_a_size_that_was_chosen_holds_for_the_next_run(viewer, session, feeds, live, tmp_path):
-    told = []
-    live.size_changed.connect(told.append)
+    reported = []
+    live.size_changed.connect(reported.append)
     feeds[-1].preview_loaded.emit(preview())
     feeds[-1].preview_loaded.emit(preview(1))
-    assert told == [(16, 64, 64)]
+    assert reported == [(16, 64, 64)]
     feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING))
     live.set_size((8, 32, 32))
     assert [command.size for command in sent_commands(session)] == [(8, 32, 32)]
@@ -134,4 +108,4 @@ def test_removing_the_source_is_harmless(viewer, session, feeds, live):
     viewer.layers.clear()
     feeds[-1].preview_loaded.emit(preview())
     assert live.layers.prediction is not None
-    assert live.wish() is None
+    assert live.follower.build_command() is None

@@ -53,7 +53,7 @@ def build_skeleton_colormap() -> CyclicLabelColormap:
 def build_strokes_colormap() -> CyclicLabelColormap:
     """Magenta for surface, blue for background: neither is grey, nor in a live layer.
 
-    The colours after them, for other values, are easily told from both. Naming the colour
+    The colours after them, for other values, differ clearly from both. Naming the colour
     of each label instead would have napari compile for two seconds before the first stroke.
     """
     return CyclicLabelColormap(

@@ -1,4 +1,4 @@
-"""Copies of layers for a worker: how large, whether that is meant, and written once."""
+"""Copies of layers for a worker: how large they are, whether a person agrees, and writing them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = [
 #: A copy that takes more is asked about first.
 ASK_BYTES = 1_000_000_000
 
-#: Labels shrink at least so much on the disk; grey values hardly do.
+#: Labels are compressed at least by this factor on the disk; grey values hardly are.
 LABELS_SHRINK = 10
 
-#: Of each array that was copied, where to. An array that is gone is dropped.
+#: Each array that was copied, and where to. An array that is gone is dropped.
 _copies: list[tuple[weakref.ref[Any], str]] = []
 
 
@@ -66,7 +66,7 @@ def require_consent(
     folder : Path
         Where to; it need not exist yet.
     ask : callable
-        Told a question; returns whether to go on.
+        Asks the person a question; returns the answer.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def hand_over(
 def write_copies(
     copies: Sequence[tuple[LayerVolume, Path]], progress: Callable[[float], None]
 ) -> None:
-    """Write copies one after the other, telling the share of all that is done."""
+    """Write copies one after the other, reporting the share of all that is done."""
     for number, (volume, path) in enumerate(copies):
 
         def report(share: float, number: int = number) -> None:
@@ -168,7 +168,7 @@ def write_layer(
     path : Path
         The folder of the zarr.
     progress : callable
-        Told the share that is done; raises to stop, and nothing is left.
+        Called with the share that is done; raises to stop, and nothing is left.
 
     Raises
     ------

@@ -1,15 +1,15 @@
 """Where the worker can read a layer as it is, without a copy; waits for the disk.
 
-Every place a layer may lie at is opened as the worker will open it, and compared
-with what the layer shows. How much is compared depends on what is known of the two:
+Each file that may hold the layer is opened as the worker will open it, and compared with what
+the layer shows. How much is compared depends on what is known of the two:
 
 ============================================  =======================================
 The layer's data                              compared
 ============================================  =======================================
 a zarr array, or dask that only reads one     a few boxes
 a memory-mapped npy file                      a few boxes
-dask that takes a part or another order       boxes until some tell the two apart
-lazy data of another kind                     boxes until some tell the two apart
+dask that takes a part or another order       boxes until enough hold values
+lazy data of another kind                     boxes until enough hold values
 an array in memory, which may be edited       every voxel
 ============================================  =======================================
 """
@@ -43,15 +43,15 @@ __all__ = ["locate"]
 
 #: Boxes along each axis that are compared: 8, 27, then 125.
 SAMPLES = (2, 3, 5)
-#: So many boxes with something in them must be alike; two voids always are.
-TELLING = 3
+#: So many boxes that hold more than one value must be the same: empty ones always are.
+MIN_INFORMATIVE = 3
 
 
 class Proof(Enum):
     """How much of a layer is compared with a file."""
 
     FEW = "a few boxes"
-    TELLING = "boxes until some tell them apart"
+    ENOUGH = "boxes until enough hold values"
     ALL = "every voxel"
 
 
@@ -99,12 +99,12 @@ def _find_candidates(volume: LayerVolume, copies: Iterable[str]) -> Iterator[tup
     in_memory = isinstance(volume.data, np.ndarray) and not isinstance(volume.data, np.memmap)
     addresses, is_whole = find_addresses(volume.data)
     for address in addresses:
-        yield _absolute(address), Proof.FEW if is_whole else Proof.TELLING
+        yield _absolute(address), Proof.FEW if is_whole else Proof.ENOUGH
     mapped = find_mapped_file(volume.data)
     if mapped is not None:
         yield _absolute(mapped), Proof.FEW
     if volume.path is not None and not addresses:
-        yield _absolute(volume.path), Proof.ALL if in_memory else Proof.TELLING
+        yield _absolute(volume.path), Proof.ALL if in_memory else Proof.ENOUGH
     for path in copies:
         yield path, Proof.ALL
 
@@ -139,14 +139,14 @@ def _holds_same(
         return False
     if proof is Proof.ALL:
         return all(_is_alike(found, volume, box, check)[0] for box in iterate_boxes(volume.shape))
-    telling = 0
+    num_informative = 0
     for per_axis in SAMPLES:
         for box in sample_boxes(volume.shape, per_axis):
-            alike, tells = _is_alike(found, volume, box, check)
+            alike, is_informative = _is_alike(found, volume, box, check)
             if not alike:
                 return False
-            telling += tells
-        if proof is Proof.FEW or telling >= TELLING:
+            num_informative += is_informative
+        if proof is Proof.FEW or num_informative >= MIN_INFORMATIVE:
             return True
     return False
 

@@ -1,6 +1,6 @@
 """What the plugin writes into a layer's metadata, by which it recognises the layer later.
 
-A layer's name is a person's: nothing is recognised by it.
+A person may rename any layer, so nothing is recognised by its name.
 
 ==================  ========================================================================
 Key                 Value
@@ -24,7 +24,7 @@ __all__ = ["file_of", "kind_of", "meanings_of", "part_of"]
 
 
 def kind_of(layer: Layer) -> str | None:
-    """Return what the plugin made a layer as; None for a layer of a person's."""
+    """Return what the plugin made a layer as; None for a layer that a person added."""
     return layer.metadata.get("surfseg")
 
 

@@ -36,8 +36,8 @@ class StoredArray:
     array : zarr.Array or VolumeArray
         As stored.
     is_whole : bool
-        Whether the layer shows it as it is. Otherwise a part or another order of
-        it was taken, which only its voxels can tell from the whole.
+        Whether the layer shows it as it is. Otherwise it shows a part or another order of
+        it, which only a comparison of voxels can find out.
     """
 
     array: Any

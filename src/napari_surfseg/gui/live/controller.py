@@ -1,4 +1,4 @@
-"""Which preview is shown where, and where the worker should look next."""
+"""Shows the previews of a run over their volume."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.events import SetPreview
 from napari_surfseg.gui.controls.debounce import Debounce
-from napari_surfseg.gui.layers.camera import camera_of, compute_view_center
 from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.layers.placement import place_of
 from napari_surfseg.gui.live.layers import LiveLayers
 from napari_surfseg.gui.live.toggle_key import bind_key, unbind_key
+from napari_surfseg.gui.live.view_follower import ViewFollower
 from napari_surfseg.gui.run_session.run_layers import find_layer
 
 if TYPE_CHECKING:
@@ -24,22 +24,18 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_surfseg.geometry import Index3, Size3
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.gui.run_session.previews import LivePreview
     from napari_surfseg.gui.run_session.session import Session
 
 __all__ = ["LiveController", "get_live_controller"]
 
-#: A moving view sends one command when it rests.
-REST_MILLISECONDS = 350
 #: Between the two live layers; without a graphics card a repaint takes some 30 ms.
 NEXT_LAYER_MILLISECONDS = 150
-#: A view that moved by less than this share of the preview's size still looks at the same part.
-SAME_PLACE = 0.2
 
 
 class LiveController(QObject):
-    """Shows the previews of a session's run in a viewer and lets them follow its view.
+    """Shows the previews of a session's run in a viewer.
 
     A preview is shown over the layer of its volume. Where that layer is not in the viewer
     but others are, nothing is shown: it would lie over the wrong volume.
@@ -71,28 +67,23 @@ class LiveController(QObject):
         self._last: LivePreview | None = None
         #: Volumes whose layers a person deleted.
         self._lost: set[str] = set()
-        self._asked: tuple[str, Index3] | None = None
-        self._rest = Debounce(self, REST_MILLISECONDS, self.look_here)
-        # One layer at a time, each with its paint, so that two refreshes are never felt as one.
+        # One layer at a time, each drawn before the next, so that the window never stalls for both.
         self._parts: list[Callable[[], None]] = []
         self._next = Debounce(self, NEXT_LAYER_MILLISECONDS, self._show_next)
+        self.follower = ViewFollower(viewer, session)
         session.preview_loaded.connect(self.show)
         session.attached.connect(self._on_attached)
         session.worker_replaced.connect(self._on_worker_replaced)
-        viewer.dims.events.current_step.connect(self._on_moved)
-        camera_of(viewer).events.center.connect(self._on_moved)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.inserted.connect(self._on_inserted)
 
     def close(self) -> None:
         """Let go of the viewer and the session."""
-        self._rest.stop()
+        self.follower.close()
         self._next.stop()
         self._parts.clear()
         unbind_key(self._viewer, self.key)
-        self._viewer.dims.events.current_step.disconnect(self._on_moved)
-        camera_of(self._viewer).events.center.disconnect(self._on_moved)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
@@ -105,7 +96,7 @@ class LiveController(QObject):
         """Show the live layers, deleted ones too, or hide them."""
         if enabled == self.enabled:
             return
-        self.enabled = enabled
+        self.enabled = self.follower.enabled = enabled
         if enabled:
             self.layers.restore()
             if self._last is not None:
@@ -114,7 +105,7 @@ class LiveController(QObject):
         self.enabled_changed.emit(enabled)
 
     def set_size(self, size: Size3) -> None:
-        """Let the live box have a size (Z, Y, X voxels), in this run and in those to come."""
+        """Set the size of the live box (Z, Y, X voxels), for this run and those to come."""
         self.size = size
         if self._session.is_active:
             self._session.send(SetPreview(size=size))
@@ -123,7 +114,7 @@ class LiveController(QObject):
         """Show a preview."""
         if self._last is None and self.size is None and not self._session.is_own:
             self.size_changed.emit(preview.probabilities.shape)
-        self._last = preview
+        self._last = self.follower.last = preview
         if not self.enabled:
             return
         source = self.find_source(preview.image)
@@ -132,14 +123,14 @@ class LiveController(QObject):
             self.layers.remove()
             self.missed.emit(preview)
             return
-        stand_in = self._build_stand_in(preview.image) if source is None else None
-        first, *self._parts = self.layers.plan(preview, source, stand_in)
+        placeholder = self._build_placeholder(preview.image) if source is None else None
+        first, *self._parts = self.layers.plan(preview, source, placeholder)
         first()
         self._next.start()
         self.shown.emit(preview)
 
-    def _build_stand_in(self, image: str) -> Layer | None:
-        """Make a layer that lies where a volume of the run would, were it open."""
+    def _build_placeholder(self, image: str) -> Layer | None:
+        """Make a layer that lies where a volume of the run would lie if it were open."""
         row = next((row for row in self._session.volumes if row.get("image") == image), None)
         if row is None or "spacing" not in row:
             return None
@@ -172,7 +163,6 @@ class LiveController(QObject):
 
     def _on_ndisplay(self, _event: object = None) -> None:
         self.layers.restyle()
-        self._on_moved()
 
     def find_source(self, image: str) -> Layer | None:
         """Find the layer that shows a volume: as started from here, or by its file."""
@@ -183,53 +173,8 @@ class LiveController(QObject):
         self._on_worker_replaced()
 
     def _on_worker_replaced(self, _run_dir: object = None) -> None:
-        # The new worker looks where it would at first, not where the last one was sent.
-        self._asked = None
         if self.size is not None and self._session.is_own:
             self._session.send(SetPreview(size=self.size))
-
-    def _on_moved(self, _event: object = None) -> None:
-        if self.enabled and self._session.is_active:
-            self._rest.start()
-
-    def look_here(self) -> None:
-        """Ask the worker for the part of the volume that the view shows, unless it does that."""
-        if not self._session.is_active:
-            return
-        command = self.wish()
-        if command is None:
-            return
-        size = self._last.probabilities.shape if self._last is not None else (32, 64, 64)
-        here = (str(command.image), command.center or (0, 0, 0))
-        if self._asked is not None and self._asked[0] == here[0]:
-            moved = [
-                abs(new - old) / edge
-                for new, old, edge in zip(here[1], self._asked[1], size, strict=True)
-            ]
-            if max(moved) < SAME_PLACE:
-                return
-        self._asked = here
-        self._session.send(command)
-
-    def wish(self) -> SetPreview | None:
-        """Return the command that asks for what the view shows; None where no volume is shown."""
-        for image in self._candidates():
-            source = self.find_source(image)
-            if source is not None and source.visible:
-                return SetPreview(image=image, center=compute_view_center(self._viewer, source))
-        return None
-
-    def _candidates(self) -> list[str]:
-        """Volumes of the run; the one in the active layer first, then the one shown last."""
-        rows = [str(row["image"]) for row in self._session.volumes if "image" in row]
-        images = list(dict.fromkeys(rows)) or self._session.linked
-        active = self._viewer.layers.selection.active
-        last = self._last.image if self._last is not None else None
-
-        def rank(image: str) -> tuple[bool, bool]:
-            return self.find_source(image) is not active, image != last
-
-        return sorted(images, key=rank)
 
 
 _controllers: dict[int, LiveController] = {}
@@ -238,8 +183,8 @@ _controllers: dict[int, LiveController] = {}
 def get_live_controller(viewer: ViewerModel, session: Session) -> LiveController:
     """Return the controller of a session, made at the first call.
 
-    It belongs to the session, not to a dock: the live layers go on while the dock is closed,
-    and one that is opened again finds them as they are.
+    It belongs to the session, not to a dock: the live layers are kept up to date while the dock
+    is closed, and a dock that is opened again finds them as they are.
     """
     key = id(session)
     found = _controllers.get(key)

@@ -1,4 +1,4 @@
-"""Live layers: the newest prediction and its skeleton, in place, over the volume they belong to."""
+"""The two live layers: the newest prediction and its skeleton, in place over their volume."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ class LiveLayers:
             part()
 
     def plan(
-        self, preview: LivePreview, source: Layer | None, stand_in: Layer | None = None
+        self, preview: LivePreview, source: Layer | None, placeholder: Layer | None = None
     ) -> list[Callable[[], None]]:
         """Return what :meth:`show` does, in parts that a window can spread over its turns.
 
         A part is one layer: napari takes some 4 ms to refresh it, whatever its size. Without
-        a source, ``stand_in`` says where the volume would lie.
+        a source, ``placeholder`` says where the volume would lie.
         """
-        placement = compute_placement(source if source is not None else stand_in, preview.origin)
+        placement = compute_placement(source if source is not None else placeholder, preview.origin)
 
         def show_prediction() -> None:
             self._note_deletions()

@@ -1,4 +1,4 @@
-"""Ends a window's session when the window closes; asks first whether a run goes on."""
+"""Ends a window's session when the window closes; asks first what a run under way should do."""
 
 from __future__ import annotations
 

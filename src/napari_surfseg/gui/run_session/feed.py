@@ -1,4 +1,4 @@
-"""Following a run from a thread, so that a slow disk is never the window's."""
+"""Follows a run from a thread, so that a slow disk never stalls the window."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ MAX_POLL_BYTES = 1 << 20
 
 
 class Follower(Protocol):
-    """Anything that can be asked again and again what is new."""
+    """Reports what is new in a run since it was last asked."""
 
     def poll(self) -> RunSnapshot:
-        """Look once."""
+        """Read what is new."""
 
 
 def follow_run(run_dir: Path) -> RunFollower:
@@ -46,7 +46,7 @@ def follow_run(run_dir: Path) -> RunFollower:
 
 
 class RunFeed(QObject):
-    """Polls a run in a thread and hands what is new to the window's thread.
+    """Polls a run in a thread and reports what is new to the window's thread.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class RunFeed(QObject):
         self.run_dir = run_dir
         self._make_follower = make_follower
         self._stop = threading.Event()
-        self._wishes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._follow, name=f"surfseg-feed-{run_dir.name}", daemon=True
         )
@@ -88,7 +88,7 @@ class RunFeed(QObject):
 
     def show_preview(self, index: int | None) -> None:
         """Ask for an earlier preview, or with None for the newest one from now on."""
-        self._wishes.put(index)
+        self._requests.put(index)
 
     def _follow(self) -> None:
         previews: dict[int, PreviewWritten] = {}
@@ -118,7 +118,7 @@ class RunFeed(QObject):
                     self._emit("previews_changed", sorted(previews))
                 while True:
                     try:
-                        wanted = self._wishes.get_nowait()
+                        wanted = self._requests.get_nowait()
                         shown = None
                     except queue.Empty:
                         break
@@ -141,7 +141,7 @@ class RunFeed(QObject):
         }
 
     def _emit(self, signal: str, value: object) -> None:
-        # The window may have gone while the thread was at work, and the signals with it.
+        # The window and its signals may be gone while the thread is still at work.
         with contextlib.suppress(RuntimeError):
             if not self._stop.is_set():
                 getattr(self, signal).emit(value)

@@ -46,7 +46,7 @@ class LivePreview:
 def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
     """Read a preview's arrays; None where they are gone or damaged.
 
-    Only a few previews are kept, so a missing one is no fault.
+    Only a few previews are kept, so a missing one is no error.
     """
     try:
         probabilities = np.load(run_dir / event.probabilities, allow_pickle=False)

@@ -50,14 +50,15 @@ class Session(QObject):
     """
 
     attached = Signal(object)
-    """Another run, as its folder."""
+    """Another run is followed; carries its folder."""
     worker_replaced = Signal(object)
-    """The same run as before, with a new worker."""
+    """A new worker is on the same run; carries its folder."""
     polled = Signal(object)
     """The newest :class:`RunSnapshot`, with what is new since the last one."""
     preview_loaded = Signal(object)
     previews_changed = Signal(object)
     follow_failed = Signal(str)
+    """The run cannot be read, or a command not be written; carries why."""
     closed = Signal()
 
     def __init__(self, make_feed: Callable[[Path], RunFeed] = RunFeed) -> None:
@@ -86,8 +87,8 @@ class Session(QObject):
     ) -> None:
         """Follow a run, and no other from now on.
 
-        One that is followed already goes on being followed: what a new worker does
-        comes after what an earlier one did, and nothing is read or drawn twice.
+        A run that is followed already stays so: what a new worker writes is appended to what
+        an earlier one wrote, and nothing is read or drawn twice.
 
         Parameters
         ----------
@@ -159,7 +160,7 @@ class Session(QObject):
             self._feed.show_preview(index)
 
     def close(self) -> None:
-        """Stop following. The run goes on."""
+        """Stop following the run, which continues."""
         if self._feed is not None:
             self._feed.stop()
             self._feed = None
@@ -169,7 +170,7 @@ class Session(QObject):
 
     def _on_follow_failed(self, message: str) -> None:
         if self.sender() is self._feed:
-            self._feed = None  # it has ended, and attaching again begins anew
+            self._feed = None  # it has ended; attaching again starts another
         self.follow_failed.emit(message)
 
     def _send(self, path: Path, command: Command) -> None:
@@ -181,12 +182,12 @@ class Session(QObject):
 
     def _on_polled(self, snapshot: RunSnapshot) -> None:
         if self.sender() is not None and self.sender() is not self._feed:
-            return  # a last word of a feed that was let go
+            return  # a late snapshot of a feed that was replaced
         self._waiting.append(snapshot)
         if self._is_publishing:
             return
-        # napari's progress bar lets the event loop turn in the middle of a slot, and the next
-        # snapshot would overtake this one on its way to the slots that come after.
+        # napari's progress bar runs the event loop in the middle of a slot, and the next snapshot
+        # would reach the remaining slots before this one.
         self._is_publishing = True
         try:
             while self._waiting:
@@ -195,7 +196,7 @@ class Session(QObject):
             self._is_publishing = False
 
     def name_layers(self, message: str) -> str:
-        """Say a sentence of the worker's as the window would: layers for paths, no switches."""
+        """Put a sentence of the worker into the window's words: layers for paths, no switches."""
         layers = ((path, ref()) for path, ref in self._layers.items())
         named = {path: layer.name for path, layer in layers if layer is not None}
         message = name_layers(message, named)

@@ -21,7 +21,7 @@ __all__ = [
     "describe_validation",
 ]
 
-#: Scores shown in the status, most telling first: two fit into a line.
+#: Scores shown in the status, most important first: two fit into a line.
 SHOWN_SCORES = ("surface_dice", "dice")
 
 
@@ -99,7 +99,7 @@ def describe_all_scores(scored: ValidationFinished | None) -> str:
 def describe_validation(
     scored: ValidationFinished | None, snapshot: RunSnapshot | None, *, most: int | None = None
 ) -> str:
-    """Write scores in a line, most telling first, and why there are none where there are none.
+    """Write scores in a line, most important first, and why there are none where there are none.
 
     Parameters
     ----------
