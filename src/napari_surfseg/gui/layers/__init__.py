@@ -16,5 +16,6 @@ From a file to a layer, and beside other layers::
 
     file ── layer_data ──▶ layer, with placement, colormaps and metadata
 
-``layer_watch`` follows the layers of a viewer; ``camera`` says which of their voxels are in view.
+``chosen_volume`` takes the volume that a person chose, ``layer_adder`` adds new layers one by one,
+``layer_watch`` follows the layers of a viewer, ``camera`` says which of their voxels are in view.
 """
