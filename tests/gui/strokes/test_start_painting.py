@@ -6,7 +6,7 @@ import zarr
 from napari.components import ViewerModel
 
 from napari_surfseg.data.checks import open_pairs
-from napari_surfseg.data.volume import open_volume
+from napari_surfseg.data.open import open_volume
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers import label_regions
 from napari_surfseg.gui.layers.camera import camera_of
