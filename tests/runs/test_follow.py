@@ -72,7 +72,7 @@ def test_a_run_is_followed_from_its_launch_to_its_end(live):
     snapshot = follower.poll()
     assert snapshot.state is RunState.RUNNING
     assert (snapshot.name, snapshot.max_epochs) == ("live", 4)
-    assert snapshot.weights == {"cldice": 0.1, "soft_dice": 0.35}
+    assert snapshot.loss_weights == {"cldice": 0.1, "soft_dice": 0.35}
     writer.write(step(3))
     writer.write(validated(1, 0.8, True))
     writer.write(validated(2, 0.7, False))
@@ -91,7 +91,7 @@ def test_a_run_is_followed_from_its_launch_to_its_end(live):
             step=3, command_id="a", command="SetLossWeights", details={"weights": {"cldice": 0.5}}
         )
     )
-    assert follower.poll().weights == {"cldice": 0.5, "soft_dice": 0.35}
+    assert follower.poll().loss_weights == {"cldice": 0.5, "soft_dice": 0.35}
     writer.write(events.RunCompleted(step=8, epoch=4, elapsed_seconds=40.0))
     snapshot = follower.poll()  # the worker still writes the report
     assert snapshot.state is RunState.COMPLETED

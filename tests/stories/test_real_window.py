@@ -126,7 +126,7 @@ def test_pick_start_watch_steer_stop_and_predict(viewer, volume, dock, tmp_path,
     view.run.resume.click()
     wait_for(lambda: is_in(session, RunState.RUNNING), "training to go on")
     view.loss.rows["cldice"].spin.setValue(0.4)
-    wait_for(lambda: session.snapshot.weights.get("cldice") == 0.4, "the new weight")
+    wait_for(lambda: session.snapshot.loss_weights.get("cldice") == 0.4, "the new weight")
     viewer.layers.remove("live skeleton")
     wait_for(lambda: session.snapshot.metrics, "the first scores")
     view.run.stop.click()

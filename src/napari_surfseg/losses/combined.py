@@ -262,21 +262,23 @@ def compute_combined_loss(
         raise ValueError("at least one loss weight must be above 0")
     if len(targets) < len(heads):
         raise ValueError(f"{len(heads)} heads need as many targets, not {len(targets)}")
-    terms = _compute_terms(heads[0], targets[0], wanted)
-    head_total = _weighted_sum(terms, weights)
     coarse_wanted = wanted & set(VOXEL_TERMS)
-    if len(heads) == 1 or not coarse_wanted:
-        return LossResult(head_total, head_total, terms)
-    totals = [head_total] + [
-        _weighted_sum(_compute_terms(head, target, coarse_wanted), weights)
-        for head, target in zip(heads[1:], targets[1:], strict=False)
-    ]
+    scored: list[dict[str, Tensor]] = []
+    totals: list[Tensor] = []
+    for logits, target in zip(heads if coarse_wanted else heads[:1], targets, strict=False):
+        prediction = Prediction(logits, target.known)
+        keys = coarse_wanted if scored else wanted
+        terms = {key: FUNCTIONS[key](prediction, target) for key in LOSS_TERMS if key in keys}
+        scored.append(terms)
+        totals.append(torch.stack([weights[key] * value for key, value in terms.items()]).sum())
+    if len(totals) == 1:
+        return LossResult(totals[0], totals[0], scored[0])
     shares = [0.5**level for level in range(len(totals))]
     total = sum(
         (share * value for share, value in zip(shares, totals, strict=True)),
-        start=torch.zeros_like(head_total),
+        start=torch.zeros_like(totals[0]),
     )
-    return LossResult(total / sum(shares), head_total, terms)
+    return LossResult(total / sum(shares), totals[0], scored[0])
 
 
 def weights_at_step(weights: Mapping[str, float], step: int, interval: int = 1) -> dict[str, float]:
@@ -298,12 +300,3 @@ def _wanted(weights: Mapping[str, float]) -> set[str]:
         known = ", ".join(FUNCTIONS)
         raise ValueError(f"there is no loss term {unknown[0]!r}; there are {known}")
     return {key for key, weight in weights.items() if weight > 0}
-
-
-def _compute_terms(logits: Tensor, target: LossTargets, wanted: set[str]) -> dict[str, Tensor]:
-    prediction = Prediction(logits, target.known)
-    return {key: FUNCTIONS[key](prediction, target) for key in LOSS_TERMS if key in wanted}
-
-
-def _weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    return torch.stack([weights[key] * value for key, value in terms.items()]).sum()

@@ -64,7 +64,7 @@ class RunSnapshot:
         Whether there is validation data; None where it is not known yet.
     started : RunStarted, optional
         The newest start: device, model, parameters, patch size, weights.
-    weights : dict
+    loss_weights : dict
         Loss weights in force.
     preview : PreviewWritten, optional
         The newest.
@@ -99,7 +99,7 @@ class RunSnapshot:
     best_validation: events.ValidationFinished | None = None
     is_validated: bool | None = None
     started: events.RunStarted | None = None
-    weights: dict[str, float] = field(default_factory=dict)
+    loss_weights: dict[str, float] = field(default_factory=dict)
     preview: events.PreviewWritten | None = None
     tuning: events.TuningProgressed | None = None
     worker: Worker | None = None
@@ -202,7 +202,7 @@ class RunFollower:
                     "epoch": event.epoch,
                     "max_epochs": event.max_epochs,
                     "max_minutes": event.max_minutes,
-                    "weights": dict(event.loss_weights or {}),
+                    "loss_weights": dict(event.loss_weights or {}),
                     "message": message,
                     "error_field": None,
                 }
@@ -355,5 +355,5 @@ def _estimate_left(event: events.StepFinished) -> float | None:
 def _read_applied(event: events.CommandApplied, seen: RunSnapshot) -> dict[str, Any]:
     details = event.details or {}
     if event.command == "SetLossWeights" and isinstance(details.get("weights"), dict):
-        return {"weights": seen.weights | details["weights"]}
+        return {"loss_weights": seen.loss_weights | details["weights"]}
     return {name: details[name] for name in ("max_epochs", "max_minutes") if details.get(name)}

@@ -80,7 +80,7 @@ class RunHistory:
         return known + sorted(seen - set(known))
 
     @property
-    def weights(self) -> dict[str, float]:
+    def loss_weights(self) -> dict[str, float]:
         """Loss weights at the end."""
         weights = dict(self.starts[-1].loss_weights) if self.starts else {}
         began = self.starts[-1].seq if self.starts else -1

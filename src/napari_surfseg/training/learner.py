@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.patches.loader import Batch
-    from napari_surfseg.losses.combined import LossResult
+    from napari_surfseg.losses.combined import LossTargets
     from napari_surfseg.model.presets import Architecture
 
 __all__ = ["Learner"]
@@ -151,7 +151,7 @@ class Learner:
             Before any weight was changed.
         """
         training = self._experiment.training
-        weights = weights_at_step(loss_weights, step, self._experiment.loss.interval)
+        loss_weights = weights_at_step(loss_weights, step, self._experiment.loss.interval)
         if self._architecture.dropout:
             # Tied to the step, so that a resumed run repeats what an unbroken one does.
             torch.manual_seed(self._experiment.experiment.seed + step)
@@ -160,7 +160,8 @@ class Learner:
         rows: list[Tensor] = []
         names: list[str] = []
         for part in range(training.accumulate):
-            result = self._score_batch(next(batches), weights, step * training.accumulate + part)
+            heads, targets = self._predict(next(batches), step * training.accumulate + part)
+            result = compute_combined_loss(heads, targets, loss_weights)
             (result.total / training.accumulate).backward()  # type: ignore[no-untyped-call]
             names = ["total", "head_total", *result.terms]
             rows.append(torch.stack([result.total, result.head_total, *result.terms.values()]))
@@ -187,15 +188,14 @@ class Learner:
         result = compute_combined_loss([logits], targets, loss_weights)
         result.total.backward()  # type: ignore[no-untyped-call]
 
-    def _score_batch(
-        self, batch: Batch, weights: Mapping[str, float], batch_index: int
-    ) -> LossResult:
+    def _predict(self, batch: Batch, batch_index: int) -> tuple[list[Tensor], list[LossTargets]]:
+        """Return the logits of every head for a batch, and the labels' side of the loss."""
         image, labels = self._move(batch, batch_index)
         shapes = self._architecture.head_shapes(self._experiment.data.patch_size)
         targets = compute_loss_targets(labels, self._loss_settings, head_shapes=shapes)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             heads = self.network(image)
-        return compute_combined_loss(heads, targets, weights)
+        return heads, targets
 
     def _move(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
         """Bring a batch to the device, normalise it and warp some of it."""

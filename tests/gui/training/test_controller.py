@@ -317,7 +317,7 @@ def test_weights_and_length_change_while_it_runs(controller, view, session, feed
     controller.start()
     tell(session, feeds, RunState.RUNNING, started(), started=started())
     view.loss.rows["cldice"].spin.setValue(0.3)
-    controller.steering.send_weights()
+    view.loss._settle.timeout.emit()
     view.training.length.setValue(25)
     controller.steering.send_length()
     view.control("data.foreground_share").setValue(0.8)
@@ -331,15 +331,15 @@ def test_weights_and_length_change_while_it_runs(controller, view, session, feed
 def test_a_weight_on_its_way_is_not_pulled_back(controller, view, session, feeds):
     controller.start()
     weights = {"cldice": 0.1}
-    tell(session, feeds, RunState.RUNNING, started(), started=started(), weights=weights)
+    tell(session, feeds, RunState.RUNNING, started(), started=started(), loss_weights=weights)
     view.loss.rows["cldice"].spin.setValue(0.5)
     view.loss._settle.stop()
-    controller.steering.send_weights()
-    tell(session, feeds, RunState.RUNNING, started=started(), weights=weights)
+    view.loss._settle.timeout.emit()
+    tell(session, feeds, RunState.RUNNING, started=started(), loss_weights=weights)
     assert view.loss.rows["cldice"].weight() == 0.5
     (sent,) = [command for command in commands(session) if isinstance(command, SetLossWeights)]
     applied = CommandApplied(command_id=sent.id, command="SetLossWeights")
-    tell(session, feeds, RunState.RUNNING, applied, started=started(), weights={"cldice": 0.4})
+    tell(session, feeds, RunState.RUNNING, applied, started=started(), loss_weights={"cldice": 0.4})
     assert view.loss.rows["cldice"].weight() == 0.4
 
 

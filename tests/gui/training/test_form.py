@@ -15,7 +15,7 @@ def test_a_form_becomes_the_experiment_it_says():
     form = TrainingForm(
         name="sheets",
         meanings={0: "ignore", 1: "foreground", 2: "background"},
-        weights={"soft_dice": 0.6, "cldice": 0.4},
+        loss_weights={"soft_dice": 0.6, "cldice": 0.4},
         settings={
             "data.patch_size": [32, 64, 64],
             "data.augmentation.noise": 0.1,
@@ -40,7 +40,7 @@ def test_a_form_becomes_the_experiment_it_says():
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"weights": {}}, "loss"),
+        ({"loss_weights": {}}, "loss"),
         ({"settings": {"training.max_minutes": -1}}, "training.max_minutes"),
         ({"name": ""}, "experiment.name"),
         ({"meanings": {0: "background"}}, "data.labels.foreground"),

@@ -131,7 +131,7 @@ def test_weights_changed_midway_are_mentioned_and_used(make_history):
         )
     )
     assert "changed while it ran (at step 7)" in " ".join(list_limits(history))
-    assert history.weights == {"soft_dice": 0.5, "cldice": 0.9}
+    assert history.loss_weights == {"soft_dice": 0.5, "cldice": 0.9}
 
 
 def test_headlines(make_history):

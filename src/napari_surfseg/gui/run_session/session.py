@@ -6,14 +6,13 @@ import contextlib
 import os
 import weakref
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_surfseg.errors import SurfsegError
 from napari_surfseg.events import (
     Command,
     CommandRefused,
@@ -151,7 +150,7 @@ class Session(QObject):
         """Send a command to the run's worker; returns its id at once."""
         if self.run_dir is not None:
             path = RunFolder(self.run_dir).commands_path
-            self._sender.submit(self._send, path, command)
+            self._sender.submit(append_command, path, command).add_done_callback(self._on_sent)
         return command.id
 
     def show_preview(self, index: int | None) -> None:
@@ -173,10 +172,9 @@ class Session(QObject):
             self._feed = None  # it has ended; attaching again starts another
         self.follow_failed.emit(message)
 
-    def _send(self, path: Path, command: Command) -> None:
-        try:
-            append_command(path, command)
-        except SurfsegError as error:
+    def _on_sent(self, sent: Future[str]) -> None:
+        error = sent.exception()
+        if error is not None:
             with contextlib.suppress(RuntimeError):
                 self.follow_failed.emit(str(error))
 

@@ -39,7 +39,7 @@ class TrainingForm:
         ``"pairs"`` (pairs marked for validation).
     meanings : dict
         Label value to ``"foreground"``, ``"background"`` or ``"ignore"``.
-    weights : dict
+    loss_weights : dict
         Weight of every loss term; 0 for one switched off.
     settings : dict
         Dotted configuration keys of every other control.
@@ -50,7 +50,7 @@ class TrainingForm:
     validation_fraction: float = 0.15
     validation_layer: SourceChoice | None = None
     meanings: dict[int, str] = field(default_factory=lambda: dict(LABEL_SCHEMES["dense"]))
-    weights: dict[str, float] = field(default_factory=lambda: Loss().weights)
+    loss_weights: dict[str, float] = field(default_factory=lambda: Loss().weights)
     settings: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     name: str = "surfaces"
@@ -95,7 +95,7 @@ def build_form_experiment(
             "labels": labels,
             "spacing": spacing,
         },
-        "loss": {term: float(form.weights.get(term, 0.0)) for term in LOSS_TERMS},
+        "loss": {term: float(form.loss_weights.get(term, 0.0)) for term in LOSS_TERMS},
     }
     _merge(values, nest_settings(form.settings))
     return build_experiment(values, source="the form")

@@ -1,4 +1,4 @@
-"""The loss weights: a switch, a slider, a number and a note for every term."""
+"""The page of the loss weights: a switch, a slider, a number and a note for every term."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ SETTLE_MILLISECONDS = 400
 
 
 class WeightRow(QWidget):
-    """One term."""
+    """The controls of one term's weight. Passive."""
 
     changed = Signal()
+    """The weight is another one, by a person's hand."""
 
     def __init__(self, term: LossTerm) -> None:
         super().__init__()
@@ -79,11 +80,11 @@ class WeightRow(QWidget):
         self.reset.clicked.connect(lambda: self._change(self._default))
 
     def weight(self) -> float:
-        """Weight in force: 0 while switched off."""
+        """Return the weight; 0 while the term is switched off."""
         return round(self.spin.value(), 2) if self.switch.isChecked() else 0.0
 
     def set_weight(self, weight: float) -> None:
-        """Show a weight without telling that it changed; 0 switches the term off."""
+        """Show a weight without emitting that it changed; 0 switches the term off."""
         for control in (self.slider, self.spin, self.switch):
             control.blockSignals(True)
         if weight > 0:
@@ -126,13 +127,14 @@ class WeightRow(QWidget):
 
 
 class LossPanel(QWidget):
-    """All terms, and a reset for them together.
+    """The weights of all terms, and a button that resets them. Passive.
 
-    :attr:`settled` comes when the weights have rested for a moment: that is when a
-    running training should be told.
+    A running training gets the weights when they have rested for a moment, not with every pixel
+    that a slider moves.
     """
 
-    settled = Signal()
+    settled = Signal(dict)
+    """The weights have rested for a moment after a change; carries all of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,10 +157,10 @@ class LossPanel(QWidget):
             row.changed.connect(self._on_changed)
         layout.addWidget(self.reset_all)
         layout.addStretch(1)
-        self._settle = Debounce(self, SETTLE_MILLISECONDS, self.settled)
+        self._settle = Debounce(self, SETTLE_MILLISECONDS, self._on_settled)
 
     def weights(self) -> dict[str, float]:
-        """Weight of every term."""
+        """Return the weight of every term, by key; 0 for one that is switched off."""
         return {term: row.weight() for term, row in self.rows.items()}
 
     def set_weights(self, weights: dict[str, float]) -> None:
@@ -181,6 +183,9 @@ class LossPanel(QWidget):
     def _on_changed(self) -> None:
         self.error.set_message("" if any(self.weights().values()) else "Use at least one term.")
         self._settle.start()
+
+    def _on_settled(self) -> None:
+        self.settled.emit(self.weights())
 
     def _on_reset_all(self) -> None:
         for key, row in self.rows.items():

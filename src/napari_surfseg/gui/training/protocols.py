@@ -125,7 +125,7 @@ class LossPageProtocol(Protocol):
 
     @property
     def settled(self) -> Intent:
-        """The weights have rested for a moment after a change."""
+        """The weights have rested for a moment after a change; carries the weight of every term."""
 
     def weights(self) -> dict[str, float]:
         """Return the weight of every term; 0 for one switched off."""

@@ -1,4 +1,4 @@
-"""What a person changes while a run trains, sent as commands, and what the run says to it."""
+"""Sends what a person changes while a run trains as commands, and shows the answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REST_MILLISECONDS = 600
 
 
 class SteeringController(QObject):
-    """Sends commands, and shows what became of them.
+    """Sends commands and shows the answers.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class SteeringController(QObject):
         self._view = view
         self._session = session
         self._pending: set[str] = set()
-        self._weights_shown = False
+        self._loss_weights_shown = False
         self._length = Debounce(self, REST_MILLISECONDS, self.send_length)
         view.length_changed.connect(self._on_length)
         view.live_setting_changed.connect(self.send_setting)
-        view.loss.settled.connect(self.send_weights)
+        view.loss.settled.connect(self.send_loss_weights)
 
     def close(self) -> None:
         """Send nothing more."""
@@ -58,18 +58,18 @@ class SteeringController(QObject):
         self._view.run.set_error("")
         return self._session.send(command)
 
-    def send_weights(self) -> None:
-        """Tell a running training the weights as they are."""
-        weights = self._view.loss.weights()
+    def send_loss_weights(self, weights: dict[str, float]) -> None:
+        """Send a running training the weight of every term, unless all of them are 0."""
         if self._session.is_active and any(weights.values()):
-            self._pending.add(self.send(SetLossWeights(weights=weights)))
+            self._view.run.set_error("")
+            self._pending.add(self._session.send(SetLossWeights(weights=weights)))
 
     def _on_length(self) -> None:
         if self._session.is_active:
             self._length.start()
 
     def send_length(self) -> None:
-        """Tell a running training how long it should take."""
+        """Send a running training how long it should take."""
         settings = self._view.form().settings
         self.send(
             SetTraining(
@@ -79,7 +79,7 @@ class SteeringController(QObject):
         )
 
     def send_setting(self, key: str) -> None:
-        """Tell a running training one of the settings it takes."""
+        """Send a running training one of the settings that it takes."""
         if not self._session.is_active:
             return
         value = self._view.setting(key)
@@ -89,9 +89,9 @@ class SteeringController(QObject):
             self.send(SetPreview(seconds=value))
 
     def forget(self) -> None:
-        """Begin anew with another run."""
+        """Forget what was sent to another run."""
         self._pending.clear()
-        self._weights_shown = False
+        self._loss_weights_shown = False
 
     def take(self, snapshot: RunSnapshot) -> None:
         """Show the answers to commands, and the weights in force unless others are on their way."""
@@ -102,7 +102,7 @@ class SteeringController(QObject):
                 if isinstance(event, CommandRefused) and event.command != "UpdateLabels":
                     self._view.run.set_error(event.message)
                 elif event.command == "SetLossWeights":
-                    self._weights_shown = False
-        if snapshot.weights and not self._pending and not self._weights_shown:
-            self._weights_shown = snapshot.started is not None
-            self._view.loss.set_weights(snapshot.weights)
+                    self._loss_weights_shown = False
+        if snapshot.loss_weights and not self._pending and not self._loss_weights_shown:
+            self._loss_weights_shown = snapshot.started is not None
+            self._view.loss.set_weights(snapshot.loss_weights)

@@ -126,7 +126,7 @@ class TrainingView(QWidget):
             validation_fraction=validation.fraction.value() / 100,
             validation_layer=validation.box_layer.choice(),
             meanings=self.data.labels.meanings(),
-            weights=self.loss.weights(),
+            loss_weights=self.loss.weights(),
             settings=settings,
             device=self.training.device.currentData(),
             name=self.training.name.text().strip(),

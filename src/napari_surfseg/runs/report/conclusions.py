@@ -145,7 +145,7 @@ def _describe_trades(history: RunHistory) -> list[str]:
     if len(totals) < 2 or totals[-1] >= totals[0]:
         return []
     rising = []
-    weights = history.weights
+    weights = history.loss_weights
     for term in history.terms:
         _, values = history.epoch_values(term)
         if len(values) >= 2 and compute_change(values[0], values[-1]) > NOTABLE_CHANGE:

@@ -137,7 +137,7 @@ def _compose(history: RunHistory, pictures: dict[str, str]) -> list[str]:
 def _losses(history: RunHistory) -> list[str]:
     if not history.epochs:
         return []
-    weights = history.weights
+    weights = history.loss_weights
     first_epoch, last_epoch = min(history.epochs), max(history.epochs)
     rows = []
     for name in (*history.terms, "head_total", "total"):
