@@ -21,7 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from napari_surfseg.data.phantom import PhantomBox, PhantomSettings, ScrollPhantom
+from napari_surfseg.data.phantom.scroll import PhantomBox, ScrollPhantom
+from napari_surfseg.data.phantom.settings import PhantomSettings
 
 RESULTS = Path(__file__).parent / "results" / "phantom.md"
 

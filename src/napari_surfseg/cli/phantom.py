@@ -61,7 +61,8 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.data.phantom import PhantomSettings, write_phantom
+    from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.data.phantom.storage import write_phantom
     from napari_surfseg.errors import OutputError
 
     out = options.out

@@ -11,7 +11,8 @@ import tifffile
 from napari_surfseg.config import Data
 from napari_surfseg.data.checks import check_volumes
 from napari_surfseg.data.patches.sides import measure_sides, resolve_symmetries
-from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
+from napari_surfseg.data.phantom.scroll import ScrollPhantom
+from napari_surfseg.data.phantom.settings import PhantomSettings
 from napari_surfseg.data.volume import ArrayVolume
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"

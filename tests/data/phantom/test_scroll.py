@@ -10,7 +10,6 @@ import pytest
 from scipy import ndimage as ndi
 
 from napari_surfseg.data.open import open_volume
-from napari_surfseg.data.phantom import PhantomBox, PhantomSettings, ScrollPhantom, write_phantom
 from napari_surfseg.data.phantom.noise import (
     compute_lattice_noise,
     compute_spline,
@@ -18,6 +17,9 @@ from napari_surfseg.data.phantom.noise import (
     compute_white_noise,
     hash_coordinates,
 )
+from napari_surfseg.data.phantom.scroll import PhantomBox, ScrollPhantom
+from napari_surfseg.data.phantom.settings import PhantomSettings
+from napari_surfseg.data.phantom.storage import write_phantom
 from napari_surfseg.errors import CancelledError, ConfigError, OutputError
 
 SETTINGS = PhantomSettings(shape=(48, 176, 176), seed=7)

@@ -9,7 +9,8 @@ import pytest
 
 from napari_surfseg.config import Data, Labels, ValidationSlab
 from napari_surfseg.data.checks import check_volumes, describe_cut, open_pairs
-from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
+from napari_surfseg.data.phantom.scroll import ScrollPhantom
+from napari_surfseg.data.phantom.settings import PhantomSettings
 from napari_surfseg.data.reading_cost import count_affordable
 from napari_surfseg.data.strokes.density import count_annotated_near_surface, measure_density
 from napari_surfseg.data.strokes.stroke_counts import count_strokes

@@ -12,9 +12,3 @@
 Everything random is a hash of the voxel's place in the whole volume, never of
 the order of computing, so any box comes out the same alone or as part of more.
 """
-
-from napari_surfseg.data.phantom.scroll import PhantomBox, ScrollPhantom
-from napari_surfseg.data.phantom.settings import PhantomSettings
-from napari_surfseg.data.phantom.storage import PhantomPaths, write_phantom
-
-__all__ = ["PhantomBox", "PhantomPaths", "PhantomSettings", "ScrollPhantom", "write_phantom"]

@@ -22,7 +22,8 @@ def make_strokes_sample() -> list[tuple[Any, dict[str, Any], str]]:
 
 
 def _make(annotated: Literal["dense", "strokes"]) -> list[tuple[Any, dict[str, Any], str]]:
-    from napari_surfseg.data.phantom import PhantomSettings, ScrollPhantom
+    from napari_surfseg.data.phantom.scroll import ScrollPhantom
+    from napari_surfseg.data.phantom.settings import PhantomSettings
     from napari_surfseg.gui.layers.colormaps import build_dense_colormap
 
     settings = PhantomSettings(shape=SHAPE, seed=SEED, annotated=annotated)

@@ -41,7 +41,8 @@ def make_training_phantom(
         If ``should_stop`` returned True; nothing is left on disk.
     """
     # Here, because zarr takes a while to import and most runs bring their own volumes.
-    from napari_surfseg.data.phantom import PhantomSettings, write_phantom
+    from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.data.phantom.storage import write_phantom
 
     wanted = experiment.data.phantom or PhantomData()
     settings = PhantomSettings(shape=wanted.shape, seed=wanted.seed)
