@@ -16,7 +16,7 @@ VALUES = np.random.default_rng(0).integers(0, 255, (8, 10, 12)).astype(np.uint8)
 
 
 class CountingVolume(Volume):
-    """Counts decodings of chunks; waits for a gate and fails if told to."""
+    """Counts decodings of chunks; waits for a gate and fails on demand."""
 
     def __init__(self, values=VALUES, gate=None, error=None):
         super().__init__(

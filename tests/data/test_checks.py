@@ -1,4 +1,4 @@
-"""Faults found before a run starts, each in one sentence."""
+"""What is refused before a run starts, each in one sentence."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_region(save):
     assert validation[0].roi == ((2, 3, 30), (14, 17, 34))
 
 
-def test_a_volume_smaller_than_a_patch_is_no_fault(save):
+def test_a_volume_smaller_than_a_patch_is_allowed(save):
     train, _ = open_pairs(Data(train=(save(),), patch_size=(64, 64, 64)))
     assert train[0].shape[0] == 16
 
@@ -134,7 +134,7 @@ def outside_labels():
     return labels
 
 
-FAULTS = {
+REFUSED = {
     "shape": (
         {"labels": make_labels((16, 20, 41))},
         {},
@@ -229,9 +229,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_faults(save, fault):
-    files, settings, kind, field, sentence = FAULTS[fault]
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(save, case):
+    files, settings, kind, field, sentence = REFUSED[case]
     with pytest.raises(SurfsegError, match=sentence) as caught:
         open_pairs(Data(train=(save(**files),), **settings))
     assert type(caught.value) is kind

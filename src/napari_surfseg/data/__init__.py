@@ -2,38 +2,46 @@
 
 ::
 
-    files ──open_volume──▶ Volume ──open_pairs──▶ CheckedPair ──┐
-     (formats/)            lazy,    checks, split, label census │
-                           ZYX                                  ▼
-      next(loader) ◀── PatchLoader ◀── augment ◀── PatchSampler + VolumeCache
-      Batch, uint8     threads         48 symmetries,  where     decoded chunks
-          │                            intensity
-          ▼
-      warp_batch (torch, on the device: affine, elastic)
+    a path or URL
+      │  open.py: open_volume          finds the format; formats/ holds one file each
+      ▼
+    Volume                             volume.py: read in boxes, lazily, from any thread
+      │  checks.py: open_pairs         image and labels fit? labels.py: what values mean
+      │                                census.py: where surface and background lie
+      │                                validation/: which part is kept for scoring
+      ▼
+    CheckedPair                        checked_pair.py: what sampling and scoring work on
+      │    .open_image    uint8        intensity.py: grey values as the network sees them
+      │    .open_targets  0, 1, 2      targets.py: background, surface, not annotated
+      ▼
+    VolumeCache                        cache.py: decoded chunks, bounded in bytes
+      │  patches/: PatchLoader         which patches, turned, grey values changed
+      ▼
+    Batch, uint8, on the CPU
+      │  patches/warp.py: warp_batch   rotated, scaled and bent on the device
+      ▼
+    what a training step learns from
 
 ======================  =====================================================
-``volume``              the lazy, thread-safe view of anything on disk
-``formats/``            one file a format: zarr, TIFF, slices, npy, mrc
+``open``, ``source``    a path or URL becomes a volume; ``remote`` fetches files
+``formats/``            one file a format, and their registry
+``volume``              the lazy, thread-safe view of anything with voxels
 ``padding``             boxes that reach beyond the borders
 ``cache``               decoded chunks, least recently used, bounded in bytes
 ``labels``              what label values mean: 0 background, 1 surface, 2 ignore
 ``intensity``           grey values to uint8, and the mean and deviation of those
 ``targets``             a volume as the network sees it: uint8 image, 0/1/2 labels
 ``census``              how many surface and background voxels lie where
+``checked_pair``        an image and its labels that fit each other
 ``checks``              pairs opened and checked before a run starts
-``split``               the slabs that could be kept for validation
-``keep_out``            what is kept: the slab most like the rest, or blocks of strokes
-``likeness``            how alike the contents of two parts of a volume are
-``density``             whether labels are dense or strokes
-``reading_cost``        how many pieces of a volume can be looked at in reasonable time
-``sides``               which flips and turns keep the two sides of the surface apart
-``sampling``            which patches, in which order
-``augment``             symmetries and grey-value changes of a patch
-``kernels``             the compiled loops of census and augment
-``loader``              threads that keep a few batches ready
-``warp``                affine and elastic on the device (the one file with torch)
-``phantom``             the synthetic scroll
+``reading_cost``        how many pieces of a volume can be read in reasonable time
+``kernels``             the compiled loops of census and patches
+``patches/``            sampling, symmetries, grey values, loader threads, warping
+``validation/``         which part of the training volumes is kept for scoring
+``strokes/``            sparse labels: painted while a run goes on, and pseudo-labels
+``phantom/``            the synthetic scroll
 ======================  =====================================================
 
-Only ``warp`` imports torch, and nothing else here imports ``warp``.
+Here: everything between a file and a batch. Not here: losses, the network, writing
+predictions. Only ``patches/warp`` imports torch, and nothing else here imports it.
 """

@@ -159,7 +159,7 @@ class VolumeCache:
     def forget(self, volume: Volume, start: Index3, stop: Index3) -> None:
         """Drop the chunks of a volume under a box that was written again.
 
-        Nobody may be reading that box meanwhile, or an old chunk could come back.
+        No thread may read that box meanwhile, or an old chunk could come back.
         """
         chunks = blocks_under((start, stop), volume.chunks)
         with self._lock:

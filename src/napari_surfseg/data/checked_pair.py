@@ -46,7 +46,7 @@ class CheckedPair:
     parent : int or None
         Of a part kept for validation: the training pair it was cut from.
     notes : tuple of str
-        Sentences a person should know that are no faults.
+        Sentences a person should read; none of them is an error.
     remarks : tuple of str
         Sentences on what was settled by looking at the volume.
     """
@@ -91,7 +91,7 @@ class CheckedPair:
     def open_targets(self, cache: VolumeCache | None = None) -> Volume:
         """Open the labels as 0, 1 and 2, void voxels ignored; the whole volume, not the part.
 
-        With a cache, the image that tells void voxels is read through it.
+        With a cache, the image whose void voxels are ignored is read through it.
         """
         image = self.image
         if cache is not None and self.void_value is not None:
@@ -100,7 +100,7 @@ class CheckedPair:
         return TargetVolume(labels, self.mapping, image=image, void_value=self.void_value)
 
     def hide(self, labels: Volume) -> Volume:
-        """Take what is kept for validation out of labels of this pair."""
+        """Mark what is kept for validation as not annotated in labels of this pair."""
         if not self.held_out:
             return labels
         return HeldOutVolume(labels, self.held_out, self.mapping.ignore[0])
@@ -108,7 +108,7 @@ class CheckedPair:
     def open_image(self, intensity: Intensity, cache: VolumeCache | None = None) -> Volume:
         """Open the image as uint8; the whole volume, not the part.
 
-        With a cache, chunks that are also needed to tell void voxels are decoded once.
+        With a cache, chunks that are also needed for void voxels are decoded once.
         """
         if self.image.dtype == "uint8" and intensity.is_identity:
             return self.image
@@ -118,7 +118,7 @@ class CheckedPair:
         return UInt8Volume(image, intensity)
 
     def as_row(self) -> dict[str, Any]:
-        """For the event that tells which volumes are used."""
+        """Describe the pair for the event that lists the volumes used."""
         return {
             "image": self.image.source,
             "labels": self.labels.source,

@@ -1,7 +1,7 @@
 """Pairs of image and labels, opened and checked before a run starts.
 
-Every fault is one sentence that names the file and, for a window, the setting.
-A volume smaller than a patch is no fault: its patches are padded.
+Every error is one sentence that names the file and, for a window, the setting.
+A volume smaller than a patch is allowed: its patches are padded.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def open_pairs(
     Raises
     ------
     DataError, LabelError, ConfigError
-        One sentence for the first fault found.
+        One sentence for the first error found.
     """
     if not data.train:
         raise ConfigError(
@@ -189,7 +189,7 @@ def check_census(
     Raises
     ------
     DataError, LabelError
-        One sentence for the first fault.
+        One sentence for the first error.
     """
     if census.num_nonfinite:
         raise DataError(
@@ -258,7 +258,7 @@ def _explain_whole(pair: CheckedPair) -> str:
 def describe_cut(
     data: Data, train: list[CheckedPair], validation: list[CheckedPair]
 ) -> dict[str, Any]:
-    """Write down how the training volumes were cut, so that a resumed run cuts them so again.
+    """Describe how the training volumes were cut, so that a resumed run repeats it.
 
     By then their labels may have changed: another choice would score on what was trained on.
     """

@@ -12,6 +12,7 @@ from napari_surfseg.data.strokes.stroke_counts import count_strokes
 from napari_surfseg.data.strokes.stroke_files import apply_strokes, check_strokes, read_strokes
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.events import LabelsUpdated
+from napari_surfseg.geometry import box_at, box_slices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from napari_surfseg.data.patches.loader import PatchLoader
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.data.strokes.stroke_files import StrokeBox
-    from napari_surfseg.data.volume import Volume, VoxelArray
+    from napari_surfseg.data.volume import Volume
     from napari_surfseg.events import UpdateLabels
-    from napari_surfseg.geometry import Index3
     from napari_surfseg.training.preview import Previewer
     from napari_surfseg.training.reporting import Reporter
     from napari_surfseg.training.run_data import RunData
@@ -125,7 +125,7 @@ class StrokeUpdates:
 
     def _forget(self, targets: Volume, boxes: Sequence[StrokeBox]) -> None:
         for start, values in boxes:
-            self._cache.forget(targets, start, _stop(start, values))
+            self._cache.forget(targets, *box_at(start, values.shape))
 
     def _fill(self, train: list[CheckedPair]) -> list[FilledTargets] | None:
         """Fill the gaps between the strokes again, if the run does."""
@@ -139,27 +139,13 @@ class StrokeUpdates:
 def _count_changes(
     labels: Volume, boxes: Sequence[StrokeBox], pairs: Collection[CheckedPair]
 ) -> tuple[int, bool]:
-    """Count the voxels that change, and tell whether validation has some of them."""
+    """Count the voxels that change, and say whether validation has some of them."""
     num_changed, is_validation = 0, False
     for start, values in boxes:
-        differs = labels.read(start, _stop(start, values)) != values
+        differs = labels.read(*box_at(start, values.shape)) != values
         num_changed += int(np.count_nonzero(differs))
         is_validation |= any(
-            pair.role == "validation" and bool(_part_of(pair, start, differs).any())
+            pair.role == "validation" and bool(differs[box_slices(pair.roi, start)].any())
             for pair in pairs
         )
     return num_changed, is_validation
-
-
-def _stop(start: Index3, values: VoxelArray) -> Index3:
-    z, y, x = (a + size for a, size in zip(start, values.shape, strict=True))
-    return z, y, x
-
-
-def _part_of(pair: CheckedPair, start: Index3, values: VoxelArray) -> VoxelArray:
-    """Cut out what lies in the part of the volume that the pair uses."""
-    place = tuple(
-        slice(max(low - a, 0), max(high - a, 0))
-        for a, low, high in zip(start, *pair.roi, strict=True)
-    )
-    return values[place]

@@ -134,7 +134,7 @@ def choose_symmetries(wanted: bool | str, shape: Size3, spacing: Spacing3) -> tu
     ----------
     wanted : bool or str
         False for none, True for all, ``axial``, ``axial_y`` or ``axial_x`` for those
-        that keep Z, Y or X; ``auto``, where nobody measured, is all.
+        that keep Z, Y or X; ``auto``, where nothing was measured, is all.
     shape : tuple of int
         Of a patch, in voxels.
     spacing : tuple of float

@@ -46,9 +46,9 @@ __all__ = ["Batch", "PatchLoader"]
 
 Patches: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
-#: How long a wait may last before it looks around: on Windows an endless wait
+#: How long a wait may last before it is begun again: on Windows an endless wait
 #: on a lock cannot be interrupted with Ctrl-C.
-_GLANCE_SECONDS = 0.5
+_WAIT_SECONDS = 0.5
 #: How long closing waits for threads in the middle of a read; they end with the process anyway.
 _CLOSE_SECONDS = 1.0
 
@@ -83,7 +83,7 @@ class Batch:
 
 @dataclass
 class _Tally:
-    """What was delivered since the last look."""
+    """What was delivered since the last reset."""
 
     num_patches: int = 0
     num_centred: int = 0
@@ -117,7 +117,7 @@ class PatchLoader:
         First step of the stream, for a resumed run.
     filled : sequence of FilledTargets, optional
         The pairs' targets with their gaps filled: what patches are cut from, instead of the
-        targets themselves, which still say where.
+        targets themselves; their centres are still drawn from the targets.
     prefetch : int, optional
         Batches kept ready; by default two more than there are workers.
     """
@@ -214,7 +214,7 @@ class PatchLoader:
             while self._next_step not in self._ready:
                 if self._closed:
                     raise StopIteration
-                self._changed.wait(_GLANCE_SECONDS)
+                self._changed.wait(_WAIT_SECONDS)
             result = self._ready.pop(self._next_step)
             self._next_step += 1
             self._changed.notify_all()
@@ -294,11 +294,11 @@ class PatchLoader:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Let no thread cut a patch meanwhile: for labels that are written anew."""
+        """Let no thread cut a patch meanwhile, while labels are written."""
         with self._changed:
             self._is_held = True
             while self._num_building and not self._closed:
-                self._changed.wait(_GLANCE_SECONDS)
+                self._changed.wait(_WAIT_SECONDS)
         try:
             yield
         finally:

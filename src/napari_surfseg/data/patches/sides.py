@@ -1,4 +1,4 @@
-"""Whether a turn would make the two sides of a surface look like each other.
+"""Whether a turn would exchange the looks of the two sides of a surface.
 
 A sheet can have fibres in one direction on one face and across them on the other, as papyrus
 has, and the label can mean one of the faces. A quarter turn that exchanges the two directions
@@ -48,7 +48,7 @@ REACH = 12
 EDGE = BLOCK // 2
 #: Blocks that are measured, and looked at for surface at most to find so many.
 NUM_BLOCKS, NUM_DRAWN = 20, 96
-#: Surface voxels of a block that are looked at, and fewest that say something.
+#: Surface voxels of a block that are measured, and fewest from which it is measured at all.
 MAX_POINTS, MIN_POINTS = 1200, 60
 #: Fewest blocks from which anything is concluded.
 MIN_BLOCKS = 12
@@ -172,7 +172,7 @@ def _compare(energy: Floats) -> Floats:
 
 
 def _measure_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> Any:
-    """Yield shape (3 axes, along and across, places) for each block that says something."""
+    """Yield shape (3 axes, along and across, places) for each block with enough surface."""
     found = 0
     affordable = min(count_affordable(pair, EDGE + 2 * (REACH + 3), NUM_DRAWN) for pair in pairs)
     for number, box in _draw_blocks(pairs, rng)[:affordable]:

@@ -1,7 +1,7 @@
 """Rotation, scaling, shear and bending of a batch, on the device that trains.
 
-The one file of this room that imports torch. The 48 symmetries and grey values
-are cheaper in the loader; resampling is not, and a GPU does it in passing.
+The one file of ``data/`` that imports torch. The 48 symmetries and grey values are cheaper
+in the loader; resampling is cheaper on a GPU.
 """
 
 from __future__ import annotations

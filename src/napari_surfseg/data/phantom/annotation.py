@@ -87,7 +87,7 @@ class Annotation:
         face = sheets.depth[inner] < LABEL_THICKNESS
         face &= (turns > self._geometry.first_turn) & (turns < self._geometry.last_turn)
         known = in_mask & (sheets.pitch[inner] >= LEAST_PITCH)
-        # The core is a jumble in which nobody follows the sheet.
+        # In the core the sheet cannot be followed.
         known &= turns > self._geometry.first_turn
         if math.isfinite(self._blank_above):
             blank = compute_spline_noise((40, 26, 26), start, stop, self._salt + 1)

@@ -9,7 +9,7 @@
                      │ a little denser  ┊ fraying outwards│
                      ▲ the labelled face
 
-The two layers are what tells one side of a sheet from the other, in any
+The two layers distinguish one side of a sheet from the other, in any
 orientation: pressed sheets show no gap, but still this order.
 """
 

@@ -68,7 +68,7 @@ def hash_coordinates(coordinates: Sequence[Any], salt: int) -> U32:
     coordinates : sequence of array_like of int
         Up to three; any sign.
     salt : int
-        Tells one random field from another.
+        Another salt gives another random field.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def compute_lattice_noise(coordinates: Sequence[F32], key: Integers, salt: int) 
     key : numpy.ndarray
         Integer, of that shape: points with different keys see unrelated noise.
     salt : int
-        Tells one random field from another.
+        Another salt gives another random field.
 
     Returns
     -------

@@ -1,4 +1,13 @@
-"""Sparse annotation: strokes on their way into labels, and targets that fill in what lies between.
+"""Sparse labels: strokes painted while a run goes on, and targets that fill in between them.
 
-Here: annotation as points, the pixel classifier, filled targets. Not here: dense labels.
+::
+
+    inputs/strokes/NAME.npz ─▶ stroke_files ─▶ stroke_counts ─▶ the run's labels, PatchLoader
+                               read, check     census of what     (training/stroke_updates)
+                                               was painted on
+    annotated voxels ─▶ annotation ─▶ filters ─▶ pixel_classifier ─▶ filled_targets
+                        as points     responses  a forest            pseudo-labels
+
+``density`` says whether labels are strokes or dense. Not here: the window's half, which finds
+what was painted (``gui/strokes``), and when a run takes it over (``training``).
 """

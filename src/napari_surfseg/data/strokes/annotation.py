@@ -91,7 +91,7 @@ def find_beside(targets: NDArray[np.uint8], spacing: Spacing3) -> NDArray[np.boo
     A person paints along a sheet and seldom right beside it. That a thin sheet ends there is
     known all the same, and without it a classifier takes sheets for slabs. The voxels are
     looked for in the plane a stroke was painted in, where its border was seen; above and below
-    it the sheet goes on.
+    it the sheet continues.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def find_beside(targets: NDArray[np.uint8], spacing: Spacing3) -> NDArray[np.boo
     """
     surface = targets == FOREGROUND
     strokes, _ = ndimage.label(surface, np.ones((3, 3, 3), bool))
-    # A straight line may lie in planes of two axes; what else was painted tells which it was.
+    # A straight line may lie in planes of two axes; what else was painted decides which it was.
     used = [len(np.unique(along)) for along in np.nonzero(targets != IGNORE)]
     groups: dict[int | None, list[int]] = {}
     for number, place in enumerate(ndimage.find_objects(strokes), start=1):

@@ -2,7 +2,7 @@
 
 At each scale the volume smoothed by a Gaussian, the length of its gradient, and the
 eigenvalues of its Hessian, whose first one is large and negative on a bright sheet; at two
-scales also the eigenvalues of the structure tensor, which tell sheets from blobs. All but the
+scales also the eigenvalues of the structure tensor, which separate sheets from blobs. All but the
 smoothing is one compiled pass, so that a cube of 100^3 voxels takes about a second.
 """
 
@@ -42,7 +42,7 @@ def compute_filter_responses(
     ----------
     image : ndarray, shape (Z, Y, X)
         Grey values. Beyond its border it is mirrored; give :data:`FILTER_MARGIN` voxels more on
-        each side than are needed where the volume goes on.
+        each side than are needed where the volume continues.
     spacing : tuple of float
         Z, Y, X voxel size; the filters are round in space, not in voxels.
 

@@ -3,8 +3,8 @@
 What interactive segmentation has long offered (trainable pixel classification, as in Sommer et
 al. 2011): extremely randomised trees (Geurts et al. 2006) on the responses of
 :mod:`~napari_surfseg.data.strokes.filters`. It sees a handful of voxels around each one, so a
-network that has learned for a minute overtakes it; until then it is what a person sees, and what it
-finds near the strokes is what the network learns from besides them.
+network that has learned for a minute is better. Until then its result is shown, and what it finds
+near the strokes serves as pseudo-labels for the network.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BESIDE_WEIGHT = 0.5
 
 
 class PixelClassifier:
-    """Tells surface from background by the filter responses of each voxel.
+    """Separates surface from background by the filter responses of each voxel.
 
     Parameters
     ----------

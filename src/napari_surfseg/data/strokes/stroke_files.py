@@ -1,13 +1,13 @@
-"""What a person painted, on its way into the labels of a run.
+"""Strokes on their way from the window into the labels of a run.
 
 The window never writes into labels that a worker reads. It puts the boxes that
-changed into a file of their own, tells the worker, and the worker writes them
-into the run's copy of the labels between two steps, once they were checked::
+changed into a file of their own and sends the command ``UpdateLabels``; the worker checks
+them and writes them into the run's copy of the labels between two steps::
 
     inputs/labels_0.zarr            the worker's; read by its threads
     inputs/strokes/<name>.npz       the window's; gone when it was answered
 
-So nobody ever reads half a stroke, and strokes that are refused leave no trace.
+So half a stroke is never read, and strokes that are refused leave no trace.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def read_strokes(path: Path) -> list[StrokeBox]:
     Raises
     ------
     DataError
-        If it is gone or no such file.
+        If it is missing, damaged or not a file of strokes.
     """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:

@@ -45,7 +45,7 @@ __all__ = ["KeptParts", "keep_out", "repeat_parts"]
 LIKENESS_TOLERANCE = 0.2
 #: Where fewer pieces of each could be read, their description would be chance.
 MIN_PIECES = 8
-#: Thinner slabs, in voxels, show less of a surface than their content tells.
+#: Slabs thinner than this, in voxels, are disfavoured: they show little of a surface's shape.
 THIN = 16
 
 #: Fewest surface and as many background voxels to score on: some ten strokes of each.
