@@ -54,4 +54,4 @@ def test_voi_of_a_sheet_cut_in_two_and_of_two_sheets_joined():
 def test_voi_of_empty_masks():
     empty, some = np.zeros((3, 3, 3), np.uint8), np.ones((3, 3, 3), np.uint8)
     assert compute_voi(empty, empty) == (0, 0, 1)
-    assert compute_voi(some, empty) == (0, 0, 1)  # one component against one: nothing to tell
+    assert compute_voi(some, empty) == (0, 0, 1)  # one component against one

@@ -19,7 +19,7 @@ FACES = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]], np.int32)
 def test_what_is_written_is_read_back(tmp_path, suffix, units):
     path = write_mesh(tmp_path / f"m.{suffix}", make_mesh(VERTICES, FACES), units=units)
     vertices, faces, found = read_mesh(path)
-    # STL numbers its vertices anew: the triangles are compared by their corners.
+    # STL numbers its vertices in another order: the triangles are compared by their corners.
     np.testing.assert_allclose(vertices[faces], VERTICES[FACES], rtol=1e-6)
     assert vertices.shape == VERTICES.shape
     assert found == units

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.geometry import Size3
+    from napari_surfseg.geometry import Index3, Size3
     from napari_surfseg.surfaces.postprocess import PostProcess
 
 __all__ = ["is_processed_whole", "postprocess_slabs"]
 
-#: Voxels processed at once: a gigabyte or two with the masks and component numbers.
+#: Voxels processed at once: one or two gigabytes with the masks and component numbers.
 WHOLE_VOXELS = 2**27
 
 #: Planes to either side in which hysteresis looks for a stronger voxel.
@@ -42,8 +42,8 @@ def is_processed_whole(shape: Size3) -> bool:
 
 
 def postprocess_slabs(
-    slabs: Iterable[tuple[Size3, NDArray[np.uint8]]], shape: Size3, settings: PostProcess
-) -> Iterator[tuple[Size3, NDArray[np.uint8]]]:
+    slabs: Iterable[tuple[Index3, NDArray[np.uint8]]], shape: Size3, settings: PostProcess
+) -> Iterator[tuple[Index3, NDArray[np.uint8]]]:
     """Turn slabs of probabilities into slabs of a mask.
 
     Parameters
@@ -91,7 +91,7 @@ def _process(
     stop: int,
     halo: int,
     settings: PostProcess,
-) -> tuple[Size3, NDArray[np.uint8]]:
+) -> tuple[Index3, NDArray[np.uint8]]:
     low = max(base, start - halo)
     planes = np.concatenate(held)[low - base : stop + halo - base]
     mask = apply_postprocess(planes, settings)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.geometry import box_shape, box_slices, to_index
 from napari_surfseg.inference.sliding_window import (
     SlabReader,
     WindowCounter,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from napari_surfseg.geometry import Box, Size3
+    from napari_surfseg.geometry import Box
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.inference.sliding_window import Model, ReadU8
 
@@ -75,12 +76,11 @@ def predict_region(
     CancelledError
         When ``should_stop`` said so.
     """
-    start, stop = box
     convert = find_converter(dtype)
-    settings = settings.with_flips_for(_difference(stop, start))
-    low, high = _widen(box, settings, bounds)
-    settings = fit_to_device(settings, model, _difference(high, low))
-    windowed = WindowedBox.over(low, high, settings.window, settings.overlap)
+    settings = settings.with_flips_for(box_shape(box))
+    widened = _widen(box, settings, bounds)
+    settings = fit_to_device(settings, model, box_shape(widened))
+    windowed = WindowedBox.over(widened, settings)
     grid = windowed.grid
     block = Block(
         (0, grid.shape[1]), (0, grid.shape[2]), (0, len(grid.starts[1])), (0, len(grid.starts[2]))
@@ -95,8 +95,7 @@ def predict_region(
         for slab in stream_slabs(network, reader, windowed, block, on_windows=counter):
             z = slab.start[0]
             result[z : z + len(slab.probs)] = convert(slab.probs)
-    inside = tuple(slice(a - b, c - b) for a, b, c in zip(start, low, stop, strict=True))
-    return np.ascontiguousarray(result[inside])
+    return np.ascontiguousarray(result[box_slices(box, widened[0])])
 
 
 def _widen(box: Box, settings: PredictionSettings, bounds: Box | None) -> Box:
@@ -114,8 +113,4 @@ def _widen(box: Box, settings: PredictionSettings, bounds: Box | None) -> Box:
         high[axis] = min(last, max(high[axis], low[axis] + window[axis]))
         missing = max(window[axis] - (high[axis] - low[axis]), 0)
         low[axis] = max(first, low[axis] - missing)
-    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
-
-
-def _difference(a: Size3, b: Size3) -> Size3:
-    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+    return to_index(low), to_index(high)

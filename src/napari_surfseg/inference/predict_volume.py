@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from napari_surfseg.errors import DeviceMemoryError
+from napari_surfseg.geometry import whole_box
 from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.inference.postprocess_slabs import postprocess_slabs
 from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
@@ -214,7 +215,7 @@ def predict_to_file(
     path = check_output(output, overwrite=written.overwrite, source=volume.source)
     shape = volume.shape
     settings = fit_to_device(settings.with_flips_for(shape), model, shape)
-    box = WindowedBox.over((0, 0, 0), shape, settings.window, settings.overlap)
+    box = WindowedBox.over(whole_box(shape), settings)
     blocks = _plan_blocks(box, volume, max_slab_bytes)
     num_windows = sum(_num_windows(box, block) for block in blocks)
     counter = WindowCounter(

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from napari_surfseg.errors import CancelledError, DeviceMemoryError
+from napari_surfseg.geometry import box_shape, to_index
 from napari_surfseg.inference.windows import Block, WindowGrid, build_grid
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from napari_surfseg.geometry import Size3
+    from napari_surfseg.geometry import Box, Index3, Size3
     from napari_surfseg.inference.settings import PredictionSettings
 
     Model = Callable[[torch.Tensor], Any]
-    ReadU8 = Callable[[Size3, Size3], NDArray[np.uint8]]
+    ReadU8 = Callable[[Index3, Index3], NDArray[np.uint8]]
 
 __all__ = [
     "Slab",
@@ -78,20 +79,20 @@ class WindowedBox:
         Mirrored voxels before the box.
     """
 
-    start: Size3
+    start: Index3
     shape: Size3
     grid: WindowGrid
-    offset: Size3
+    offset: Index3
 
     @classmethod
-    def over(cls, start: Size3, stop: Size3, window: Size3, overlap: float) -> WindowedBox:
-        """Lay windows over the voxels from ``start`` to ``stop``."""
-        z, y, x = (b - a for a, b in zip(start, stop, strict=True))
-        grid = build_grid((z, y, x), window, overlap)
-        if grid.padded_shape != (z, y, x):
-            grid = build_grid(grid.padded_shape, window, overlap)
-        oz, oy, ox = ((a - b) // 2 for a, b in zip(grid.shape, (z, y, x), strict=True))
-        return cls(start, (z, y, x), grid, (oz, oy, ox))
+    def over(cls, box: Box, settings: PredictionSettings) -> WindowedBox:
+        """Lay the windows of the settings over a box."""
+        shape = box_shape(box)
+        grid = build_grid(shape, settings.window, settings.overlap)
+        if grid.padded_shape != shape:
+            grid = build_grid(grid.padded_shape, settings.window, settings.overlap)
+        offset = to_index((a - b) // 2 for a, b in zip(grid.shape, shape, strict=True))
+        return cls(box[0], shape, grid, offset)
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ class Slab:
         the next slab is asked for.
     """
 
-    start: Size3
+    start: Index3
     probs: torch.Tensor
 
 
 class WindowNetwork:
-    """The network as the engine sees it: uint8 windows in, probabilities out.
+    """The network with its normalisation, precision and flips: uint8 in, probabilities out.
 
     Parameters
     ----------
@@ -326,7 +327,7 @@ class WindowCounter:
 
 
 class evaluation_mode:  # noqa: N801  a context manager
-    """Set a module to evaluation mode, and back to how it was."""
+    """Set a module to evaluation mode, and back to its mode at the end."""
 
     def __init__(self, model: Model) -> None:
         self._trained: torch.nn.Module | None = None
@@ -422,19 +423,19 @@ def stream_slabs(
 
 
 def _is_constant(values: NDArray[np.uint8]) -> bool:
-    """Whether all voxels are equal; a glance at one plane settles it for most windows."""
+    """Whether all voxels are equal; in most windows the first plane shows that they are not."""
     first = values[0]
     return bool(first.min() == first.max() and values.min() == values.max())
 
 
-def _without_mirrored(box: WindowedBox, start: Size3, probs: torch.Tensor) -> Slab:
+def _without_mirrored(box: WindowedBox, start: Index3, probs: torch.Tensor) -> Slab:
     """Cut the box out of a slab of the grid."""
     corner, inside = [], []
     for low, length, offset, size in zip(start, probs.shape, box.offset, box.shape, strict=True):
         begin, end = max(low, offset), min(low + length, offset + size)
         corner.append(begin - offset)
         inside.append(slice(begin - low, max(end, begin) - low))
-    return Slab((corner[0], corner[1], corner[2]), probs[tuple(inside)])
+    return Slab(to_index(corner), probs[tuple(inside)])
 
 
 class _Sums:
@@ -461,7 +462,7 @@ class _Sums:
         wz = self._weights[0][row]
         wy = self._weights[1][tile[0]][inside[0]]
         wx = self._weights[2][tile[1]][inside[1]]
-        # In place: the probabilities are nobody else's.
+        # In place: nothing else uses these probabilities.
         probs = probs[:, inside[0], inside[1]].mul_(wy[:, None] * wx).mul_(wz[:, None, None])
         self._values[:, into[0], into[1]] += probs
 

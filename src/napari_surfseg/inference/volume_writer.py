@@ -21,12 +21,13 @@ import zarr
 
 from napari_surfseg.errors import OutputError
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.geometry import box_slices, iterate_blocks, to_index, whole_box
 from napari_surfseg.inference.output_metadata import (
     imagej_metadata,
     ome_xml_metadata,
     ome_zarr_attributes,
 )
-from napari_surfseg.surfaces.cleaning import BlockComponents, iterate_blocks
+from napari_surfseg.surfaces.cleaning import BlockComponents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -187,23 +188,23 @@ class VolumeWriter:
         return self._remove_small_components(array, check)
 
     def _remove_small_components(self, array: Any, check: Callable[[], None]) -> int:
-        edge = [-(-b // c) * c for b, c in zip(COMPONENT_BLOCK, array.chunks, strict=True)]
-        blocks = iterate_blocks(self._shape, (edge[0], edge[1], edge[2]))
+        edges = (-(-b // c) * c for b, c in zip(COMPONENT_BLOCK, array.chunks, strict=True))
+        blocks = list(iterate_blocks(whole_box(self._shape), to_index(edges)))
         components = BlockComponents(self._shape)
-        for start, stop in blocks:
+        for box in blocks:
             check()
-            components.add(start, _get(array, start, stop) > self._level)
+            components.add(box[0], array[box_slices(box)] > self._level)
         removed = components.count_smaller(self._min_component)
         if not removed:
             return 0
-        for start, stop in blocks:
+        for box in blocks:
             check()
-            values = _get(array, start, stop)
+            values = array[box_slices(box)]
             mask = values > self._level
-            drop = mask & ~components.keep(start, mask, self._min_component)
+            drop = mask & ~components.keep(box[0], mask, self._min_component)
             if drop.any():
                 values[drop] = 0
-                array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = values
+                array[box_slices(box)] = values
         return removed
 
     def _create_ome_zarr(self, path: Path) -> Any:
@@ -259,7 +260,7 @@ class VolumeWriter:
 def _join_to_chunks(pieces: Iterable[Piece], depth: int, size: int) -> Iterator[Piece]:
     """Join slabs so that each ends where a chunk does: a chunk is then compressed once."""
     held: list[NDArray[np.uint8]] = []
-    first: Size3 = (0, 0, 0)
+    first: Index3 = (0, 0, 0)
     for start, values in pieces:
         if not held:
             first = start
@@ -273,11 +274,6 @@ def _join_to_chunks(pieces: Iterable[Piece], depth: int, size: int) -> Iterator[
         yield first, joined[:done]
         held = [joined[done:].copy()] if done < len(joined) else []
         first = (border, start[1], start[2])
-
-
-def _get(array: Any, start: Size3, stop: Size3) -> NDArray[np.uint8]:
-    values: NDArray[np.uint8] = array[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
-    return values
 
 
 class _scratch_folder:  # noqa: N801  a context manager

@@ -190,8 +190,8 @@ class Block:
 def split_into_blocks(grid: WindowGrid, max_area: int, *, align: int = 128) -> tuple[Block, ...]:
     """Cut a box into columns whose area in YX is bounded.
 
-    Every block uses the windows of the one grid, so the result does not depend
-    on the cut; windows on a cut are computed once for each side.
+    Every block uses the windows of the whole grid, so the result does not depend
+    on the cut; windows that cross a cut are computed once for each side.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def choose_window(
     multiple : tuple of int
         The network takes sizes divisible by these.
     overlap : float
-        Least shared part of neighbouring windows.
+        Least share of a window that its neighbour covers too.
     growth : float
         Greatest window edge, relative to the patch's; the least is the patch's, or
         what covers a shorter axis.
@@ -274,8 +274,8 @@ def choose_window(
     """
     axes: list[list[tuple[int, int]]] = []
     for size, edge, factor in zip(shape, patch, multiple, strict=True):
-        # A window longer than the axis needs only adds mirrored voxels; but two multiples it
-        # has, or the network's coarsest stage would be one voxel with nothing to normalise by.
+        # A window longer than the axis needs only adds mirrored voxels. At least two multiples,
+        # though: else the network's coarsest stage is one voxel, which cannot be normalised.
         cover = max(-(-size // factor) * factor, min(2 * factor, edge))
         longest = max(min(cover, int(edge * growth) // factor * factor), factor)
         lengths = {longest, *range(min(edge, longest), longest, factor)}

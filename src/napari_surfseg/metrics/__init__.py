@@ -6,15 +6,15 @@
                              │
              ┌───────────────┼─────────────────────┐
              ▼               ▼                     ▼
-          surface        partition             topology  b0 b1 b2 of a mask
-       surface_dice    voi_split/merge    betti_matching  in 8 octants ─► features
-     precision, recall    voi_score                │       (what is wrong where)
+          surface     variation_of_          betti_numbers   b0 b1 b2 of a mask
+       surface_dice    information           betti_matching  in 8 octants ─► topology_errors
+     precision, recall voi_split, _merge           │          (what is wrong where)
              └───────────────┼─────────────────────┘
                              ▼
                       score.compute_metrics
 
 ``run_lengths`` labels connected components for all of them. Matching tunnels
-takes ``loops`` (paths around the tunnels of a mask), ``dual`` (the graph of the
+takes ``loops`` (paths around the tunnels of a mask), ``dual_forest`` (the graph of the
 background) and ``tunnels`` (which square fills which). Nothing here knows a
 configuration or needs torch.
 """

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3, Slices3
+
 __all__ = [
     "components_at",
     "compute_topo_counts",
@@ -262,7 +264,7 @@ def match_features(pred: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray
     return counts
 
 
-def octants(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice, slice]]:
+def octants(shape: Size3) -> Iterator[Slices3]:
     """Cut a volume into 2x2x2 boxes, the first of each axis larger by one where uneven.
 
     Boxes without voxels (an axis of length 1) are left out.
@@ -289,7 +291,7 @@ def compute_topo_counts(
     pred, label : uint8 array, shape (Z, Y, X)
         0 and 1 (:func:`~napari_surfseg.metrics.masks.prepare_masks`).
     progress : callable, optional
-        Told the share of the octants that are done, before each.
+        Called before each octant with the share of them that are done.
 
     Returns
     -------

@@ -18,16 +18,18 @@ from napari_surfseg.metrics.loops import padded_strides
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3
+
 __all__ = ["DualForest", "build_dual_forest"]
 
 
 class DualForest(NamedTuple):
     """The maximum spanning forest of the graph of squares outside a mask.
 
-    Bit ``a`` of an entry speaks of the square normal to axis ``a`` there.
+    Bit ``a`` of an entry belongs to the square normal to axis ``a`` there.
     """
 
-    shape: tuple[int, int, int]  #: without the padding
+    shape: Size3  #: without the padding
     open_squares: NDArray[np.uint8]  #: squares outside the mask
     late_squares: NDArray[np.uint8] | None  #: squares that come before all of those
     tree_squares: NDArray[np.uint8]  #: those in the forest

@@ -1,4 +1,4 @@
-"""The largest topology errors with pictures of the worst, kept for whoever looks later.
+"""The largest topology errors and pictures of some of them, kept for the report.
 
 ``topology_errors.json`` says what and where, ``topology_errors.npz`` holds a slice
 through the largest few of each name: image, labels and prediction.
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Index3
+
 __all__ = [
     "ErrorPicture",
     "ErrorRow",
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 ROWS_NAME, PICTURES_NAME = "topology_errors.json", "topology_errors.npz"
-#: A poor network has tens of thousands; nobody reads more than this.
+#: A poor network makes tens of thousands; a reader looks at the largest.
 MAX_ROWS = 50
 PICTURES_PER_NAME = 3
 #: Edge of a picture in voxels: what is wrong and its surroundings.
@@ -43,12 +45,12 @@ PICTURE_EDGE = 64
 
 @dataclass(frozen=True, eq=False)
 class ScoredRegion:
-    """A box of a volume with what is wrong in it.
+    """A box of a volume with the topology errors in it.
 
     Attributes
     ----------
     image_name : str
-        What people call the volume.
+        Name of the volume.
     origin : tuple of int
         The box's first voxel in the volume, Z, Y, X.
     image, labels, prediction : array, shape (Z, Y, X)
@@ -58,7 +60,7 @@ class ScoredRegion:
     """
 
     image_name: str
-    origin: tuple[int, int, int]
+    origin: Index3
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
@@ -138,8 +140,8 @@ def write_error_samples(folder: Path, regions: Sequence[ScoredRegion], *, epoch:
     }
     first = [item for item in found if id(item) in pictured]
     others = [item for item in found if id(item) not in pictured]
-    room = max(MAX_ROWS - len(first), 0)
-    chosen = sorted([*first, *others[:room]], key=lambda item: -item[0].size)
+    num_left = max(MAX_ROWS - len(first), 0)
+    chosen = sorted([*first, *others[:num_left]], key=lambda item: -item[0].size)
     rows, pictures = [], {}
     for place, (error, number, count) in enumerate(chosen):
         region = regions[number]
@@ -153,12 +155,12 @@ def write_error_samples(folder: Path, regions: Sequence[ScoredRegion], *, epoch:
             row |= {"axis": cut.axis, "mark": list(cut.mark)}
         rows.append(row)
     counts = count_errors(error for region in regions for error in region.errors)
-    said = {"epoch": epoch, "counts": counts, "errors": rows}
+    stored = {"epoch": epoch, "counts": counts, "errors": rows}
     folder.mkdir(parents=True, exist_ok=True)
     with written_aside(folder / PICTURES_NAME) as aside, aside.open("wb") as file:
         np.savez_compressed(file, **pictures)  # type: ignore[arg-type]
     with written_aside(folder / ROWS_NAME) as aside:
-        aside.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
 def _merge(errors: Sequence[TopologyError]) -> list[tuple[TopologyError, int]]:
@@ -207,21 +209,21 @@ def cut_picture(region: ScoredRegion, error: TopologyError) -> ErrorPicture:
 def read_error_samples(folder: Path) -> ErrorSamples | None:
     """Read what :func:`write_error_samples` left; None if there is nothing, or it is damaged."""
     try:
-        said = json.loads((folder / ROWS_NAME).read_bytes())
-        rows = [_read_row(row) for row in said["errors"]]
-        counts = {str(name): int(count) for name, count in said["counts"].items()}
-        epoch = int(said["epoch"])
+        stored = json.loads((folder / ROWS_NAME).read_bytes())
+        rows = [_read_row(row) for row in stored["errors"]]
+        counts = {str(name): int(count) for name, count in stored["counts"].items()}
+        epoch = int(stored["epoch"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     try:
         with np.load(folder / PICTURES_NAME, allow_pickle=False) as pictures:
-            for place, row in enumerate(said["errors"]):
+            for place, row in enumerate(stored["errors"]):
                 if "axis" in row and str(place) in pictures:
                     mark = int(row["mark"][0]), int(row["mark"][1])
                     cut = ErrorPicture(int(row["axis"]), mark, pictures[str(place)])
                     rows[place] = rows[place]._replace(picture=cut)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        pass  # the table is worth reading without them
+        pass  # the table is of use without them
     return ErrorSamples(epoch, counts, rows)
 
 

@@ -1,4 +1,4 @@
-"""One topology error as a record, what people call it, and a table of them as a CSV file."""
+"""One topology error as a record, its name, and a table of errors as a CSV file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import box_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Index3, Size3
 
 __all__ = [
     "ERROR_NAMES",
@@ -32,9 +33,9 @@ Kind = Literal[
     "missing_cavity",
 ]
 Cause = Literal["", "hole", "bridge"]
-#: Every kind of error, in the order in which they are best shown.
+#: Every kind of error, in the order in which they are shown.
 KINDS: tuple[Kind, ...] = get_args(Kind)
-#: What each kind and cause is called where people look at it, and the dimension it is counted in.
+#: The name that is shown for each kind and cause, and the dimension it is counted in.
 ERROR_NAMES: dict[tuple[str, str], tuple[str, int]] = {
     ("extra_component", ""): ("extra component", 0),
     ("missing_component", ""): ("missing component", 0),
@@ -64,7 +65,7 @@ class TopologyError:
         around background that both masks have. A sheet with a false hole has an
         extra tunnel by a hole; two sheets joined in two places have one by a bridge.
     location : tuple of int
-        A voxel to look at, (Z, Y, X) in the whole volume: of the component or
+        A voxel at which it can be seen, (Z, Y, X) in the whole volume: of the component or
         cavity; of a tunnel, among the voxels that would have to change.
     size : int
         Voxels of the component or cavity in its octant; of a tunnel, voxels of
@@ -82,7 +83,7 @@ class TopologyError:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name that is shown."""
         return ERROR_NAMES[self.kind, self.cause][0]
 
     @property
@@ -91,14 +92,13 @@ class TopologyError:
         return ERROR_NAMES[self.kind, self.cause][1]
 
     @property
-    def extent(self) -> Index3:
+    def extent(self) -> Size3:
         """Edges of the box, in voxels."""
-        z, y, x = (b - a for a, b in zip(self.start, self.stop, strict=True))
-        return z, y, x
+        return box_shape((self.start, self.stop))
 
 
 def count_errors(errors: Iterable[TopologyError]) -> dict[str, int]:
-    """Count errors by name, in the order in which they are best shown; absent ones are left out."""
+    """Count errors by name, in the order in which they are shown; absent ones are left out."""
     counts = {name: 0 for name, _ in ERROR_NAMES.values()}
     for error in errors:
         counts[error.name] += 1
@@ -111,8 +111,8 @@ def write_error_table(path: Path, errors: Sequence[TopologyError]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for e in errors:
-            said = (e.name, e.kind, e.cause, e.dimension)
-            writer.writerow((*said, *e.location, e.size, *e.start, *e.stop))
+            what = (e.name, e.kind, e.cause, e.dimension)
+            writer.writerow((*what, *e.location, e.size, *e.start, *e.stop))
 
 
 def read_error_table(path: Path) -> list[TopologyError]:

@@ -21,6 +21,8 @@ from napari_surfseg.compiling import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3
+
 __all__ = ["Loops", "find_loops"]
 
 
@@ -42,7 +44,7 @@ def _grow_forest(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]:
     """Grow a breadth-first forest.
 
-    Returns the ways to the parents (2a back along axis a, 2a + 1 forth), the
+    Returns the ways to the parents (2a backwards along axis a, 2a + 1 forwards), the
     depths, and the state of the peeling: bit a, the edge along axis a is open;
     bit 3 + a, the square normal to axis a is foreground.
     """
@@ -180,7 +182,7 @@ def _trace(
     axes: NDArray[np.uint8],
     loops: NDArray[np.int32],
 ) -> None:
-    """Write the edges of the loop that each kept edge closes; without room, count them."""
+    """Write the edges of the loop that each kept edge closes; with empty arrays, count them."""
     total = 0
     for i in range(kept.size):
         a = kept[i] // 3
@@ -207,7 +209,7 @@ def _trace(
         ends[i] = total
 
 
-def padded_strides(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def padded_strides(shape: Size3) -> tuple[int, int, int]:
     """Return the steps between neighbours along each axis of a volume padded by one voxel."""
     return (shape[1] + 2) * (shape[2] + 2), shape[2] + 2, 1
 

@@ -16,6 +16,8 @@ from napari_surfseg.compiling import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Size3
+
 __all__ = [
     "Components",
     "component_boxes",
@@ -34,7 +36,7 @@ class Components(NamedTuple):
     ``row_start[r]:row_start[r + 1]``.
     """
 
-    shape: tuple[int, int, int]
+    shape: Size3
     row_start: NDArray[np.int64]
     start: NDArray[np.int32]
     stop: NDArray[np.int32]

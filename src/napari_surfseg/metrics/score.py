@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Spacing3
+
 __all__ = ["compute_metrics", "compute_score"]
 
 #: Weights of topology, surface Dice and variation of information in `score` (the challenge's).
 TOPO_WEIGHT, SURFACE_WEIGHT, VOI_WEIGHT = 0.30, 0.35, 0.35
 
-#: Shares of the time after the surfaces, before and after Betti matching, as measured on a noisy
-#: roll of 160^3.
+#: Shares of the time that are over after the surfaces, before and after Betti matching, as
+#: measured on a noisy roll of 160^3.
 SURFACE_SHARE, MATCHING_BEGINS, MATCHING_ENDS = 0.2, 0.35, 0.8
 
 
@@ -35,7 +37,7 @@ def compute_metrics(
     pred: NDArray[Any],
     label: NDArray[Any],
     *,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
     tolerance: float = 2.0,
     ignore_index: int | None = 2,
     with_topology: bool = True,
@@ -57,7 +59,7 @@ def compute_metrics(
         Also compute `topo_score`, `score` and the Betti numbers, which take most
         of the time.
     progress : callable, optional
-        Told the share that is done, 0 to 1.
+        Called with the share that is done, 0 to 1.
 
     Returns
     -------
@@ -73,10 +75,10 @@ def compute_metrics(
     DataError
         If the two are not volumes of numbers of one shape.
     """
-    tell = progress or _tell_nobody
+    report = progress or _ignore
     pred_mask, label_mask = prepare_masks(pred, label, ignore_index=ignore_index)
     surface = compute_surface_agreement(pred_mask, label_mask, spacing=spacing, tolerance=tolerance)
-    tell(SURFACE_SHARE)
+    report(SURFACE_SHARE)
     voi = compute_voi(pred_mask, label_mask)
     metrics = {
         "surface_dice": surface.surface_dice,
@@ -88,13 +90,13 @@ def compute_metrics(
         "recall": surface.recall,
     }
     if with_topology:
-        tell(MATCHING_BEGINS)
+        report(MATCHING_BEGINS)
 
-        def tell_matching(share: float) -> None:
-            tell(MATCHING_BEGINS + share * (MATCHING_ENDS - MATCHING_BEGINS))
+        def report_matching(share: float) -> None:
+            report(MATCHING_BEGINS + share * (MATCHING_ENDS - MATCHING_BEGINS))
 
-        counts = compute_topo_counts(pred_mask, label_mask, tell_matching)
-        tell(MATCHING_ENDS)
+        counts = compute_topo_counts(pred_mask, label_mask, report_matching)
+        report(MATCHING_ENDS)
         topo_score = compute_topo_score(counts)
         metrics["topo_score"] = topo_score
         metrics["score"] = compute_score(topo_score, surface.surface_dice, voi.score)
@@ -104,9 +106,9 @@ def compute_metrics(
         for name, mask in (("pred", pred_mask), ("label", label_mask)):
             for key, number in compute_betti_numbers(mask)._asdict().items():
                 metrics[f"{key}_{name}"] = float(number)
-    tell(1.0)
+    report(1.0)
     return metrics
 
 
-def _tell_nobody(_share: float) -> None:
-    """Stand in for a progress that nobody wants."""
+def _ignore(_share: float) -> None:
+    """Stand in where no progress is asked for."""

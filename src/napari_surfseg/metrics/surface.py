@@ -13,9 +13,12 @@ from napari_surfseg.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Spacing3
+
 __all__ = ["SurfaceAgreement", "compute_dice", "compute_surface_agreement", "surface_element_areas"]
 
-#: Above this many voxels in a ball of the tolerance, a distance transform is quicker than looking.
+#: Above this many voxels in a ball of the tolerance, a distance transform is quicker than
+#: searching the ball.
 MAX_BALL = 4096
 
 
@@ -51,7 +54,7 @@ def _surface_element_normals() -> NDArray[np.float64]:
     return normals
 
 
-def surface_element_areas(spacing: tuple[float, float, float]) -> NDArray[np.float64]:
+def surface_element_areas(spacing: Spacing3) -> NDArray[np.float64]:
     """Compute the surface area in each of the 256 configurations of 2x2x2 voxels.
 
     Parameters
@@ -127,7 +130,7 @@ def _area_within_far(
     others: NDArray[np.uint8],
     areas: NDArray[np.float64],
     tolerance: float,
-    spacing: tuple[float, float, float],
+    spacing: Spacing3,
 ) -> tuple[float, float]:
     from scipy.ndimage import distance_transform_edt
 
@@ -138,7 +141,7 @@ def _area_within_far(
     return float(weights.sum()), float(weights[near].sum())
 
 
-def _ball(tolerance: float, spacing: tuple[float, float, float]) -> NDArray[np.int32] | None:
+def _ball(tolerance: float, spacing: Spacing3) -> NDArray[np.int32] | None:
     reach = [int(tolerance / step) + 1 for step in spacing]
     if np.prod([2.0 * r + 1 for r in reach]) > 8 * MAX_BALL:
         return None
@@ -165,7 +168,7 @@ def compute_surface_agreement(
     pred: NDArray[np.uint8],
     label: NDArray[np.uint8],
     *,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
     tolerance: float = 2.0,
 ) -> SurfaceAgreement:
     """Compute the surface Dice of two masks, and both sides of it.

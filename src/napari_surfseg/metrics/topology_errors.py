@@ -1,10 +1,9 @@
-"""Where the topology of a prediction is wrong: the features that found no partner.
+"""Where the topology of a prediction is wrong: the features without a match.
 
 The records agree with the counts of
 :func:`~napari_surfseg.metrics.betti_matching.compute_topo_counts`: as many
 ``extra_*`` of a kind as the prediction has features less matches, as many
-``missing_*`` as the labels have. Which voxel stands for a feature is chosen for
-whoever has to look at it:
+``missing_*`` as the labels have. Each record names a voxel at which the error can be seen:
 
 components
     One that overlaps nothing of the other mask, or one of several that overlap
@@ -16,7 +15,7 @@ tunnels
 cavities
     A cavity that holds no matched one.
 
-As in the counts, each octant of the volume is looked at on its own and the last
+As in the counts, each octant of the volume is taken on its own and the last
 component of a mask in it never counts: a false speck where an octant has no
 other foreground is not listed.
 """
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.geometry import to_index
 from napari_surfseg.metrics.betti_matching import (
     components_at,
     match_cavities,
@@ -83,15 +83,15 @@ def _lone_components(
 ) -> Iterator[Record]:
     """List the components of one mask without a partner in the other."""
     where, sizes, boxes = _middle_voxels(own), component_sizes(own), component_boxes(own)
-    home = components_at(union_parts, where)
+    inside = components_at(union_parts, where)
     members = paint_labels(union_parts).reshape(-1)
     shared = np.zeros(union_parts.num + 1, bool)
     shared[members[other.reshape(-1) > 0]] = True
-    # Ascending sizes: the last one in each home is its largest.
+    # Ascending sizes: the last one in each component of the union is its largest.
     order = np.argsort(sizes, kind="stable")
     largest = np.full(union_parts.num, -1, np.int64)
-    largest[home[order]] = order
-    partner = (shared[1:] | near)[home] & (largest[home] == np.arange(own.num))
+    largest[inside[order]] = order
+    partner = (shared[1:] | near)[inside] & (largest[inside] == np.arange(own.num))
     if not partner.any():
         # One of a mask's components never counts; with nothing to match, the largest.
         partner[order[-1]] = True
@@ -109,7 +109,7 @@ def _lone_cavities(own: Components, matched: NDArray[np.int64]) -> Iterator[Reco
 
 
 class _Patches:
-    """Sizes of the patches of voxels that one mask has and the other has not."""
+    """Patches of voxels that one mask has and the other does not, with their sizes."""
 
     def __init__(self, only: NDArray[np.uint8]) -> None:
         self.only = only
@@ -220,10 +220,6 @@ def _find_in_octant(
                 yield tunnel, record
 
 
-def _triple(values: NDArray[np.int64]) -> tuple[int, int, int]:
-    return int(values[0]), int(values[1]), int(values[2])
-
-
 def find_topology_errors(
     pred: NDArray[Any],
     label: NDArray[Any],
@@ -240,7 +236,7 @@ def find_topology_errors(
     ignore_index : int or None
         Label value that is left out.
     progress : callable, optional
-        Told the share of the octants that are done, before each.
+        Called before each octant with the share of them that are done.
 
     Returns
     -------
@@ -265,7 +261,9 @@ def find_topology_errors(
             location = corner + np.unravel_index(voxel, inner[0].shape)
             start, stop = corner + around
             errors.append(
-                TopologyError(kind, cause, _triple(location), size, _triple(start), _triple(stop))
+                TopologyError(
+                    kind, cause, to_index(location), size, to_index(start), to_index(stop)
+                )
             )
     errors.sort(key=lambda e: (-e.size, KINDS.index(e.kind), e.location))
     return errors

@@ -135,7 +135,7 @@ def _linked_squares(
 ) -> int:
     """List squares outside the forest, last first, whose cycle links some loop.
 
-    Writes as many as there is room for, and returns how many there are.
+    Writes as many as fit into ``found``, and returns how many there are.
     """
     s0, s1, s2 = strides
     zero = np.uint64(0)
@@ -212,7 +212,7 @@ def _independent_squares(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keep candidates whose linking numbers are independent of those before them.
 
-    Returns them, and for each the lowest loop that tells it from those before.
+    Returns them, and for each the lowest loop that makes it differ from those before.
     ``first[p]:first[p + 1]`` are the loop edges along axis 1 over the point
     ``p`` of the plane, ``first[plane + p]`` on those along axis 2.
     """

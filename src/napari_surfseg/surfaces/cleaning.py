@@ -1,12 +1,11 @@
 """Tidy masks of surfaces: drop small components, label sheets, fill holes.
 
-A surface is 26-connected: a tilted sheet one voxel thick hangs together by
-edges and corners. Its background is then 6-connected.
+A surface is 26-connected: the voxels of a tilted sheet one voxel thick touch at
+edges and corners only. Its background is then 6-connected.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +15,12 @@ from scipy.sparse import csgraph
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_surfseg.geometry import Size3
+    from napari_surfseg.geometry import Index3, Size3
 
 __all__ = [
     "BlockComponents",
     "close_gaps",
     "fill_small_holes",
-    "iterate_blocks",
     "label_sheets",
     "remove_small_components",
 ]
@@ -55,8 +53,8 @@ def label_sheets(
     Returns
     -------
     ndarray of int32
-        0 background, 1 the largest component, 2 the next, and so on; equals in
-        the order in which they are met in the array.
+        0 background, 1 the largest component, 2 the next, and so on; components of
+        equal size in the order of their first voxel.
     """
     labels = np.empty(mask.shape, np.int32)
     number = int(ndimage.label(mask, _structure(connectivity), output=labels))
@@ -102,7 +100,7 @@ def fill_small_holes(
     """Fill enclosed cavities of at most a number of voxels.
 
     A cavity that touches the border of the array may be open beyond it and
-    stays. A hole *through* a sheet is no cavity: see :func:`close_gaps`.
+    stays. A hole *through* a sheet is not a cavity: see :func:`close_gaps`.
 
     Parameters
     ----------
@@ -162,10 +160,10 @@ def close_gaps(mask: NDArray[Any], radius: int) -> NDArray[np.bool_]:
 class BlockComponents:
     """Connected components of a mask that is too large for memory.
 
-    The mask is shown twice, block by block, in the same blocks, ordered by Z,
+    The mask is passed in twice, block by block, in the same blocks, ordered by Z,
     then Y, then X. The first time (:meth:`add`) each block is labelled and its
     labels are joined to those of the blocks before it; of these only a plane, a
-    row and a column of labels are kept. The second time (:meth:`keep`) tells
+    row and a column of labels are kept. The second time :meth:`keep` finds
     which voxels belong to components that are large enough.
 
     ::
@@ -184,7 +182,7 @@ class BlockComponents:
 
     def __init__(self, shape: Size3) -> None:
         self._shape = shape
-        self._bases: dict[Size3, int] = {}
+        self._bases: dict[Index3, int] = {}
         self._sizes: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
         self._edges: list[NDArray[np.uint32]] = []
         self._total = 0
@@ -195,9 +193,9 @@ class BlockComponents:
         self._behind = self._before
         self._left = np.zeros((1, 1), np.uint32)
         self._resolved: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
-        self._last: Size3 | None = None
+        self._last: Index3 | None = None
 
-    def add(self, start: Size3, mask: NDArray[Any]) -> None:
+    def add(self, start: Index3, mask: NDArray[Any]) -> None:
         """Label the block at ``start`` and join it to its predecessors."""
         z, y, x = start
         depth, height, width = mask.shape
@@ -252,7 +250,7 @@ class BlockComponents:
         whole, _ = self._resolve()
         return int(np.count_nonzero((whole > 0) & (whole < min_voxels)))
 
-    def keep(self, start: Size3, mask: NDArray[Any], min_voxels: int) -> NDArray[np.bool_]:
+    def keep(self, start: Index3, mask: NDArray[Any], min_voxels: int) -> NDArray[np.bool_]:
         """Which of the block's voxels belong to components of at least this size."""
         base = self._bases[start]
         local, number = _label(mask)
@@ -266,15 +264,3 @@ def _label(mask: NDArray[Any]) -> tuple[NDArray[np.int32], int]:
     labels = np.empty(mask.shape, np.int32)
     number = int(ndimage.label(mask, _structure(26), output=labels))
     return labels, number
-
-
-def iterate_blocks(shape: Size3, block: Size3) -> list[tuple[Size3, Size3]]:
-    """Start and stop of the blocks of an array, ordered by Z, Y, X."""
-    counts = [math.ceil(size / edge) for size, edge in zip(shape, block, strict=True)]
-    corners = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), -1).reshape(-1, 3)
-    blocks = []
-    for corner in corners:
-        start = tuple(int(i) * edge for i, edge in zip(corner, block, strict=True))
-        stop = tuple(min(a + e, s) for a, e, s in zip(start, block, shape, strict=True))
-        blocks.append(((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])))
-    return blocks

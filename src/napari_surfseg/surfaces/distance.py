@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from napari_surfseg.geometry import Spacing3
+
 __all__ = ["truncated_edt"]
 
 #: Voxels worked on at a time on a CPU: three float32 blocks of this fit a 1 MiB cache.
@@ -22,7 +24,7 @@ BLOCK_VOXELS = 1 << 16
 def truncated_edt(
     mask: Tensor,
     radius: float,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
 ) -> Tensor:
     """Euclidean distance to the nearest True voxel, clipped at a radius.
 
@@ -45,6 +47,11 @@ def truncated_edt(
     Tensor
         Float32, same shape: 0 on the mask, exact below ``radius``, ``radius``
         beyond it and where nothing is True.
+
+    Raises
+    ------
+    ValueError
+        If the radius or the spacing is not above 0.
     """
     if not radius > 0 or not all(step > 0 for step in spacing):
         raise ValueError(f"radius and spacing must be above 0, not {radius} and {spacing}")

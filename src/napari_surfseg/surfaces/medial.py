@@ -1,4 +1,4 @@
-"""Medial surface of sheets: the middle of the shortest way through, along three axes."""
+"""Medial surface of sheets: the middle of the shortest run through, along three axes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Spacing3
+
 __all__ = ["compute_medial_surface"]
 
-#: A way through the mask counts as crossing a sheet up to this factor over the
-#: shortest one there. The axis nearest a sheet's normal crosses it in at most
+#: A run of mask voxels counts as crossing a sheet if it is at most this many times as
+#: long as the shortest run there. The axis nearest a sheet's normal crosses it in at most
 #: sqrt(3) thicknesses and the others in more; ragged faces shift both by a voxel.
 #: Too small leaves pinholes, too large keeps the middle lines of whole sheets.
 SLACK = 1.5
 
 
 def compute_medial_surface(
-    mask: NDArray[np.bool_], spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mask: NDArray[np.bool_], spacing: Spacing3 = (1.0, 1.0, 1.0)
 ) -> NDArray[np.bool_]:
     """Reduce sheets to their middle, about one voxel thick.
 
