@@ -12,7 +12,7 @@ from napari_surfseg.losses.combined import (
     LossSettings,
     compute_combined_loss,
     compute_loss_targets,
-    weights_at_step,
+    terms_at_step,
 )
 from napari_surfseg.losses.voxel import soft_dice, weighted_bce
 from napari_surfseg.vocabulary import LOSS_TERMS
@@ -266,10 +266,18 @@ def test_descending_finds_the_label():
 
 def test_an_interval_counts_optimizer_steps_and_spares_the_voxel_terms():
     weights = {"weighted_bce": 0.5, "cldice": 0.1, "toploss_simple": 0.1, "soft_dice": 0.0}
-    evaluated = [set(weights_at_step(weights, step, 3)) for step in range(7)]
+    labels = make_labels()
+    targets = compute_loss_targets(labels)
+
+    def evaluated(step, interval):
+        due = terms_at_step(step, interval)
+        return set(compute_combined_loss([make_logits(labels)], targets, weights, among=due).terms)
+
     every = {"weighted_bce", "cldice", "toploss_simple"}
-    assert evaluated == [every if step % 3 == 0 else {"weighted_bce"} for step in range(7)]
-    assert weights_at_step(weights, 5) == {k: v for k, v in weights.items() if v > 0}
+    assert [evaluated(step, 3) for step in range(7)] == [
+        every if step % 3 == 0 else {"weighted_bce"} for step in range(7)
+    ]
+    assert evaluated(5, 1) == every
 
 
 @pytest.mark.parametrize(

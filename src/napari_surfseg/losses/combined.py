@@ -33,7 +33,7 @@ from napari_surfseg.losses.voxel import soft_dice, weighted_bce
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from torch import Tensor
 
@@ -47,7 +47,7 @@ __all__ = [
     "LossTargets",
     "compute_combined_loss",
     "compute_loss_targets",
-    "weights_at_step",
+    "terms_at_step",
 ]
 
 
@@ -229,6 +229,8 @@ def compute_combined_loss(
     heads: Sequence[Tensor],
     targets: Sequence[LossTargets],
     weights: Mapping[str, float],
+    *,
+    among: Collection[str] | None = None,
 ) -> LossResult:
     """Score the heads of a network.
 
@@ -247,6 +249,8 @@ def compute_combined_loss(
         From :func:`compute_loss_targets`, one a head.
     weights : mapping
         Weight of each term by key; a term without one is not computed.
+    among : collection of str, optional
+        Terms that may be evaluated, as those of :func:`terms_at_step`; by default all.
 
     Returns
     -------
@@ -257,7 +261,7 @@ def compute_combined_loss(
     ValueError
         If a weight names no term, no term has a weight, or a target is missing.
     """
-    wanted = _wanted(weights)
+    wanted = _wanted(weights) & set(FUNCTIONS if among is None else among)
     if not wanted:
         raise ValueError("at least one loss weight must be above 0")
     if len(targets) < len(heads):
@@ -281,17 +285,13 @@ def compute_combined_loss(
     return LossResult(total / sum(shares), totals[0], scored[0])
 
 
-def weights_at_step(weights: Mapping[str, float], step: int, interval: int = 1) -> dict[str, float]:
-    """Weights of the terms evaluated at an optimizer step.
+def terms_at_step(step: int, interval: int = 1) -> Collection[str]:
+    """Keys of the terms evaluated at an optimizer step, counted from 0.
 
-    The voxel terms are evaluated at every step, the others at every
-    ``interval``-th, counted in optimizer steps from 0; a term left out is
-    neither replaced nor logged.
+    The voxel terms are evaluated at every step, the others at every ``interval``-th; a term left
+    out is neither replaced nor logged.
     """
-    due = step % interval == 0
-    return {
-        key: weight for key, weight in weights.items() if weight > 0 and (due or key in VOXEL_TERMS)
-    }
+    return FUNCTIONS if step % interval == 0 else VOXEL_TERMS
 
 
 def _wanted(weights: Mapping[str, float]) -> set[str]:

@@ -14,7 +14,7 @@ from napari_surfseg.losses.combined import (
     LossSettings,
     compute_combined_loss,
     compute_loss_targets,
-    weights_at_step,
+    terms_at_step,
 )
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.training.average import WeightAverage
@@ -151,7 +151,7 @@ class Learner:
             Before any weight was changed.
         """
         training = self._experiment.training
-        loss_weights = weights_at_step(loss_weights, step, self._experiment.loss.interval)
+        due = terms_at_step(step, self._experiment.loss.interval)
         if self._architecture.dropout:
             # Tied to the step, so that a resumed run repeats what an unbroken one does.
             torch.manual_seed(self._experiment.experiment.seed + step)
@@ -161,7 +161,7 @@ class Learner:
         names: list[str] = []
         for part in range(training.accumulate):
             heads, targets = self._predict(next(batches), step * training.accumulate + part)
-            result = compute_combined_loss(heads, targets, loss_weights)
+            result = compute_combined_loss(heads, targets, loss_weights, among=due)
             (result.total / training.accumulate).backward()  # type: ignore[no-untyped-call]
             names = ["total", "head_total", *result.terms]
             rows.append(torch.stack([result.total, result.head_total, *result.terms.values()]))

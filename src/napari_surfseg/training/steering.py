@@ -10,7 +10,7 @@ from napari_surfseg import events
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Steering"]
 
@@ -54,18 +54,8 @@ class Steering:
 
     def apply(self, command: events.Command) -> events.CommandApplied | events.CommandRefused:
         """Carry out one command and return the answer to it."""
-        refusal = self._carry_out(command)
         name = type(command).__name__
-        if refusal is not None:
-            return events.CommandRefused(command_id=command.id, command=name, message=refusal)
-        details = {
-            key: value
-            for key, value in vars(command).items()
-            if key not in ("id", "time") and value is not None
-        }
-        return events.CommandApplied(command_id=command.id, command=name, details=details)
-
-    def _carry_out(self, command: events.Command) -> str | None:
+        refusal = None
         match command:
             case events.Stop():
                 self.is_stopping = True
@@ -76,28 +66,26 @@ class Steering:
             case events.SaveNow():
                 self.is_saving = True
             case events.SetLossWeights():
-                return self._set_loss_weights(command.weights)
+                changed = {**self.loss_weights, **command.weights}
+                refusal = explain_bad_weights(changed)
+                if refusal is None:
+                    self.loss_weights = changed
             case events.SetPreview():
-                return self.set_preview(command)
+                refusal = self.set_preview(command)
             case events.UpdateLabels():
-                return self.update_labels(command)
+                refusal = self.update_labels(command)
             case events.SetTraining():
-                return self._set_training(command)
+                refusal = self._set_training(command)
             case _:
-                return f"This worker does not know the command {type(command).__name__}."
-        return None
-
-    def _set_loss_weights(self, weights: dict[str, float]) -> str | None:
-        for name, value in weights.items():
-            if name not in LOSS_TERMS:
-                return f"There is no loss term {name!r}; there are {', '.join(LOSS_TERMS)}."
-            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-                return f"The weight of {name} is {value}, but it must be a number from 0 up."
-        changed = {**self.loss_weights, **weights}
-        if not any(changed.values()):
-            return "All loss weights would be 0; at least one must be above 0."
-        self.loss_weights = changed
-        return None
+                refusal = f"This worker does not know the command {name}."
+        if refusal is not None:
+            return events.CommandRefused(command_id=command.id, command=name, message=refusal)
+        details = {
+            key: value
+            for key, value in vars(command).items()
+            if key not in ("id", "time") and value is not None
+        }
+        return events.CommandApplied(command_id=command.id, command=name, details=details)
 
     def _set_training(self, command: events.SetTraining) -> str | None:
         for name in ("max_epochs", "max_minutes", "learning_rate_scale"):
@@ -113,3 +101,15 @@ class Steering:
         if share is not None:
             self.set_foreground_share(share)
         return None
+
+
+def explain_bad_weights(loss_weights: Mapping[str, float]) -> str | None:
+    """Return why loss weights cannot be used, or None where they can."""
+    for name, value in loss_weights.items():
+        if name not in LOSS_TERMS:
+            return f"There is no loss term {name!r}; there are {', '.join(LOSS_TERMS)}."
+        if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+            return f"The weight of {name} is {value}, but it must be a number from 0 up."
+    if not any(loss_weights.values()):
+        return "All loss weights would be 0; at least one must be above 0."
+    return None
