@@ -1,7 +1,5 @@
 """What is saved from napari or predicted comes back where it was, as what it was."""
 
-from types import SimpleNamespace
-
 import dask.array as da
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.errors import DataError, OutputError
 from napari_surfseg.events import EventWriter, PreviewWritten
-from napari_surfseg.gui.contributions.open_in_place import open_in_place
 from napari_surfseg.gui.contributions.readers import get_mesh_reader, get_volume_reader, read_run
 from napari_surfseg.gui.contributions.writers import write_labels, write_surface
 from napari_surfseg.gui.layers import layer_data
@@ -29,6 +26,7 @@ from napari_surfseg.gui.run_session.run_layers import (
     read_run_layers,
     write_layer_notes,
 )
+from napari_surfseg.gui.run_session.session import Session
 from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_zarr_attributes
 from napari_surfseg.inference.volume_writer import VolumeWriter
 from napari_surfseg.runs.folder import RunFolder
@@ -327,7 +325,8 @@ def test_a_run_that_was_started_here_opens_as_it_was_shown(tmp_path):
     np.testing.assert_allclose(prediction.data_to_world((0, 0, 0)), shown.data_to_world((1, 2, 3)))
 
 
-def test_a_layer_opened_in_place_is_found_again_as_the_runs(tmp_path, session):
+def test_a_layer_opened_in_place_is_found_again_as_the_runs(qapp, tmp_path):
+    session = Session()
     run_dir, _ = make_run(tmp_path)
     viewer = ViewerModel()
     for layer in read_run(str(run_dir)):
@@ -335,35 +334,4 @@ def test_a_layer_opened_in_place_is_found_again_as_the_runs(tmp_path, session):
     run = read_run_layers(run_dir)
     found = [find_layer(viewer, session, path) for path in run.pairs[0]]
     assert found == [viewer.layers[0], viewer.layers[2]]
-
-
-# -- the File menu -----------------------------------------------------------------
-
-
-def test_any_volume_is_opened_in_place_from_the_menu(tmp_path, jobs, monkeypatch):
-    viewer = ViewerModel()
-    run_dir, scan = make_run(tmp_path)
-    open_in_place(viewer, str(tmp_path / "scan.zarr"), jobs)
-    assert_same_place(viewer.layers[0], scan)
-    open_in_place(viewer, str(run_dir), jobs)
-    assert len(viewer.layers) == 4
-    said = []
-    monkeypatch.setattr("napari_surfseg.gui.contributions.open_in_place.show_warning", said.append)
-    open_in_place(viewer, str(tmp_path / "nothing.tif"), jobs)
-    assert said == [f"There is no file or folder {tmp_path / 'nothing.tif'}."]
-
-
-def test_the_menu_asks_for_a_file(monkeypatch):
-    from napari_surfseg.gui.contributions import open_in_place as module
-
-    opened = []
-    viewer = SimpleNamespace()
-    monkeypatch.setattr(module, "find_viewer", lambda: viewer)
-    monkeypatch.setattr(module, "open_in_place", lambda *given: opened.append(given))
-    monkeypatch.setattr(
-        module.QFileDialog, "getOpenFileName", lambda *_args, **_options: ("a.tif", "")
-    )
-    monkeypatch.setattr(module.QFileDialog, "getExistingDirectory", lambda *_args: "")
-    module.open_file()
-    module.open_folder()
-    assert opened == [(viewer, "a.tif")]
+    session.close()
