@@ -15,9 +15,9 @@
     ├── DeviceMemoryError        the network does not fit into the device's memory
     └── CancelledError           the person asked to stop before there was a result
 
-The message is the whole interface: it names the file, layer or key, says what
-was found and what is allowed, and ends with a full stop. Whoever catches one
-shows ``str(error)`` and nothing else.
+The message names the file, layer or key, says what was found and what is
+allowed, and ends with a full stop; ``str(error)`` is all that is shown of it.
+``field`` says beside which setting, where the message is about one.
 """
 
 from __future__ import annotations

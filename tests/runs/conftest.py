@@ -209,7 +209,7 @@ class MakeEvents:
     def started(**changes):
         values = {
             "seq": 0,
-            "name": "told",
+            "name": "a run",
             "device": "cpu",
             "precision": "float32",
             "model": "tiny",
