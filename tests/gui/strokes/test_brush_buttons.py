@@ -1,4 +1,5 @@
-from napari_surfseg.gui.strokes.brush_buttons import BrushButton, BrushButtons
+from napari_surfseg.gui.strokes.brush import BrushButton
+from napari_surfseg.gui.strokes.brush_buttons import BrushButtons
 
 MAGENTA = (1.0, 0.0, 1.0, 1.0)
 SHOWN = {

@@ -1,96 +1,139 @@
-"""What the form makes of labels: their meanings, settled before anything is painted."""
+"""What fills the form from the viewer's layers, on a mock of the view: no window, no screen."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from tests.gui.training.stand_ins import JobsInPlace, Pairs, mock_view
 
-from napari_surfseg.config_files import load_experiment
-from napari_surfseg.gui.training.controller import TrainingController
+from napari_surfseg.errors import DataError
+from napari_surfseg.gui.controls.source_choice import SourceChoice
+from napari_surfseg.gui.training.form import TrainingForm
+from napari_surfseg.gui.training.form_controller import FormController
+from napari_surfseg.gui.training.protocols import TrainingViewProtocol
 
-SHAPE = (20, 40, 40)
-
-STROKES = {0: "ignore", 1: "foreground", 2: "background"}
+SHAPE = (8, 16, 16)
 
 
 @pytest.fixture
 def viewer():
     viewer = ViewerModel()
-    viewer.add_image(
-        np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8),
-        name="scan",
-        scale=(3, 2, 2),
-        translate=(5, 6, 7),
-        rotate=[[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]],
-        units=("nm",) * 3,
-        axis_labels=("z", "y", "x"),
-    )
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="scan")
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[4] = 1
+    viewer.add_labels(labels, name="sheet")
     return viewer
 
 
 @pytest.fixture
-def controller(viewer, view, session, jobs, tmp_path):
-    controller = TrainingController(
-        viewer,
-        view,
-        session,
-        ask=lambda *_: True,
-        launch=lambda *_a, **_o: 1,
-        jobs=jobs,
-        runs_folder=tmp_path,
-    )
+def view():
+    view = mock_view(TrainingViewProtocol)
+    view.data.labels.configure_mock(is_manual=False, has_values=False, counts={})
+    return view
+
+
+@pytest.fixture
+def pairs(view, tmp_path):
+    pairs = Pairs(view.data)
+    settings = {"data.patch_size": [32, 32, 32], "model.preset": "tiny"}
+    form = TrainingForm(settings=settings, folder=str(tmp_path))
+    view.form.side_effect = lambda: replace(form, pairs=tuple(pairs.shown))
+    return pairs
+
+
+@pytest.fixture
+def controller(viewer, view, pairs):
+    controller = FormController(viewer, view, JobsInPlace())
     yield controller
     controller.close()
 
 
-def paint(layer, value, y):
-    layer.data_setitem((np.full(6, 10), np.full(6, y), np.arange(10, 16)), value)
+def chosen(pairs):
+    (pair,) = pairs.shown
+    return [choice.name if choice is not None else None for choice in (pair.image, pair.labels)]
 
 
-def test_the_meaning_of_strokes_is_settled_before_any_is_painted(
-    controller, view, viewer, tmp_path
-):
-    view.data.paint.click()
-    controller.start()
-    assert view.data.labels.error.text().startswith("No voxel is labelled as surface yet")
-    assert not (tmp_path / "surfaces").exists()
-    paint(viewer.layers[-1], 1, 5)
-    controller.form._recount.timeout.emit()
-    controller.form._recount.stop()
-    controller.start()
-    assert view.data.labels.error.text().startswith("No voxel is labelled as background yet")
-    paint(viewer.layers[-1], 2, 9)
-    controller.start()  # what was painted just now is not counted yet
-    labels = load_experiment(tmp_path / "surfaces" / "config.yaml").data.labels
-    assert (labels.foreground, labels.background, labels.ignore) == ((1,), (2,), (0,))
+def test_layers_that_fit_are_guessed_and_their_labels_counted(controller, view, viewer, pairs):
+    assert chosen(pairs) == ["scan", "sheet"]
+    counts, meanings, colors = view.data.labels.set_values.call_args.args
+    assert counts == {0: 7 * 256, 1: 256}
+    assert meanings == {0: "background", 1: "foreground"}
+    assert colors[0] is None
+    images, labels, shapes = view.data.set_layers.call_args.args
+    assert (images, labels, shapes) == ([viewer.layers["scan"]], [viewer.layers["sheet"]], [])
 
 
-def test_choosing_strokes_before_painting_makes_2_background(controller, view, viewer):
-    layer = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="by hand")
-    assert view.data.labels.meanings() == STROKES
-    assert "Nothing is painted yet" in view.data.labels.counting.text()
-    scheme = view.data.labels.scheme
-    scheme.setCurrentIndex(scheme.findData("strokes"))
-    scheme.activated.emit(scheme.currentIndex())
-    for value, y in ((2, 5), (1, 9)):
-        paint(layer, value, y)
-        controller.form._recount.timeout.emit()
-        assert view.data.labels.meanings() == STROKES
-    assert view.data.labels.values.rows[2].count.text() == "6 voxels"
+def test_a_guess_follows_the_volume_until_a_person_chooses(controller, view, viewer, pairs):
+    viewer.add_image(np.zeros((4, 4, 4), np.uint8), name="small")
+    viewer.add_labels(np.zeros((4, 4, 4), np.uint8), name="small sheet")
+    assert chosen(pairs) == ["scan", "sheet"]
+    pairs.change(0, image=SourceChoice.of_layer(viewer.layers["small"]))
+    view.data.pairs_changed.emit()
+    assert chosen(pairs) == ["small", "small sheet"]
+    pairs.by_hand = (True, True)
+    pairs.change(0, image=SourceChoice.of_layer(viewer.layers["scan"]))
+    view.data.pairs_changed.emit()
+    assert chosen(pairs) == ["scan", "small sheet"]
 
 
-def test_strokes_stay_strokes_however_much_is_painted(controller, view, viewer):
-    layer = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="by hand")
-    layer.data[5:9] = 1
-    layer.data[10:14] = 2
-    controller.form._recount.timeout.emit()
-    assert view.data.labels.meanings() == STROKES
+def test_painted_labels_are_counted_again(controller, view, viewer):
+    sheet = viewer.layers["sheet"]
+    sheet.data_setitem((np.array([0]), np.array([0]), np.array([0])), 2)
+    controller._recount.timeout.emit()
+    counts = view.data.labels.set_values.call_args.args[0]
+    assert counts == {0: 7 * 256 - 1, 1: 256, 2: 1}
 
 
-def test_what_a_person_said_of_a_value_stays(controller, view, viewer):
-    layer = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="by hand")
-    row = view.data.labels.values.rows[2]
-    row.meaning.setCurrentIndex(row.meaning.findData("ignore"))
-    paint(layer, 1, 9)
-    paint(layer, 2, 5)
-    controller.form._recount.timeout.emit()
-    assert view.data.labels.meanings()[2] == "ignore"
+def test_other_labels_make_the_meanings_a_guess_again(controller, view, viewer, pairs):
+    view.data.labels.forget_choice.reset_mock()
+    view.form_changed.emit()
+    view.data.labels.forget_choice.assert_not_called()
+    pairs.change(0, labels=None)
+    view.form_changed.emit()
+    view.data.labels.forget_choice.assert_called_once_with()
+    view.data.labels.set_values.assert_called_with({}, {}, {})
+
+
+def test_a_file_that_cannot_be_read_is_said_beside_the_labels(controller, view, pairs, tmp_path):
+    pairs.change(0, labels=SourceChoice.of_file(str(tmp_path / "none.tif")))
+    view.form_changed.emit()
+    assert "none.tif" in view.data.labels.set_error.call_args.args[0]
+
+
+def test_the_network_is_described_or_its_patch_refused(controller, view, pairs):
+    assert "million parameters" in view.set_estimate.call_args.args[0]
+    view.set_patch_error.assert_called_with("")
+    form = replace(view.form(), settings={"data.patch_size": [33] * 3, "model.preset": "tiny"})
+    view.form.side_effect = lambda: form
+    view.form_changed.emit()
+    view.set_estimate.assert_called_with("")
+    assert "divisible by" in view.set_patch_error.call_args.args[0]
+
+
+def test_the_validation_box_is_drawn_over_the_volume(controller, view, viewer, pairs):
+    view.data.draw_box_requested.emit()
+    (choice,) = view.data.set_validation_box.call_args.args
+    assert choice.layer is viewer.layers["validation box"]
+    assert viewer.layers["validation box"].mode == "select"
+
+
+def test_a_box_needs_a_volume_to_be_drawn_on(controller, view, viewer, pairs):
+    pairs.change(0, image=None)
+    view.data.draw_box_requested.emit()
+    assert view.show_error.call_args.args[1] == "data.validation"
+    assert "validation box" not in viewer.layers
+
+
+def test_no_plan_is_made_with_a_layer_that_is_gone(controller, view):
+    view.data.lost_layers.return_value = ["The layer 'scan' is gone."]
+    with pytest.raises(DataError, match="'scan' is gone") as raised:
+        controller.make_plan()
+    assert raised.value.field == "data.train"
+
+
+def test_a_closed_controller_follows_no_layers(controller, view, viewer):
+    controller.close()
+    view.data.set_layers.reset_mock()
+    viewer.add_image(np.zeros((4, 4, 4), np.uint8))
+    view.data.set_layers.assert_not_called()

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QStyle, QWidg
 from napari_surfseg.gui.predict.view import PredictView
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.run_table.view import RunsView
-from napari_surfseg.gui.strokes.brush_buttons import BrushButton
+from napari_surfseg.gui.strokes.brush import BrushButton
 from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.view import TrainingView
 from napari_surfseg.gui.window.dock_layout import CURVES_HEIGHT, find_dock

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-__all__ = ["is_painting", "paint_with"]
+__all__ = ["BrushButton", "is_painting", "paint_with"]
+
+
+@dataclass(frozen=True)
+class BrushButton:
+    """What one button says and paints.
+
+    Attributes
+    ----------
+    value : int
+        The label value that is painted.
+    color : tuple of float or None
+        The layer's for it; None where it draws nothing.
+    text, tip : str
+        What the button says, and its tooltip.
+    """
+
+    value: int
+    color: tuple[float, float, float, float] | None
+    text: str
+    tip: str
 
 
 def paint_with(viewer: ViewerModel, layer: Labels, value: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
@@ -10,29 +10,12 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_surfseg.gui.controls.basics import hint
 
-__all__ = ["BrushButton", "BrushButtons"]
+if TYPE_CHECKING:
+    from napari_surfseg.gui.strokes.brush import BrushButton
+
+__all__ = ["BrushButtons"]
 
 SWATCH_PIXELS = 12
-
-
-@dataclass(frozen=True)
-class BrushButton:
-    """What one button says and paints.
-
-    Attributes
-    ----------
-    value : int
-        The label value that is painted.
-    color : tuple of float or None
-        The layer's for it; None where it draws nothing.
-    text, tip : str
-        What the button says, and its tooltip.
-    """
-
-    value: int
-    color: tuple[float, float, float, float] | None
-    text: str
-    tip: str
 
 
 class BrushButtons(QWidget):

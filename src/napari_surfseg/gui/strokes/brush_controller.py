@@ -12,8 +12,7 @@ from napari_surfseg.gui.controls.label_schemes import NOT_ANNOTATED
 from napari_surfseg.gui.layers.colormaps import color_of
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.layers.metadata import meanings_of
-from napari_surfseg.gui.strokes.brush import is_painting, paint_with
-from napari_surfseg.gui.strokes.brush_buttons import BrushButton
+from napari_surfseg.gui.strokes.brush import BrushButton, is_painting, paint_with
 from napari_surfseg.gui.strokes.start_painting import start_painting
 
 if TYPE_CHECKING:

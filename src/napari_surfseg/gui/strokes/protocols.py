@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
-    from napari_surfseg.gui.strokes.brush_buttons import BrushButton
+    from napari_surfseg.gui.strokes.brush import BrushButton
 
 __all__ = ["BrushButtonsProtocol", "PaintedPageProtocol", "StrokesPanelProtocol"]
 

@@ -88,8 +88,8 @@ class DataPage(QWidget):
 
     # -- pairs ---------------------------------------------------------------------
 
-    def add_pair(self, choice: PairChoice | None = None) -> PairRow:
-        """Add a row to the list."""
+    def add_pair(self) -> PairRow:
+        """Add an empty row to the list."""
         row = PairRow(self._made)
         self._made += 1
         self.rows.append(row)
@@ -97,10 +97,6 @@ class DataPage(QWidget):
         self._pairs_layout.addWidget(row)
         row.image.set_layers(self._layers[0])
         row.labels.set_layers(self._layers[1])
-        if choice is not None:
-            row.image.set_choice(choice.image)
-            row.labels.set_choice(choice.labels)
-            row.role.setCurrentIndex(max(row.role.findData(choice.role), 0))
         row.changed.connect(self.pairs_changed)
         row.removed.connect(self.remove_pair)
         self._show_remove()

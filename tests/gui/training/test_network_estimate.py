@@ -1,0 +1,29 @@
+import pytest
+
+from napari_surfseg.errors import ConfigError
+from napari_surfseg.gui.training.form import TrainingForm
+from napari_surfseg.gui.training.network_estimate import describe_network, read_model
+
+FORM = TrainingForm(
+    settings={"data.patch_size": [32, 32, 32], "model.preset": "tiny", "model.dropout": 0.1}
+)
+
+
+def test_the_network_of_a_form_is_read():
+    assert (read_model(FORM).preset, read_model(FORM).dropout) == ("tiny", 0.1)
+
+
+def test_its_size_and_memory_are_said():
+    said = describe_network(FORM)
+    assert "million parameters" in said
+    assert "patches of 32 × 32 × 32 on the CPU" in said
+    assert "are free" not in said
+    assert "Only 1 MiB are free: choose a smaller" in describe_network(
+        FORM, available_bytes=1 << 20
+    )
+
+
+def test_a_patch_that_does_not_fit_is_refused():
+    form = TrainingForm(settings={"data.patch_size": [33, 32, 32], "model.preset": "tiny"})
+    with pytest.raises(ConfigError, match="divisible by"):
+        describe_network(form)
