@@ -63,6 +63,9 @@ _keys = itertools.count()
 class Volume(ABC):
     """A three-dimensional array that is read in boxes.
 
+    Many parameters: each is something a file may say about itself, and a format passes on
+    those few that it knows.
+
     Attributes
     ----------
     source : str

@@ -97,6 +97,9 @@ class _Tally:
 class PatchLoader:
     """An endless, repeatable stream of batches.
 
+    Many parameters: what is cut, how the stream goes on and what computes it (threads, cache)
+    are decided in different places of a run.
+
     Parameters
     ----------
     pairs : sequence of CheckedPair
