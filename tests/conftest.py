@@ -5,6 +5,7 @@ Nothing here imports Qt or napari before a test asks for it.
 
 import os
 import signal
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -72,3 +73,32 @@ class Screen:
 def screen(qapp):
     """The real screen; the test is skipped where there is none."""
     return Screen()
+
+
+@pytest.fixture
+def make_napari_viewer(make_napari_viewer):
+    """napari's fixture, with a turn of Qt's event loop between closing a viewer and counting it.
+
+    With PySide6 a closed viewer is gone only when Qt has carried out the deletions it put off,
+    which napari's own fixture does not wait for.
+    """
+    made = []
+
+    def make(*arguments, **options):
+        made.append(make_napari_viewer(*arguments, **options))
+        return made[-1]
+
+    yield make
+    from qtpy.QtCore import QEvent
+    from qtpy.QtWidgets import QApplication
+
+    while made:
+        viewer = made.pop()
+        window = getattr(viewer.window, "_qt_window", None)
+        if window is not None:
+            with patch.object(window, "_save_current_window_settings"):
+                viewer.close()
+        del viewer, window
+    for _ in range(3):
+        QApplication.processEvents()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)

@@ -37,7 +37,7 @@ class CloseGuard(QObject):
         super().__init__(window)
         self.setObjectName("surfseg_close_guard")
         self._session = session
-        self._window = window
+        self._window: QMainWindow | None = window
         self._answered = False
         self._closing = False
         self._over = False
@@ -92,17 +92,19 @@ class CloseGuard(QObject):
             return False
         if not preferences.read_preferences().ask_before_closing:
             return False
-        center = self._window.centralWidget()
+        center = None if self._window is None else self._window.centralWidget()
         inside = None if center is None else center.findChild(QtViewer)
         return inside is None or not inside.isHidden()
 
     def _forget_refused(self) -> None:
-        if not self._over and self._window.isVisible():
+        if self._window is not None and self._window.isVisible():
             self._closing = self._answered = False
 
     def _end(self) -> None:
         if not self._over:
             self._over = True
+            # PySide6 keeps what a timer was to call, and so this object: not the window with it.
+            self._window = None
             self._session.close()
 
     def ask(self) -> str:
