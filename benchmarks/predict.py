@@ -31,7 +31,6 @@ import zarr
 from monai.inferers import sliding_window_inference
 
 from napari_surfseg.config import Model
-from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.predict_volume import predict_to_file
@@ -39,6 +38,7 @@ from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
 from napari_surfseg.inference.windows import build_grid, choose_window
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 
 RESULTS = Path(__file__).parent / "results" / "predict.md"

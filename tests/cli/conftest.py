@@ -110,6 +110,7 @@ def checkpoint(tmp_path_factory):
 
     from napari_surfseg.config import Data, Experiment, Model
     from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
+    from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.model.network import build_unet
 
     torch.manual_seed(0)
@@ -121,7 +122,7 @@ def checkpoint(tmp_path_factory):
         Checkpoint(
             experiment=experiment,
             weights=network.state_dict(),
-            intensity_values={"low": 0.0, "high": 255.0, "mean": 0.4, "std": 0.1},
+            intensity=Intensity(0.0, 255.0, 0.4, 0.1),
             patch_size=(16, 32, 32),
             spacing=(1.0, 1.0, 1.0),
             threshold=0.5,

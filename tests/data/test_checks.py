@@ -13,8 +13,8 @@ from napari_surfseg.data import census as census_module
 from napari_surfseg.data import volume as volume_module
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import open_pairs
-from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
+from napari_surfseg.model.intensity import Intensity
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 SHAPE = (16, 20, 40)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.errors import CancelledError, DeviceMemoryError
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.settings import PredictionSettings
+from napari_surfseg.model.intensity import Intensity
 
 PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
 

@@ -11,7 +11,6 @@ import torch
 import zarr
 
 from napari_surfseg.config import Model
-from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import CancelledError, OutputError
@@ -22,6 +21,7 @@ from napari_surfseg.inference.predict_volume import (
     predict_volume,
 )
 from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.cleaning import remove_small_components
 

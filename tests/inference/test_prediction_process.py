@@ -12,6 +12,7 @@ from napari_surfseg.data.open import open_volume
 from napari_surfseg.inference.prediction_process import PredictionJob, run_prediction_job
 from napari_surfseg.inference.process_protocol import read_job, write_job
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
@@ -25,7 +26,7 @@ def checkpoint(tmp_path):
     made = Checkpoint(
         experiment=experiment,
         weights=build_unet(experiment.model, device="cpu").state_dict(),
-        intensity_values={"low": 0.0, "high": 255.0, "mean": 0.5, "std": 0.3},
+        intensity=Intensity(0.0, 255.0, 0.5, 0.3),
         patch_size=(16, 16, 16),
         spacing=(1.0, 1.0, 1.0),
     )

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from torch import nn
 
-from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.inference.window_size import (
     ACTIVATION_BYTES,
@@ -13,6 +12,7 @@ from napari_surfseg.inference.window_size import (
     choose_fitting_window,
     fit_to_device,
 )
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.model.presets import ARCHITECTURES
 

@@ -9,6 +9,7 @@ import torch
 from napari_surfseg.config import Experiment
 from napari_surfseg.errors import CheckpointError, OutputError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 
 
@@ -19,7 +20,7 @@ def checkpoint():
     return Checkpoint(
         experiment=experiment,
         weights=build_unet(experiment.model).state_dict(),
-        intensity_values={"low": 0.0, "high": 255.0, "mean": 0.4, "std": 0.2},
+        intensity=Intensity(0.0, 255.0, 0.4, 0.2),
         patch_size=(16, 32, 32),
         spacing=(1.0, 0.5, 0.5),
         threshold=0.37,

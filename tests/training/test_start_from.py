@@ -8,6 +8,7 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides, build_experiment, dump_experiment
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 
 BEST = "first/checkpoints/best.pt"
@@ -35,7 +36,7 @@ def save_network(folder, *overrides):
     checkpoint = Checkpoint(
         experiment=experiment,
         weights={name: tensor + 0.125 for name, tensor in weights.items()},
-        intensity_values={"low": 1000.0, "high": 2000.0, "mean": 0.1, "std": 0.9},
+        intensity=Intensity(1000.0, 2000.0, 0.1, 0.9),
         patch_size=(16, 32, 32),
         spacing=(1.0, 1.0, 1.0),
     )
@@ -66,7 +67,7 @@ def test_the_weights_of_a_run_are_taken_and_its_grey_values_are_not(tmp_path, tr
     last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
     assert_alike(last.weights, first.weights)
     assert_alike(last.training["weights"], first.weights)
-    assert last.intensity_values["high"] < 256
+    assert last.intensity.high < 256
     assert last.experiment.model.start_from == f"{tmp_path}/{BEST}"
 
 

@@ -11,10 +11,10 @@ from napari_surfseg.config import Experiment, Labels
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes
-from napari_surfseg.data.intensity import Intensity
 from napari_surfseg.data.strokes.stroke_files import write_strokes
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.metrics.surface import compute_dice
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.training.schedule import compute_learning_rate
 from napari_surfseg.training.stroke_start import (
     HANDOVER_STEPS,

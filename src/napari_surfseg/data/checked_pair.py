@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Labels
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.census import LabelCensus
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Volume
     from napari_surfseg.geometry import Box, Size3, Spacing3
+    from napari_surfseg.model.intensity import Intensity
 
 __all__ = ["CheckedPair"]
 

@@ -6,14 +6,14 @@ The four numbers go into the checkpoint, so that prediction repeats them.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_surfseg.data.volume import grow_chunks
 from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import block_box, blocks_under, box_shape, count_voxels, to_index
+from napari_surfseg.model.intensity import Intensity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,77 +21,12 @@ if TYPE_CHECKING:
     from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Box, Size3
 
-__all__ = ["Intensity", "compute_intensity"]
+__all__ = ["compute_intensity"]
 
 #: Percentiles that become 0 and 255: bright grains and dead voxels are few.
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 #: Voxels of a piece that is sampled, where the storage chunks are not larger.
 SAMPLE_VOXELS = 64**3
-
-
-@dataclass(frozen=True)
-class Intensity:
-    """How grey values become network input.
-
-    Attributes
-    ----------
-    low, high : float
-        Grey values that become 0 and 255; values beyond are clipped.
-    mean, std : float
-        Of the uint8 values divided by 255.
-    """
-
-    low: float
-    high: float
-    mean: float
-    std: float
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether uint8 values stay as they are."""
-        return self.low == 0 and self.high == 255
-
-    def to_uint8(self, values: VoxelArray) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Grey values as uint8.
-
-        Parameters
-        ----------
-        values : numpy.ndarray
-            Any shape, integers or real numbers; NaN becomes 0.
-
-        Returns
-        -------
-        numpy.ndarray
-            uint8, the same shape; the input itself where nothing changes.
-        """
-        if values.dtype == np.uint8:
-            if self.is_identity:
-                return values
-            return self._convert(np.arange(256, dtype=np.float32))[values]
-        if values.dtype == np.uint16 and values.size > 2**18:
-            return self._convert(np.arange(2**16, dtype=np.float32))[values]
-        return self._convert(values)
-
-    def _convert(self, values: VoxelArray) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        # float32 holds 24 bits: enough for 8, except for large offsets with a narrow range.
-        wide = values.dtype.itemsize > 4 or max(abs(self.low), abs(self.high)) > 2**20
-        scaled: np.ndarray[Any, np.dtype[np.floating[Any]]]
-        scaled = values.astype(np.float64 if wide else np.float32)
-        scaled -= self.low
-        scaled *= 255.0 / (self.high - self.low)
-        np.rint(scaled, out=scaled)
-        np.nan_to_num(scaled, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
-        np.clip(scaled, 0, 255, out=scaled)
-        return scaled.astype(np.uint8)
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain values, for checkpoints."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Intensity:
-        """From what :meth:`as_dict` gave."""
-        return cls(**{name: float(values[name]) for name in ("low", "high", "mean", "std")})
 
 
 def compute_intensity(

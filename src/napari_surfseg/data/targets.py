@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.config import Labels
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Box, Index3
+    from napari_surfseg.model.intensity import Intensity
 
 __all__ = ["HeldOutVolume", "TargetVolume", "UInt8Volume", "is_void"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.geometry import Size3, Spacing3
+    from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.surfaces.postprocess import PostProcess
 
 __all__ = ["Flips", "OutputSettings", "Precision", "PredictionSettings", "TrainedModel"]

@@ -1,4 +1,4 @@
-"""The networks: 3-D U-Nets built from MONAI's parts, their presets and their checkpoints.
+"""The networks: residual 3-D U-Nets in plain torch, their presets and their checkpoints.
 
 ::
 
@@ -6,6 +6,8 @@
                                                             │
     checkpoint.Checkpoint <── weights, intensity, threshold ┘   (one .pt file, never unpickled)
 
-:mod:`~napari_surfseg.model.presets` imports no torch, so a window can show sizes,
-parameter counts and a memory estimate before anything starts.
+Here: what a network is and what a checkpoint holds. Not here: training, windows and volumes.
+:mod:`~napari_surfseg.model.presets` imports no torch, so a window can show sizes, parameter
+counts and a memory estimate before anything starts. The tests compare the blocks with MONAI's,
+which is not needed to use them.
 """

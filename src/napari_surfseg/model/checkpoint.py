@@ -27,13 +27,14 @@ import torch
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_surfseg.config import Experiment
-    from napari_surfseg.data.intensity import Intensity
+    from napari_surfseg.geometry import Size3, Spacing3
     from napari_surfseg.model.network import SurfaceUNet
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -41,7 +42,8 @@ __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 FORMAT = "napari-surfseg checkpoint"
 VERSION = 1
 
-#: With less room than this a failed write is put down to the disk; checkpoints take 5 to 700 MB.
+#: Where less than this is free, a failed write is taken for a full disk; checkpoints take 5 to
+#: 700 MB.
 FULL_DISK_BYTES = 2**30
 
 
@@ -55,8 +57,8 @@ class Checkpoint:
         What it was trained with; ``model.preset`` is never ``auto``.
     weights : dict of Tensor
         The averaged weights.
-    intensity_values : dict
-        ``low``, ``high``, ``mean``, ``std`` of :class:`data.intensity.Intensity`.
+    intensity : Intensity
+        How grey values become network input.
     patch_size, spacing : tuple
         Z, Y, X; the spacing is that of the training volumes.
     threshold : float
@@ -73,23 +75,15 @@ class Checkpoint:
 
     experiment: Experiment
     weights: dict[str, Tensor]
-    intensity_values: dict[str, float]
-    patch_size: tuple[int, int, int]
-    spacing: tuple[float, float, float]
+    intensity: Intensity
+    patch_size: Size3
+    spacing: Spacing3
     threshold: float = 0.5
     postprocess: dict[str, Any] | None = None
     epoch: int = 0
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] | None = None
-
-    @property
-    def intensity(self) -> Intensity:
-        """How grey values become network input."""
-        # Imported late: ``data`` lies above ``model`` in the house.
-        from napari_surfseg.data.intensity import Intensity
-
-        return Intensity(**self.intensity_values)
 
     def build_model(self, device: str | torch.device = "cpu") -> SurfaceUNet:
         """Build the network with these weights, in evaluation mode."""
@@ -126,7 +120,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "version": VERSION,
         "experiment": checkpoint.experiment.model_dump(mode="json"),
         "weights": checkpoint.weights,
-        "intensity": checkpoint.intensity_values,
+        "intensity": checkpoint.intensity.as_dict(),
         "patch_size": list(checkpoint.patch_size),
         "spacing": list(checkpoint.spacing),
         "threshold": checkpoint.threshold,
@@ -181,7 +175,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         checkpoint = Checkpoint(
             experiment=build_experiment(values["experiment"], source=str(path)),
             weights=dict(values["weights"]),
-            intensity_values={key: float(values["intensity"][key]) for key in _INTENSITY_KEYS},
+            intensity=Intensity.from_dict(values["intensity"]),
             patch_size=_triple(values["patch_size"], int),
             spacing=_triple(values["spacing"], float),
             threshold=float(values["threshold"]),
@@ -199,9 +193,6 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         ) from None
     _check_weights(path, checkpoint)
     return checkpoint
-
-
-_INTENSITY_KEYS = ("low", "high", "mean", "std")
 
 
 def _read(path: Path) -> Any:

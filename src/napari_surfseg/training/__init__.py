@@ -1,14 +1,22 @@
-"""The training loop and what it is made of.
+"""Training: the loop, and what it works with.
 
 ::
 
-    data.loader ─ batches ─> trainer ── losses ─> optimizer ─> average
+    data.loader ─ batches ─> learner ── losses ─> optimizer ─> average
                                │  ▲                               │
                emit(events) <──┘  └── poll_commands()             ├─> validation ─> best.pt
                                                                   ├─> preview
                                                                   └─> last.pt
 
-The trainer knows nothing of run folders or windows: it tells through ``emit``,
-is told through ``poll_commands``, and writes checkpoints and previews to the
-folders it is given.
+Here: one training from its configuration to its end. Not here: run folders and windows. The
+trainer sends its events to ``emit``, takes its commands from ``poll_commands``, and writes
+checkpoints and previews to the folders it is given.
+
+::
+
+    plan ──> run_data ──> assembly ──> loop          trainer calls these in this order
+    (device,  (volumes)   (all parts)   ├─ reporting     events, and how often
+     network)                           ├─ steering      what watchers asked for
+                                        ├─ scoring       validation, threshold, best.pt
+                                        └─ tuning        post-processing, at the end
 """

@@ -117,7 +117,7 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
         loss_weights=loss_weights,
         max_epochs=data.experiment.training.max_epochs,
         max_minutes=data.experiment.training.max_minutes,
-        set_preview=previewer.look,
+        set_preview=previewer.apply,
         set_foreground_share=loader.set_foreground_share,
         update_labels=updates.apply,
     )

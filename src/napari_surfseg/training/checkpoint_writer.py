@@ -101,7 +101,7 @@ class CheckpointWriter:
         return Checkpoint(
             experiment=self._data.experiment,
             weights=self._learner.average.network.state_dict(),
-            intensity_values=self._data.intensity.as_dict(),
+            intensity=self._data.intensity,
             patch_size=self._data.experiment.data.patch_size,
             spacing=self._data.spacing,
             threshold=self._state.threshold,

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_surfseg.config import Experiment
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.patches.loader import Batch
     from napari_surfseg.losses.combined import LossTargets
+    from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.model.presets import Architecture
 
 __all__ = ["Learner"]

@@ -1,4 +1,4 @@
-"""The live look at a part of a volume: a prediction and its skeleton, as files."""
+"""The live preview of a part of a volume: a prediction and its skeleton, as files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_surfseg.events import PreviewWritten
 from napari_surfseg.files import written_aside
+from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.surfaces.medial import compute_medial_surface
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.events import SetPreview
-    from napari_surfseg.geometry import Size3
+    from napari_surfseg.geometry import Box
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.training.stroke_start import StrokeStart
 
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Previewer"]
 
 #: Previews may take at most this share of the running time: training comes first. In the first
-#: minute somebody watches, and sees it learn.
+#: minute a person watches the network learn, so they may take more.
 TIME_SHARE, FIRST_TIME_SHARE = 0.05, 0.2
 FIRST_MINUTE_SECONDS = 60.0
 
-#: The first look comes this soon, so that a person sees at once that something happens.
+#: The first preview comes this soon, so that a person sees at once that something happens.
 FIRST_SECONDS = 1.0
 
 #: Of neighbouring windows: less than a prediction's, since a preview must be quick.
@@ -86,13 +87,13 @@ class Previewer:
         # Looked at first: where the labels of the first volume are, so that one can compare.
         first = pairs[0]
         self._image = first.image.source
-        self._center: Size3 = _middle(*first.roi)
+        self._center = to_index((a + b) // 2 for a, b in zip(*first.roi, strict=True))
         self._begun = time.monotonic()
         self._due = self._begun + FIRST_SECONDS
         self._last_seconds = 0.0
 
-    def look(self, command: SetPreview) -> str | None:
-        """Look at another place from now on.
+    def apply(self, command: SetPreview) -> str | None:
+        """Show another place, another size, or more or less often, from now on.
 
         Returns
         -------
@@ -152,21 +153,20 @@ class Previewer:
         leading : tuple, optional
             A pixel classifier that knows more than the network as yet, and its share.
         """
-        start, stop = self._region()
+        box = self._region()
         pair = self._pairs[self._image]
         lead, share = leading or (None, 0.0)
-        first = None if lead is None else lead.predict(self._image, start, stop)
-        # Not counted: the classifier looks once at each place, and the next preview need not wait
+        first = None if lead is None else lead.predict(self._image, *box)
+        # Not counted: the classifier computes each place once, and the next preview need not wait
         # twenty times as long for that.
         begun = time.monotonic()
         if first is not None and share >= 1:
             probabilities = np.rint(first * 255).astype(np.uint8)
         else:
-            probabilities = self._predict(network, start, stop)
+            probabilities = self._predict(network, box)
             if first is not None:
-                probabilities = np.rint((1 - share) * probabilities + share * 255 * first).astype(
-                    np.uint8
-                )
+                mixed = (1 - share) * probabilities + share * 255 * first
+                probabilities = np.rint(mixed).astype(np.uint8)
         skeleton = compute_medial_surface(probabilities > threshold * 255, pair.spacing)
         self._folder.mkdir(parents=True, exist_ok=True)
         index = self._index
@@ -182,36 +182,30 @@ class Previewer:
             probabilities=f"{self._folder.name}/{names[0]}",
             skeleton=f"{self._folder.name}/{names[1]}",
             image=self._image,
-            origin=start,
-            shape=_shape(start, stop),
+            origin=box[0],
+            shape=box_shape(box),
             epoch=epoch,
             seconds=self._last_seconds,
         )
 
-    def _predict(self, network: torch.nn.Module, start: Size3, stop: Size3) -> NDArray[np.uint8]:
-        return predict_region(
-            network,
-            self._views[self._image].read,
-            (start, stop),
-            self._settings,
-            bounds=self._views[self._image].box,
-        )
+    def _predict(self, network: torch.nn.Module, box: Box) -> NDArray[np.uint8]:
+        view = self._views[self._image]
+        return predict_region(network, view.read, box, self._settings, bounds=view.box)
 
     def _rest(self) -> float:
         """Seconds to leave to training after a preview that took as long as the last."""
         is_new = time.monotonic() - self._begun < FIRST_MINUTE_SECONDS
         return self._last_seconds * (1 / (FIRST_TIME_SHARE if is_new else TIME_SHARE) - 1)
 
-    def _region(self) -> tuple[Size3, Size3]:
+    def _region(self) -> Box:
         """Place the region around the centre, moved inside the volume."""
         shape = self._views[self._image].shape
-        start, stop = [], []
-        for center, size, edge in zip(self._center, self._size, shape, strict=True):
-            size = min(size, edge)
-            low = min(max(0, center - size // 2), edge - size)
-            start.append(low)
-            stop.append(low + size)
-        return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+        sizes = [min(size, edge) for size, edge in zip(self._size, shape, strict=True)]
+        start = [
+            min(max(0, center - size // 2), edge - size)
+            for center, size, edge in zip(self._center, sizes, shape, strict=True)
+        ]
+        return box_at(start, sizes)
 
     def _write_array(self, name: str, array: NDArray[np.uint8]) -> None:
         with written_aside(self._folder / name) as temporary, temporary.open("wb") as file:
@@ -222,11 +216,3 @@ class Previewer:
             number = path.name.partition("_")[0]
             if number.isdigit() and int(number) <= before:
                 path.unlink(missing_ok=True)
-
-
-def _middle(start: Size3, stop: Size3) -> Size3:
-    return (start[0] + stop[0]) // 2, (start[1] + stop[1]) // 2, (start[2] + stop[2]) // 2
-
-
-def _shape(start: Size3, stop: Size3) -> Size3:
-    return stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]

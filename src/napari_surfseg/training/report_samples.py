@@ -57,7 +57,7 @@ def write_topology_errors(
         regions.append(
             ScoredRegion(
                 image_name=validator.name_of(region),
-                origin=region.start,
+                origin=region.box[0],
                 image=validator.read_image(region),
                 labels=labels,
                 prediction=prediction,

@@ -17,8 +17,8 @@ from napari_surfseg.model.presets import fit_patch_size
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.checked_pair import CheckedPair
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.geometry import Spacing3
+    from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
 

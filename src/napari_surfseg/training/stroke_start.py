@@ -6,8 +6,8 @@
                        └──────────▶ live preview ◀─────────────────────┘
 
 Twelve strokes are some hundred voxels of millions. A network that learns from them alone takes
-minutes to say anything sensible and then draws slabs; the classifier says something sensible
-within a second or two, and thinly. So the network learns from what the classifier finds around
+minutes to predict anything sensible, and then it predicts slabs; the classifier predicts sensible,
+thin sheets within a second or two. So the network learns from what the classifier finds around
 the strokes besides the strokes themselves, and the live preview passes from the one to the
 other.
 """
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.geometry import Index3
+    from napari_surfseg.model.intensity import Intensity
 
 __all__ = ["STROKES_POS_WEIGHT", "StrokeStart", "open_stroke_start"]
 

@@ -33,7 +33,7 @@ class ThreadTuner:
     trial_steps : int
         Steps timed with each.
     interval_seconds : float
-        Training time between two looks.
+        Training time between two rounds of trials.
     """
 
     def __init__(

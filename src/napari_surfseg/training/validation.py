@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
 from napari_surfseg.data.strokes.density import DENSE_SHARE, count_annotated_near_surface
 from napari_surfseg.errors import DeviceMemoryError
-from napari_surfseg.geometry import in_finest_voxels
+from napari_surfseg.geometry import count_voxels, in_finest_voxels
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.window_size import choose_fitting_window
 from napari_surfseg.metrics.score import compute_metrics
@@ -89,7 +88,7 @@ class Validator:
     Notes
     -----
     A slab is predicted with the image around it, the training part's included, as
-    it would be within a whole volume. Cut off from it, a network that tells the two
+    it would be within a whole volume. Cut off from it, a network that knows the two
     sides of a sheet by what lies further away is unsure of all of them, and
     thresholds chosen there suit no other place. Labels never leave their part.
     """
@@ -137,10 +136,7 @@ class Validator:
     @property
     def num_voxels(self) -> int:
         """Voxels of all regions."""
-        return sum(
-            math.prod(b - a for a, b in zip(region.start, region.stop, strict=True))
-            for region in self.regions
-        )
+        return sum(count_voxels(region.box) for region in self.regions)
 
     def name_of(self, region: ValidationRegion) -> str:
         """Name the volume of a region."""
@@ -148,11 +144,11 @@ class Validator:
 
     def read_image(self, region: ValidationRegion) -> NDArray[np.uint8]:
         """Return the image of a region as uint8."""
-        return self._images[region.pair].read(region.start, region.stop)
+        return self._images[region.pair].read(*region.box)
 
     def read_labels(self, region: ValidationRegion) -> NDArray[np.uint8]:
         """Return the labels of a region as 0, 1 and 2."""
-        return self._targets[region.pair].read(region.start, region.stop)
+        return self._targets[region.pair].read(*region.box)
 
     def read_all_labels(self) -> list[NDArray[np.uint8]]:
         """Return the labels of every region as 0, 1 and 2."""
@@ -238,9 +234,9 @@ class Validator:
         return predict_region(
             network,
             self._images[region.pair].read,
-            (region.start, region.stop),
+            region.box,
             settings,
-            bounds=((0, 0, 0), self._pairs[region.pair].image.shape),
+            bounds=self._pairs[region.pair].image.box,
             should_stop=should_stop,
         )
 

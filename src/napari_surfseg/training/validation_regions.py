@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_surfseg.data.census import BLOCK
+from napari_surfseg.geometry import (
+    blocks_under,
+    box_at,
+    box_shape,
+    box_slices,
+    count_voxels,
+    to_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.data.checked_pair import CheckedPair
-    from napari_surfseg.geometry import Size3
+    from napari_surfseg.geometry import Box, Size3
 
 __all__ = ["MAX_VOXELS", "ValidationRegion", "choose_regions"]
 
@@ -31,13 +38,12 @@ class ValidationRegion:
     ----------
     pair : int
         Which of the validation pairs.
-    start, stop : tuple of int
-        The box, in voxels of the volume.
+    box : (start, stop)
+        In voxels of the volume.
     """
 
     pair: int
-    start: Size3
-    stop: Size3
+    box: Box
 
 
 def choose_regions(
@@ -52,61 +58,51 @@ def choose_regions(
     scores of a run can be compared with each other.
     """
     boxes = [_annotated_box(pair) for pair in pairs]
-    total = sum(math.prod(b - a for a, b in zip(*box, strict=True)) for box in boxes)
+    total = sum(count_voxels(box) for box in boxes)
     rng = np.random.default_rng([seed, 7])
     regions = []
-    for index, pair in enumerate(pairs):
-        start, stop = boxes[index]
+    for index, (pair, box) in enumerate(zip(pairs, boxes, strict=True)):
         if total > max_voxels:
-            start, stop = _shrink(pair, boxes[index], max_voxels / total, rng)
-        regions.append(ValidationRegion(index, start, stop))
+            box = _shrink(pair, box, max_voxels / total, rng)
+        regions.append(ValidationRegion(index, box))
     return regions
 
 
-def _annotated_box(pair: CheckedPair) -> tuple[Size3, Size3]:
+def _annotated_box(pair: CheckedPair) -> Box:
     """Find the box of the census blocks with annotated voxels."""
     occupied = np.argwhere(pair.census.blocks.sum(axis=0))
     if not len(occupied):
         return pair.roi
-    first = pair.census.block_box(_triple(occupied.min(axis=0).tolist()))[0]
-    return first, pair.census.block_box(_triple(occupied.max(axis=0).tolist()))[1]
+    first = pair.census.block_box(to_index(occupied.min(axis=0)))
+    last = pair.census.block_box(to_index(occupied.max(axis=0)))
+    return first[0], last[1]
 
 
-def _shrink(
-    pair: CheckedPair, box: tuple[Size3, Size3], share: float, rng: np.random.Generator
-) -> tuple[Size3, Size3]:
-    low, high = box
-    edge = share ** (1 / 3)
+def _shrink(pair: CheckedPair, box: Box, share: float, rng: np.random.Generator) -> Box:
+    """Choose a box of a share of the voxels, around the most surface among a few drawn ones."""
     # A thin slab keeps its thin axis as long as it can: cut the long axes first.
-    size = _cut_longest([b - a for a, b in zip(low, high, strict=True)], edge)
+    size = _cut_longest(box_shape(box), share ** (1 / 3))
     candidates = []
     for _ in range(12):
-        start = [int(rng.integers(a, b - s + 1)) for a, b, s in zip(low, high, size, strict=True)]
-        stop = [a + s for a, s in zip(start, size, strict=True)]
-        candidates.append((_triple(start), _triple(stop)))
+        start = [int(rng.integers(a, b - s + 1)) for a, b, s in zip(*box, size, strict=True)]
+        candidates.append(box_at(start, size))
     return max(candidates, key=lambda box: _count_foreground(pair, box))
 
 
-def _count_foreground(pair: CheckedPair, box: tuple[Size3, Size3]) -> int:
+def _count_foreground(pair: CheckedPair, box: Box) -> int:
     """Count surface voxels in the census blocks that a box touches."""
-    low = pair.census.box[0]
-    touched = tuple(
-        slice(start // BLOCK - first // BLOCK, -(-stop // BLOCK) - first // BLOCK)
-        for start, stop, first in zip(*box, low, strict=True)
-    )
+    block = (BLOCK, BLOCK, BLOCK)
+    first_block = blocks_under(pair.census.box, block)[0]
+    touched = box_slices(blocks_under(box, block), first_block)
     return int(pair.census.blocks[1][touched].sum())
 
 
-def _cut_longest(size: list[int], edge: float) -> list[int]:
-    target = np.prod(size) * edge**3
-    size = list(size)
+def _cut_longest(shape: Size3, edge: float) -> list[int]:
+    target = np.prod(shape) * edge**3
+    size = list(shape)
     while np.prod(size) > target:
         longest = int(np.argmax(size))
         second = sorted(size)[-2]
         wanted = int(target / (np.prod(size) / size[longest]))
         size[longest] = max(wanted, min(second, size[longest] - 1), 1)
     return size
-
-
-def _triple(values: Sequence[int]) -> Size3:
-    return values[0], values[1], values[2]

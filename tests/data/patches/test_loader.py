@@ -12,10 +12,11 @@ import pytest
 from napari_surfseg.config import Augmentation, Data, Labels, Pair
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import check_volumes, open_pairs
-from napari_surfseg.data.intensity import Intensity, compute_intensity
+from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.patches.loader import PatchLoader, unique_names
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import DataError
+from napari_surfseg.model.intensity import Intensity
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 PLAIN = Augmentation(symmetries=False, intensity=0, noise=0)

@@ -20,6 +20,7 @@ def test_a_cancelled_prediction_ends_its_process_and_leaves_nothing(qtbot, tmp_p
     from napari_surfseg.config import Experiment
     from napari_surfseg.config_files import apply_overrides
     from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
+    from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.model.network import build_unet
 
     torch.manual_seed(0)
@@ -29,7 +30,7 @@ def test_a_cancelled_prediction_ends_its_process_and_leaves_nothing(qtbot, tmp_p
         Checkpoint(
             experiment=experiment,
             weights=build_unet(experiment.model, device="cpu").state_dict(),
-            intensity_values={"low": 0.0, "high": 255.0, "mean": 0.5, "std": 0.3},
+            intensity=Intensity(0.0, 255.0, 0.5, 0.3),
             patch_size=(32, 32, 32),
             spacing=(1.0, 1.0, 1.0),
         ),

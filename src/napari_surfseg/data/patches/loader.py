@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Data
     from napari_surfseg.data.cache import CacheStats, VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
-    from napari_surfseg.data.intensity import Intensity
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.geometry import Index3
+    from napari_surfseg.model.intensity import Intensity
 
 __all__ = ["Batch", "PatchLoader"]
 
