@@ -11,7 +11,6 @@ from napari.layers import Labels
 from napari_surfseg.config_files import load_experiment
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.training.controller import TrainingController
 
 SHAPE = (32, 32, 32)
@@ -144,23 +143,3 @@ def test_a_choice_lets_its_layer_go():
     assert choice.name == "it"
     assert hash(choice) == hash(other)
     assert choice != SourceChoice.of_file("it")
-
-
-def test_a_watch_lets_go_of_what_leaves(viewer):
-    listed, painted = [], []
-    watch = LayerWatch(viewer, on_list=lambda: listed.append(1), on_values=painted.append)
-    sheet = viewer.layers["sheet"]
-    sheet.data_setitem((np.array([0]),) * 3, 1)
-    assert painted == [sheet]
-    viewer.layers.remove(sheet)
-    sheet.data_setitem((np.array([1]),) * 3, 1)
-    assert painted == [sheet]
-    later = viewer.add_labels(np.zeros((2, 2, 2), np.uint8))
-    later.name = "later"
-    assert len(listed) == 3
-    watch.close()
-    later.name = "later still"
-    later.data_setitem((np.array([1]),) * 3, 1)
-    viewer.layers.clear()
-    assert len(listed) == 3
-    assert painted == [sheet]

@@ -10,7 +10,7 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.events import DataChecked, RunStarted
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.layers.camera import camera_of, compute_view_box
+from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.live.controller import LiveController
 from napari_surfseg.gui.predict.layers import build_layers
 from napari_surfseg.gui.predict.predicted_labels import compute_label_values
@@ -192,15 +192,6 @@ def test_what_is_seen_is_predicted(steps, view, viewer, dock):
     view.run.next_steps.predict_view.click()
     assert len(dock.asked) == 1
     assert "Nothing of the layer 'scan'" in view.run.next_steps.error.text()
-
-
-def test_in_3d_what_lies_about_the_cameras_center_is_seen(viewer):
-    viewer.canvas.size = (20, 30)
-    viewer.dims.ndisplay = 3
-    camera_of(viewer).zoom = 1
-    camera_of(viewer).center = (9 + 2 * 20, 32, 60)
-    box = compute_view_box(viewer, viewer.layers["scan"], (8, 8, 8))
-    assert box == ((13, 17, 45), (28, 48, 64))
 
 
 # -- labels ------------------------------------------------------------------------

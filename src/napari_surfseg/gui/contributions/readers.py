@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari_surfseg.errors import CheckpointError, DataError, RunError, SurfsegError
 from napari_surfseg.events import PreviewWritten, read_events
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap
-from napari_surfseg.gui.layers.layer_data import read_volume
+from napari_surfseg.gui.layers.layer_data import read_layer_data
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.run_session.previews import load_preview
 from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
@@ -77,7 +77,7 @@ def read_volume_layer(path: str) -> list[LayerData]:
     DataError
         If it is no volume.
     """
-    return [read_volume(path)]
+    return [read_layer_data(path)]
 
 
 def read_mesh_layer(path: str) -> list[LayerData]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.volume import Volume
 
-__all__ = ["IN_MEMORY_BYTES", "LayerData", "read_volume"]
+__all__ = ["IN_MEMORY_BYTES", "LayerData", "read_layer_data"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -26,7 +26,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 IN_MEMORY_BYTES = 512_000_000
 
 
-def read_volume(
+def read_layer_data(
     path: str, *, content: str | None = None, name: str | None = None, in_memory: bool = False
 ) -> LayerData:
     """Open a volume as an image or labels, with its scale, translate and units.

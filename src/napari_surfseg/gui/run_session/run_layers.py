@@ -20,7 +20,7 @@ from napari_surfseg.config import ValidationSlab
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.geometry import from_ranges
 from napari_surfseg.gui.layers.colormaps import build_strokes_colormap
-from napari_surfseg.gui.layers.layer_data import read_volume
+from napari_surfseg.gui.layers.layer_data import read_layer_data
 from napari_surfseg.gui.layers.layer_volume import is_volume, take_file
 from napari_surfseg.gui.layers.metadata import file_of
 from napari_surfseg.runs.folder import RunFolder
@@ -204,7 +204,9 @@ def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
         if is_labels and region:
             data, about, kind = _read_region(path, name, region)
         else:
-            data, about, kind = read_volume(path, content=content, name=name, in_memory=is_labels)
+            data, about, kind = read_layer_data(
+                path, content=content, name=name, in_memory=is_labels
+            )
         if is_labels:
             about |= {"colormap": build_strokes_colormap(), "opacity": 0.85}
             about["metadata"]["surfseg_labels"] = dict(found.meanings)
