@@ -1,16 +1,17 @@
-"""The window: dock widgets that start, follow and steer runs, and never compute.
+"""The window: docks that start, follow and steer runs, predict and compare, and never compute.
 
 ::
 
-    napari viewer ──layers──▶ training / predict / runs / curves   (passive views)
-                                   ▲            │
-                                   │ set_*      │ intents
-                                   │            ▼
-                              controllers ── session ── feed (thread) ── run folder ── worker
-                                                │
-                                                └─▶ live layers, loss curves
+    contributions               what napari finds: readers, writers, samples, menus
+    training                    dock "Surface training"
+    predict topology run_table  docks "Predict surfaces", "Topology errors", "Runs"
+    live curves strokes         live layers, dock "Loss curves", painting
+    run_session                 the run that a viewer follows
+    layers                      layers as volumes
+    controls background window  widgets, threads and processes, napari's main window
 
-Views hold no logic, controllers hold no widgets, and whatever may wait (reading
-a run folder, writing layers, launching a process) happens in a thread. Nothing
-here imports torch: a run lives in its folder, and the worker is another process.
+A folder imports only from the rows below its own. A dock's folder holds ``widget.py`` (what napari
+makes), ``controller.py`` (what it does, without widgets), ``view.py`` (passive widgets, which the
+controller knows as a protocol) and, where it adds layers, ``layers.py``. Whatever may take long
+happens in a thread or a process. Nothing here imports torch.
 """

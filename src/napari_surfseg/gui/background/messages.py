@@ -1,4 +1,4 @@
-"""A worker's sentences in the words of the window: layers for paths, buttons for flags."""
+"""A worker's sentences in the window's words: names of layers for paths, buttons for switches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["name_copies", "name_layers", "name_switches"]
 
-#: What the window calls what a command line says.
+#: What the window calls the switches of the command line.
 SWITCHES = {
     "--resume": "Resume",
     "--run-dir": "run name",
@@ -22,7 +22,7 @@ COPY = re.compile(r"(image|labels)_\d+\.zarr")
 
 
 def name_layers(message: str, names: Mapping[str, str]) -> str:
-    """Say the layer's name where a sentence says the path of what it shows.
+    """Replace the path of a volume or labels by the name of the layer that shows it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def name_layers(message: str, names: Mapping[str, str]) -> str:
 
 
 def name_copies(message: str, folder: Path) -> str:
-    """Say what a path of the run's own copies is, where no layer is known for it."""
+    """Replace the path of a copy in the run's folder by what it is a copy of."""
     for sep in {"/", "\\"}:
         prefix = f"{folder}{sep}"
         for found in re.findall(re.escape(prefix) + COPY.pattern, message):
@@ -50,7 +50,7 @@ def name_copies(message: str, folder: Path) -> str:
 
 
 def name_switches(message: str) -> str:
-    """Say what the window calls a switch of the command line."""
+    """Replace a switch of the command line by what the window calls it."""
     for switch, word in SWITCHES.items():
         message = re.sub(rf"(?<![\w-]){switch}(?![\w-])", word, message)
     return message

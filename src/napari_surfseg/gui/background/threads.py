@@ -1,4 +1,4 @@
-"""Work that may wait, done in a thread; its outcome comes back to the window's thread."""
+"""Slow work in a thread, whose outcome comes back to the window's thread."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ class Job(QObject):
     Parameters
     ----------
     work : callable
-        Called in a thread with the job, so that it can ask :meth:`is_cancelled` and
-        tell its :attr:`progressed`.
+        Called in the thread with the job, so that it can ask :meth:`is_cancelled` and
+        :meth:`report` its progress.
+    name : str
+        Of the thread.
     """
 
     done = Signal(object)
+    """Carries what the work returned."""
     failed = Signal(object)
+    """Carries a SurfsegError, whatever the work raised."""
     progressed = Signal(float)
+    """Carries the share that is done, 0 to 1."""
 
     def __init__(self, work: Callable[[Job], Any], name: str) -> None:
         super().__init__()
@@ -37,11 +42,11 @@ class Job(QObject):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def cancel(self) -> None:
-        """Ask the work to end and drop its outcome."""
+        """Ask the work to end; no signal is emitted any more."""
         self._cancelled.set()
 
     def is_cancelled(self) -> bool:
@@ -59,7 +64,7 @@ class Job(QObject):
             self._emit("failed", error)
         except MemoryError:
             self._emit("failed", SurfsegError("There is not enough memory for this."))
-        except Exception as error:  # noqa: BLE001  a thread's fault must reach the window
+        except Exception as error:  # noqa: BLE001  every error of a thread must reach the window
             self._emit(
                 "failed",
                 SurfsegError(f"Something unforeseen went wrong ({type(error).__name__}: {error})."),
@@ -68,18 +73,18 @@ class Job(QObject):
             self._emit("done", outcome)
 
     def _emit(self, signal: str, value: object) -> None:
-        # The window may be gone, and with it this object's other half, which has the signals.
+        # The window may be gone, and with it the C++ object that emits the signals.
         with contextlib.suppress(RuntimeError):
             if not self.is_cancelled():
                 getattr(self, signal).emit(value)
 
     def report(self, share: float) -> None:
-        """Tell how much is done, 0 to 1."""
+        """Report the share that is done, 0 to 1; from the thread."""
         self._emit("progressed", share)
 
 
 class Jobs:
-    """Starts jobs by name; a new one of a name replaces the one before."""
+    """Starts jobs by name; a job replaces an earlier one of the same name."""
 
     def __init__(self) -> None:
         self._running: dict[str, Job] = {}
@@ -93,7 +98,17 @@ class Jobs:
         failed: Callable[[SurfsegError], None],
         progressed: Callable[[float], None] | None = None,
     ) -> Job:
-        """Start work; ``done`` or ``failed`` is called in the window's thread."""
+        """Start work in a thread.
+
+        Parameters
+        ----------
+        name : str
+            An earlier job of this name is cancelled.
+        work : callable
+            As for :class:`Job`.
+        done, failed, progressed : callable
+            Called in the window's thread, as the signals of :class:`Job`.
+        """
         self.cancel(name)
         job = Job(work, f"surfseg-{name}")
         job.done.connect(done)
@@ -105,12 +120,12 @@ class Jobs:
         return job
 
     def cancel(self, name: str) -> None:
-        """Drop a job's outcome, if it still runs."""
+        """Cancel a job, if it still runs."""
         job = self._running.pop(name, None)
         if job is not None:
             job.cancel()
 
     def cancel_all(self) -> None:
-        """Drop everything; the threads end by themselves."""
+        """Cancel every job; the threads end by themselves."""
         for name in list(self._running):
             self.cancel(name)

@@ -1,4 +1,4 @@
-"""What the entries in napari's Layers menu do."""
+"""The plugin's entries in napari's Layers menu: each opens a dock."""
 
 from __future__ import annotations
 

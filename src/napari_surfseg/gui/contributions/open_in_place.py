@@ -1,7 +1,7 @@
-"""Opens volumes of any name with their voxel size, place and kind, from napari's File menu.
+"""Opens a volume with its voxel size, place and kind, from napari's File menu.
 
-napari's own reader knows no voxel size, and a reader of this plugin for every ``.zarr`` and
-``.tif`` would have napari ask at each of them which one is meant.
+napari's own reader leaves the voxel size out. If this plugin had a reader for every ``.zarr``
+and ``.tif``, napari would ask at each of them which reader to use.
 """
 
 from __future__ import annotations

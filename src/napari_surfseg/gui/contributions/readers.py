@@ -1,4 +1,4 @@
-"""Readers: runs, volumes and labels of ours, meshes, and a checkpoint as a short text."""
+"""Readers of runs, of volumes and labels that the plugin wrote, of meshes and of checkpoints."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def get_checkpoint_reader(path: str | list[str]) -> Callable[[str], list[LayerDa
 
 
 def get_volume_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return the reader of volumes; which names it is for, the manifest says."""
+    """Return the reader of volumes; the manifest says for which names it is asked."""
     return None if isinstance(path, list) else read_volume_layer
 
 
@@ -75,7 +75,7 @@ def read_volume_layer(path: str) -> list[LayerData]:
     Raises
     ------
     DataError
-        If it is no volume.
+        If it cannot be opened as a volume.
     """
     return [read_layer_data(path)]
 

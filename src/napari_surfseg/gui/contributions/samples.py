@@ -1,4 +1,4 @@
-"""Sample data: pieces of the synthetic scroll, small enough to be there in a second."""
+"""Sample data: a piece of the synthetic scroll, made in about a second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 __all__ = ["make_dense_sample", "make_strokes_sample"]
 
-#: A piece of a roll: some six windings, made in about a second on one slow core.
+#: Some six windings of the scroll.
 SHAPE = (80, 160, 160)
 SEED = 7
 

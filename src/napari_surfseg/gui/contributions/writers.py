@@ -1,4 +1,4 @@
-"""Writers: meshes as PLY, OBJ or STL; labels as TIFF or OME-Zarr. ``readers`` reads them back."""
+"""Writers of meshes (PLY, OBJ, STL) and labels (TIFF, OME-Zarr); ``readers`` reads them back."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def _take_transforms(attributes: dict[str, Any]) -> tuple[Affine, Affine]:
-    """Take what napari applies to a layer's coordinates: its own place, then its affine."""
+    """Return the two transforms of a layer's coordinates: scale, shift and rotation; its affine."""
     scale = np.asarray(attributes.get("scale", np.ones(3)), float)
     given = {
         key: attributes[key]
@@ -157,7 +157,7 @@ def _write_tiff(path: Path, volume: LayerVolume) -> None:
 
 
 def _find_tiff_dtype(volume: LayerVolume) -> np.dtype[Any]:
-    """Find the type the labels are stored as: OME-TIFF knows no integers of 64 bits.
+    """Choose the type the labels are stored as: OME-TIFF has no integers of 64 bits.
 
     Raises
     ------

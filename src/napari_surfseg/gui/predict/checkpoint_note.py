@@ -1,4 +1,4 @@
-"""What the window says of a run's weights before they are used."""
+"""What the dock shows of a checkpoint before it is used: network, epoch, score, threshold."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CLEAN_UP = (
 
 @dataclass(frozen=True)
 class CheckpointNote:
-    """What the widget shows of a checkpoint.
+    """What is shown of one checkpoint.
 
     Attributes
     ----------
     text : str
         A sentence.
     title : str
-        The same in a few words: step and score.
+        Step and score, for the list.
     threshold, min_voxels : optional
         What it was tuned to on the validation data.
     """
@@ -44,7 +44,7 @@ class CheckpointNote:
 
 @dataclass(frozen=True)
 class WeightsNote:
-    """What the widget shows of what a path means.
+    """What is shown of the checkpoints that a path means.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class WeightsNote:
 
 
 def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
-    """Put a summary into words."""
+    """Describe a checkpoint in a sentence and in a few words."""
     if not summary.model:
         return CheckpointNote(summary.path.name, summary.path.name)
     scored = _describe_score(summary)
-    said = [
+    parts = [
         f"{summary.path.name} of {summary.name or '?'}",
         f"network {summary.model}",
         f"epoch {'?' if summary.epoch is None else summary.epoch}",
@@ -72,13 +72,13 @@ def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
     ]
     clean_up = [name for name, key in CLEAN_UP if summary.postprocess.get(key)]
     if clean_up:
-        said.append(f"tuned with {', '.join(clean_up)}")
+        parts.append(f"tuned with {', '.join(clean_up)}")
     min_voxels = None
     if summary.threshold is not None:
         found = summary.postprocess.get("min_voxels", 0)
         min_voxels = int(found) if isinstance(found, int | float) else 0
     step = "" if summary.step is None else f"step {summary.step:,}, "
-    return CheckpointNote(", ".join(said) + ".", step + scored, summary.threshold, min_voxels)
+    return CheckpointNote(", ".join(parts) + ".", step + scored, summary.threshold, min_voxels)
 
 
 def _describe_score(summary: CheckpointSummary) -> str:

@@ -1,4 +1,4 @@
-"""A prediction as labels that a person corrects and trains on."""
+"""A labels layer made of a prediction, for a person to correct and train on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compute_label_values(
     strokes: NDArray[Any] | None = None,
     meanings: Mapping[int, str] | None = None,
 ) -> NDArray[np.uint8]:
-    """Make labels of the whole volume: 1 on every sheet, 0 beside, 2 where nothing was predicted.
+    """Compute labels of the whole volume: 1 on every sheet, 0 elsewhere, 2 where not predicted.
 
     May wait for the disk.
 
@@ -36,7 +36,7 @@ def compute_label_values(
     prediction : Prediction
         Loaded.
     strokes : array, optional
-        What a person painted, of the volume's shape: it stays as it is.
+        What a person painted, of the volume's shape; it is kept.
     meanings : mapping, optional
         What the strokes' values mean.
     """
@@ -58,12 +58,12 @@ def compute_label_values(
 def build_predicted_labels(
     prediction: Prediction, values: NDArray[np.uint8], source: Layer | None
 ) -> Labels:
-    """Make the layer, exactly over the volume, ready for the brush.
+    """Make the layer, exactly over the volume and ready to be painted on.
 
     Parameters
     ----------
     prediction : Prediction
-        What they come from.
+        What the labels are made of.
     values : array
         As :func:`compute_label_values` returns.
     source : Layer or None

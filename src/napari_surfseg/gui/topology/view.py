@@ -56,7 +56,7 @@ COUNTED = (("pred", "in the prediction"), ("label", "in the labels"), ("matched"
 
 
 def describe_counts(scores: dict[str, float]) -> str:
-    """Put what Betti matching counted into a small table, a column a dimension."""
+    """Write the counts of Betti matching as a small table, with a column for each dimension."""
     cell = "<td align='right' style='padding-left: 14px'>"
     rows = ["<tr><td></td>" + "".join(f"{cell}{title}</td>" for title in FEATURES) + "</tr>"]
     for kind, title in COUNTED:
@@ -275,8 +275,8 @@ class TopologyView(QWidget):
     ) -> None:
         """Show what was found."""
         self._errors = errors
-        said = describe_scores(scores, SHOWN_SCORES)
-        self.scores.setText(", ".join([*(f"<b>{first}</b>" for first in said[:1]), *said[1:]]))
+        texts = describe_scores(scores, SHOWN_SCORES)
+        self.scores.setText(", ".join([*(f"<b>{first}</b>" for first in texts[:1]), *texts[1:]]))
         self.counts.setText(describe_counts(scores))
         self.job.set_state(state)
         self.kind.blockSignals(True)
