@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from napari_surfseg.model.folded import fold_small_convolutions
+from napari_surfseg.model.halved_convolution import halve_small_convolutions
 from napari_surfseg.model.presets import Architecture, resolve_architecture
 from napari_surfseg.model.residual import ResidualBlock, build_activation
 
@@ -218,5 +218,5 @@ def build_unet(model: Model, *, device: str = "cpu") -> SurfaceUNet:
     # A surface is rare: starting from its prior instead of 1/2 saves the first steps.
     nn.init.constant_(network.head.linear.bias, -1.5)
     if device == "cpu":
-        fold_small_convolutions(network)
+        halve_small_convolutions(network)
     return network.to(device)

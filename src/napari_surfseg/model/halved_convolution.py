@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["FoldedConv3d", "fold_small_convolutions"]
+__all__ = ["HalvedConv3d", "halve_small_convolutions"]
 
 #: PyTorch's own bound on channels x depth x height (ConvUtils, ``use_mkldnn``).
 SLOW_PATH_LIMIT = 20480
@@ -24,7 +24,7 @@ SLOW_PATH_LIMIT = 20480
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-class FoldedConv3d(nn.Conv3d):
+class HalvedConv3d(nn.Conv3d):
     """A 3x3x3 convolution, stride 1, padding 1, that halves a small single sample."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the base class's name)
@@ -54,7 +54,7 @@ class FoldedConv3d(nn.Conv3d):
         return torch.cat([result[:1], result[1:]], dim=axis)
 
 
-def fold_small_convolutions(module: ModuleT) -> ModuleT:
+def halve_small_convolutions(module: ModuleT) -> ModuleT:
     """Put every 3x3x3, stride 1, padding 1 convolution of a module on the fast path, in place."""
     for child in module.modules():
         if (
@@ -66,5 +66,5 @@ def fold_small_convolutions(module: ModuleT) -> ModuleT:
             and child.groups == 1
             and child.padding_mode == "zeros"
         ):
-            child.__class__ = FoldedConv3d
+            child.__class__ = HalvedConv3d
     return module
