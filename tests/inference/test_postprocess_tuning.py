@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import box_slices
 from napari_surfseg.inference import postprocess_tuning
 from napari_surfseg.inference.postprocess_tuning import TuningData, cut_pieces, tune_postprocess
 from napari_surfseg.metrics.score import compute_metrics
@@ -211,7 +212,7 @@ def test_pieces_share_the_volume_and_its_annotation():
     label[..., 60:] = 2
     boxes = cut_pieces(label, 4)
     covered = np.zeros(label.shape, int)
-    for box in boxes:
+    for box in map(box_slices, boxes):
         covered[box] += 1
         assert (label[box] != 2).sum() >= postprocess_tuning.MIN_PIECE_VOXELS
         assert (label[box] == 1).any()
@@ -223,11 +224,19 @@ def test_no_piece_is_without_surface():
     label = np.zeros((40, 40, 40), np.uint8)
     label[5] = 1  # halves across Z would leave one without
     boxes = cut_pieces(label, 4)
-    assert sorted((box[1].start, box[2].start) for box in boxes) == [
+    assert sorted(start[1:] for start, _ in boxes) == [
         (0, 0), (0, 20), (20, 0), (20, 20)
     ]  # fmt: skip
     label[5, 1:] = label[5, :, 1:] = 0
     assert len(cut_pieces(label, 4)) == 1
+
+
+def test_a_single_plane_is_cut_along_its_other_axes_only():
+    label = np.zeros((1, 200, 200), np.uint8)
+    label[:, ::10] = 1
+    boxes = cut_pieces(label, 4)
+    assert len(boxes) == 4
+    assert {(start[0], stop[0]) for start, stop in boxes} == {(0, 1)}
 
 
 @pytest.mark.parametrize(

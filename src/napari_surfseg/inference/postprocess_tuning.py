@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import DataError
+from napari_surfseg.geometry import box_shape, box_slices, split_box, whole_box
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
@@ -45,9 +46,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.geometry import Box
+
     Array = NDArray[np.uint8]
     Measure = Callable[[Array, Array], Mapping[str, float]]
-    Slices = tuple[slice, slice, slice]
 
 __all__ = ["TuningData", "TuningStep", "cut_pieces", "list_steps", "tune_postprocess"]
 
@@ -197,7 +199,7 @@ def list_steps(with_threshold: bool = True) -> list[str]:
     return [name for name, _, moves in _STEPS if with_threshold or not moves]
 
 
-def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Slices]:
+def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Box]:
     """Cut a volume into boxes of about as much annotation each.
 
     The box with the most supervised voxels is halved, again and again, across the
@@ -214,40 +216,32 @@ def cut_pieces(label: Array, most: int, ignore_index: int = 2) -> list[Slices]:
 
     Returns
     -------
-    list of tuple of slice
+    list of Box
         From one, the whole volume, to `most`.
     """
 
-    def count_supervised(box: Slices) -> int:
-        return int(np.count_nonzero(label[box] != ignore_index))
+    def count_supervised(box: Box) -> int:
+        return int(np.count_nonzero(label[box_slices(box)] != ignore_index))
 
-    def is_enough(box: Slices) -> bool:
-        return count_supervised(box) >= MIN_PIECE_VOXELS and bool((label[box] == 1).any())
+    def is_enough(box: Box) -> bool:
+        return count_supervised(box) >= MIN_PIECE_VOXELS and bool(
+            (label[box_slices(box)] == 1).any()
+        )
 
-    depth, height, width = label.shape
-    boxes: list[Slices] = [(slice(0, depth), slice(0, height), slice(0, width))]
-    whole: list[Slices] = []
+    boxes = [whole_box(label.shape)]
+    whole: list[Box] = []
     while boxes and len(boxes) + len(whole) < most:
         box = max(boxes, key=count_supervised)
         boxes.remove(box)
-        axes = sorted(range(3), key=lambda i: box[i].start - box[i].stop)
-        cuts = (_halve(box, axis) for axis in axes)
+        extent = box_shape(box)
+        axes = sorted((i for i in range(3) if extent[i] > 1), key=lambda i: -extent[i])
+        cuts = (split_box(box, axis, 2) for axis in axes)
         halves = next((cut for cut in cuts if all(map(is_enough, cut))), None)
         if halves is None:
             whole.append(box)
         else:
             boxes += halves
     return [*whole, *boxes]
-
-
-def _halve(box: Slices, axis: int) -> list[Slices]:
-    start, stop = box[axis].start, box[axis].stop
-    middle = (start + stop) // 2
-    halves = []
-    for part in (slice(start, middle), slice(middle, stop)):
-        z, y, x = (part if i == axis else edge for i, edge in enumerate(box))
-        halves.append((z, y, x))
-    return halves
 
 
 class _Scorer:
@@ -261,7 +255,10 @@ class _Scorer:
         self.num_voxels = sum(weights)
         self._measure = measure
         share = -(-NUM_PIECES // max(1, len(self._triples)))
-        self._boxes = [cut_pieces(label, share, ignore_index) for _, label, _ in self._triples]
+        self._boxes = [
+            [box_slices(box) for box in cut_pieces(label, share, ignore_index)]
+            for _, label, _ in self._triples
+        ]
         self._pieces: dict[PostProcess, NDArray[np.float64]] = {}
         self._whole: dict[PostProcess, dict[str, float]] = {}
 

@@ -23,6 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_surfseg.errors import SurfsegError
+from napari_surfseg.geometry import box_at, box_slices, clip_box, grow_box, to_index, whole_box
 from napari_surfseg.surfaces.mesh import VertexPool, find_level, make_mesh
 from napari_surfseg.surfaces.mesh_shape import keep_large_pieces, orient_faces
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.geometry import Spacing3
+    from napari_surfseg.geometry import Index3, Slices3, Spacing3
     from napari_surfseg.surfaces.mesh import Mesh, SliceableArray
 
 __all__ = ["build_sheet_mesh", "estimate_thickness"]
@@ -129,22 +130,19 @@ def build_sheet_mesh(
         sigma = max(1.5, estimate_thickness(values, level, spacing) / finest / 3)
     sigmas = tuple(sigma * finest / step for step in spacing)
     halo = tuple(int(np.ceil(4 * s)) + 2 for s in sigmas)
-    lattice = (values.shape[0], values.shape[1], values.shape[2])
+    lattice = to_index(values.shape)
     pool = VertexPool(lattice, num_directions=len(DIRECTIONS))
     for start in itertools.product(*(range(0, max(n - 1, 0), block) for n in lattice)):
         if should_stop is not None:
             should_stop()
-        low = [max(a - h, 0) for a, h in zip(start, halo, strict=True)]
-        high = [min(a + block + 1 + h, n) for a, h, n in zip(start, halo, lattice, strict=True)]
-        cube = np.asarray(values[tuple(map(slice, low, high))])
+        cells = box_at(start, (block + 1,) * 3)
+        wide = grow_box(cells, halo, whole_box(lattice))
+        cube = np.asarray(values[box_slices(wide)])
         mask = cube > level
         if not mask.any():
             continue
-        core = tuple(
-            slice(a - lo, min(a + block + 1, n) - lo)
-            for a, lo, n in zip(start, low, lattice, strict=True)
-        )
-        _add_ridges(pool, cube, mask, core, low, sigmas, spacing)
+        core = box_slices(clip_box(cells, whole_box(lattice)), wide[0])
+        _add_ridges(pool, cube, mask, core, wide[0], sigmas, spacing)
     vertices, faces = pool.merge()
     if not len(faces):
         raise SurfsegError(f"There is no surface to mesh in {name}: no sheet lies above {level:g}.")
@@ -183,8 +181,8 @@ def _add_ridges(
     pool: VertexPool,
     cube: NDArray[np.generic],
     mask: NDArray[np.bool_],
-    core: tuple[slice, ...],
-    low: list[int],
+    core: Slices3,
+    low: Index3,
     sigmas: tuple[float, ...],
     spacing: Spacing3,
 ) -> None:
@@ -266,7 +264,7 @@ def _march(
     rows: NDArray[np.int32],
     signed: NDArray[np.float32],
     slope: NDArray[np.float32],
-    low: list[int],
+    low: Index3,
 ) -> None:
     """Follow the zero through the cells' tetrahedra."""
     starts, directions, shares = [], [], []

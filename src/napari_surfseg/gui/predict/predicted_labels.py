@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_surfseg.geometry import box_slices
 from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, NOT_ANNOTATED
 from napari_surfseg.gui.layers.colormaps import build_dense_colormap
 from napari_surfseg.gui.strokes.strokes_layer import BRUSH_VOXELS
@@ -45,9 +46,8 @@ def compute_label_values(
     if prediction.box is None or prediction.shape is None:
         values = inside
     else:
-        start, stop = prediction.box
         values = np.full(prediction.shape, NOT_ANNOTATED, np.uint8)
-        values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = inside
+        values[box_slices(prediction.box)] = inside
     if strokes is not None:
         for value, meaning in (meanings or {}).items():
             if meaning != "ignore":
