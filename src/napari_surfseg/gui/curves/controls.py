@@ -17,7 +17,7 @@ class CurveControls(QWidget):
     """Scale, smoothing, and what to do with the plot. Passive."""
 
     changed = Signal()
-    """The scale or the smoothing is another one."""
+    """Another scale or another smoothing was chosen."""
     fit_clicked = Signal()
     add_clicked = Signal()
 
@@ -65,5 +65,5 @@ class CurveControls(QWidget):
             layout.addWidget(item)
 
     def set_narrow(self, narrow: bool) -> None:
-        """Leave out what can be guessed."""
+        """Leave out the label of the smoothing where there is little width."""
         self._smooth_label.setVisible(not narrow)

@@ -1,4 +1,4 @@
-"""The legend of the loss curves: what is shown, in which colour, and its newest value."""
+"""The legend of the loss curves: which curves are shown, in which colour, and their values."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Swatch(QWidget):
         self.setFixedSize(14, 12)
 
     def set_light(self, light: bool) -> None:
-        """Suit a light or a dark ground."""
+        """Take the colours for a light or a dark ground."""
         self.color = line_color(self._name, light=light)
         self.update()
 
@@ -110,14 +110,14 @@ class Group(Section):
         return bool(self.button.isChecked())
 
     def count(self) -> None:
-        """Say how many there are."""
+        """Show in the title how many rows there are."""
         number = self.rows.count()
         self.button.setText(f"{self._title} ({number})")
         self.setVisible(number > 0)
 
 
 class CurveLegend(QWidget):
-    """One row a curve of the run shown; the less telling ones are folded away in groups."""
+    """A row for each curve of the run; those of less interest are in groups. Passive."""
 
     changed = Signal()
     """Another choice of curves is to be shown."""
@@ -148,7 +148,7 @@ class CurveLegend(QWidget):
         layout.addStretch(1)
 
     def clear(self) -> None:
-        """Forget every curve; what was unticked stays so, should a curve of that name come."""
+        """Remove every row; a curve of the same name gets the tick that a person gave it."""
         for row in self.rows.values():
             row.setParent(None)
             row.deleteLater()
@@ -159,11 +159,11 @@ class CurveLegend(QWidget):
 
     @property
     def _first_names(self) -> tuple[str, ...]:
-        """Curves in view at once; the others are folded away until they are asked for."""
+        """Curves shown at once; the others are in groups that a person unfolds."""
         return ("total", self.main_score, *MARKS)
 
     def set_main_score(self, name: str) -> None:
-        """Show this score at once, and fold away the one that was."""
+        """Show this score at once, and move the earlier one into its group."""
         if name == self.main_score:
             return
         moved = [row for row in (name, self.main_score) if row in self.rows]
@@ -210,12 +210,12 @@ class CurveLegend(QWidget):
             self.rows[name].value.set_text(text)
 
     def set_note(self, text: str) -> None:
-        """Say something about the scores, or with an empty text nothing."""
+        """Show a sentence about the scores, or with an empty text none."""
         self.note.set_text(text)
         self.note.setVisible(bool(text))
 
     def set_light(self, light: bool) -> None:
-        """Suit a light or a dark ground."""
+        """Take the colours for a light or a dark ground."""
         self._light = light
         for row in self.rows.values():
             row.swatch.set_light(light)

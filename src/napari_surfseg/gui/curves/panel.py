@@ -1,4 +1,4 @@
-"""The "Loss curves" dock: losses and scores of a run as napari layers."""
+"""What the dock "Loss curves" shows: the plot, its legend and the switches above it."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CurvesPanel"]
 
-#: The window redraws the curves at most so often, however fast the steps come, and rests so many
-#: times as long as it drew: where a processor stands in for the graphics card, every redraw is
-#: felt, in the window and by the worker.
+#: The curves are redrawn at most so often, however fast the steps come, with a pause of so many
+#: times the time that drawing took: without a graphics card every redraw slows down the window
+#: and the worker.
 REDRAW_SECONDS = 1.0
 LONGEST_REST = 5.0
 REDRAW_REST = 100
@@ -58,10 +58,7 @@ RAW = "0:total:raw"
 
 
 class CurvesPanel(QWidget):
-    """Plot, legend and switches for one run, and a second one over it to compare.
-
-    Passive: :meth:`add_events` and :meth:`set_run` fill it; it asks for nothing.
-    """
+    """Plot, legend and switches for one run, and a second run over it to compare. Passive."""
 
     add_to_viewer_requested = Signal(str, object)
     """Carries the run's name and the lines shown, to be added to the main viewer."""
@@ -79,38 +76,38 @@ class CurvesPanel(QWidget):
         self._rest = REDRAW_SECONDS
         self.canvas = PlotCanvas()
         self.legend = CurveLegend()
-        self._build()
-        self._redraw_timer = Debounce(self, 0, self.refresh)
-        self.legend.changed.connect(self._show_chosen)
-        self.canvas.range_changed.connect(self._on_zoomed)
-        self.canvas.fit_requested.connect(self.fit)
-        self.canvas.hovered.connect(self._on_hover)
-        self.canvas.drawn.connect(self._on_drawn)
-
-    def _build(self) -> None:
         self.run_label = ElidedLabel("No run yet")
         self.run_label.setObjectName("curves_run_name")
         self.readout = ElidedLabel("")
         self.readout.setObjectName("curves_readout")
         self.controls = CurveControls()
-        self.controls.changed.connect(self._show_chosen)
-        self.controls.fit_clicked.connect(self.fit)
-        self.controls.add_clicked.connect(self._on_add)
         self.end_button = QPushButton("End comparing")
         self.end_button.setObjectName("end_comparing")
         hint(self.end_button, "Take the curves of the other run away.")
-        self.end_button.clicked.connect(self.end_compare)
         self.end_button.hide()
         self._bar = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        words = QHBoxLayout()
-        for label in (self.run_label, self.readout):
-            words.addWidget(label, 1)
-        words.addWidget(self.end_button)
-        self._bar.addLayout(words, 1)
-        self._bar.addWidget(self.controls)
         self._scroll = scrolled(self.legend, "curves_legend")
-        self._scroll.setMinimumHeight(24)  # below the plot, too, it all fits into 200 pixels
+        self._scroll.setMinimumHeight(24)  # legend and plot fit into 200 pixels of height
         self._grid = QGridLayout(self)
+        self._lay_out()
+        self._redraw_timer = Debounce(self, 0, self.refresh)
+        self.legend.changed.connect(self._show_chosen)
+        self.controls.changed.connect(self._show_chosen)
+        self.controls.fit_clicked.connect(self.fit)
+        self.controls.add_clicked.connect(self._on_add)
+        self.end_button.clicked.connect(self.end_compare)
+        self.canvas.range_changed.connect(self._on_zoomed)
+        self.canvas.fit_requested.connect(self.fit)
+        self.canvas.hovered.connect(self._on_hover)
+        self.canvas.drawn.connect(self._on_drawn)
+
+    def _lay_out(self) -> None:
+        labels = QHBoxLayout()
+        for label in (self.run_label, self.readout):
+            labels.addWidget(label, 1)
+        labels.addWidget(self.end_button)
+        self._bar.addLayout(labels, 1)
+        self._bar.addWidget(self.controls)
         self._grid.setContentsMargins(6, 4, 6, 2)
         self._grid.setSpacing(3)
         self._grid.addLayout(self._bar, 0, 0, 1, 2)
@@ -133,7 +130,7 @@ class CurvesPanel(QWidget):
         self.updateGeometry()  # the least height is another one
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
-        """Suit the width."""
+        """Put the legend where the width allows."""
         super().resizeEvent(event)
         narrow = self.width() < (NARROW_AND_HIGH if self.height() > HIGH else NARROW)
         if narrow != self._narrow:
@@ -149,7 +146,7 @@ class CurvesPanel(QWidget):
             self.end_compare()
         self._forget(slot)
         self._names[slot] = name
-        self._say_run()
+        self._show_run_names()
         self._fitted = True
         if slot == 0:
             self._prepare_layers()
@@ -160,7 +157,7 @@ class CurvesPanel(QWidget):
         if self._names[1]:
             self._forget(1)
             self._names[1] = ""
-            self._say_run()
+            self._show_run_names()
             self.fit()
 
     def _forget(self, slot: int) -> None:
@@ -171,7 +168,7 @@ class CurvesPanel(QWidget):
         for key in [key for key in self._series if key.startswith(f"{slot}:")]:
             del self._series[key]
 
-    def _say_run(self) -> None:
+    def _show_run_names(self) -> None:
         first, second = self._names
         shown = first or "No run yet"
         self.run_label.set_text(f"{shown} (thick) and {second} (thin)" if second else shown)
@@ -180,8 +177,8 @@ class CurvesPanel(QWidget):
     def _prepare_layers(self) -> None:
         """Make the layers that are in view at first while the worker starts.
 
-        A new layer holds the window up for a twentieth of a second: that would be felt in the
-        middle of the training. Those that are folded away are made when they are asked for.
+        A new layer blocks the window for a twentieth of a second, which would be felt in the
+        middle of the training. Those that are folded away are made when they are unfolded.
         """
         nothing = np.zeros(0)
         for key, name in ((RAW, "total"), ("0:total", "total"), ("0:surface_dice", "surface_dice")):
@@ -207,7 +204,7 @@ class CurvesPanel(QWidget):
         self._redraw_timer.start(0)
 
     def refresh(self) -> None:
-        """Bring the lines up to date with the stores."""
+        """Draw what the stores hold."""
         if not self.isVisible():
             return  # showEvent draws what came meanwhile
         self.legend.set_main_score(self.stores[0].main_score)
@@ -399,7 +396,7 @@ class CurvesPanel(QWidget):
         self.add_to_viewer_requested.emit(self._names[0], shown)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """Return the narrowest size: the legend goes below the plot where it has no room."""
+        """Return the narrowest size: the legend goes below the plot where it does not fit."""
         least = super().minimumSizeHint()
         return QSize(min(least.width(), NARROWEST), least.height())
 
@@ -409,6 +406,6 @@ class CurvesPanel(QWidget):
         self._schedule()
 
     def close_canvas(self) -> None:
-        """Let go of the embedded canvas."""
+        """Close the embedded canvas."""
         self._redraw_timer.stop()
         self.canvas.close_canvas()

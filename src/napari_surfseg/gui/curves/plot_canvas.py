@@ -50,7 +50,7 @@ class PlotCanvas(QWidget):
     """
 
     range_changed = Signal()
-    """The person zoomed or moved."""
+    """A person zoomed or moved."""
     fit_requested = Signal()
     hovered = Signal(object)
     """Step and value under the cursor, or None when it left."""
@@ -145,7 +145,7 @@ class PlotCanvas(QWidget):
         return self._layers.get(key) if key in self.lines else None
 
     def redraw(self) -> None:
-        """Place every line anew."""
+        """Draw every line again."""
         self._set_camera()
         self._mark_dirty(GRID)
         for key in self.lines:
@@ -159,7 +159,7 @@ class PlotCanvas(QWidget):
         self._draw_next()
 
     def close_canvas(self) -> None:
-        """Let go of the canvas; the widget is of no use afterwards."""
+        """Close the canvas; the widget cannot be used afterwards."""
         self._turn.stop()
         self._resized.stop()
         self._dirty.clear()

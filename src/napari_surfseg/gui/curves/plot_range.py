@@ -191,12 +191,12 @@ def compute_range(
     low, high = min(lows), max(highs)
     if log:
         low, high = math.log10(low), math.log10(high)
-        room = max(0.08 * (high - low), 0.02)
-        return PlotRange(0.0, x1, low - room, high + room, True)
+        margin = max(0.08 * (high - low), 0.02)
+        return PlotRange(0.0, x1, low - margin, high + margin, True)
     if 0 <= low <= 0.5 * high:
         low = 0.0
-    room = max(0.08 * (high - low), 0.02 * abs(high), 1e-6)
-    return PlotRange(0.0, x1, low - (room if low else 0.0), high + room)
+    margin = max(0.08 * (high - low), 0.02 * abs(high), 1e-6)
+    return PlotRange(0.0, x1, low - (margin if low else 0.0), high + margin)
 
 
 def compute_score_range(series: Iterable[NDArray[np.float64]], *, last_step: int = 0) -> PlotRange:
@@ -216,7 +216,7 @@ def compute_score_range(series: Iterable[NDArray[np.float64]], *, last_step: int
 
 
 def settle(old: PlotRange, new: PlotRange) -> PlotRange:
-    """Keep the old range while the new one fits: a frame that twitches is hard to read."""
+    """Keep the old range while the new one fits: a plot that often changes is hard to read."""
     if old.log != new.log:
         return new
     height = new.y1 - new.y0

@@ -1,7 +1,7 @@
 """A line as a picture: what an Image layer of the plot shows.
 
 Of all the ways to change a napari layer every second, new pixels for an Image layer are the
-cheapest by far: a Surface, Vectors or Shapes layer compiles its shaders anew with every change
+cheapest by far: a Surface, Vectors or Shapes layer compiles its shaders with every change
 (see ``benchmarks/gui.py``). Qt also draws smoother lines than triangles would be.
 """
 

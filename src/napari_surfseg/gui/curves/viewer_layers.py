@@ -1,7 +1,7 @@
 """The curves in the main viewer: one picture beside the volume.
 
-A picture, since that is the lightest layer there is: a Shapes layer for every curve held the
-window up for seconds, most of them for its shaders.
+A picture is the cheapest layer: a Shapes layer for every curve blocked the window for seconds,
+mostly to compile its shaders.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def draw_picture(
     titles: AxisTitles,
     ink: QColor,
 ) -> NDArray[np.uint8]:
-    """Draw curves and their axes on nothing: (height, width, 4) uint8, RGBA."""
+    """Draw curves and their axes on a transparent ground: (height, width, 4) uint8, RGBA."""
     width, height = SIZE[0] + LEFT + RIGHT, SIZE[1] + TOP + BOTTOM
     image = QImage(round(width * RATIO), round(height * RATIO), QImage.Format.Format_Grayscale8)
     image.fill(0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_surfseg.gui.curves.controller import CurvesController
 from napari_surfseg.gui.curves.panel import CurvesPanel
 from napari_surfseg.gui.curves.viewer_layers import add_curves
 from napari_surfseg.gui.run_session.close_guard import CloseGuard
@@ -14,12 +15,9 @@ from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.window.dock_layout import DockPlacer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari.viewer import Viewer
 
     from napari_surfseg.gui.curves.plot_line import Line
-    from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["LossCurvesWidget"]
 
@@ -47,23 +45,11 @@ class LossCurvesWidget(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
         self._closed = False
-        self.session.attached.connect(self._on_attached)
-        self.session.polled.connect(self._on_polled)
+        self.controller = CurvesController(self.panel, self.session)
         self.session.closed.connect(self.release)
         self.panel.add_to_viewer_requested.connect(self._on_add)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
-        if self.session.run_dir is not None:
-            self.panel.set_run(self.session.run_dir.name)
-            self.panel.add_events(self.session.history)
-
-    def _on_attached(self, run_dir: Path) -> None:
-        self.panel.set_run(run_dir.name)
-
-    def _on_polled(self, snapshot: RunSnapshot) -> None:
-        self.panel.add_events(snapshot.new_events)
-        if not snapshot.state.is_active:
-            self.panel.redraw_now()
 
     def _on_add(self, run: str, lines: list[Line]) -> None:
         add_curves(self._viewer, run, lines, self.panel.canvas)
@@ -72,9 +58,10 @@ class LossCurvesWidget(QWidget):
         self.panel.set_theme(self._viewer.theme)
 
     def release(self) -> None:
-        """Let go of the embedded canvas."""
+        """Follow the run no longer and close the embedded canvas."""
         if not self._closed:
             self._closed = True
+            self.controller.close()
             self._viewer.events.theme.disconnect(self._on_theme)
             with contextlib.suppress(RuntimeError):
                 self.panel.close_canvas()
