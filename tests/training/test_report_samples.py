@@ -41,10 +41,10 @@ def test_a_speck_of_the_prediction_is_kept_in_the_volumes_voxels(tmp_path):
     labels = np.zeros((16, 24, 24), np.uint8)
     labels[8] = 1
     found = labels * np.uint8(255)
-    found[2:4, 10:12, 10:12] = 255
+    found[12:14, 4:6, 4:6] = 255
     result = ValidationResult({}, 0.5, 0.0, [found])
     write_topology_errors(tmp_path, validator_with(found, labels), result, epoch=3)
     kept = read_error_samples(tmp_path)
     assert kept.epoch == 3
     (row,) = kept.rows
-    assert 5 + 2 <= row.error.location[0] < 5 + 4
+    assert 5 + 12 <= row.error.location[0] < 5 + 14
