@@ -143,8 +143,11 @@ def test_a_lock_that_was_taken_over_is_left_alone(path):
     mine = WorkerLock(path, heartbeat_seconds=0.02)
     mine.acquire()
     theirs = other_host(pid=1)
-    write_worker(path, theirs)
-    time.sleep(0.2)
+    for _ in range(50):  # a heartbeat that is under way may still write over it
+        write_worker(path, theirs)
+        time.sleep(0.2)
+        if read_worker(path) == theirs:
+            break
     mine.release()
     assert read_worker(path) == theirs
 
