@@ -1,4 +1,4 @@
-"""Stand-ins for the window's tests: work done at once, a run that says what it is told."""
+"""Stand-ins for the tests of the window: work done in place, and a run that a test controls."""
 
 import inspect
 from pathlib import Path

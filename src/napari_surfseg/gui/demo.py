@@ -97,20 +97,20 @@ class Demo:
         view.run.start.click()
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Let the window live until something is so; returns whether it came to be."""
+        """Run the event loop until a condition holds; returns whether it does."""
         return live(seconds, until=condition)
 
     def need(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        """Let the window live until something is so.
+        """Run the event loop until a condition holds.
 
         Raises
         ------
         RuntimeError
-            If it does not come to be within so many seconds.
+            If it does not hold within so many seconds.
         """
         if not self.wait(condition, seconds):
             said = self.training.view.run.state.text()
-            raise RuntimeError(f"Waited {seconds:.0f} s in vain for {what}. {said}")
+            raise RuntimeError(f"Waited {seconds:.0f} s for {what}. {said}")
 
     def shoot(self, name: str) -> None:
         """Keep a picture of the window as the screen shows it.

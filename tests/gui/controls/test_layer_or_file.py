@@ -1,16 +1,15 @@
 """Layers are known by identity: names, order and what else is open change nothing."""
 
-import gc
-import weakref
-
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Labels
 
 from napari_surfseg.config_files import load_experiment
 from napari_surfseg.data.open import open_volume
-from napari_surfseg.gui.controls.source_choice import SourceChoice
+from napari_surfseg.gui.predict.controller import PredictController
+from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.topology.controller import TopologyController
+from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.controller import TrainingController
 
 SHAPE = (32, 32, 32)
@@ -24,6 +23,7 @@ def viewer():
     labels = np.zeros(SHAPE, np.uint8)
     labels[10:12] = 1
     viewer.add_labels(labels, name="sheet")
+    viewer.add_shapes([[[0, 1, 1], [0, 1, 9], [0, 9, 9], [0, 9, 1]]], name="box")
     return viewer
 
 
@@ -48,6 +48,69 @@ def pick(combo, name):
     assert index >= 0, [combo.itemText(i) for i in range(combo.count())]
     combo.setCurrentIndex(index)
     combo.activated.emit(index)
+
+
+@pytest.fixture
+def choosers(qtbot, controller, view, viewer, session, jobs):
+    """Every chooser of the docks with the name of a layer that it offers."""
+    predict_view, topology_view = PredictView(), TopologyView()
+    for one in (predict_view, topology_view):
+        qtbot.addWidget(one)
+    others = [
+        PredictController(viewer, predict_view, session, jobs=jobs),
+        TopologyController(viewer, topology_view, jobs=jobs),
+    ]
+    view.data.add_pair()
+    row, validation = view.data.rows
+    validation.role.setCurrentIndex(validation.role.findData("validation"))
+    yield {
+        "training volume": (row.image, "b"),
+        "training labels": (row.labels, "sheet"),
+        "validation volume": (validation.image, "b"),
+        "validation labels": (validation.labels, "sheet"),
+        "validation box": (view.data.validation.box_layer, "box"),
+        "volume to predict": (predict_view.source, "b"),
+        "compared prediction": (topology_view.prediction, "sheet"),
+        "compared labels": (topology_view.labels, "sheet"),
+    }
+    for other in others:
+        other.close()
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        "training volume",
+        "training labels",
+        "validation volume",
+        "validation labels",
+        "validation box",
+        "volume to predict",
+        "compared prediction",
+        "compared labels",
+    ],
+)
+def test_every_chooser_holds_its_layer(choosers, viewer, which):
+    combo, name = choosers[which]
+    layer = viewer.layers[name]
+    for other in list(viewer.layers):
+        if type(other) is type(layer) and other is not layer:
+            other.name = "other"
+    pick(combo, name)
+    layer.name = "renamed"
+    assert (combo.choice().layer, combo.currentText()) == (layer, "renamed")
+    twin = type(layer)(layer.data, name=name)
+    viewer.add_layer(twin)
+    assert (combo.choice().layer, combo.currentText()) == (layer, "renamed")
+    viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+    viewer.layers.reverse()
+    assert (combo.choice().layer, combo.currentText()) == (layer, "renamed")
+    viewer.layers.remove(layer)
+    assert combo.choice() is None
+    assert combo.lost == "renamed"
+    assert combo.currentText().startswith("choose ")
+    pick(combo, twin.name)
+    assert (combo.choice().layer, combo.lost) == (twin, "")
 
 
 def image_value(tmp_path):
@@ -127,19 +190,3 @@ def test_guessed_labels_follow_the_image(controller, view, viewer):
     assert row.labels.currentText() == "sheet"
     pick(row.image, "small")
     assert row.labels.currentText() == "small sheet"
-
-
-def test_a_choice_lets_its_layer_go():
-    layer = Labels(np.zeros((2, 2, 2), np.uint8), name="it")
-    choice, other = SourceChoice.of_layer(layer), SourceChoice.of_layer(layer)
-    layer.name = "still it"
-    assert choice == other
-    assert choice.name == "still it"
-    ref = weakref.ref(layer)
-    del layer
-    gc.collect()
-    assert ref() is None
-    assert choice.layer is None
-    assert choice.name == "it"
-    assert hash(choice) == hash(other)
-    assert choice != SourceChoice.of_file("it")

@@ -81,7 +81,7 @@ def controller(viewer, view, session, launcher, jobs, ask, tmp_path):
     controller.close()
 
 
-def tell(session, feeds, state, *events, **values):
+def poll(session, feeds, state, *events, **values):
     feeds[-1].polled.emit(RunSnapshot(state=state, new_events=events, **values))
 
 
@@ -191,7 +191,7 @@ def test_the_labels_that_were_copied_take_strokes(
     controller.start()
     run = RunFolder(session.run_dir)
     (pair,) = run.read_experiment().data.train
-    tell(session, feeds, RunState.RUNNING, started())
+    poll(session, feeds, RunState.RUNNING, started())
     assert not view.strokes.sending.isHidden()
     viewer.layers["sheet"].data_setitem((np.array([0]),) * 3, 1)
     view.strokes.send.click()
@@ -205,7 +205,7 @@ def test_labels_of_a_file_take_none(controller, view, session, feeds, tmp_path, 
     write_layer(take_layer(viewer.layers["sheet"]), tmp_path / "labels.zarr")
     view.data.rows[0].labels.set_choice(SourceChoice.of_file(str(tmp_path / "labels.zarr")))
     controller.start()
-    tell(session, feeds, RunState.RUNNING, started())
+    poll(session, feeds, RunState.RUNNING, started())
     assert "are files of your own" in view.strokes.state.whole_text()
     assert not view.strokes.send.isEnabled()
 
@@ -302,11 +302,11 @@ def test_a_drawn_box_is_validation_and_the_rest_beside_it_training(
 
 def test_the_buttons_send_commands(controller, view, session, feeds):
     controller.start()
-    tell(session, feeds, RunState.RUNNING, started(), started=started())
+    poll(session, feeds, RunState.RUNNING, started(), started=started())
     view.run.pause.click()
-    tell(session, feeds, RunState.PAUSED)
+    poll(session, feeds, RunState.PAUSED)
     view.run.resume.click()
-    tell(session, feeds, RunState.RUNNING)
+    poll(session, feeds, RunState.RUNNING)
     view.run.save.click()
     view.run.stop.click()
     kinds = [type(command) for command in commands(session)]
@@ -315,7 +315,7 @@ def test_the_buttons_send_commands(controller, view, session, feeds):
 
 def test_weights_and_length_change_while_it_runs(controller, view, session, feeds):
     controller.start()
-    tell(session, feeds, RunState.RUNNING, started(), started=started())
+    poll(session, feeds, RunState.RUNNING, started(), started=started())
     view.loss.rows["cldice"].spin.setValue(0.3)
     view.loss._settle.timeout.emit()
     view.training.length.setValue(25)
@@ -331,22 +331,22 @@ def test_weights_and_length_change_while_it_runs(controller, view, session, feed
 def test_a_weight_on_its_way_is_not_pulled_back(controller, view, session, feeds):
     controller.start()
     weights = {"cldice": 0.1}
-    tell(session, feeds, RunState.RUNNING, started(), started=started(), loss_weights=weights)
+    poll(session, feeds, RunState.RUNNING, started(), started=started(), loss_weights=weights)
     view.loss.rows["cldice"].spin.setValue(0.5)
     view.loss._settle.stop()
     view.loss._settle.timeout.emit()
-    tell(session, feeds, RunState.RUNNING, started=started(), loss_weights=weights)
+    poll(session, feeds, RunState.RUNNING, started=started(), loss_weights=weights)
     assert view.loss.rows["cldice"].weight() == 0.5
     (sent,) = [command for command in commands(session) if isinstance(command, SetLossWeights)]
     applied = CommandApplied(command_id=sent.id, command="SetLossWeights")
-    tell(session, feeds, RunState.RUNNING, applied, started=started(), loss_weights={"cldice": 0.4})
+    poll(session, feeds, RunState.RUNNING, applied, started=started(), loss_weights={"cldice": 0.4})
     assert view.loss.rows["cldice"].weight() == 0.4
 
 
 def test_a_refusal_is_shown(controller, view, session, feeds):
     controller.start()
     refused = CommandRefused(command_id="x", command="SetTraining", message="It is over.")
-    tell(session, feeds, RunState.RUNNING, refused, started=started())
+    poll(session, feeds, RunState.RUNNING, refused, started=started())
     assert view.run.error.text() == "It is over."
 
 
@@ -355,13 +355,13 @@ def test_what_a_running_training_cannot_take_is_fixed_and_says_why(
 ):
     controller.start()
     tip = view.network.preset.toolTip()
-    tell(session, feeds, RunState.RUNNING, started(), started=started())
+    poll(session, feeds, RunState.RUNNING, started(), started=started())
     assert not view.network.preset.isEnabled()
     assert "Fixed for this run" in view.network.preset.toolTip()
     assert view.loss.rows["cldice"].slider.isEnabled()
     assert view.training.length.isEnabled()
     assert not view.run.start.isVisibleTo(view)
-    tell(session, feeds, RunState.COMPLETED, started=started(), progress=1.0)
+    poll(session, feeds, RunState.COMPLETED, started=started(), progress=1.0)
     assert view.network.preset.isEnabled()
     assert view.network.preset.toolTip() == tip
     assert view.run.start.isVisibleTo(view)
@@ -372,7 +372,7 @@ def test_a_vanished_worker_is_one_sentence_and_an_offer(controller, view, sessio
     RunFolder(session.run_dir).checkpoints.mkdir()
     RunFolder(session.run_dir).last_checkpoint.write_bytes(b"")
     message = "The worker (process 1 on here) is gone without having ended the run."
-    tell(session, feeds, RunState.VANISHED, started=started(), message=message)
+    poll(session, feeds, RunState.VANISHED, started=started(), message=message)
     assert view.run.state.text() == message
     assert view.run.resume.isVisibleTo(view)
     view.run.resume.click()
@@ -381,9 +381,9 @@ def test_a_vanished_worker_is_one_sentence_and_an_offer(controller, view, sessio
     assert len(feeds) == 1
     assert feeds[0].running
     assert not view.run.resume.isEnabled()
-    tell(session, feeds, RunState.VANISHED, started=started(), message=message)
+    poll(session, feeds, RunState.VANISHED, started=started(), message=message)
     assert not view.run.resume.isEnabled()
-    tell(session, feeds, RunState.RUNNING, started=started())
+    poll(session, feeds, RunState.RUNNING, started=started())
     assert view.run.pause.isVisibleTo(view)
     assert view.run.state.text().startswith("Training on")
 
@@ -392,7 +392,7 @@ def test_a_worker_that_dies_at_once_can_be_started_again(
     controller, view, session, feeds, launcher
 ):
     controller.start()
-    tell(session, feeds, RunState.VANISHED, started=started(), message="It is gone.")
+    poll(session, feeds, RunState.VANISHED, started=started(), message="It is gone.")
     view.run.resume.click()
     controller._noticed.timeout.emit()
     assert view.run.resume.isEnabled()
@@ -402,7 +402,7 @@ def test_a_worker_that_dies_at_once_can_be_started_again(
 def test_a_failure_is_said_beside_the_setting_it_names(controller, view, session, feeds):
     controller.start()
     message = "data.patch_size is [32, 32, 32], but the volume is smaller."
-    tell(session, feeds, RunState.FAILED, message=message, error_field="data.patch_size")
+    poll(session, feeds, RunState.FAILED, message=message, error_field="data.patch_size")
     said = message.replace("data.patch_size", "The patch size")
     assert view.network.patch_error.text() == said
     shown = [label.text() for label in view.findChildren(QLabel) if "32, 32, 32" in label.text()]
@@ -415,7 +415,7 @@ def test_a_failure_without_a_control_of_its_own_is_said_by_the_state(
 ):
     controller.start()
     message = "The disk is full, says data.patch_size."
-    tell(session, feeds, RunState.FAILED, message=message, error_field=field)
+    poll(session, feeds, RunState.FAILED, message=message, error_field=field)
     assert view.run.state.text() == message
     assert view.run.error.text() == view.network.patch_error.text() == ""
 

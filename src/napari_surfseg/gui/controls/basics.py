@@ -64,8 +64,8 @@ def message_color(widget: QWidget) -> str:
 class ElidedLabel(QWidget):
     """A line of text that is cut with an ellipsis where it does not fit, whole in its tooltip.
 
-    Unlike a QLabel it never asks for another place in the layout, so that new words cost the
-    painting of one line: for a window with a canvas that is a fifth of what they cost else.
+    Unlike a QLabel it never asks the layout for another size, so that a new text repaints one
+    line only: in a window with a canvas that is five times cheaper.
     """
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
@@ -109,7 +109,7 @@ class ElidedLabel(QWidget):
         self.setToolTip(self._details or (self._whole if self._cut() != self._whole else ""))
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
-        """Cut anew."""
+        """Cut the text to the new width."""
         super().resizeEvent(event)
         self._set_tooltip()
 
@@ -132,7 +132,7 @@ class ElidedLabel(QWidget):
 
 
 class FieldError(QLabel):
-    """The sentence beside a control that says what is wrong with it; hidden while all is well."""
+    """The sentence beside a control that says what is wrong; hidden where nothing is."""
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -150,7 +150,7 @@ class FieldError(QLabel):
 
 
 class Section(QWidget):
-    """A heading that folds what is below it away."""
+    """A heading that shows and hides what is below it."""
 
     def __init__(self, title: str, name: str, *, open_: bool = False) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class Section(QWidget):
 
 
 class NoWheelFilter(QObject):
-    """Keeps the wheel for scrolling: a value must not change as a page moves."""
+    """Keeps the mouse wheel for scrolling: a value must not change while a page scrolls."""
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802
         """Drop wheel events of controls that have no focus."""

@@ -26,8 +26,13 @@ FILE_FILTER = (
 class SourceCombo(QComboBox):
     """Offers the layers it is given, by their present names, and files.
 
-    A layer that a person chose and that then goes is not replaced by another one:
-    nothing is chosen then, and :attr:`lost` says which it was.
+    What is chosen is the layer itself: it stays chosen under another name and at another place
+    in the list. A layer that a person chose and that then leaves the viewer is not replaced by
+    another one: nothing is chosen then, and :attr:`lost` says which it was.
+
+    It is no layer widget of magicgui, which napari keeps up to date through ``reset_choices``:
+    that finds the chosen layer again by its text (seen with magicgui 0.10), so that a renamed
+    one is dropped, or, where the widget must have a value, replaced by the first of the list.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The Tab key follows the eye: from left to right, line by line, page by page."""
+"""The Tab key moves in reading order: from left to right, line by line, page by page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["TabOrder", "order_by_eye"]
 
 #: Controls whose middles are closer than this are in one line (pixels).
 LINE_PIXELS = 10
-#: Rows come and go; the order is made when they have come to rest.
+#: Rows are added and removed; the order is set once that has stopped for this long.
 REST_MILLISECONDS = 50
 
 
@@ -56,7 +56,7 @@ def _sort_by_place(placed: Sequence[tuple[QPoint, Any]]) -> list[Any]:
 
 
 class TabOrder(QObject):
-    """Keeps the Tab key's way through a widget that of the eye, as its controls come and go.
+    """Keeps the Tab order of a widget in reading order, as controls are added and removed.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ class TabOrder(QObject):
         self._root = root
         self._order: list[QWidget] = []
         self._rest = Debounce(self, REST_MILLISECONDS, self.arrange)
-        # A page that scrolls keeps to itself that it was laid out anew.
+        # A page that scrolls does not report to its parent that its layout changed.
         pages = [area.widget() for area in root.findChildren(QScrollArea)]
         self._watched = [root, *(page for page in pages if page is not None)]
         for widget in self._watched:
             widget.installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802
-        """Arrange when the widget was laid out anew."""
+        """Arrange when the layout of the widget changed."""
         if event.type() in {QEvent.Type.Show, QEvent.Type.LayoutRequest}:
             self._rest.start()
         return False

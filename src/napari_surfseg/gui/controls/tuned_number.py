@@ -1,4 +1,4 @@
-"""A number that the checkpoint knows best, until a person sets another."""
+"""A number that is the checkpoint's until a person sets another."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TunedRow(QWidget):
             "Switch off to set one of your own.",
         )
         self._value: float | None = None
-        # In the narrowest dock the words beside it need the room.
+        # In the narrowest dock the words beside it need the space.
         spin.setButtonSymbols(spin.ButtonSymbols.NoButtons)
         spin.setStyleSheet("min-width: 44px; padding: 1px 4px;")  # napari's theme says 90
         spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

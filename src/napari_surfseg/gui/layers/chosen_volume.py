@@ -8,6 +8,8 @@ from napari_surfseg.errors import DataError
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers import Layer
 
@@ -35,7 +37,11 @@ def find_chosen_layer(choice: SourceChoice | None, viewer: ViewerModel) -> Layer
 
 
 def take_chosen(
-    choice: SourceChoice | None, viewer: ViewerModel, what: str = "volume"
+    choice: SourceChoice | None,
+    viewer: ViewerModel,
+    what: str = "volume",
+    *,
+    take: Callable[[Layer], LayerVolume] = take_layer,
 ) -> LayerVolume | str:
     """Take a chosen layer as a volume, or return the path of a chosen file.
 
@@ -47,6 +53,8 @@ def take_chosen(
         A layer must be in it.
     what : str
         What sentences call it: ``"volume"``, ``"prediction"`` or ``"labels"``.
+    take : callable
+        Takes the layer.
 
     Raises
     ------
@@ -60,4 +68,4 @@ def take_chosen(
     layer = find_chosen_layer(choice, viewer)
     if layer is None:
         raise DataError(describe_lost(choice.name, what))
-    return take_layer(layer)
+    return take(layer)

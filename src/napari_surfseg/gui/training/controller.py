@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingController"]
 
-#: A new worker is noticed within a second or two.
+#: A new worker is noticed within one or two seconds; after this time the window no longer waits.
 NOTICE_MILLISECONDS = 3000
 
 
 class TrainingController(QObject):
-    """Joins the view, the viewer's layers and the session.
+    """Joins the view, the viewer's layers and the session; the buttons are its methods.
 
     ::
 
@@ -86,7 +86,7 @@ class TrainingController(QObject):
         self._launch = launch
         self._jobs = jobs or Jobs()
         self._busy = ""
-        self._given_up = threading.Event()
+        self._is_cancelled = threading.Event()
         self._noticed = Debounce(self, NOTICE_MILLISECONDS, self._on_noticed)
         preferred = preferences.read_preferences()
         view.set_folder(runs_folder or preferred.runs_path)
@@ -114,7 +114,7 @@ class TrainingController(QObject):
             self._on_polled(session.snapshot)
 
     def close(self) -> None:
-        """Let go of the viewer; the run goes on."""
+        """Disconnect from the viewer and the session; the run continues."""
         self._noticed.stop()
         session, run = self._session, self._view.run
         for signal, slot in (
@@ -142,18 +142,18 @@ class TrainingController(QObject):
         self._set_busy("Writing the run folder…")
         self._view.run.set_can_cancel(True)
         launch = self._launch
-        given_up = self._given_up = threading.Event()
+        cancelled = self._is_cancelled = threading.Event()
 
         def work(job: Job) -> Plan:
-            def is_given_up() -> bool:
-                return given_up.is_set() or job.is_cancelled()
+            def is_cancelled() -> bool:
+                return cancelled.is_set() or job.is_cancelled()
 
             def check() -> None:
-                if is_given_up():
+                if is_cancelled():
                     raise CancelledError("The start was cancelled; nothing of the run is left.")
 
             def ask(question: str) -> bool:
-                return self._ask(question, is_given_up)
+                return self._ask(question, is_cancelled)
 
             return execute_plan(plan, job.report, launch, ask=ask, check=check)
 
@@ -166,8 +166,8 @@ class TrainingController(QObject):
         )
 
     def cancel_start(self) -> None:
-        """Give up a start that is still copying; its thread takes away what it wrote."""
-        self._given_up.set()
+        """Cancel a start that is still copying; its thread removes what it wrote."""
+        self._is_cancelled.set()
         self._set_busy("Cancelling…")
 
     def _on_launched(self, plan: Plan) -> None:
@@ -196,7 +196,7 @@ class TrainingController(QObject):
         self.steering.send(Pause())
 
     def resume(self) -> None:
-        """Go on: tell a paused worker, or launch a new one where there is none."""
+        """Continue the run: by a command to a paused worker, or with a new worker."""
         snapshot = self._session.snapshot
         run_dir = self._session.run_dir
         if snapshot is None or run_dir is None:
@@ -212,7 +212,7 @@ class TrainingController(QObject):
         self.go_on(lambda: None)
 
     def go_on(self, prepare: Callable[[], None]) -> None:
-        """Launch a new worker on the run, once the one before has let go of it.
+        """Launch a new worker on the run, once the previous one has released it.
 
         ``prepare`` is called first, in the thread.
         """
@@ -240,7 +240,7 @@ class TrainingController(QObject):
         self._jobs.start("resume", work, done=self._on_relaunched, failed=self._on_start_failed)
 
     def _on_relaunched(self, run_dir: Path) -> None:
-        # Until its worker is seen at work the run looks as dead as before.
+        # Until the new worker is seen, the run looks as ended as before.
         self._noticed.start()
         self._session.attach(run_dir, own=True)
 

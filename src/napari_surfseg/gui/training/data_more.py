@@ -36,8 +36,8 @@ class DataMore(MoreSection):
         """Offer a box for each pair."""
         while len(self.rois) < count:
             number = len(self.rois)
-            told = f"pair {number + 1}: all of it"
-            field = ValueField(f"roi_{number}", str, empty="", placeholder=told)
+            whole = f"pair {number + 1}: all of it"
+            field = ValueField(f"roi_{number}", str, empty="", placeholder=whole)
             hint(
                 field,
                 f"Only this box of pair {number + 1} is used: first and last voxel + 1 along Z, Y "

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_surfseg.gui.controls.basics import FieldError, NoWheelFilter, hint, note
 from napari_surfseg.gui.controls.label_meanings import MeaningsPanel
+from napari_surfseg.gui.layers.chosen_volume import describe_lost
 from napari_surfseg.gui.training.data_more import DataMore
 from napari_surfseg.gui.training.pair_row import PairRow
 from napari_surfseg.gui.training.validation_panel import ValidationPanel
@@ -166,9 +167,9 @@ class DataPage(QWidget):
     def lost_layers(self) -> list[str]:
         """Return a sentence for each chosen layer that is gone from the viewer."""
         return [
-            f"The layer {combo.lost!r} is gone from the viewer; choose {another}."
+            describe_lost(combo.lost, combo.what)
             for row in self.rows
-            for combo, another in ((row.image, "another volume"), (row.labels, "other labels"))
+            for combo in (row.image, row.labels)
             if combo.lost
         ]
 

@@ -17,13 +17,14 @@ from napari_surfseg.gui.controls.label_schemes import (
     suggest_scheme,
 )
 from napari_surfseg.gui.controls.source_choice import SourceChoice
+from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer
 from napari_surfseg.gui.layers.colormaps import color_of
 from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import shape_of, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of
 from napari_surfseg.gui.training.network_estimate import describe_network, read_model
-from napari_surfseg.gui.training.start import Plan, find_chosen_layer, make_plan, take_choice
+from napari_surfseg.gui.training.start import Plan, make_plan, take_for_training
 from napari_surfseg.gui.training.validation_box import build_box_layer
 from napari_surfseg.model.presets import resolve_architecture
 
@@ -92,7 +93,7 @@ class FormController(QObject):
 
     def _on_values(self, layer: Layer) -> None:
         if any(
-            find_chosen_layer(self._viewer, pair.labels) is layer
+            find_chosen_layer(pair.labels, self._viewer) is layer
             for pair in self._view.data.pairs()
         ):
             self._recount.start()
@@ -119,10 +120,10 @@ class FormController(QObject):
         image_by_hand, labels_by_hand = data.chosen_by_hand(0)
         if data.pairs()[0].image is None and not image_by_hand and images:
             data.set_image(0, SourceChoice.of_layer(images[0]))
-        image = find_chosen_layer(self._viewer, data.pairs()[0].image)
+        image = find_chosen_layer(data.pairs()[0].image, self._viewer)
         if labels_by_hand or image is None:
             return
-        guessed = find_chosen_layer(self._viewer, data.pairs()[0].labels)
+        guessed = find_chosen_layer(data.pairs()[0].labels, self._viewer)
         if guessed is not None and shape_of(guessed) != shape_of(image):
             data.set_labels(0, None)  # a guess for another volume
         if data.pairs()[0].labels is None:
@@ -169,7 +170,7 @@ class FormController(QObject):
             labels.set_counting("Choose labels to see their values.")
             return
         try:
-            volumes = [take_choice(self._viewer, choice) for choice in choices]
+            volumes = [take_for_training(choice, self._viewer, "labels") for choice in choices]
         except DataError as error:
             labels.set_error(str(error))
             return
@@ -194,7 +195,7 @@ class FormController(QObject):
             (
                 found
                 for pair in self._view.data.pairs()
-                if isinstance(found := find_chosen_layer(self._viewer, pair.labels), Labels)
+                if isinstance(found := find_chosen_layer(pair.labels, self._viewer), Labels)
             ),
             None,
         )
@@ -226,7 +227,7 @@ class FormController(QObject):
 
     def draw_box(self) -> None:
         """Add a Shapes layer with a rectangle to mark the validation box."""
-        image = find_chosen_layer(self._viewer, self._view.data.pairs()[0].image)
+        image = find_chosen_layer(self._view.data.pairs()[0].image, self._viewer)
         if image is None:
             self._view.show_error(
                 "Choose a volume that is a layer first; the box is drawn on it.", "data.validation"

@@ -72,7 +72,7 @@ def _reader(field: FieldDescription) -> Callable[[str], Any]:
 
 
 def say_of_setting(message: str, labels: Mapping[str, str]) -> str:
-    """Name a setting as the window does, where a sentence gives its key in the configuration."""
+    """Replace the key of a setting in a sentence by its name in the window."""
     said = message.removeprefix("In the form, ")
     for key in sorted(labels, key=len, reverse=True):
         said = said.replace(key, labels[key])
@@ -172,7 +172,7 @@ class SettingsForm(QWidget):
         return {key: self.value(key) for key in self.controls}
 
     def set_value(self, key: str, value: Any) -> None:
-        """Fill one setting, without telling that it changed."""
+        """Fill one setting, without :attr:`changed`."""
         control = self.controls[key]
         blocked = control.blockSignals(True)
         try:

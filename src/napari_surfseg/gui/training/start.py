@@ -16,6 +16,7 @@ from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
 from napari_surfseg.geometry import contains_box, to_ranges, whole_box
 from napari_surfseg.gui.layers.camera import compute_view_center
+from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
 from napari_surfseg.gui.layers.copies import require_consent, write_copies
 from napari_surfseg.gui.layers.label_regions import region_of, take_labels
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
@@ -40,9 +41,8 @@ __all__ = [
     "Plan",
     "PlannedPair",
     "execute_plan",
-    "find_chosen_layer",
     "make_plan",
-    "take_choice",
+    "take_for_training",
 ]
 
 
@@ -109,27 +109,16 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
 
-def find_chosen_layer(viewer: ViewerModel, choice: SourceChoice | None) -> Layer | None:
-    """Return the layer that was chosen, unless it is a file or the layer left the viewer."""
-    layer = choice.layer if choice is not None else None
-    return layer if layer is not None and layer in viewer.layers else None
-
-
-def take_choice(viewer: ViewerModel, choice: SourceChoice) -> LayerVolume | str:
-    """Take what was chosen, in the window's thread; a file, still to be opened, is its path.
+def take_for_training(choice: SourceChoice, viewer: ViewerModel, what: str) -> LayerVolume | str:
+    """Take what was chosen, as :func:`take_chosen` does; labels of a part stand for the whole.
 
     Raises
     ------
     DataError
-        If the layer is gone or no volume.
+        With the field it concerns.
     """
-    if choice.kind == "file":
-        return choice.path
     try:
-        layer = find_chosen_layer(viewer, choice)
-        if layer is None:
-            raise DataError(f"The layer {choice.name!r} is gone from the viewer.")
-        return take_labels(layer)
+        return take_chosen(choice, viewer, what, take=take_labels)
     except DataError as error:
         error.field = "data.train"
         raise
@@ -192,8 +181,9 @@ def _plan_pair(form: TrainingForm, viewer: ViewerModel, number: int) -> PlannedP
         raise DataError(f"Choose the volume{which}.", field="data.train")
     if pair.labels is None:
         raise DataError(f"Choose the labels{which}.", field="data.train")
-    image, labels = take_choice(viewer, pair.image), take_choice(viewer, pair.labels)
-    labels_layer = find_chosen_layer(viewer, pair.labels)
+    image = take_for_training(pair.image, viewer, "volume")
+    labels = take_for_training(pair.labels, viewer, "labels")
+    labels_layer = find_chosen_layer(pair.labels, viewer)
     try:
         roi = read_roi(pair.roi)
     except ConfigError as error:
@@ -206,7 +196,7 @@ def _plan_pair(form: TrainingForm, viewer: ViewerModel, number: int) -> PlannedP
         image=image,
         labels=labels,
         role=pair.role if several else "train",
-        image_layer=find_chosen_layer(viewer, pair.image),
+        image_layer=find_chosen_layer(pair.image, viewer),
         labels_layer=labels_layer,
         roi=roi,
         number=number,
@@ -230,8 +220,8 @@ def _require_surface_and_background(meanings: Mapping[int, str], counts: Mapping
 
 
 def _read_validation_box(form: TrainingForm, viewer: ViewerModel) -> Box:
-    image = find_chosen_layer(viewer, form.pairs[0].image)
-    shapes = find_chosen_layer(viewer, form.validation_layer)
+    image = find_chosen_layer(form.pairs[0].image, viewer)
+    shapes = find_chosen_layer(form.validation_layer, viewer)
     if image is None or shapes is None:
         raise ConfigError(
             "Press Draw and move the rectangle to where the validation box should be.",

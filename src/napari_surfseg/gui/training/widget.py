@@ -61,14 +61,14 @@ class ActivityProgress(QObject):
         session.closed.connect(self.close)
 
     def end(self) -> None:
-        """Take the bar away and follow the session no more."""
+        """Remove the bar and disconnect from the session."""
         disconnect(self._session.polled, self._on_polled)
         disconnect(self._session.attached, self._on_attached)
         disconnect(self._session.closed, self.close)
         self.close()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -97,10 +97,10 @@ class ActivityProgress(QObject):
             )
 
     def _hold_spinner(self) -> None:
-        """Let the wheel beside napari's activity button stand still.
+        """Stop the animation beside napari's activity button.
 
-        It turns thirty times a second, and each time the whole window is composed anew:
-        without a graphics card that alone takes half a core from the training, for hours.
+        It moves thirty times a second, and each time the whole window is drawn again: without a
+        graphics card that alone takes half a core from the training.
         """
         for label in self._widget.window().findChildren(QLabel):
             if label.movie() is not None:
@@ -108,7 +108,7 @@ class ActivityProgress(QObject):
 
 
 class SurfaceTrainingWidget(QWidget):
-    """Pick volumes, weigh the losses, start, and watch it learn.
+    """Choose volumes, set the loss weights, start, and watch the training.
 
     Parameters
     ----------
@@ -162,12 +162,12 @@ class SurfaceTrainingWidget(QWidget):
         self._stand_by()
 
     def _stand_by(self) -> None:
-        """Have a worker stand by; in a thread, since some systems take tenths of a second."""
+        """Keep a worker ready for the next start; in a thread, since it can take a while."""
         threading.Thread(target=prepare_standby, name="surfseg-standby", daemon=True).start()
 
     def _on_polled(self, snapshot: RunSnapshot) -> None:
         if self._was_active and not snapshot.state.is_active:
-            self._stand_by()  # for the next start; while a run trains it would take from it
+            self._stand_by()  # while a run trains, it would slow that down
         self._was_active = snapshot.state.is_active
 
     def _on_started(self, _run_dir: Path) -> None:
@@ -193,7 +193,7 @@ class SurfaceTrainingWidget(QWidget):
             self.controller.close()
 
     def event(self, event: Any) -> bool:
-        """Let go of the viewer when napari takes the widget out of its dock for good."""
+        """Disconnect from the viewer when napari removes the widget from its dock for good."""
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._is_docked = True

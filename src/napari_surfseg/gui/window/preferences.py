@@ -120,7 +120,7 @@ def _validate(found: dict[str, Any], source: str) -> Preferences:
         try:
             return Preferences.model_validate(found)
         except ValidationError as error:
-            fault = explain_error(error, Preferences, source)
-            show_warning(f"{fault} The default is used.")
+            reason = explain_error(error, Preferences, source)
+            show_warning(f"{reason} The default is used.")
             wrong = str(error.errors()[0]["loc"][0])
             found = {name: value for name, value in found.items() if name != wrong}

@@ -1,4 +1,4 @@
-"""The screen as a person sees it, and time as a window lives it.
+"""Pictures of the real screen, and waiting in Qt's own event loop.
 
 ``viewer.screenshot`` and ``QWidget.grab`` draw again for the picture, and so show what a person
 may never see; ``QApplication.processEvents`` in a loop repaints when Qt itself would not.
@@ -24,12 +24,12 @@ LOOK_MILLISECONDS = 50
 
 
 def live(seconds: float, until: Callable[[], bool] | None = None) -> bool:
-    """Let the window live in Qt's own event loop, with nothing in between.
+    """Run Qt's own event loop for a while.
 
     Parameters
     ----------
     seconds : float
-        At most so long.
+        At most for this time.
     until : callable, optional
         Ends it as soon as it returns True.
 
@@ -40,13 +40,13 @@ def live(seconds: float, until: Callable[[], bool] | None = None) -> bool:
     """
     loop = QEventLoop()
     fulfilled: list[bool] = []
-    broken: list[Exception] = []
+    raised: list[Exception] = []
 
     def look() -> None:
         try:
             done = until is not None and until()
         except Exception as error:  # noqa: BLE001 PyQt would abort; the caller gets it instead
-            broken.append(error)
+            raised.append(error)
         else:
             if not done:
                 return
@@ -62,13 +62,13 @@ def live(seconds: float, until: Callable[[], bool] | None = None) -> bool:
     loop.exec()
     looks.stop()
     end.stop()
-    if broken:
-        raise broken[0]
+    if raised:
+        raise raised[0]
     return until is None or bool(fulfilled)
 
 
 def settle(seconds: float = 10.0) -> None:
-    """Let the window live until everything that waits to be painted is on the screen.
+    """Run the event loop until everything that waits to be painted is on the screen.
 
     Parameters
     ----------
