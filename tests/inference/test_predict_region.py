@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from napari_surfseg.errors import CancelledError, DeviceMemoryError
+from napari_surfseg.errors import CancelledError
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.model.intensity import Intensity
@@ -215,15 +215,6 @@ def test_a_model_that_changes_the_shape_is_refused_and_mode_put_back():
     assert model.training
 
 
-def test_bf16_is_close():
-    conv = nn.Conv3d(1, 1, 3, padding=1)
-    image = noise((16, 16, 16))
-    full = predict(image, conv, window=(16, 16, 16), dtype=np.float32)
-    half = predict(image, conv, window=(16, 16, 16), dtype=np.float32, precision="bf16")
-    assert half.dtype == np.float32
-    assert 0 < np.abs(full - half).max() < 0.02
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.float32])
 def test_dtypes(dtype):
     image = noise((8, 8, 8))
@@ -235,12 +226,6 @@ def test_dtypes(dtype):
         np.float32: (image / 255).astype(np.float32),
     }[dtype]
     np.testing.assert_allclose(probs.astype(float), expected.astype(float), atol=1e-5)
-
-
-@pytest.mark.parametrize("setting", [{"dtype": np.int16}, {"precision": "float16"}])
-def test_unknown_settings_are_refused(setting):
-    with pytest.raises(ValueError, match="must be"):
-        predict(noise((8, 8, 8)), window=(8, 8, 8), **setting)
 
 
 def test_progress_counts_windows_and_stopping_stops():
@@ -264,34 +249,6 @@ def test_progress_counts_windows_and_stopping_stops():
             should_stop=lambda: len(seen) == 2,
         )
     assert seen == [(1, 4), (2, 4)]
-
-
-class Crowded:
-    """A network whose device has room for some voxels only."""
-
-    def __init__(self, room):
-        self.room, self.batches = room, []
-
-    def __call__(self, values):
-        if values.numel() > self.room:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.batches.append(len(values))
-        return identity(values)
-
-
-def test_a_batch_that_does_not_fit_is_taken_in_halves():
-    image = noise((8, 8, 56))
-    model = Crowded(room=2 * 8**3)
-    probs = predict(image, model, window=(8, 8, 8), overlap=0, batch_size=7)
-    np.testing.assert_array_equal(probs, image)
-    assert model.batches == [1, 2, 2, 2]
-
-
-def test_a_window_that_does_not_fit_is_one_sentence():
-    with pytest.raises(
-        DeviceMemoryError, match=r"^The memory of the device cpu .* 8 x 8 x 8 .*\.$"
-    ):
-        predict(noise((8, 8, 8)), Crowded(room=10), window=(8, 8, 8))
 
 
 def test_a_reader_that_fails_is_heard():

@@ -1,12 +1,9 @@
 """Whole volumes to files: same result by every path, and nothing half-written."""
 
-import errno
-import os
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
-import tifffile
 import torch
 import zarr
 
@@ -170,27 +167,6 @@ def test_void_is_skipped(folder):
     np.testing.assert_array_equal(read(folder / "out.zarr"), image)
 
 
-def test_ome_zarr_says_where_and_how_large(folder):
-    volume = a_volume()
-    volume.translate = (10.0, 0.0, -3.5)
-    predict(folder / "out.zarr", volume)
-    (image,) = dict(zarr.open_group(folder / "out.zarr", mode="r").attrs)["multiscales"]
-    assert image["version"] == "0.4"
-    assert [axis["name"] for axis in image["axes"]] == ["z", "y", "x"]
-    assert {axis["unit"] for axis in image["axes"]} == {"micrometer"}
-    assert image["datasets"] == [
-        {
-            "path": "0",
-            "coordinateTransformations": [
-                {"type": "scale", "scale": [2.0, 0.5, 0.25]},
-                {"type": "translation", "translation": [10.0, 0.0, -3.5]},
-            ],
-        }
-    ]
-    array = zarr.open_array(folder / "out.zarr" / "0", mode="r")
-    assert array.chunks == SHAPE  # a small volume is one chunk
-
-
 def test_the_place_of_a_zarr_is_kept(folder):
     predict(folder / "scan.zarr", a_volume(), probabilities=True)
     attributes = zarr.open_group(folder / "scan.zarr").attrs
@@ -209,40 +185,6 @@ def test_the_place_of_a_zarr_is_kept(folder):
     predict(folder / "out.zarr", volume)
     assert open_volume(folder / "out.zarr").translate == (1.5, 4.0, 6.0)
     assert a_volume().translate == (0, 0, 0)
-
-
-def test_imagej_and_ome_tiff_hold_the_voxel_size(folder):
-    predict(folder / "out.tif")
-    with tifffile.TiffFile(folder / "out.tif") as tiff:
-        assert tiff.is_imagej
-        assert tiff.imagej_metadata["spacing"] == 2.0
-        assert tiff.imagej_metadata["unit"] == "um"
-        assert tiff.series[0].axes == "ZYX"
-        assert len(tiff.pages) == SHAPE[0]
-        numerator, denominator = tiff.pages[0].tags["XResolution"].value
-        assert numerator / denominator == 4.0
-    predict(folder / "out.ome.tif")
-    with tifffile.TiffFile(folder / "out.ome.tif") as tiff:
-        assert tiff.is_ome
-        assert 'PhysicalSizeZ="2.0"' in tiff.ome_metadata
-
-
-def test_an_unknown_spacing_stays_unknown(folder):
-    volume = a_volume(spacing=None, units=None)
-    for name in ("out.tif", "out.ome.tif"):
-        predict(folder / name, volume)
-        assert not open_volume(folder / name).spacing_known
-    predict(folder / "out.zarr", volume)
-    assert open_volume(folder / "out.zarr").spacing == (1.0, 1.0, 1.0)
-
-
-def test_a_tiff_beyond_four_gigabytes_is_big_and_ome(folder, monkeypatch):
-    monkeypatch.setattr("napari_surfseg.inference.volume_writer.CLASSIC_TIFF_BYTES", 1000)
-    predict(folder / "out.tif", probabilities=True)
-    with tifffile.TiffFile(folder / "out.tif") as tiff:
-        assert tiff.is_bigtiff
-        assert tiff.is_ome
-    np.testing.assert_array_equal(read(folder / "out.tif"), noise())
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
@@ -302,67 +244,6 @@ def test_overwriting_replaces_at_the_end(folder, name):
     predict(folder / name, threshold=0.9, overwrite=True)
     np.testing.assert_array_equal(read(folder / name), (noise() > 0.9 * 255).astype(np.uint8))
     assert [p.name for p in folder.iterdir()] == [name]
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
-def test_a_full_disk_is_one_sentence(folder, name, code, monkeypatch):
-    def full(*args, **kwargs):
-        raise OSError(code, os.strerror(code))
-
-    if name.endswith(".zarr"):
-        monkeypatch.setattr(zarr.Array, "__setitem__", full)
-    else:
-        monkeypatch.setattr(tifffile.FileHandle, "write", full)
-    with pytest.raises(OutputError, match=r"^The disk is full: .*out\..*\.$"):
-        predict(folder / name)
-    assert list(folder.iterdir()) == []
-
-
-def test_other_write_errors_name_the_cause(folder, monkeypatch):
-    def refused(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(zarr.Array, "__setitem__", refused)
-    with pytest.raises(OutputError, match=r"could not be written: Permission denied\.$"):
-        predict(folder / "out.zarr")
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("out.png", r"ends in '\.png'; it must end in \.zarr, \.tif or \.tiff\.$"),
-        ("out", r"ends in 'nothing'; it must end in"),
-        ("missing/out.zarr", r"The folder .*missing of the output out\.zarr does not exist\.$"),
-        ("old.zarr", r"old\.zarr exists already; choose another name or allow overwriting\.$"),
-    ],
-)
-def test_outputs_that_cannot_be(folder, name, sentence):
-    zarr.create_array(str(folder / "old.zarr"), shape=(1,), dtype="u1")
-    with pytest.raises(OutputError, match=sentence):
-        predict(folder / name)
-    assert [p.name for p in folder.iterdir()] == ["old.zarr"]
-
-
-def test_what_is_no_prediction_is_never_replaced(folder):
-    (folder / "thesis.zarr").mkdir()
-    (folder / "thesis.zarr" / "thesis.txt").write_text("all my work")
-    (folder / "file.zarr").write_text("a file")
-    (folder / "pages.tif").mkdir()
-    for name in ("thesis.zarr", "file.zarr", "pages.tif"):
-        with pytest.raises(OutputError, match=r"is not overwritten; remove it first\.$"):
-            predict(folder / name, overwrite=True)
-    assert (folder / "thesis.zarr" / "thesis.txt").read_text() == "all my work"
-
-
-@pytest.mark.parametrize("output", ["scan.zarr", "scan.zarr/0.zarr", "scans.zarr"])
-def test_the_image_is_never_overwritten(folder, output):
-    zarr.create_array(str(folder / "scan.zarr"), shape=(4, 4, 4), dtype="u1")
-    (folder / "scans.zarr").mkdir()
-    source = "scans.zarr/scan.tif" if output == "scans.zarr" else "scan.zarr::0"
-    volume = a_volume(noise((4, 4, 4)), source=f"{folder / source}")
-    with pytest.raises(OutputError, match="would overwrite the image"):
-        predict(folder / output, volume, overwrite=True)
 
 
 @dataclass(frozen=True)
