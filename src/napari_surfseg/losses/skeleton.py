@@ -29,6 +29,8 @@ from napari_surfseg.surfaces.medial import compute_medial_surface
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_surfseg.geometry import Spacing3
+
 __all__ = [
     "SkeletonTarget",
     "cldice",
@@ -195,7 +197,7 @@ def morph_skeleton(
 
 @torch.no_grad()
 def compute_recall_target(
-    y: Tensor, mask: Tensor | None = None, *, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    y: Tensor, mask: Tensor | None = None, *, spacing: Spacing3 = (1.0, 1.0, 1.0)
 ) -> Tensor:
     """Medial surface of the label, dilated by one voxel within it, once per patch.
 
@@ -219,7 +221,7 @@ def skeleton_recall(
     y: Tensor,
     mask: Tensor | None = None,
     *,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
     smooth: float = 1.0,
     target: Tensor | None = None,
 ) -> Tensor:

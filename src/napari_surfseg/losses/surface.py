@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from napari_surfseg.geometry import Size3, Spacing3
+
 __all__ = ["DistanceTarget", "compute_distance_target", "surface_distance"]
 
 
@@ -39,7 +41,7 @@ class DistanceTarget:
 
     weight: Tensor
     voxels: Tensor
-    reach: tuple[int, int, int]
+    reach: Size3
     offsets: Tensor
 
 
@@ -48,7 +50,7 @@ def compute_distance_target(
     y: Tensor,
     *,
     tolerance: float = 2.0,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
 ) -> DistanceTarget:
     """Compute what the distance term needs of a label, once per patch.
 
@@ -83,7 +85,7 @@ def surface_distance(
     mask: Tensor | None = None,
     *,
     tolerance: float = 2.0,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
     smooth: float = 1.0,
     target: DistanceTarget | None = None,
 ) -> Tensor:

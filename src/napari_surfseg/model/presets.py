@@ -14,6 +14,7 @@ from napari_surfseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Model
+    from napari_surfseg.geometry import Size3
 
 __all__ = [
     "ARCHITECTURES",
@@ -84,7 +85,7 @@ class Architecture:
             factors.append(factors[-1] * stride)
         return tuple(factors)
 
-    def head_shapes(self, patch_size: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    def head_shapes(self, patch_size: Size3) -> list[Size3]:
         """Shapes of the outputs while training, full resolution first."""
         z, y, x = patch_size
         coarse = self.stage_factors()[1 : self.num_heads]
@@ -193,7 +194,7 @@ def nearest_patch_sizes(size: int, divisor: int) -> tuple[int, ...]:
     return (smaller, larger) if smaller else (larger,)
 
 
-def check_patch_size(patch_size: tuple[int, int, int], architecture: Architecture) -> None:
+def check_patch_size(patch_size: Size3, architecture: Architecture) -> None:
     """Refuse a patch that the strides do not divide, naming the nearest sizes that fit.
 
     Raises
@@ -223,9 +224,7 @@ def check_patch_size(patch_size: tuple[int, int, int], architecture: Architectur
     )
 
 
-def fit_patch_size(
-    patch_size: tuple[int, int, int], shape: tuple[int, int, int], divisor: int
-) -> tuple[int, int, int]:
+def fit_patch_size(patch_size: Size3, shape: Size3, divisor: int) -> Size3:
     """Cut a patch down to what a volume holds, in multiples of ``divisor``.
 
     A patch that is longer than the volume would be filled up with mirrored
@@ -265,7 +264,7 @@ def count_parameters(architecture: Architecture) -> int:
 
 def estimate_training_bytes(
     architecture: Architecture,
-    patch_size: tuple[int, int, int],
+    patch_size: Size3,
     *,
     batch_size: int = 1,
     bytes_per_value: int = 4,

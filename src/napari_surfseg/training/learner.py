@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.patches.loader import Batch
+    from napari_surfseg.geometry import Spacing3
     from napari_surfseg.losses.combined import LossTargets
     from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.model.presets import Architecture
@@ -64,7 +65,7 @@ class Learner:
         experiment: Experiment,
         architecture: Architecture,
         intensity: Intensity,
-        spacing: tuple[float, float, float],
+        spacing: Spacing3,
         *,
         device: torch.device,
         precision: str,

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from napari.utils.notifications import show_warning
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_surfseg.config_errors import explain_error
+
+if TYPE_CHECKING:
+    from napari_surfseg.geometry import Size3
 
 __all__ = ["Preferences", "find_preferences_file", "read_preferences"]
 
@@ -57,7 +60,7 @@ class Preferences(BaseModel):
         return Path.home() / "surfseg_runs"
 
     @property
-    def live_box(self) -> tuple[int, int, int]:
+    def live_box(self) -> Size3:
         """Z, Y, X voxels that are predicted live."""
         return self.live_box_z, self.live_box_y, self.live_box_x
 
