@@ -6,6 +6,7 @@ from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.training.form import (
     TrainingForm,
     build_form_experiment,
+    read_roi,
 )
 
 PAIR = [{"image": "a.tif", "labels": "b.tif"}]
@@ -72,3 +73,15 @@ def test_what_is_not_annotated_can_be_painted_later(meanings, ignore):
 def test_validation_can_be_left_out(validation, fraction):
     form = TrainingForm(validation=validation, validation_fraction=0.2)
     assert build_form_experiment(form, PAIR, []).data.validation.fraction == fraction
+
+
+def test_a_gap_says_nothing_where_pairs_are_named():
+    form = TrainingForm(settings={"data.validation.gap": 4})
+    pair = {"image": "a", "labels": "b"}
+    made = build_form_experiment(form, [pair], [pair])
+    assert len(made.data.validation) == 1
+
+
+def test_a_box_is_read_as_it_is_written():
+    assert read_roi("0:64, 8:128,16:20") == ((0, 8, 16), (64, 128, 20))
+    assert read_roi(" ") is None

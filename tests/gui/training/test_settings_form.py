@@ -5,16 +5,12 @@ from dataclasses import replace
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractSpinBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_fields import describe_field, field_keys
-from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox
 from napari_surfseg.gui.controls.source_choice import PairChoice
-from napari_surfseg.gui.predict.view import PredictView
-from napari_surfseg.gui.topology.view import TopologyView
-from napari_surfseg.gui.training.data_more import DataMore
-from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
+from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment
 from napari_surfseg.gui.training.settings_form import SettingsForm
 from napari_surfseg.gui.training.settings_table import (
     DATA_SETTINGS,
@@ -132,13 +128,6 @@ def test_what_is_set_reaches_the_configuration(view):
     assert made.experiment.notes == "two lines\nof text"
 
 
-def test_a_gap_says_nothing_where_pairs_are_named():
-    form = TrainingForm(settings={"data.validation.gap": 4})
-    pair = {"image": "a", "labels": "b"}
-    made = build_form_experiment(form, [pair], [pair])
-    assert len(made.data.validation) == 1
-
-
 def test_the_layers_spacing_holds_where_none_is_set(view):
     made = build_form_experiment(
         form_of(view), [{"image": "a", "labels": "b"}], [], spacing=(2.0, 1.0, 1.0)
@@ -176,45 +165,6 @@ def test_a_number_out_of_range_is_refused_in_a_sentence(qtbot, row):
         if choose_control(row) == "number":
             assert form.value(row.key) == before
     assert control.error.isVisibleTo(form) == bool(control.error.text())
-
-
-@pytest.mark.parametrize("make", [TrainingView, PredictView, TopologyView])
-def test_every_number_of_a_widget_refuses_in_a_sentence(qtbot, make):
-    view = make()
-    qtbot.addWidget(view)
-    numbers = view.findChildren(QAbstractSpinBox)
-    assert numbers
-    for number in numbers:
-        assert isinstance(number, WholeBox | NumberBox), number.objectName()
-        number.setEnabled(True)
-        before = number.value()
-        type_into(number, "-7")
-        assert number.value() == before
-        assert number.error.text().startswith(f"{number.label} is -7, but it must be from ")
-        assert view.isAncestorOf(number.error), number.objectName()
-        type_into(number, str(number.maximum()))
-        assert number.value() == number.maximum()
-        assert number.error.text() == ""
-
-
-def test_a_box_is_read_as_it_is_written():
-    assert read_roi("0:64, 8:128,16:20") == ((0, 8, 16), (64, 128, 20))
-    assert read_roi(" ") is None
-
-
-@pytest.mark.parametrize("text", ["0:64", "a", "0:1, 0:1, 5:2", "0:1 0:1 0:1 0:1", "-1:2 0:1 0:1"])
-def test_what_is_no_box_is_refused_beside_its_field(qtbot, text):
-    more = DataMore()
-    qtbot.addWidget(more)
-    more.set_num_pairs(2)
-    assert len(more.rois) == 2
-    type_into(more.rois[1], text)
-    assert text in more.rois[1].error.text()
-    assert "as 0:64, 0:128, 0:128" in more.rois[1].error.text()
-    more.remove_pair(0)
-    assert len(more.rois) == 1
-    assert more.rois[0].text() == text
-    assert text in more.rois[0].error.text()
 
 
 def test_a_sentence_is_shown_beside_its_control_and_unfolded(view, qtbot):

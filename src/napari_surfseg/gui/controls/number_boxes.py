@@ -84,9 +84,8 @@ class _Refusing:
             if not isinstance(low, int):
                 reason += f" with at most {self.decimals()} decimals"
         else:
-            reason = f"it must be from {low:g} to {high:g}"
-        unit = self.suffix()
-        return f"{self.label} is {typed}, but {reason}{unit}; it stays {self._shown()}."
+            reason = f"it must be from {low:g} to {high:g}{self.suffix()}"
+        return f"{self.label} is {typed}, but {reason}; it stays {self._shown()}."
 
     def _shown(self: Any) -> str:
         special = self.specialValueText()
