@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.inference.conftest import PLAIN, identity, noise
 from torch import nn
 from torch.nn import functional
 
@@ -15,13 +16,6 @@ from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.model.intensity import Intensity
 
-PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
-
-
-def identity(values):
-    """Logits whose probability is the grey value / 255."""
-    return torch.logit(values.double().clamp(1e-9, 1 - 1e-9)).float()
-
 
 def reader(image):
     def read(start, stop):
@@ -29,10 +23,6 @@ def reader(image):
         return image[tuple(map(slice, start, stop))]
 
     return read
-
-
-def noise(shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def predict(image, model=identity, start=(0, 0, 0), stop=None, **settings):

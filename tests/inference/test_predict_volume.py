@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from tests.inference.conftest import PLAIN, identity, noise, read_all
 
 from napari_surfseg.config import Model
 from napari_surfseg.data.open import open_volume
@@ -22,22 +23,13 @@ from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.surfaces.cleaning import remove_small_components
 
-PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
 SHAPE = (40, 50, 60)
 WINDOW = (16, 16, 16)
 
 
-def identity(values):
-    return torch.logit(values.double().clamp(1e-9, 1 - 1e-9)).float()
-
-
-def noise(shape=SHAPE, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
 def a_volume(image=None, **settings):
     settings = {"spacing": (2.0, 0.5, 0.25), "units": "micrometer", **settings}
-    return ArrayVolume(noise() if image is None else image, name="scan", **settings)
+    return ArrayVolume(noise(SHAPE) if image is None else image, name="scan", **settings)
 
 
 def predict(path, volume=None, model=identity, **settings):
@@ -51,18 +43,6 @@ def predict(path, volume=None, model=identity, **settings):
     how = PredictionSettings(**{"intensity": PLAIN, "window": WINDOW, **take(PredictionSettings)})
     volume = volume or a_volume()
     return predict_to_file(model, volume, path, how, output_settings=written, **settings)
-
-
-def read(path):
-    volume = open_volume(path)
-    return volume.read((0, 0, 0), volume.shape)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder in which only what a test names may be left at its end."""
-    yield tmp_path
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif", "out.tiff", "out.ome.tif", "OUT.ome.zarr"])
@@ -83,9 +63,9 @@ def test_probabilities_by_every_path(folder, name, max_slab_bytes):
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
 def test_the_mask_is_above_the_threshold(folder, name):
-    image = noise()
+    image = noise(SHAPE)
     summary = predict(folder / name, threshold=0.7)
-    np.testing.assert_array_equal(read(folder / name), (image > 0.7 * 255).astype(np.uint8))
+    np.testing.assert_array_equal(read_all(folder / name), (image > 0.7 * 255).astype(np.uint8))
     assert summary.threshold == 0.7
 
 
@@ -95,7 +75,7 @@ def test_the_file_equals_the_region(folder):
     def model(values):
         return torch.nn.functional.conv3d(values, weights, padding=1)
 
-    image = noise()
+    image = noise(SHAPE)
     settings = {"intensity": Intensity(0, 255, 0.5, 0.3), "window": WINDOW, "overlap": 0.4}
     predict(folder / "out.zarr", model=model, probabilities=True, flips=True, **settings)
     region = predict_region(
@@ -104,7 +84,7 @@ def test_the_file_equals_the_region(folder):
         ((0, 0, 0), image.shape),
         PredictionSettings(**settings, flips=True),
     )
-    difference = np.abs(read(folder / "out.zarr").astype(int) - region)
+    difference = np.abs(read_all(folder / "out.zarr").astype(int) - region)
     assert difference.max() <= 1  # batches may be summed in another order
 
 
@@ -113,14 +93,14 @@ def test_the_file_equals_the_region(folder):
 def test_volumes_smaller_than_a_window(folder, shape, name):
     image = noise(shape)
     predict(folder / name, a_volume(image), probabilities=True, skip_constant=False)
-    np.testing.assert_array_equal(read(folder / name), image)
+    np.testing.assert_array_equal(read_all(folder / name), image)
 
 
 def test_grey_values_go_through_the_intensity(folder):
     image = np.linspace(-5, 5, 16**3, dtype=np.float32).reshape(16, 16, 16)
     intensity = Intensity(low=-5, high=5, mean=0.0, std=1.0)
     predict(folder / "out.tif", a_volume(image), intensity=intensity, probabilities=True)
-    np.testing.assert_array_equal(read(folder / "out.tif"), intensity.to_uint8(image))
+    np.testing.assert_array_equal(read_all(folder / "out.tif"), intensity.to_uint8(image))
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
@@ -137,7 +117,7 @@ def test_small_components_are_removed(folder, name, max_slab_bytes):
         window=(20, 32, 32),
         max_slab_bytes=max_slab_bytes,
     )
-    np.testing.assert_array_equal(read(folder / name), expected)
+    np.testing.assert_array_equal(read_all(folder / name), expected)
     assert summary.num_removed > 0
     predict(
         folder / ("p" + name),
@@ -148,7 +128,7 @@ def test_small_components_are_removed(folder, name, max_slab_bytes):
         max_slab_bytes=max_slab_bytes,
     )
     np.testing.assert_array_equal(
-        read(folder / ("p" + name)), np.where((image > 127) & ~expected, 0, image)
+        read_all(folder / ("p" + name)), np.where((image > 127) & ~expected, 0, image)
     )
 
 
@@ -164,7 +144,7 @@ def test_void_is_skipped(folder):
     summary = predict(folder / "out.zarr", a_volume(image), model, overlap=0, probabilities=True)
     assert sum(calls) == 1
     assert (summary.num_windows, summary.num_skipped) == (16, 15)
-    np.testing.assert_array_equal(read(folder / "out.zarr"), image)
+    np.testing.assert_array_equal(read_all(folder / "out.zarr"), image)
 
 
 def test_the_place_of_a_zarr_is_kept(folder):
@@ -223,7 +203,7 @@ def stopped_after_the_last(state=[]):  # noqa: B006  one counter for both runs
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 def test_a_failing_network_leaves_what_was_there(folder, name, error):
     predict(folder / name, probabilities=True)
-    before = read(folder / name)
+    before = read_all(folder / name)
     calls = []
 
     def model(values):
@@ -235,14 +215,16 @@ def test_a_failing_network_leaves_what_was_there(folder, name, error):
     with pytest.raises(type(error)):
         predict(folder / name, model=model, overwrite=True)
     assert [p.name for p in folder.iterdir()] == [name]
-    np.testing.assert_array_equal(read(folder / name), before)
+    np.testing.assert_array_equal(read_all(folder / name), before)
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
 def test_overwriting_replaces_at_the_end(folder, name):
     predict(folder / name, probabilities=True)
     predict(folder / name, threshold=0.9, overwrite=True)
-    np.testing.assert_array_equal(read(folder / name), (noise() > 0.9 * 255).astype(np.uint8))
+    np.testing.assert_array_equal(
+        read_all(folder / name), (noise(SHAPE) > 0.9 * 255).astype(np.uint8)
+    )
     assert [p.name for p in folder.iterdir()] == [name]
 
 
@@ -264,8 +246,8 @@ def test_a_checkpoint_brings_window_normalisation_and_threshold(folder):
     assert summary.window == WINDOW
     assert summary.threshold == 0.6
     assert summary.warnings == ()
-    above = 1 / (1 + np.exp(noise() / -255.0)) > 0.6
-    assert np.mean(read(folder / "out.zarr") == above) > 0.999
+    above = 1 / (1 + np.exp(noise(SHAPE) / -255.0)) > 0.6
+    assert np.mean(read_all(folder / "out.zarr") == above) > 0.999
     summary = predict_volume(
         a_volume(),
         SomeCheckpoint(),
@@ -327,5 +309,5 @@ def test_a_zarr_on_disk_is_read_by_whole_chunks_once(folder):
     original = volume.read
     volume.read = lambda a, b: reads.append((a, b)) or original(a, b)
     predict(folder / "out.zarr", volume, probabilities=True)
-    np.testing.assert_array_equal(read(folder / "out.zarr"), image)
+    np.testing.assert_array_equal(read_all(folder / "out.zarr"), image)
     assert [(a[0], b[0]) for a, b in reads] == [(0, 24), (24, 48), (48, 64)]

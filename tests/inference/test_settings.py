@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.inference.conftest import PLAIN
 
 from napari_surfseg.inference.settings import PredictionSettings
-from napari_surfseg.model.intensity import Intensity
 
-PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
 SETTINGS = PredictionSettings(PLAIN, window=(16, 16, 16))
 
 

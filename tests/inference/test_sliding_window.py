@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.inference.conftest import PLAIN, identity, noise
 from torch import nn
 
 from napari_surfseg.errors import CancelledError, DeviceMemoryError
@@ -20,19 +21,8 @@ from napari_surfseg.inference.sliding_window import (
     stream_slabs,
 )
 from napari_surfseg.inference.windows import split_into_blocks
-from napari_surfseg.model.intensity import Intensity
 
-PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
 SETTINGS = PredictionSettings(PLAIN, window=(8, 8, 8), batch_size=1)
-
-
-def identity(values):
-    """Logits whose probability is the grey value / 255."""
-    return torch.logit(values.double().clamp(1e-9, 1 - 1e-9)).float()
-
-
-def noise(shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 class Crowded:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from tests.inference.conftest import noise, read_all
 
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.errors import OutputError
@@ -19,44 +20,28 @@ SHAPE = (40, 50, 60)
 METADATA = VolumeMetadata((2.0, 0.5, 0.25), "micrometer", content="labels")
 
 
-def noise():
-    return np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
-
-
 def write(path, metadata=METADATA, pieces=None, **settings):
     writer = VolumeWriter(path, SHAPE, metadata, **settings)
-    return writer.write(pieces or [((0, 0, 0), noise())])
-
-
-def read(path):
-    volume = open_volume(path)
-    return volume.read((0, 0, 0), volume.shape)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder in which only what a test names may be left at its end."""
-    yield tmp_path
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    return writer.write(pieces or [((0, 0, 0), noise(SHAPE))])
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
 def test_pieces_in_columns_make_one_volume(folder, name):
-    image = noise()
+    image = noise(SHAPE)
     pieces = [
         ((z, 0, x), image[z : z + 7, :, x : x + 30]) for x in (0, 30) for z in range(0, 40, 7)
     ]
     write(folder / name, pieces=pieces, in_order=False)
-    np.testing.assert_array_equal(read(folder / name), image)
+    np.testing.assert_array_equal(read_all(folder / name), image)
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
 def test_components_smaller_than_a_bound_become_zero(folder, name):
-    image = noise()
+    image = noise(SHAPE)
     kept = remove_small_components(image > 220, 3)
     assert write(folder / name, min_component=3, component_level=220) > 0
     expected = np.where((image > 220) & ~kept, 0, image)
-    np.testing.assert_array_equal(read(folder / name), expected)
+    np.testing.assert_array_equal(read_all(folder / name), expected)
 
 
 def test_ome_zarr_says_where_and_how_large(folder):
@@ -108,7 +93,7 @@ def test_a_tiff_beyond_four_gigabytes_is_big_and_ome(folder, monkeypatch):
     with tifffile.TiffFile(folder / "out.tif") as tiff:
         assert tiff.is_bigtiff
         assert tiff.is_ome
-    np.testing.assert_array_equal(read(folder / "out.tif"), noise())
+    np.testing.assert_array_equal(read_all(folder / "out.tif"), noise(SHAPE))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

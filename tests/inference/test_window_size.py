@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.inference.conftest import PLAIN
 from torch import nn
 
 from napari_surfseg.inference.settings import PredictionSettings
@@ -12,11 +13,8 @@ from napari_surfseg.inference.window_size import (
     choose_fitting_window,
     fit_to_device,
 )
-from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.model.presets import ARCHITECTURES
-
-PLAIN = Intensity(low=0, high=255, mean=0.0, std=1.0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The largest topology errors and pictures of some of them, kept for the report.
 
-``topology_errors.json`` says what and where, ``topology_errors.npz`` holds a slice
+``topology_errors.json`` lists them, ``topology_errors.npz`` holds a slice
 through the largest few of each name: image, labels and prediction.
 """
 

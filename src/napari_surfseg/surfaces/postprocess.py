@@ -1,10 +1,10 @@
-"""From probabilities to a surface: thresholds, plugged holes, no specks.
+"""From probabilities to a surface: threshold, plug holes, drop specks.
 
 ::
 
     probs --> smoothed
-          --> above threshold (and what hangs on to it above a lower one)
-          --> closing: plug holes and slits, where the network half believes it
+          --> above threshold (and what is connected to it above a lower one)
+          --> closing: plug holes and slits, where the probability is not low
           --> fill enclosed cavities
           --> drop small components --> mask
 
@@ -36,7 +36,7 @@ __all__ = ["PostProcess", "apply_postprocess"]
 
 #: Greatest closing radius, in voxels: wider gaps are for the network, not for morphology.
 MAX_CLOSING_RADIUS = 16
-#: Greatest smoothing, in voxels: more would smear the surface.
+#: Greatest smoothing, in voxels: more would blur the surface.
 MAX_SMOOTHING = 4.0
 #: Where the Gaussian is cut off, in standard deviations.
 TRUNCATE = 3.0
@@ -51,8 +51,8 @@ class PostProcess:
     threshold : float
         Probability above which a voxel is surface.
     low_threshold : float or None
-        Hysteresis: a voxel above this is surface too if it hangs together
-        (26 neighbours) with one above `threshold`. None for none.
+        Hysteresis: a voxel above this is surface too if it is connected
+        (26 neighbours) to one above `threshold`. None for none.
     closing_radius : int
         Plug holes and slits up to about this many voxels wide, and gaps between
         sheets up to twice that; 0 for none.
@@ -64,8 +64,8 @@ class PostProcess:
     min_voxels : int
         Drop components of fewer voxels.
     connectivity : {26, 6}
-        What hangs together when components are dropped. With 6, crumbs that touch a
-        sheet over an edge or corner only go too, which is how the challenge's
+        Which voxels are connected when components are dropped. With 6, specks that
+        touch a sheet at an edge or corner only are dropped too, which is how the challenge's
         topology counts them; a tilted sheet one voxel thick would be lost.
     smoothing : float
         Standard deviation, in voxels, of a Gaussian over the probabilities.
