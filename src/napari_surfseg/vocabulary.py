@@ -189,7 +189,7 @@ SCORES = _by_key(
     Score(
         key="voi_score",
         title="VOI score",
-        note="Falls with every piece that is split or runs into another.",
+        note="1 / (1 + 0.3 (voi_split + voi_merge)): lower where pieces are split or joined.",
         color="#7d88f0",
     ),
     Score(

@@ -77,7 +77,7 @@ def test_the_bar_tells_epoch_loss_score_speed_and_time_left(watch):
         "epoch 3/32",
         "25%",
         "loss 1.234",
-        "surface dice 0.910",
+        "surface Dice 0.910",
         "2.5 steps/s",
         "1 min 30 s left",
     ):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_surfseg import events
 from napari_surfseg.time_left import TimeLeft
-from napari_surfseg.wording import format_duration
+from napari_surfseg.wording import describe_scores, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,11 +121,11 @@ class TerminalConsole:
                 self._bar.update(0)
                 self._bar.refresh()
             case events.ValidationFinished():
-                score = event.metrics.get("surface_dice")
-                if score is not None:
-                    self._best = f", surface dice {score:.3f}"
-                elif event.metrics.get("dice") is not None:
-                    self._best = f", dice {event.metrics['dice']:.3f} on strokes"
+                whole = describe_scores(event.metrics, ["surface_dice"])
+                strokes = [
+                    f"{said} on strokes" for said in describe_scores(event.metrics, ["dice"])
+                ]
+                self._best = "".join(f", {said}" for said in (whole or strokes)[:1])
             case events.TuningProgressed():
                 of = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
                 self._bar.set_description_str(f"choosing post-processing{of}", refresh=False)

@@ -32,13 +32,13 @@ Voxels whose label is one of --ignore are background in both; then every
 non-zero voxel is surface, in the labels unless --foreground says which values
 are. Distances are in voxels unless --spacing is given.
 
-  surface_dice   share of the two surfaces within the tolerance of each other
-  voi_score      1 / (1 + 0.3 (voi_split + voi_merge)), over connected pieces
-  dice           overlap of the voxels
-  precision      share of the predicted surface within the tolerance of the true one
-  recall         the reverse
-  b0 b1 b2       pieces, tunnels and cavities of each
-"""
+""" + "".join(
+    f"  {key:<12}  {note}\n"
+    for key, note in (
+        *((key, score.note) for key, score in SCORES.items()),
+        ("b0 b1 b2", "Pieces, tunnels and cavities of each."),
+    )
+)
 
 EXAMPLES = """\
 examples:

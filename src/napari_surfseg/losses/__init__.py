@@ -6,6 +6,7 @@
                    │
     labels ──► combined.compute_loss_targets   once per patch, no gradient
                    │
+               combined.FUNCTIONS              a function for each term of the vocabulary
                    ├─ voxel      weighted_bce, soft_dice
                    ├─ skeleton   cldice, morph_skeleton, skeleton_recall
                    ├─ surface    surface_distance
@@ -13,7 +14,7 @@
                    ▼
                combined.compute_combined_loss   the weighted sum, every term raw
 
-Every term is non-negative, 0 at a perfect prediction, blind to what lies inside
+Every term is non-negative, 0 at a perfect prediction, unchanged by anything inside
 ignored voxels and computed in float32 whatever the network's precision. Terms
 take tensors and numbers, never a configuration, so they work in a notebook::
 

@@ -1,4 +1,4 @@
-"""Where it broke, in the report: a table, pictures, and nothing for runs that kept nothing."""
+"""Topology errors in the report: a table, pictures, and nothing for runs that kept nothing."""
 
 import re
 import struct
@@ -54,7 +54,7 @@ def test_a_run_that_kept_its_errors_shows_them(folder, fake_trainer, region):
 def test_a_report_is_whole_without_them(folder, fake_trainer):
     run_training(folder.path, build_trainer=fake_trainer())
     text = folder.report_path.read_text(encoding="utf-8")
-    assert "Where it broke" not in text
+    assert "### Topology errors" not in text
     assert not (folder.report_folder / "topology_errors.png").exists()
 
 

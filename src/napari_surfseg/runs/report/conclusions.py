@@ -176,24 +176,24 @@ def _describe_trend(history: RunHistory) -> str:
     if last < best - NOTABLE_SCORE and _loss_fell_since(history, epochs[top]):
         return (
             f"Since epoch {epochs[top]:.0f} the training loss fell further while the validation "
-            f"surface dice went from {format_number(best)} to {format_number(last)}: the network "
+            f"surface Dice went from {format_number(best)} to {format_number(last)}: the network "
             "has begun to learn its training volumes by heart; `best.pt` is from before that."
         )
     quarter = scores[-max(2, len(scores) // 4) :]
     if top == len(scores) - 1 and quarter[-1] - quarter[0] > NOTABLE_SCORE / 2:
         return (
-            f"The surface dice was still rising at the end (the last scored epoch, "
+            f"The surface Dice was still rising at the end (the last scored epoch, "
             f"{epochs[-1]:.0f}, is the best): a longer training should bring more."
         )
     if best - last <= NOTABLE_SCORE and len(scores) >= 4:
         reached = epochs[int(np.argmax(scores >= best - NOTABLE_SCORE))]
         if reached > LEVEL_SHARE * epochs[-1]:
             return (
-                f"The surface dice came near its best only at epoch {reached:.0f} of "
+                f"The surface Dice came near its best only at epoch {reached:.0f} of "
                 f"{epochs[-1]:.0f}: nothing shows that a longer training would not bring more."
             )
         return (
-            f"The surface dice came within {NOTABLE_SCORE} of its best at epoch {reached:.0f} "
+            f"The surface Dice came within {NOTABLE_SCORE} of its best at epoch {reached:.0f} "
             "and has been level since: more epochs alone will not help much."
         )
     return ""
@@ -218,9 +218,9 @@ def _describe_thickness(history: RunHistory) -> str:
     if surface is None or dice is None or surface < 0.85 or surface - dice < 0.15:
         return ""
     return (
-        f"The surfaces lie where they should (surface dice {format_number(surface)}) but not voxel "
-        f"for voxel (dice {format_number(dice)}): position and thickness differ by a voxel or two, "
-        "which for thin surfaces costs much of the dice."
+        f"The surfaces lie where they should (surface Dice {format_number(surface)}) but not voxel "
+        f"for voxel (Dice {format_number(dice)}): position and thickness differ by a voxel or two, "
+        "which for thin surfaces costs much of the Dice."
     )
 
 

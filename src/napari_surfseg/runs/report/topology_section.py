@@ -36,7 +36,7 @@ def describe_errors(samples: ErrorSamples | None, picture: str | None) -> list[s
     """
     if samples is None:
         return []
-    lines = ["### Where it broke", ""]
+    lines = ["### Topology errors", ""]
     total = sum(samples.counts.values())
     if not total:
         said = "every feature of the prediction and the labels had its partner."
