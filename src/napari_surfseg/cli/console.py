@@ -122,10 +122,11 @@ class TerminalConsole:
                 self._bar.refresh()
             case events.ValidationFinished():
                 whole = describe_scores(event.metrics, ["surface_dice"])
-                strokes = [
-                    f"{said} on strokes" for said in describe_scores(event.metrics, ["dice"])
-                ]
-                self._best = "".join(f", {said}" for said in (whole or strokes)[:1])
+                strokes = describe_scores(event.metrics, ["dice"])
+                if whole:
+                    self._best = f", {whole[0]}"
+                elif strokes:
+                    self._best = f", {strokes[0]} on strokes"
             case events.TuningProgressed():
                 of = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
                 self._bar.set_description_str(f"choosing post-processing{of}", refresh=False)
