@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from napari_surfseg.config_files import load_experiment
 from napari_surfseg.runs import launch
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.follow import read_state
+from napari_surfseg.runs.lock import describe_this_worker, write_worker
 
 FAKE = """
 import importlib.util, sys, time
@@ -191,6 +193,32 @@ def test_a_refusal_before_the_start_leaves_no_folder(surfseg, config, quick_trai
     (volumes / "empty").mkdir()
     assert surfseg("train", config, "--run-dir", "empty")[0] == 2
     assert list((volumes / "empty").iterdir()) == []
+
+
+@pytest.mark.parametrize("beside", ["a sibling run", "another worker", "a person's file"])
+def test_a_refused_run_removes_only_what_it_made(surfseg, config, quick_trainer, volumes, beside):
+    """Whatever else came into the folders that it made while it was being checked stays."""
+    made = volumes / "runs"
+    kept = {
+        "a sibling run": made / "second" / "config.yaml",
+        "another worker": made / "first" / "worker.json",
+        "a person's file": made / "first" / "notes.txt",
+    }[beside]
+
+    def refuse(experiment, **given):
+        from napari_surfseg.errors import DataError
+
+        kept.parent.mkdir(exist_ok=True)
+        if beside == "another worker":
+            write_worker(kept, replace(describe_this_worker(), host="elsewhere"))
+        else:
+            kept.write_text("kept")
+        raise DataError("There is no file image.tif.")
+
+    sys.modules["napari_surfseg.training.trainer"].Trainer = refuse
+    assert surfseg("train", config, "--run-dir", "runs/first")[0] == 2
+    assert kept.exists()
+    assert (made / "first").exists() == (beside != "a sibling run")
 
 
 def test_an_error_of_the_program_keeps_its_traceback(surfseg, config, quick_trainer, volumes):

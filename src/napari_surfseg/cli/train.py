@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.cli.console import choose_console, say
 from napari_surfseg.cli.options import add_command, add_device
+from napari_surfseg.files import remove_file
 
 if TYPE_CHECKING:
     import argparse
@@ -106,14 +108,14 @@ def run(options: argparse.Namespace) -> int:
             _require_fresh(folder)
         _train(folder, experiment, options)
         return 0
-    made = _find_first_missing(folder.path)
+    missing = _find_missing(folder.path)
     folder.check_new()
     try:
         folder.create(experiment)
         _train(folder, experiment, options)
     except BaseException as error:
-        if getattr(error, "exit_code", 1) == 2 and not _has_begun(folder):
-            _remove_new_folder(folder, made)
+        if getattr(error, "exit_code", 1) == 2:
+            _remove_refused(folder, missing)
         raise
     return 0
 
@@ -195,29 +197,33 @@ def _is_same(path: Path, other: Path) -> bool:
     return path.exists() and other.exists() and path.samefile(other)
 
 
-def _find_first_missing(path: Path) -> Path | None:
-    """Return the highest folder that has to be made for ``path``; None if it exists."""
-    missing = None
-    for candidate in (path, *path.parents):
-        if candidate.exists():
-            break
-        missing = candidate
-    return missing
+def _find_missing(path: Path) -> list[Path]:
+    """Return the folders that have to be made for ``path``, the deepest first."""
+    return [item for item in (path, *path.parents) if not item.exists()]
 
 
-def _has_begun(folder: RunFolder) -> bool:
+def _remove_refused(folder: RunFolder, missing: list[Path]) -> None:
+    """Remove what this command made for a run that was refused before it began.
+
+    That is the run's own files, and of the folders made for it those that are empty now: another
+    run may have begun beside it. Nothing goes if the folder holds anything that no refused run
+    writes, or if another worker took it.
+    """
     from napari_surfseg.events import RunStarted, read_events
+    from napari_surfseg.runs.lock import is_alive, read_worker
 
-    return any(isinstance(event, RunStarted) for event in read_events(folder.events_path))
-
-
-def _remove_new_folder(folder: RunFolder, made: Path | None) -> None:
-    """Remove what this command made of a folder, if its run was refused before it began."""
-    if made is not None:
-        shutil.rmtree(made, ignore_errors=True)
+    if any(isinstance(event, RunStarted) for event in read_events(folder.events_path)):
         return
-    for path in folder.path.iterdir():  # it existed, and was empty
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    holder = read_worker(folder.worker_path)
+    if holder is not None and is_alive(holder):
+        return
+    with contextlib.suppress(OSError):
+        if not {item.name for item in folder.path.iterdir()} <= folder.names_before_start:
+            return
+        for item in folder.path.iterdir():
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item, ignore_errors=True)
+            else:
+                remove_file(item)
+        for made in missing:
+            made.rmdir()  # fails where something else lies in it, and so do those above

@@ -33,6 +33,7 @@ from napari_surfseg.data.remote import (
 )
 from napari_surfseg.data.source import Source, parse_source
 from napari_surfseg.errors import DataError
+from napari_surfseg.files import restore_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,8 @@ def _open_local(source: Source) -> Volume:
         key = "/".join(filter(None, (inside, source.key)))
         return container.open(replace(source, location=str(folder), key=key))
     if not path.exists():
+        if restore_interrupted(path):  # a folder whose writer was killed as it replaced it
+            return _open_local(source)
         raise DataError(f"There is no file or folder {source.location}.")
     if source.key:
         raise DataError(

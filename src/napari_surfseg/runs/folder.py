@@ -155,6 +155,13 @@ class RunFolder:
         """The weights that scored best on the validation data."""
         return self.checkpoints / BEST_CHECKPOINT
 
+    @property
+    def names_before_start(self) -> set[str]:
+        """Names of all that lies in the folder of a run before its first step."""
+        files = (self.config_path, self.environment_path, self.events_path, self.commands_path)
+        more = (self.worker_path, self.log_path, self.checkpoints, self.previews, self.phantom)
+        return {path.name for path in (*files, *more)}
+
     def exists(self) -> bool:
         """Whether the folder holds a run."""
         return self.config_path.is_file()
