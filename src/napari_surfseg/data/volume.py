@@ -63,6 +63,8 @@ _keys = itertools.count()
 class Volume(ABC):
     """A three-dimensional array that is read in boxes.
 
+    It takes more than eight parameters: all that a file can say of itself, each by its name.
+
     Many parameters: each is something a file may say about itself, and a format passes on
     those few that it knows.
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import tracemalloc
 
 import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from napari_surfseg.data.open import open_volume
-from napari_surfseg.data.phantom.noise import (
-    compute_lattice_noise,
-    compute_spline,
-    compute_spline_noise,
-    compute_white_noise,
-    hash_coordinates,
-)
 from napari_surfseg.data.phantom.scroll import PhantomBox, ScrollPhantom
 from napari_surfseg.data.phantom.settings import PhantomSettings
-from napari_surfseg.data.phantom.storage import write_phantom
-from napari_surfseg.errors import CancelledError, ConfigError, OutputError
+from napari_surfseg.errors import ConfigError
 
 SETTINGS = PhantomSettings(shape=(48, 176, 176), seed=7)
 STROKES = dataclasses.replace(SETTINGS, annotated="strokes")
@@ -394,131 +384,3 @@ class TestAnySize:
             PhantomSettings(**wrong)
         assert str(error.value).endswith(".")
         assert str(error.value).startswith("The phantom's ")
-
-
-class TestFiles:
-    SMALL = PhantomSettings(shape=(40, 56, 72), seed=2, spacing=(8.0, 4.0, 2.0))
-
-    def test_hold_what_the_phantom_is(self, tmp_path):
-        paths = write_phantom(tmp_path / "deep" / "scroll", self.SMALL, chunk=(16, 32, 48))
-        whole = ScrollPhantom(self.SMALL).compute_box((0, 0, 0), self.SMALL.shape)
-        for path, wanted in (
-            (paths.image, whole.image),
-            (paths.labels, whole.labels),
-            (paths.winding, whole.winding),
-        ):
-            volume = open_volume(path)
-            assert volume.dtype == wanted.dtype
-            assert volume.spacing == (8.0, 4.0, 2.0)
-            assert volume.spacing_known
-            assert volume.units in ("micrometer", "µm")
-            assert np.array_equal(volume.read((0, 0, 0), volume.shape), wanted)
-        assert sorted(p.name for p in paths.folder.iterdir()) == [
-            "image.zarr",
-            "labels.zarr",
-            "winding.zarr",
-        ]
-
-    def test_progress_counts_chunks(self, tmp_path):
-        seen = []
-        write_phantom(tmp_path, self.SMALL, chunk=(32, 32, 48), progress=lambda *n: seen.append(n))
-        assert seen == [(done, 8) for done in range(9)]
-
-    def test_stopping_leaves_nothing(self, tmp_path):
-        folder = tmp_path / "scroll"
-        answers = iter([False, False, True])
-        with pytest.raises(CancelledError, match="stopped"):
-            write_phantom(folder, self.SMALL, chunk=(16, 32, 48), should_stop=lambda: next(answers))
-        assert not folder.exists()
-
-    def test_stopping_leaves_an_earlier_phantom_as_it_was(self, tmp_path):
-        paths = write_phantom(tmp_path, self.SMALL)
-        before = open_volume(paths.image).read((0, 0, 0), self.SMALL.shape)
-        other = dataclasses.replace(self.SMALL, seed=5)
-        with pytest.raises(CancelledError):
-            write_phantom(tmp_path, other, should_stop=lambda: True)
-        assert np.array_equal(open_volume(paths.image).read((0, 0, 0), self.SMALL.shape), before)
-        assert len(list(tmp_path.iterdir())) == 3
-
-    def test_a_file_in_the_folders_place_is_refused(self, tmp_path):
-        path = tmp_path / "scroll"
-        path.write_text("mine")
-        with pytest.raises(OutputError, match="is a file"):
-            write_phantom(path, self.SMALL)
-        assert path.read_text() == "mine"
-
-    def test_only_one_chunk_is_held_at_a_time(self, tmp_path, monkeypatch):
-        """Chunks that are cheap to make, of a volume twenty times what may be in memory."""
-        asked = []
-
-        def compute_box(self, start, stop):
-            asked.append((start, stop))
-            size = tuple(b - a for a, b in zip(start, stop, strict=True))
-            grey = np.full(size, len(asked) % 200, np.uint8)
-            return PhantomBox(grey, grey, grey.astype(np.int16))
-
-        monkeypatch.setattr(ScrollPhantom, "compute_box", compute_box)
-        settings = PhantomSettings(shape=(1024, 256, 256))
-        tracemalloc.start()
-        try:
-            write_phantom(tmp_path, settings, chunk=(128, 128, 128))
-            _, peak_bytes = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert len(asked) == 32
-        assert all(b - a == 128 for box in asked for a, b in zip(*box, strict=True))
-        assert peak_bytes < 4 * 1024 * 256 * 256 / 6
-
-    def test_a_chunk_takes_memory_for_one_tile_at_a_time(self):
-        phantom = ScrollPhantom(SETTINGS)
-        phantom.compute_box((0, 0, 0), (4, 4, 4))
-        tracemalloc.start()
-        try:
-            phantom.compute_box((0, 8, 8), (48, 168, 168))
-            _, peak_bytes = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        # 4.9 MB of results, and less than thirty float arrays of a tile with its margin.
-        assert peak_bytes < 48 * 160 * 160 * 4 + 30 * 4 * 38 * 102 * 102
-
-
-class TestNoise:
-    def test_white_noise_is_uniform_and_uncorrelated(self):
-        noise = compute_white_noise((-20, 100, 7), (44, 164, 71), 5)
-        assert abs(noise.mean()) < 0.01
-        assert noise.std() == pytest.approx(3**-0.5, rel=0.01)
-        assert noise.min() >= -1
-        assert noise.max() < 1
-        for axis in range(3):
-            assert abs((noise * np.roll(noise, 1, axis)).mean()) < 0.005
-
-    def test_hashes_differ_by_salt_and_place(self):
-        axis = np.arange(-150, 150)
-        first = hash_coordinates((axis[:, None], axis[None, :]), 1)
-        assert np.unique(first).size > 0.999 * first.size
-        assert not np.any(first == hash_coordinates((axis[:, None], axis[None, :]), 2))
-
-    def test_a_spline_reproduces_a_linear_field(self):
-        def evaluate(z, y, x):
-            return [0.5 * z - 2.0 * y + x + 3.0]
-
-        (found,) = compute_spline(evaluate, (4, 5, 3), (-7, 2, 11), (6, 19, 23))
-        z, y, x = np.mgrid[-7:6, 2:19, 11:23]
-        np.testing.assert_allclose(found, 0.5 * z - 2 * y + x + 3, atol=1e-4)
-
-    def test_spline_noise_is_smooth_with_unit_deviation(self):
-        noise = compute_spline_noise((6, 6, 6), (0, 0, 0), (120, 120, 120), 3)
-        assert abs(noise.mean()) < 0.05
-        assert noise.std() == pytest.approx(1, rel=0.05)
-        # A quarter of the deviation a voxel is typical for nodes six apart.
-        assert np.diff(noise, axis=1).std() < 0.35
-
-    def test_lattice_noise_is_the_nodes_value_at_whole_numbers_and_between_them_elsewhere(self):
-        x = np.linspace(-3, 3, 61, dtype=np.float32)
-        noise = compute_lattice_noise([x], np.zeros(61, int), 4)
-        for left in range(0, 60, 10):
-            inside = noise[left : left + 11]
-            assert np.all(inside >= min(inside[0], inside[-1]) - 1e-6)
-            assert np.all(inside <= max(inside[0], inside[-1]) + 1e-6)
-        other = compute_lattice_noise([x], np.ones(61, int), 4)
-        assert np.abs(noise - other).max() > 0.1

@@ -12,7 +12,6 @@ from napari_surfseg.data.checks import check_volumes, describe_cut, open_pairs
 from napari_surfseg.data.phantom.scroll import ScrollPhantom
 from napari_surfseg.data.phantom.settings import PhantomSettings
 from napari_surfseg.data.reading_cost import count_affordable
-from napari_surfseg.data.strokes.density import count_annotated_near_surface, measure_density
 from napari_surfseg.data.strokes.stroke_counts import count_strokes
 from napari_surfseg.data.validation.part import _choose_slab, keep_out, repeat_parts
 from napari_surfseg.data.validation.slabs import list_slabs
@@ -21,40 +20,12 @@ from napari_surfseg.data.volume import ArrayVolume
 SLAB = ValidationSlab()
 
 
-def pair_of(labels, image=None):
-    if image is None:
-        image = np.where(labels == 1, 150, 90).astype(np.uint8)
-    volumes = ArrayVolume(image, name="image"), ArrayVolume(labels, name="labels")
-    return check_volumes(*volumes, Data(), role="train")
-
-
-def sheets(shape):
-    labels = np.zeros(shape, np.uint8)
-    labels[:, :, ::12] = 1
-    labels[:, :, 1::12] = 1
-    return labels
-
-
-def strokes(shape, num, seed=0):
-    """Strokes of 3 by 20 voxels on single slices, half of them on the sheets."""
-    rng = np.random.default_rng(seed)
-    dense, labels = sheets(shape), np.full(shape, 2, np.uint8)
-    for number in range(num):
-        z, y = int(rng.integers(shape[0])), int(rng.integers(shape[1] - 20))
-        x = 12 * int(rng.integers(1, shape[2] // 12))
-        place = (
-            np.s_[z, y : y + 20, x : x + 2] if number % 2 else np.s_[z, y : y + 20, x + 4 : x + 7]
-        )
-        labels[place] = dense[place]
-    return labels
-
-
 def cut_out(pair, values):
     return values[tuple(slice(a, b) for a, b in zip(*pair.roi, strict=True))]
 
 
 @pytest.mark.parametrize("seed", [1, 2025])
-def test_a_roll_is_cut_along_its_axis(seed):
+def test_a_roll_is_cut_along_its_axis(seed, pair_of):
     """Its outermost winding, at the ends of the two longer axes, is like nothing else."""
     settings = PhantomSettings(shape=(80, 160, 160), seed=7)
     box = ScrollPhantom(settings).compute_box((0, 0, 0), settings.shape)
@@ -65,14 +36,14 @@ def test_a_roll_is_cut_along_its_axis(seed):
     assert "axis Z of image (12 of 80 planes, with a gap of 5)" in parts.train.remarks[0]
 
 
-def test_of_slabs_that_are_alike_the_end_of_the_longest_axis_is_taken():
+def test_of_slabs_that_are_alike_the_end_of_the_longest_axis_is_taken(pair_of):
     rng = np.random.default_rng(0)
     labels = (rng.random((64, 64, 96)) < 0.2).astype(np.uint8)
     parts = keep_out(pair_of(labels), SLAB, seed=3)
     assert parts.validation[0].roi == ((0, 0, 82), (64, 64, 96))
 
 
-def test_files_of_huge_pages_are_not_searched():
+def test_files_of_huge_pages_are_not_searched(pair_of, sheets):
     class Paged(ArrayVolume):
         """An array that would have to be decoded page by page."""
 
@@ -90,7 +61,7 @@ def test_files_of_huge_pages_are_not_searched():
     assert _choose_slab(pages, slabs, 0) == slabs[0]
 
 
-def test_a_side_of_another_kind_is_not_taken():
+def test_a_side_of_another_kind_is_not_taken(pair_of, sheets):
     labels = sheets((64, 64, 144))
     image = np.where(labels == 1, 150, 90).astype(np.uint8)
     image[:, :, 100:] = image[:, :, 100:] // 2  # the far end is dark
@@ -98,7 +69,7 @@ def test_a_side_of_another_kind_is_not_taken():
     assert parts.validation[0].roi[0][2] == 0
 
 
-def test_a_small_crop_in_a_large_volume_is_cut_in_two():
+def test_a_small_crop_in_a_large_volume_is_cut_in_two(pair_of, sheets):
     labels = np.full((128, 128, 128), 2, np.uint8)
     labels[40:80, 40:80, 40:80] = sheets((40, 40, 40))
     parts = keep_out(pair_of(labels), SLAB, seed=0)
@@ -107,24 +78,7 @@ def test_a_small_crop_in_a_large_volume_is_cut_in_two():
     assert kept.census.num_supervised == np.count_nonzero(cut_out(kept, labels) != 2)
 
 
-def test_density_tells_strokes_from_dense_labels():
-    shape = (64, 96, 96)
-    some_left_out = sheets(shape)
-    some_left_out[:, 40:60, 30:50] = 2
-    slices = np.full(shape, 2, np.uint8)
-    slices[::16] = sheets(shape)[::16]
-    shares = [
-        measure_density([pair_of(labels)], seed=0)
-        for labels in (sheets(shape), some_left_out, slices, strokes(shape, 60))
-    ]
-    assert shares[0] == 1
-    assert shares[1] > 0.9
-    assert shares[2] < 0.3
-    assert shares[3] < 0.2
-    assert count_annotated_near_surface(np.zeros((4, 4, 4), np.uint8)) == (0, 0)
-
-
-def test_twelve_strokes_are_all_trained_on():
+def test_twelve_strokes_are_all_trained_on(pair_of, strokes):
     labels = np.full((96, 128, 128), 2, np.uint8)
     labels[32:64, 32:96, 32:96] = strokes((32, 64, 64), 12)
     pair = pair_of(labels)
@@ -134,11 +88,11 @@ def test_twelve_strokes_are_all_trained_on():
 
 
 @pytest.fixture
-def many():
+def many(strokes):
     return strokes((128, 192, 192), 400)
 
 
-def test_many_strokes_give_whole_blocks(many):
+def test_many_strokes_give_whole_blocks(many, pair_of):
     parts = keep_out(pair_of(many), SLAB, seed=2025)
     assert parts.validation
     targets = parts.train.open_targets().read((0, 0, 0), many.shape)
@@ -160,13 +114,13 @@ def test_many_strokes_give_whole_blocks(many):
     assert "blocks of 64 voxels" in parts.train.remarks[0]
 
 
-def test_the_choice_depends_on_the_seed_alone(many):
+def test_the_choice_depends_on_the_seed_alone(many, pair_of):
     pair = pair_of(many)
     chosen = [[part.roi for part in keep_out(pair, SLAB, seed=5).validation] for _ in range(2)]
     assert chosen[0] == chosen[1]
 
 
-def test_strokes_painted_into_a_kept_block_are_not_trained_on(many):
+def test_strokes_painted_into_a_kept_block_are_not_trained_on(many, pair_of):
     train = keep_out(pair_of(many), SLAB, seed=0).train
     (start, _), before = train.held_out[0], train.census.num_foreground
     painted = count_strokes(train, [(start, np.ones((4, 4, 4), np.uint8))])
@@ -183,7 +137,7 @@ def test_all_strokes_of_a_kept_block_may_be_erased(tmp_path, many):
     assert erased.census.num_supervised == 0
 
 
-def test_a_cut_is_made_again_though_the_labels_have_grown(tmp_path, many):
+def test_a_cut_is_made_again_though_the_labels_have_grown(tmp_path, many, strokes):
     np.save(tmp_path / "image.npy", np.zeros(many.shape, np.uint8))
     np.save(tmp_path / "labels.npy", many)
     files = {"image": str(tmp_path / "image.npy"), "labels": str(tmp_path / "labels.npy")}
@@ -200,14 +154,14 @@ def test_a_cut_is_made_again_though_the_labels_have_grown(tmp_path, many):
     assert describe_cut(wider, *open_pairs(wider, seed=0, cut=cut)) != cut
 
 
-def test_a_run_that_began_without_validation_stays_without(many):
+def test_a_run_that_began_without_validation_stays_without(many, pair_of):
     pair = pair_of(many)
     parts = repeat_parts(pair, {"train": pair.roi, "held_out": [], "validation": []})
     assert parts.validation == []
     assert parts.train.census.num_foreground == pair.census.num_foreground
 
 
-def test_strokes_with_no_value_for_not_annotated_cannot_be_kept():
+def test_strokes_with_no_value_for_not_annotated_cannot_be_kept(strokes):
     labels = strokes((96, 128, 128), 200)
     image = np.where(labels == 2, 0, 100).astype(np.uint8)
     labels[labels == 2] = 0

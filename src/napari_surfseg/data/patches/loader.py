@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.cache import CacheStats, VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
+    from napari_surfseg.data.volume import Volume
     from napari_surfseg.geometry import Index3
     from napari_surfseg.model.intensity import Intensity
 
@@ -97,6 +98,9 @@ class _Tally:
 class PatchLoader:
     """An endless, repeatable stream of batches.
 
+    It takes more than eight parameters: the volumes, what is cut from them, and how the stream is
+    computed and resumed, which the trainer, the warm-up and the benchmarks each set differently.
+
     Many parameters: what is cut, how the stream goes on and what computes it (threads, cache)
     are decided in different places of a run.
 
@@ -148,7 +152,8 @@ class PatchLoader:
         self._cache = cache
         self._images = [cache.view(pair.open_image(intensity, cache)) for pair in self._pairs]
         self._targets = [cache.view(pair.open_targets(cache)) for pair in self._pairs]
-        self._fill(filled)
+        self._filled = None if filled is None else list(filled)
+        self._patch_targets = self._view_targets()
         self._sampler = PatchSampler(
             self._pairs, self._targets, foreground_share=data.foreground_share, seed=seed
         )
@@ -309,11 +314,11 @@ class PatchLoader:
                 self._is_held = False
                 self._changed.notify_all()
 
-    def _fill(self, filled: Sequence[FilledTargets] | None) -> None:
-        self._filled = None if filled is None else list(filled)
-        self._patch_targets = (
-            self._targets if filled is None else [self._cache.view(each) for each in filled]
-        )
+    def _view_targets(self) -> list[Volume]:
+        """Give what the labels of patches are cut from, read through the cache."""
+        if self._filled is None:
+            return self._targets
+        return [self._cache.view(each) for each in self._filled]
 
     def recount(
         self, pairs: Sequence[CheckedPair], filled: Sequence[FilledTargets] | None = None
@@ -328,7 +333,8 @@ class PatchLoader:
             As given at first, made from the new labels.
         """
         self._pairs = list(pairs)
-        self._fill(filled)
+        self._filled = None if filled is None else list(filled)
+        self._patch_targets = self._view_targets()
         self._sampler = PatchSampler(
             self._pairs,
             self._targets,
