@@ -122,7 +122,7 @@ def find_strokes(
         values = np.ascontiguousarray(layer.read(start, stop))
         if values.dtype == np.bool_:
             values = values.view(np.uint8)
-        checksum = zlib.crc32(values)
+        checksum = zlib.crc32(values.data)  # its bytes as a buffer
         if known.get(start) == checksum:
             continue
         if np.array_equal(values, copy.read(start, stop)):
