@@ -79,7 +79,7 @@ def test_a_dead_worker_of_this_machine_gives_way(path, dead_pid):
 
 
 def test_a_pid_that_was_used_again_does_not_count_as_alive(path):
-    old = replace(describe_this_worker(os.getppid()), process_created=1000.0)
+    old = replace(describe_this_worker(os.getppid()), process_created=1000.0, since_boot=1.0)
     write_worker(path, old)
     assert not is_alive(old)
     with WorkerLock(path):
@@ -106,8 +106,107 @@ def test_another_host_is_judged_by_its_heartbeat(path):
     assert not is_alive(stale)
     assert is_alive(stale, now=now - 290)
     write_worker(path, stale)
-    with WorkerLock(path):
+    with WorkerLock(path, watch_seconds=0.1):
         assert read_worker(path).pid == os.getpid()
+
+
+@pytest.mark.parametrize("clock", [-90, 90, 4000, -4000])
+def test_clocks_that_differ_take_nobodys_run(path, clock):
+    """The living worker of another machine is seen by its beats, whatever its clock shows."""
+    holder = other_host(pid=4711, heartbeat=time.time() + clock)
+    write_worker(path, holder)
+    ended = threading.Event()
+
+    def beat():
+        while not ended.wait(0.05):
+            write_worker(path, replace(holder, heartbeat=time.time() + clock))
+
+    beating = threading.Thread(target=beat)
+    beating.start()
+    try:
+        with pytest.raises(RunBusyError, match="process 4711 on elsewhere"):
+            WorkerLock(path, heartbeat_seconds=0.05, watch_seconds=5).acquire()
+    finally:
+        ended.set()
+        beating.join()
+
+
+@pytest.mark.parametrize("clock", [-90, 4000])
+def test_a_worker_gone_on_a_machine_with_another_clock_gives_way(path, clock):
+    write_worker(path, other_host(heartbeat=time.time() + clock))
+    with WorkerLock(path, heartbeat_seconds=0.05, watch_seconds=0.2):
+        assert read_worker(path).pid == os.getpid()
+
+
+def test_a_clock_that_is_set_takes_nobodys_run(path, monkeypatch):
+    """On Linux the creation of a process moves with the clock, on Windows the system's start."""
+    parent = psutil.Process(os.getppid())
+    real = parent.create_time() - psutil.boot_time()
+    write_worker(path, describe_this_worker(parent.pid))
+    for name, shift in (("both", 3600.0), ("both", -3600.0), ("boot", 3600.0)):
+        boot = psutil.boot_time()
+        created = boot + real + (shift if name == "both" else 0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(psutil, "boot_time", lambda boot=boot, shift=shift: boot + shift)
+            patch.setattr(psutil.Process, "create_time", lambda _, created=created: created)
+            with pytest.raises(RunBusyError, match=f"process {parent.pid}"):
+                WorkerLock(path).acquire()
+
+
+def test_an_entry_of_an_earlier_version_is_understood(path):
+    values = asdict(other_host(pid=4711))
+    del values["since_boot"], values["commands_bytes"]
+    path.write_text(json.dumps(values))
+    assert read_worker(path).pid == 4711
+    with pytest.raises(RunBusyError, match="process 4711"):
+        WorkerLock(path).acquire()
+
+
+def test_an_entry_that_cannot_be_taken_away_is_busy(path, monkeypatch, dead_pid):
+    write_worker(path, replace(describe_this_worker(), pid=dead_pid))
+    monkeypatch.setattr(WorkerLock, "_move_aside", lambda *_: None)
+    with pytest.raises(RunBusyError, match=f"process {dead_pid}"):
+        WorkerLock(path).acquire()
+
+
+def test_a_heartbeat_under_way_never_writes_over_the_new_owner(path):
+    """Whatever happens between looking at the entry and beating, the beat hits the old file."""
+    mine = WorkerLock(path, heartbeat_seconds=1000)
+    mine.acquire()
+    theirs = other_host(pid=1)
+    path.rename(path.with_name("aside.json"))
+    assert create_exclusively(path, theirs)
+    before = path.read_bytes()
+    mine._beat_once()
+    assert path.read_bytes() == before
+    with pytest.raises(RunBusyError, match=r"taken over by process 1 on elsewhere; this worker st"):
+        mine.check()
+    assert mine.is_lost
+    mine.release()
+    assert path.read_bytes() == before
+
+
+def test_an_entry_removed_by_hand_comes_back(path):
+    mine = WorkerLock(path, heartbeat_seconds=1000)
+    token = mine.acquire().token
+    path.unlink()
+    mine.check()
+    mine._beat_once()
+    assert read_worker(path).token == token
+    mine._beat_once()
+    mine.release()
+    assert names_beside(path) == []
+
+
+def test_it_knows_which_commands_were_meant_for_an_earlier_worker(path):
+    path.with_name("commands.jsonl").write_bytes(b"x" * 17)
+    launched = describe_this_worker()
+    assert create_exclusively(path, launched)
+    path.with_name("commands.jsonl").write_bytes(b"x" * 30)
+    with WorkerLock(path) as held:
+        assert held.worker.commands_bytes == 17
+    with WorkerLock(path) as held:
+        assert held.worker.commands_bytes == 30
 
 
 def test_what_the_launcher_wrote_for_us_is_ours(path):
@@ -143,11 +242,8 @@ def test_a_lock_that_was_taken_over_is_left_alone(path):
     mine = WorkerLock(path, heartbeat_seconds=0.02)
     mine.acquire()
     theirs = other_host(pid=1)
-    for _ in range(50):  # a heartbeat that is under way may still write over it
-        write_worker(path, theirs)
-        time.sleep(0.2)
-        if read_worker(path) == theirs:
-            break
+    write_worker(path, theirs)
+    time.sleep(0.2)
     mine.release()
     assert read_worker(path) == theirs
 

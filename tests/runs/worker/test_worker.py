@@ -18,8 +18,15 @@ from napari_surfseg.errors import (
     RunError,
     TrainingError,
 )
+from napari_surfseg.files import written_aside
 from napari_surfseg.runs.folder import RunFolder
-from napari_surfseg.runs.lock import describe_this_worker, is_alive, read_worker, write_worker
+from napari_surfseg.runs.lock import (
+    create_exclusively,
+    describe_this_worker,
+    is_alive,
+    read_worker,
+    write_worker,
+)
 from napari_surfseg.runs.worker.command_source import CommandSource
 from napari_surfseg.runs.worker.worker import run_training
 
@@ -349,6 +356,42 @@ def test_a_disk_too_full_for_the_last_word(folder, fake_trainer, monkeypatch):
         run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
     assert not folder.worker_path.exists()
     assert "is full" in log(folder)
+
+
+def test_a_worker_that_lost_its_run_stops_and_leaves_it_alone(folder, fake_trainer):
+    """It was suspended, say, and another machine took the run meanwhile."""
+    theirs = replace(describe_this_worker(), host="elsewhere", pid=4711)
+    kept = {}
+
+    def lose(trainer, epoch, step):
+        if step == 5:
+            folder.worker_path.rename(folder.path / "aside.json")
+            create_exclusively(folder.worker_path, theirs)
+            kept.update(contents(folder))
+            with pytest.raises(RunBusyError):
+                save_any_file(folder.last_checkpoint)
+
+    with pytest.raises(RunBusyError, match="was taken over by process 4711 on elsewhere"):
+        run_training(folder.path, build_trainer=fake_trainer(script=lose))
+    assert kept
+    assert contents(folder) == kept
+
+
+def save_any_file(path):
+    with written_aside(path) as temporary:
+        temporary.write_bytes(b"theirs is newer")
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+
+def test_what_a_killed_worker_left_half_written_goes(folder, fake_trainer):
+    folder.checkpoints.mkdir()
+    left = folder.checkpoints / ".last.pt.0123abcd.partial"
+    left.touch()
+    run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
+    assert not left.exists()
 
 
 def test_a_report_that_fails_does_not_fail_the_run(folder, fake_trainer, monkeypatch):

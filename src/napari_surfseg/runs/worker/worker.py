@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_surfseg import events
 from napari_surfseg.errors import CheckpointError, ConfigError, RunError, SurfsegError
+from napari_surfseg.files import guarded, remove_leftovers
 from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import WorkerLock
@@ -105,7 +106,8 @@ def run_training(
     ------
     RunError
         If the folder holds no run or nothing to resume, or another worker is on
-        it (RunBusyError). Nothing is written then.
+        it (RunBusyError). Nothing is written then. Also if another worker takes the run while
+        this one works on it; nothing is written from then on.
     SurfsegError
         If training could not go on; the sentence is in the run's ``RunFailed``.
         Anything unexpected becomes one as well, its traceback kept in the log.
@@ -117,7 +119,9 @@ def run_training(
             f"The run {folder.path} cannot be resumed: there is no {folder.last_checkpoint}.",
             field="run_dir",
         )
-    with WorkerLock(folder.worker_path) as lock:
+    with WorkerLock(folder.worker_path) as lock, guarded(folder.path, lock.check):
+        for place in (folder.path, folder.checkpoints, folder.previews):
+            remove_leftovers(place)
         if experiment is None:
             experiment = written
         elif experiment != written:
@@ -167,7 +171,7 @@ class _Session:
                     raise RunError("The trainer ended without saying how; this is a program error.")
             except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - it must end in an event
                 error, failure = caught, self._fail(caught)
-            if with_report and self._epochs_finished:
+            if with_report and self._epochs_finished and not self._lock.is_lost:
                 self._report()
         if failure is not None and failure is not error:
             raise failure from error
@@ -179,6 +183,7 @@ class _Session:
         with self._emitting:
             if self._ended:
                 return
+            self._lock.check()
             self._step = max(self._step, event.step)
             written = self._writer.write(event)
             self._ended = isinstance(event, events.TERMINAL_EVENTS)
@@ -236,8 +241,14 @@ class _Session:
         trainer.run()
 
     def _fail(self, error: BaseException) -> SurfsegError:
-        """End the run with a ``RunFailed``, and return the error to raise."""
+        """End the run with a ``RunFailed``, and return the error to raise.
+
+        A run that another worker has taken is its own to end.
+        """
         failure = explain_failure(error, self._folder, self._experiment)
+        if self._lock.is_lost:
+            self._ended = True
+            return failure
         if not is_foreseen(error):
             self._log.write("".join(traceback.format_exception(error)), show=False)
         try:
@@ -267,7 +278,7 @@ class _Session:
     def _end_at_once(self) -> None:
         """End the process from the thread that heard the second signal."""
         step = self._step
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RunError):
             self.emit(
                 events.RunFailed(
                     message="Training was ended at once by a second interrupt; resuming goes on "
