@@ -6,6 +6,9 @@ from napari.components import ViewerModel
 
 from napari_surfseg.gui.run_session.previews import LivePreview
 
+#: Path of the run's volume.
+SCAN = "/data/scan.zarr"
+
 
 def make_preview(value=100, shape=(8, 16, 16), origin=(4, 10, 20), index=0):
     skeleton = np.zeros(shape, np.uint8)
@@ -34,3 +37,12 @@ def source(viewer):
         units=("um", "um", "um"),
         axis_labels=("z", "y", "x"),
     )
+
+
+@pytest.fixture
+def scan(viewer, session, run):
+    """A layer that shows the volume of the run that the session follows."""
+    layer = viewer.add_image(np.zeros((40, 200, 200), np.uint8), name="scan")
+    session.attach(run.path)
+    session.link_layer(SCAN, layer)
+    return layer

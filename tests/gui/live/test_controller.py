@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from tests.gui.conftest import sent_commands
+from tests.gui.live.conftest import SCAN
 
 from napari_surfseg.config import Experiment
 from napari_surfseg.gui.live.controller import LiveController, get_live_controller
@@ -13,24 +13,15 @@ from napari_surfseg.runs.follow import RunSnapshot
 
 
 @pytest.fixture
-def viewer():
-    viewer = ViewerModel()
-    viewer.add_image(np.zeros((40, 200, 200), np.uint8), name="scan")
-    return viewer
-
-
-@pytest.fixture
-def live(viewer, session, run):
+def live(viewer, session, scan):
     controller = LiveController(viewer, session)
-    session.attach(run.path)
-    session.link_layer("/data/scan.zarr", viewer.layers["scan"])
     yield controller
     controller.close()
 
 
 def preview(index=0):
     empty = np.zeros((16, 64, 64), np.uint8)
-    return LivePreview(index, "/data/scan.zarr", (0, 0, 0), empty, empty.copy())
+    return LivePreview(index, SCAN, (0, 0, 0), empty, empty.copy())
 
 
 def test_live_layers_go_with_their_volume_and_lie_over_no_other(viewer, session, feeds, live):

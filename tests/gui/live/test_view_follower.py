@@ -1,10 +1,8 @@
 """The worker is asked for previews of what the view shows."""
 
-import numpy as np
 import pytest
-from napari.components import ViewerModel
 from tests.gui.conftest import sent_commands
-from tests.gui.live.conftest import make_preview
+from tests.gui.live.conftest import SCAN, make_preview
 
 from napari_surfseg.events import DataChecked
 from napari_surfseg.gui.layers.camera import camera_of
@@ -12,21 +10,10 @@ from napari_surfseg.gui.live.view_follower import ViewFollower
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
-SCAN = "/data/scan.zarr"
-
 
 @pytest.fixture
-def viewer():
-    viewer = ViewerModel()
-    viewer.add_image(np.zeros((40, 200, 200), np.uint8), name="scan")
-    return viewer
-
-
-@pytest.fixture
-def follower(viewer, session, run):
+def follower(viewer, session, scan):
     follower = ViewFollower(viewer, session)
-    session.attach(run.path)
-    session.link_layer(SCAN, viewer.layers["scan"])
     yield follower
     follower.close()
 

@@ -108,7 +108,7 @@ def test_a_dock_opened_again_goes_on_with_the_strokes(started, open_dock, viewer
     again.controller.strokes.send()
     command = sent_commands(session)[-1]
     assert isinstance(command, UpdateLabels)
-    # The closed dock hears nothing any more.
+    # The closed dock follows nothing any more.
     sent = len(sent_commands(session))
     paint(layer, y=35)
     assert not started.controller.strokes._rest.isActive()

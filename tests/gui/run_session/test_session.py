@@ -31,7 +31,7 @@ def test_a_snapshot_never_overtakes_another(session, feeds, tmp_path):
     assert heard_later == [1, 2]
 
 
-def test_a_feed_that_was_let_go_is_not_heard(session, feeds, tmp_path):
+def test_a_feed_that_was_replaced_is_ignored(session, feeds, tmp_path):
     session.attach(tmp_path / "a")
     session.attach(tmp_path / "b")
     feeds[0].polled.emit(RunSnapshot(step=99))

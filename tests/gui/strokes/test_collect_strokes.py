@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import zarr
-from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_surfseg.data.strokes.stroke_files import read_strokes
@@ -12,27 +11,6 @@ from napari_surfseg.gui.layers.copies import write_layer
 from napari_surfseg.gui.layers.layer_volume import take_file, take_layer
 from napari_surfseg.gui.strokes import collect_strokes as module
 from napari_surfseg.gui.strokes.collect_strokes import collect_strokes, find_strokes
-
-SHAPE = (70, 64, 130)
-
-
-@pytest.fixture
-def viewer():
-    viewer = ViewerModel()
-    viewer.add_labels(np.zeros(SHAPE, np.uint8), name="sheet")
-    return viewer
-
-
-@pytest.fixture
-def layer(viewer):
-    return viewer.layers["sheet"]
-
-
-@pytest.fixture
-def copy(layer, tmp_path):
-    path = tmp_path / "run" / "inputs" / "labels_0.zarr"
-    write_layer(take_layer(layer), path)
-    return str(path)
 
 
 def test_of_a_huge_sparse_zarr_only_what_either_stores_is_compared(tmp_path):

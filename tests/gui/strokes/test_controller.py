@@ -4,39 +4,15 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from tests.gui.conftest import sent_commands
 
 from napari_surfseg.data.strokes.stroke_files import read_strokes
 from napari_surfseg.errors import DataError
 from napari_surfseg.events import CommandApplied, CommandRefused, LabelsUpdated, UpdateLabels
-from napari_surfseg.gui.layers.copies import write_layer
-from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.strokes.protocols import StrokesPanelProtocol
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
-
-SHAPE = (30, 40, 40)
-
-
-@pytest.fixture
-def viewer():
-    viewer = ViewerModel()
-    viewer.add_labels(np.zeros(SHAPE, np.uint8), name="sheet")
-    return viewer
-
-
-@pytest.fixture
-def layer(viewer):
-    return viewer.layers["sheet"]
-
-
-@pytest.fixture
-def copy(layer, tmp_path):
-    path = tmp_path / "run" / "inputs" / "labels_0.zarr"
-    write_layer(take_layer(layer), path)
-    return str(path)
 
 
 @pytest.fixture
