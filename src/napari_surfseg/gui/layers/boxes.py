@@ -64,7 +64,7 @@ class StoredBoxes:
 
     @property
     def num_voxels(self) -> int:
-        """Voxels in all of them."""
+        """Number of voxels in all of them."""
         return math.prod(self.shape) if self.starts is None else sum(map(count_voxels, self))
 
     def __iter__(self) -> Iterator[Box]:

@@ -90,7 +90,7 @@ def region_of(layer: Layer | None) -> tuple[Box, Size3] | None:
 
 
 def take_labels(layer: Layer) -> LayerVolume:
-    """Take a layer as :func:`take_layer` does, and one that covers a part as the whole.
+    """Take a layer as :func:`take_layer` does; one that covers a part is taken as the whole volume.
 
     Raises
     ------

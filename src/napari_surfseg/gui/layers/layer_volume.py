@@ -3,7 +3,7 @@
 A layer is looked at once, in the window's thread (:func:`take_layer`); what
 follows works on that snapshot, in threads, and never touches the layer again::
 
-    take_layer ──▶ locate (layer_files) ──▶ read where it lies, or write_layer (layer_copies)
+    take_layer ──▶ locate ──▶ read where it lies, or written as a copy (copies)
                └─▶ count_values (label_counts)
 """
 

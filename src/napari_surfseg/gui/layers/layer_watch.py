@@ -54,7 +54,7 @@ class LayerWatch:
         self._sync()
 
     def close(self) -> None:
-        """Let go of the viewer and of every layer."""
+        """Disconnect from the viewer and every layer."""
         for name in ("inserted", "removed", "reordered"):
             disconnect(getattr(self._viewer.layers.events, name), self._on_layers)
         for layer in self._followed:

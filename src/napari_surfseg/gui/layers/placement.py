@@ -16,7 +16,7 @@ __all__ = ["compute_placement", "place_of"]
 
 
 def compute_placement(source: Layer | None, origin: Index3) -> dict[str, Any]:
-    """Where a layer must lie that begins at a voxel of another one.
+    """Compute where a layer lies that begins at a voxel of another one.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ __all__ = [
     "list_chunks",
 ]
 
-#: Of which a zarr group has one.
+#: A zarr group has one of these files.
 GROUP_FILES = (".zgroup", "zarr.json")
 
 
@@ -162,7 +162,7 @@ def _find_stored(data: Any) -> StoredArray | None:
 
 
 def _iterate_values(layers: Any) -> Iterator[Any]:
-    """Give what the steps that read are given; a step of many tasks is not unrolled."""
+    """Give the arguments of the reading steps; a step of many tasks is not unrolled."""
     for layer in layers.values():
         if hasattr(layer, "indices"):
             yield from (value for value, _ in layer.indices)

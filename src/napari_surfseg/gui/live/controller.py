@@ -79,7 +79,7 @@ class LiveController(QObject):
         viewer.layers.events.inserted.connect(self._on_inserted)
 
     def close(self) -> None:
-        """Let go of the viewer and the session."""
+        """Disconnect from the viewer and the session."""
         self.follower.close()
         self._next.stop()
         self._parts.clear()

@@ -46,7 +46,7 @@ def style(layer: Layer, part: str, ndisplay: int) -> None:
 
 
 def restyle(layer: Layer, part: str, ndisplay: int) -> None:
-    """Change a live layer's look with the view's; what a person changed stays as it is."""
+    """Change how a live layer looks between 2-D and 3-D; what a person changed stays as it is."""
     before = LOOKS[part][2 if ndisplay == 3 else 3]
     for key, value in LOOKS[part][ndisplay].items():
         if getattr(layer, key) == before[key]:

@@ -64,7 +64,7 @@ class ViewFollower(QObject):
             event.connect(self._on_moved)
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Disconnect from the viewer."""
         self._rest.stop()
         for event in self._events:
             disconnect(event, self._on_moved)

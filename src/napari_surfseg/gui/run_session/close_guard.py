@@ -78,7 +78,7 @@ class CloseGuard(QObject):
             # napari may send a second close event on its way out; one question is enough.
             self._answered = True
         self._closing = True
-        # napari may still refuse to close; a window that is hidden later on is another matter.
+        # napari may still refuse to close; hiding the window later must not end the session then.
         QTimer.singleShot(0, self._forget_refused)
         return False
 

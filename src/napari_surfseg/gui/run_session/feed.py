@@ -77,11 +77,11 @@ class RunFeed(QObject):
         )
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start following."""
         self._thread.start()
 
     def stop(self, *, wait_seconds: float = 0.0) -> None:
-        """Stop to follow; by default without waiting for the thread."""
+        """Stop following; by default without waiting for the thread."""
         self._stop.set()
         if wait_seconds and self._thread.is_alive():
             self._thread.join(wait_seconds)

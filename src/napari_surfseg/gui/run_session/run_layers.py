@@ -213,7 +213,7 @@ def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
         if note:
             about |= {key: value for key, value in note.items() if key not in {"name", "region"}}
         elif found.spacing is not None and not np.allclose(found.spacing, about["scale"]):
-            # The run goes by another voxel size than the file's, whose unit is not that of this.
+            # The run uses another voxel size than the file's, so the file's unit does not apply.
             about["scale"] = found.spacing
             about.pop("units", None)
         fullest = None

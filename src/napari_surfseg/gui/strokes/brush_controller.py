@@ -63,7 +63,7 @@ class BrushController(QObject):
         self.refresh()
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Disconnect from the viewer."""
         self._watch.close()
         disconnect(self._viewer.layers.selection.events.active, self._on_event)
         self._follow(None)

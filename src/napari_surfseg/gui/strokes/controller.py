@@ -88,7 +88,7 @@ class StrokesController(QObject):
             self._on_attached(session.run_dir)
 
     def close(self) -> None:
-        """Let go of the layers and the session."""
+        """Disconnect from the layers and the session."""
         self._rest.stop()
         self._labels.close()
         disconnect(self._session.attached, self._on_attached)

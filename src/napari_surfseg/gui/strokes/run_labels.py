@@ -56,7 +56,7 @@ class RunLabels(QObject):
         self._watch = LayerWatch(viewer, on_list=self._find)
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Disconnect from the viewer."""
         self._watch.close()
 
     @property
