@@ -91,10 +91,10 @@ def play_topology_errors(demo: Demo, options: argparse.Namespace) -> None:
     demo.need(lambda: bool(widget.view.meanings()), options.patience, "the counts")
     widget.view.job.start.click()
     demo.need(lambda: widget.controller.is_busy, 10, "the comparison")
-    demo.need(lambda: "error: hole" in viewer.layers, options.patience, "the comparison")
+    demo.need(lambda: "hole" in widget.controller.shown.layers, options.patience, "the comparison")
     live(1.0)
-    kinds = [error.name for error in widget.view.model.errors]
-    widget.view.table.selectRow(kinds.index("hole") + 1)
+    kinds = [error.name for error in widget.view.list.model.errors]
+    widget.view.list.table.selectRow(kinds.index("hole") + 1)
     demo.shoot("topology_errors")
 
 

@@ -69,9 +69,9 @@ def choosers(qtbot, controller, view, viewer, session, jobs):
         "validation volume": (validation.image, "b"),
         "validation labels": (validation.labels, "sheet"),
         "validation box": (view.data.validation.box_layer, "box"),
-        "volume to predict": (predict_view.source, "b"),
-        "compared prediction": (topology_view.prediction, "sheet"),
-        "compared labels": (topology_view.labels, "sheet"),
+        "volume to predict": (predict_view.inputs.source, "b"),
+        "compared prediction": (topology_view.inputs.prediction, "sheet"),
+        "compared labels": (topology_view.inputs.labels, "sheet"),
     }
     for other in others:
         other.close()

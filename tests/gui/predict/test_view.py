@@ -22,30 +22,30 @@ def test_by_default_everything_comes_from_the_checkpoint(view):
     assert form.threshold is None
     assert form.min_voxels is None
     assert form.flips == "auto"
-    assert view.threshold.text() == view.min_voxels.text() == "–"
-    assert not view.threshold.isEnabled()
+    assert view.options.threshold.text() == view.options.min_voxels.text() == "–"
+    assert not view.options.threshold.isEnabled()
 
 
 def test_what_was_tuned_is_shown_until_a_person_sets_another(view):
     view.set_tuned(0.34, 30)
-    assert view.threshold.text() == "0.34"
-    assert view.min_voxels.text() == "30 vox"
-    view.threshold_row.tuned.setChecked(False)
-    view.threshold.setValue(0.6)
+    assert view.options.threshold.text() == "0.34"
+    assert view.options.min_voxels.text() == "30 vox"
+    view.options.threshold_row.tuned.setChecked(False)
+    view.options.threshold.setValue(0.6)
     view.set_tuned(0.41, 0)
-    assert view.threshold.text() == "0.60"
-    assert view.min_voxels.text() == "0 vox"
+    assert view.options.threshold.text() == "0.60"
+    assert view.options.min_voxels.text() == "0 vox"
     assert view.form().threshold == 0.6
     assert view.form().min_voxels is None
-    view.threshold_row.tuned.setChecked(True)
-    assert view.threshold.text() == "0.41"
+    view.options.threshold_row.tuned.setChecked(True)
+    assert view.options.threshold.text() == "0.41"
     assert view.form().threshold is None
 
 
 def test_flips_are_automatic_on_or_off(view):
     found = []
-    for index in range(view.flips.count()):
-        view.flips.setCurrentIndex(index)
+    for index in range(view.options.flips.count()):
+        view.options.flips.setCurrentIndex(index)
         found.append(view.form().flips)
     assert found == ["auto", True, False]
 
@@ -53,18 +53,18 @@ def test_flips_are_automatic_on_or_off(view):
 def test_best_or_newest_can_be_chosen_where_there_are_both(view):
     changes = []
     view.weights_changed.connect(lambda: changes.append(view.form().newest))
-    assert not view.weights.isEnabled()
+    assert not view.inputs.weights.isEnabled()
     view.set_weights({"best": "step 100", "newest": "step 1,400"})
-    titles = [view.weights.itemText(index) for index in range(view.weights.count())]
+    titles = [view.inputs.weights.itemText(index) for index in range(view.inputs.weights.count())]
     assert titles == ["best: step 100", "newest: step 1,400"]
-    view.weights.setCurrentIndex(1)
+    view.inputs.weights.setCurrentIndex(1)
     assert changes == [True]
     view.set_weights({"best": "step 100", "newest": "step 1,500"})
     assert view.form().newest
     # Another run begins with its best again only where there is no newest.
     view.set_weights({"best": "step 3"})
     assert not view.form().newest
-    assert not view.weights.isEnabled()
+    assert not view.inputs.weights.isEnabled()
     assert changes == [True]
 
 

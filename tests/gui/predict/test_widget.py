@@ -43,9 +43,9 @@ def test_a_cancelled_prediction_ends_its_process_and_leaves_nothing(qtbot, tmp_p
     qtbot.addWidget(widget)
     view, controller = widget.view, widget.controller
     view.set_folder(tmp_path / "predictions")
-    view.source.set_choice(SourceChoice.of_layer(viewer.layers["large"]))
+    view.inputs.source.set_choice(SourceChoice.of_layer(viewer.layers["large"]))
     view.set_checkpoint(str(tmp_path / "best.pt"))
-    view.flips.setCurrentIndex(view.flips.findData(True))
+    view.options.flips.setCurrentIndex(view.options.flips.findData(True))
     before = {child.pid for child in psutil.Process().children(recursive=True)}
 
     def wait_for(condition):

@@ -22,29 +22,29 @@ def test_the_view_is_what_its_controller_needs(satisfies):
 def test_the_list_is_filtered_and_stepped_through(view, errors):
     chosen = []
     view.error_chosen.connect(chosen.append)
-    view.step(1)
+    view.list.step(1)
     assert chosen == []
     view.set_result({"score": 0.5, "topo_matched_1": 2.0}, errors, "found")
-    assert view.model.rowCount() == len(errors)
+    assert view.list.model.rowCount() == len(errors)
     assert "<b>score 0.500</b>" in view.scores.text()
-    sizes = [view.model.index(row, 1).data() for row in range(len(errors))]
+    sizes = [view.list.model.index(row, 1).data() for row in range(len(errors))]
     assert sizes == [f"{error.size:,}" for error in errors]
-    view.next.click()
-    view.next.click()
-    view.previous.click()
+    view.list.next.click()
+    view.list.next.click()
+    view.list.previous.click()
     assert chosen == [0, 1, 0]
-    assert not view.previous.isEnabled()
-    assert view.place.text() == f"1 / {len(errors)}"
-    view.kind.setCurrentIndex(view.kind.findData("hole"))
+    assert not view.list.previous.isEnabled()
+    assert view.list.place.text() == f"1 / {len(errors)}"
+    view.list.kind.setCurrentIndex(view.list.kind.findData("hole"))
     holes = [i for i, error in enumerate(errors) if error.name == "hole"]
-    assert view.kind.currentText() == f"hole ({len(holes)})"
-    assert view.model.rowCount() == len(holes)
-    view.step(1)
+    assert view.list.kind.currentText() == f"hole ({len(holes)})"
+    assert view.list.model.rowCount() == len(holes)
+    view.list.step(1)
     assert chosen[-1] == holes[0]
     for _ in errors:
-        view.step(1)
+        view.list.step(1)
     assert chosen[-1] == holes[-1]
-    assert not view.next.isEnabled()
+    assert not view.list.next.isEnabled()
 
 
 def test_a_suggestion_replaces_nothing(view):
@@ -58,12 +58,12 @@ def test_a_suggestion_replaces_nothing(view):
 
 def test_a_threshold_is_read_only_for_probabilities(view):
     assert view.threshold_value() is None
-    view.is_probability.setChecked(True)
+    view.inputs.is_probability.setChecked(True)
     assert view.threshold_value() == 0.5
 
 
 def test_a_sentence_stands_beside_its_field(view):
     view.show_error("Which one?", "labels")
-    assert view.labels_error.text() == "Which one?"
+    assert view.inputs.labels_error.text() == "Which one?"
     view.show_error("It failed.")
-    assert (view.labels_error.text(), view.error.text()) == ("", "It failed.")
+    assert (view.inputs.labels_error.text(), view.error.text()) == ("", "It failed.")

@@ -20,15 +20,15 @@ def test_a_click_leads_from_layers_to_marks(qtbot, volumes):
     view = widget.view
     qtbot.waitUntil(lambda: len(view.meanings()) == 2)
     # What is not annotated is not compared: only the labelled surface itself can be wrong.
-    view.values.rows[0].meaning.setCurrentIndex(2)
+    view.inputs.values.rows[0].meaning.setCurrentIndex(2)
     view.job.start.click()
     assert widget.controller.is_busy
     qtbot.waitUntil(lambda: not widget.controller.is_busy, timeout=60_000)
-    assert view.error.text() == view.prediction_error.text() == ""
+    assert view.error.text() == view.inputs.prediction_error.text() == ""
     assert "errors, the largest first." in view.job.state.text()
     assert "surface Dice" in view.scores.text()
     assert "matched" in view.counts.text()
-    names = {error.name for error in view.model.errors}
+    names = {error.name for error in view.list.model.errors}
     assert {"hole", "extra cavity"} <= names
     assert not {"bridge", "extra component"} & names
     qtbot.waitUntil(lambda: set(widget.controller.shown.layers) == names)
@@ -46,8 +46,8 @@ def test_in_a_real_window(qtbot, make_napari_viewer, volumes, errors):
     qtbot.waitUntil(lambda: len(viewer.layers) == 1 + len({error.name for error in errors}))
     for ndisplay in (2, 3):
         viewer.dims.ndisplay = ndisplay
-        widget.view.step(1)
-        error = errors[widget.view.table.currentIndex().row()]
+        widget.view.list.step(1)
+        error = errors[widget.view.list.table.currentIndex().row()]
         world = labels.data_to_world(error.location)
         np.testing.assert_allclose(viewer.dims.point, world)
         camera = camera_of(viewer)

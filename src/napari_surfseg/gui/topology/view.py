@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QModelIndex, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
-    QPushButton,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -23,21 +14,16 @@ from napari_surfseg.gui.controls.basics import (
     NARROWEST,
     FieldError,
     NoWheelFilter,
-    hint,
-    labelled_rows,
     note,
     push_button,
     scrolled,
 )
 from napari_surfseg.gui.controls.job_controls import JobControls
-from napari_surfseg.gui.controls.label_meanings import MeaningList
-from napari_surfseg.gui.controls.layer_or_file import SourceCombo
-from napari_surfseg.gui.controls.number_boxes import NumberBox
 from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.controls.tab_order import TabOrder
-from napari_surfseg.gui.topology.table_model import ErrorTable
-from napari_surfseg.metrics.error_table import count_errors
+from napari_surfseg.gui.topology.error_list import ErrorList
+from napari_surfseg.gui.topology.input_rows import InputRows
 from napari_surfseg.wording import describe_scores, format_number
 
 if TYPE_CHECKING:
@@ -78,72 +64,8 @@ class TopologyView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("topology_errors")
-        self._errors: Sequence[TopologyError] = ()
-        body = QWidget()
-        inside = QVBoxLayout(body)
-        inside.setContentsMargins(6, 4, 6, 4)
-        inside.setSpacing(4)
-        inside.addLayout(self._build_inputs())
-        inside.addLayout(self._build_work())
-        inside.addLayout(self._build_filter())
-        inside.addWidget(self._build_table(), 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolled(body, "topology_page"))
-        self.setMinimumWidth(NARROWEST)
-        TabOrder(self)
-        self._wheel = NoWheelFilter(self)
-        self._wheel.guard(self)
-        self.set_busy(False)
-        self._show_place()
-
-    def _build_inputs(self) -> QFormLayout:
-        self.prediction = SourceCombo("errors_prediction", "prediction")
-        hint(
-            self.prediction,
-            "The predicted surface: a labels layer with three axes (Z, Y, X) or a file; every "
-            "voxel that is not 0 is surface.",
-        )
-        self.prediction_error = FieldError("errors_prediction")
-        self.is_probability = QCheckBox("probabilities above")
-        self.is_probability.setObjectName("errors_is_probability")
-        hint(
-            self.is_probability,
-            "The prediction holds probabilities (0 to 255, or 0 to 1) instead of surface.",
-        )
-        self.threshold = NumberBox("errors_threshold", "The threshold", 0.01, 0.99, step=0.05)
-        self.threshold.error = self.prediction_error
-        self.threshold.setValue(0.5)
-        self.threshold.setEnabled(False)
-        hint(self.threshold, "Probability above which a voxel is surface (0 to 1).")
-        self.is_probability.toggled.connect(self.threshold.setEnabled)
-        self.labels = SourceCombo("errors_labels", "labels")
-        hint(
-            self.labels,
-            "What the surface should be: a labels layer of the same shape or a file.",
-        )
-        self.labels.chosen.connect(self.labels_chosen)
-        self._choosers = {"prediction": self.prediction, "labels": self.labels}
-        self.labels_error = FieldError("errors_labels")
-        self.counting = note("")
-        self.counting.setObjectName("errors_counts_note")
-        # No colours: the layer shows them, and there is little space here.
-        self.values = MeaningList("errors_", swatches=False)
-        cut = QHBoxLayout()
-        cut.addWidget(self.is_probability)
-        cut.addWidget(self.threshold, 1)
-        form = labelled_rows()
-        form.addRow("Prediction", self.prediction)
-        form.addRow("", cut)
-        form.addRow(self.prediction_error)
-        form.addRow("Labels", self.labels)
-        form.addRow(self.values)
-        form.addRow(self.counting)
-        form.addRow(self.labels_error)
-        self.set_counting("")
-        return form
-
-    def _build_work(self) -> QVBoxLayout:
+        self.inputs = InputRows()
+        self.inputs.labels.chosen.connect(self.labels_chosen)
         compute = push_button(
             "compute_errors",
             "Compute",
@@ -175,75 +97,37 @@ class TopologyView(QWidget):
         work.addLayout(self.job.buttons)
         for item in (self.job.progress, self.error, self.job.state, self.scores, self.counts):
             work.addWidget(item)
-        return work
-
-    def _build_filter(self) -> QHBoxLayout:
-        self.kind = QComboBox()
-        self.kind.setObjectName("errors_kind")
-        hint(
-            self.kind,
-            "Which errors are listed. An extra component, hole or bridge is in the prediction "
-            "only, a missing or filled one in the labels only.",
-        )
-        self.kind.currentIndexChanged.connect(lambda _index: self._fill_table())
-        self.previous = self._step_button("previous_error", "◀", "Go to the error above.", -1)
-        self.next = self._step_button("next_error", "▶", "Go to the error below.", 1)
-        self.place = QLabel("")
-        self.place.setObjectName("errors_place")
-        line = QHBoxLayout()
-        line.addWidget(self.kind, 1)
-        for item in (self.previous, self.place, self.next):
-            line.addWidget(item)
-        return line
-
-    def _step_button(self, name: str, text: str, tip: str, step: int) -> QPushButton:
-        button = push_button(name, text, tip)
-        button.setMaximumWidth(36)
-        button.clicked.connect(lambda: self.step(step))
-        return button
-
-    def _build_table(self) -> QTableView:
-        self.model = ErrorTable()
-        self.table = QTableView()
-        self.table.setObjectName("errors_table")
-        self.table.setModel(self.model)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.verticalHeader().setVisible(False)
-        # Rows of one height: measuring thousands of them would take seconds.
-        self.table.verticalHeader().setDefaultSectionSize(22)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((1, 54), (2, 94)):
-            header.resizeSection(column, width)
-        self.table.setMinimumHeight(140)
-        hint(
-            self.table,
-            "What is wrong, the largest first: kind, size (voxels) and place (voxels, Z, Y, X). "
-            "Click a row to go there.",
-        )
-        self.table.selectionModel().currentRowChanged.connect(self._on_row)
-        # Also the current row: the person may have moved the camera away from its error.
-        self.table.clicked.connect(lambda index: self._on_row(index, None))
-        return self.table
-
-    # -- filling -------------------------------------------------------------------
+        self.list = ErrorList(self)
+        self.list.chosen.connect(self.error_chosen)
+        body = QWidget()
+        inside = QVBoxLayout(body)
+        inside.setContentsMargins(6, 4, 6, 4)
+        inside.setSpacing(4)
+        inside.addLayout(self.inputs.layout)
+        inside.addLayout(work)
+        inside.addLayout(self.list.line)
+        inside.addWidget(self.list.table, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scrolled(body, "topology_page"))
+        self.setMinimumWidth(NARROWEST)
+        TabOrder(self)
+        self._wheel = NoWheelFilter(self)
+        self._wheel.guard(self)
+        self.set_busy(False)
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
         """Offer these layers on both sides."""
-        self.prediction.set_layers(layers)
-        self.labels.set_layers(layers)
+        self.inputs.prediction.set_layers(layers)
+        self.inputs.labels.set_layers(layers)
 
     def source(self, field: str) -> SourceChoice | None:
         """Return what is chosen as ``"prediction"`` or as ``"labels"``."""
-        return self._choosers[field].choice()
+        return self.inputs.choosers[field].choice()
 
     def suggest(self, field: str, layer: Layer) -> bool:
         """Choose a layer, unless something is chosen or a person has chosen; return whether."""
-        chooser = self._choosers[field]
+        chooser = self.inputs.choosers[field]
         if chooser.choice() is not None or chooser.is_manual:
             return False
         chooser.set_choice(SourceChoice.of_layer(layer))
@@ -251,41 +135,29 @@ class TopologyView(QWidget):
 
     def threshold_value(self) -> float | None:
         """Return the probability above which a voxel is surface; None if there are only labels."""
-        return self.threshold.value() if self.is_probability.isChecked() else None
+        return self.inputs.threshold.value() if self.inputs.is_probability.isChecked() else None
 
     def set_label_values(self, counts: dict[int, int], meanings: dict[int, str]) -> None:
         """Show the values that occur in the labels, how often, and what they mean."""
-        self.values.set_values(counts)
-        self.values.set_meanings(meanings)
-        total = sum(counts.values())
-        for value, row in self.values.rows.items():
-            row.set_count(counts[value], total, in_voxels=False)
+        self.inputs.set_label_values(counts, meanings)
 
     def meanings(self) -> dict[int, str]:
         """Return the meaning of each label value, as shown."""
-        return self.values.meanings()
+        return self.inputs.values.meanings()
 
     def set_counting(self, text: str) -> None:
         """Say that label values are being counted; empty hides the line."""
-        self.counting.setText(text)
-        self.counting.setVisible(bool(text))
+        self.inputs.set_counting(text)
 
     def set_result(
         self, scores: dict[str, float], errors: Sequence[TopologyError], state: str
     ) -> None:
         """Show what was found."""
-        self._errors = errors
         texts = describe_scores(scores, SHOWN_SCORES)
         self.scores.setText(", ".join([*(f"<b>{first}</b>" for first in texts[:1]), *texts[1:]]))
         self.counts.setText(describe_counts(scores))
         self.job.set_state(state)
-        self.kind.blockSignals(True)
-        self.kind.clear()
-        self.kind.addItem(f"all errors ({len(errors):,})", None)
-        for name, count in count_errors(errors).items():
-            self.kind.addItem(f"{name} ({count:,})", name)
-        self.kind.blockSignals(False)
-        self._fill_table()
+        self.list.set_errors(errors)
 
     def set_busy(self, busy: bool) -> None:
         """Switch between Compute and Cancel."""
@@ -301,33 +173,7 @@ class TopologyView(QWidget):
 
     def show_error(self, message: str, field: str | None = None) -> None:
         """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""
-        beside = {"prediction": self.prediction_error, "labels": self.labels_error}
+        beside = {"prediction": self.inputs.prediction_error, "labels": self.inputs.labels_error}
         for place in (*beside.values(), self.error):
             place.set_message("")
         beside.get(field or "", self.error).set_message(message)
-
-    # -- the list ------------------------------------------------------------------
-
-    def _fill_table(self) -> None:
-        self.model.set_errors(self._errors, self.kind.currentData())
-        self._show_place()
-
-    def step(self, step: int) -> None:
-        """Go to the row above or below; from nowhere to the first."""
-        count = self.model.rowCount()
-        if count == 0:
-            return
-        row = self.table.currentIndex().row()
-        row = 0 if row < 0 else min(max(row + step, 0), count - 1)
-        self.table.selectRow(row)
-
-    def _on_row(self, index: QModelIndex, _before: QModelIndex | None) -> None:
-        self._show_place()
-        if index.isValid():
-            self.error_chosen.emit(self.model.index_of(index.row()))
-
-    def _show_place(self) -> None:
-        row, count = self.table.currentIndex().row(), self.model.rowCount()
-        self.place.setText(f"{row + 1:,} / {count:,}" if row >= 0 else f"{count:,}")
-        self.previous.setEnabled(count > 0 and row > 0)
-        self.next.setEnabled(count > 0 and row < count - 1)
