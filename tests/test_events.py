@@ -226,3 +226,24 @@ def test_watchers_do_not_tear_each_others_lines(path):
 def test_a_command_that_cannot_be_sent(tmp_path):
     with pytest.raises(RunError, match=r"could not be written to .*commands\.jsonl: .*\.$"):
         append_command(tmp_path / "gone" / "commands.jsonl", events.Stop())
+
+
+def test_a_half_line_is_ended_before_the_next_command(path):
+    path.write_bytes(b'{"kind":"Pau')
+    stop = events.Stop()
+    append_command(path, stop)
+    append_command(path, stop)
+    assert read_commands(path) == [stop, stop]
+    assert path.read_bytes().count(b"\n") == 3
+
+
+def test_a_long_file_is_read_and_continued_in_pieces(path, monkeypatch):
+    monkeypatch.setattr(events, "PIECE_BYTES", 100)
+    writer = EventWriter(path)
+    for _ in range(20):
+        writer.write(epoch())
+    with path.open("ab") as file:
+        file.write(b'{"kind":' + b"x" * 300)
+    assert EventWriter(path).write(epoch()).seq == 20
+    assert len(list(events.iterate_lines(path, max_bytes=50))) == 21
+    assert [event.seq for event in read_events(path)] == list(range(21))

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from napari_surfseg.errors import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from napari_surfseg.geometry import Index3, Size3
@@ -63,10 +64,14 @@ __all__ = [
     "ValidationFinished",
     "WarningIssued",
     "append_command",
+    "iterate_lines",
     "parse_events",
     "read_commands",
     "read_events",
 ]
+
+#: Read at once from a file that may be long.
+PIECE_BYTES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -483,7 +488,7 @@ def _from_line(line: bytes, base: type[_MessageT]) -> _MessageT | None:
             if key in known
         }
         return cast("type[Any]", cls)(**restored)  # type: ignore[no-any-return]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -505,12 +510,14 @@ class EventWriter:
         self.path = path
         self._seq = 0
         if path.exists():
-            data = path.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            if len(whole) != len(data):
-                with path.open("r+b") as file:
-                    file.truncate(len(whole))
-            self._seq = whole.count(b"\n")
+            with path.open("r+b") as file:
+                end = 0
+                while piece := file.read(PIECE_BYTES):
+                    self._seq += piece.count(b"\n")
+                    last = piece.rfind(b"\n")
+                    end = file.tell() - len(piece) + last + 1 if last >= 0 else end
+                if end != file.tell():
+                    file.truncate(end)
 
     def write(self, event: Event) -> Event:
         """Append one event and return it as it was written.
@@ -572,6 +579,13 @@ class LineReader:
         return data[:end].splitlines()
 
 
+def iterate_lines(path: Path, *, max_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
+    """Yield the whole lines of a file, of which only a piece is in memory at a time."""
+    reader = LineReader(path)
+    while lines := reader.read_lines(max_bytes):
+        yield from lines
+
+
 def read_events(source: Path | LineReader) -> list[Event]:
     """Return the events of a file, or those added since a reader's last call."""
     reader = source if isinstance(source, LineReader) else LineReader(source)
@@ -595,11 +609,17 @@ def append_command(path: Path, command: Command) -> str:
     """Append a command and return its id.
 
     One write call to a file opened for appending: two watchers cannot tear each
-    other's lines.
+    other's lines. A half line of a watcher that was killed, or that a full disk
+    cut short, is ended first.
     """
+    line = _to_line(type(command).__name__, command)
     try:
-        with path.open("ab", buffering=0) as file:
-            file.write(_to_line(type(command).__name__, command))
+        with path.open("a+b", buffering=0) as file:
+            if file.seek(0, 2):
+                file.seek(-1, 2)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise RunError(
             f"The command could not be written to {path}: {error.strerror or error}."

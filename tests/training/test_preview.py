@@ -27,3 +27,12 @@ def test_previews_lie_where_their_events_say(tmp_path, training_run, experiment,
         assert array.dtype == np.uint8
         assert array.shape == last.shape == (16, 32, 32)
     assert len(list((tmp_path / "run" / "previews").glob("*_skeleton.npy"))) <= 2
+
+
+def test_an_enormous_preview_is_refused(tmp_path, training_run, experiment, monkeypatch):
+    monkeypatch.setattr("napari_surfseg.training.preview.MAX_VOXELS", 16**3)
+    commands = [events.SetPreview(size=(10**6,) * 3), events.SetPreview(size=(16, 16, 16))]
+    run = training_run(tmp_path / "run", experiment, {1: commands}).run()
+    (refused,) = run.of(events.CommandRefused)
+    assert "choose a smaller one" in refused.message
+    assert [event.command for event in run.of(events.CommandApplied)] == ["SetPreview"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from napari_surfseg.files import written_aside
 from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.surfaces.medial import compute_medial_surface
+from napari_surfseg.wording import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,9 @@ FIRST_MINUTE_SECONDS = 60.0
 
 #: The first preview comes this soon, so that a person sees at once that something happens.
 FIRST_SECONDS = 1.0
+
+#: Of a region that is shown, 512 x 512 x 512: minutes of training on a CPU.
+MAX_VOXELS = 2**27
 
 #: Of neighbouring windows: less than a prediction's, since a preview must be quick.
 OVERLAP = 0.2
@@ -107,6 +112,14 @@ class Previewer:
             )
         if command.size is not None and min(command.size) < 1:
             return f"The preview size is {list(command.size)}, but every edge must be at least 1."
+        image = self._image if command.image is None else command.image
+        size = self._size if command.size is None else command.size
+        shown = [min(pair) for pair in zip(size, self._views[image].shape, strict=True)]
+        if math.prod(shown) > MAX_VOXELS:
+            return (
+                f"The preview would show {format_size(shown)} voxels, but training would wait too "
+                f"long for more than {MAX_VOXELS:,}; choose a smaller one."
+            )
         if command.seconds is not None and command.seconds < 0:
             return f"The time between previews is {command.seconds}, but must not be below 0."
         was_off = self._seconds == 0

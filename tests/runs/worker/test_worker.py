@@ -275,6 +275,20 @@ def test_commands_of_an_earlier_worker_are_refused(folder, fake_trainer):
     assert isinstance(found[-1], events.RunCompleted)
 
 
+def test_an_old_stop_does_not_end_a_fresh_start(folder, fake_trainer):
+    """A run that was refused is started again, not resumed: it has no checkpoint."""
+
+    def stop(trainer, epoch, step):
+        if step == 2:
+            events.append_command(folder.commands_path, events.Stop())
+
+    run_training(folder.path, build_trainer=fake_trainer(script=stop), with_report=False)
+    folder.last_checkpoint.unlink(missing_ok=True)
+    events.append_command(folder.commands_path, events.Stop())
+    run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
+    assert kinds(folder)[-1] is events.RunCompleted
+
+
 def test_a_command_sent_while_a_new_worker_starts_counts(folder, fake_trainer):
     events.append_command(folder.commands_path, events.Stop(time=time.time() - 10_000))
     run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
@@ -287,7 +301,7 @@ def test_painted_labels_are_found_from_anywhere(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = events.UpdateLabels(labels="a.zarr", strokes="inputs/strokes/1.npz")
     events.append_command(folder.commands_path, command)
-    source = CommandSource(folder, threading.Event(), lambda event: None, resume=False)
+    source = CommandSource(folder, threading.Event(), lambda event: None)
     (given,) = source()
     assert given == replace(command, strokes=str(folder.strokes.resolve() / "1.npz"))
 
@@ -297,7 +311,7 @@ def test_strokes_from_anywhere_else_are_refused_and_left_alone(folder, place):
     command = events.UpdateLabels(labels="a.zarr", strokes=place)
     events.append_command(folder.commands_path, command)
     said = []
-    assert CommandSource(folder, threading.Event(), said.append, resume=False)() == []
+    assert CommandSource(folder, threading.Event(), said.append)() == []
     assert [event.command_id for event in said] == [command.id]
     assert said[0].message.startswith(f"The strokes {place} do not lie in ")
 
@@ -309,7 +323,7 @@ def test_strokes_with_a_full_path_are_refused(folder, tmp_path):
         folder.commands_path, events.UpdateLabels(labels="a.zarr", strokes=str(mine))
     )
     said = []
-    assert CommandSource(folder, threading.Event(), said.append, resume=False)() == []
+    assert CommandSource(folder, threading.Event(), said.append)() == []
     assert len(said) == 1
     assert mine.exists()
 

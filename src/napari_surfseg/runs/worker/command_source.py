@@ -6,29 +6,25 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import psutil
-
 from napari_surfseg import events
+from napari_surfseg.runs.worker.command_lines import MalformedCommand, parse_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from threading import Event as Flag
 
     from napari_surfseg.runs.folder import RunFolder
 
 __all__ = ["CommandSource"]
 
-#: A command sent a moment before the process was created, by a clock that is not exactly ours.
-CLOCK_TOLERANCE_SECONDS = 2.0
-
 
 class CommandSource:
-    """Returns the commands that came since the last call.
+    """Returns the commands that came since the last call, each command once.
 
     A watcher may send a command while the worker still loads its libraries, so
-    in a new run everything in the file counts. In a resumed one, what was sent
-    before this process was created was meant for an earlier worker: if nobody
-    answered it, it is refused now.
+    everything counts that was written since the run was taken. What lies before
+    was meant for an earlier worker: if nobody answered it, it is refused now.
+    Where it lies decides, not its time, since clocks of watchers differ.
 
     Parameters
     ----------
@@ -38,8 +34,8 @@ class CommandSource:
         A signal came: a ``Stop`` is handed out, once.
     emit : callable
         Takes the refusals.
-    resume : bool
-        Whether an earlier worker was here.
+    old_bytes : int
+        Length of ``commands.jsonl`` when the run was taken, if an earlier worker was here.
     """
 
     def __init__(
@@ -48,32 +44,61 @@ class CommandSource:
         stop_requested: Flag,
         emit: Callable[[events.Event], None],
         *,
-        resume: bool,
+        old_bytes: int = 0,
     ) -> None:
         self._folder = folder
         self._stop_requested = stop_requested
         self._stop_given = False
         self._emit = emit
         self._reader = events.LineReader(folder.commands_path)
-        self._resume = resume
-        self._is_first = True
+        self._old_bytes = old_bytes
+        self._seen: set[str] = set()
 
     def __call__(self) -> list[events.Command]:
         """Return the new commands, oldest first; never raises for a file in a bad state."""
         try:
-            commands = events.read_commands(self._reader)
+            if self._old_bytes:
+                self._pass_over_old()
+            lines = self._reader.read_lines()
         except OSError:  # a network disk may be away for a moment; the next call reads on
-            commands = []
-        if commands and self._is_first and self._resume:
-            commands = self._leave_out_old(commands)
-        self._is_first = False
+            lines = []
         commands = [
-            found for command in commands if (found := self._resolve_paths(command)) is not None
+            found
+            for command in self._parse(lines)
+            if (found := self._resolve_paths(command)) is not None
         ]
         if self._stop_requested.is_set() and not self._stop_given:
             self._stop_given = True
             commands.append(events.Stop())
         return commands
+
+    def _pass_over_old(self) -> None:
+        """Refuse what was meant for an earlier worker, unless it was answered."""
+        with self._folder.commands_path.open("rb") as file:
+            old = file.read(self._old_bytes)
+        self._seen |= _answered_ids(self._folder)
+        self._reader.offset = old.rfind(b"\n") + 1
+        self._old_bytes = 0
+        for command in self._parse(old[: self._reader.offset].splitlines()):
+            self._refuse(command, "It was sent before this worker started.")
+
+    def _parse(self, lines: list[bytes]) -> Iterator[events.Command]:
+        """Refuse what is no command, and pass over what was handed out or answered before."""
+        for line in filter(None, lines):
+            command = parse_command(line)
+            if command.id and command.id in self._seen:
+                continue
+            self._seen.add(command.id)
+            if not isinstance(command, MalformedCommand):
+                yield command
+            elif command.id:
+                self._emit(
+                    events.CommandRefused(
+                        command_id=command.id, command=command.kind, message=command.message
+                    )
+                )
+            else:  # nobody can be answered
+                self._emit(events.WarningIssued(message=command.message))
 
     def _resolve_paths(self, command: events.Command) -> events.Command | None:
         """Make paths that are relative to the run folder absolute: the trainer knows no run folder.
@@ -83,9 +108,12 @@ class CommandSource:
         """
         if not isinstance(command, events.UpdateLabels):
             return command
-        strokes = (self._folder.path / command.strokes).resolve()
-        if strokes.parent == self._folder.strokes.resolve():
-            return replace(command, strokes=str(strokes))
+        try:
+            strokes = (self._folder.path / command.strokes).resolve()
+            if strokes.parent == self._folder.strokes.resolve():
+                return replace(command, strokes=str(strokes))
+        except OSError:  # too long a name, for example
+            pass
         self._refuse(
             command,
             f"The strokes {command.strokes} do not lie in {self._folder.strokes}, the only place "
@@ -100,22 +128,13 @@ class CommandSource:
             )
         )
 
-    def _leave_out_old(self, commands: list[events.Command]) -> list[events.Command]:
-        answered = _answered_ids(self._folder)
-        not_before = psutil.Process().create_time() - CLOCK_TOLERANCE_SECONDS
-        waiting = [command for command in commands if command.id not in answered]
-        for command in waiting:
-            if command.time < not_before:
-                self._refuse(command, "It was sent before this worker started.")
-        return [command for command in waiting if command.time >= not_before]
-
 
 def _answered_ids(folder: RunFolder) -> set[str]:
     found = set()
-    for line in events.LineReader(folder.events_path).read_lines():
+    for line in events.iterate_lines(folder.events_path):
         if b'"command_id"' in line:
             try:
-                found.add(json.loads(line)["command_id"])
-            except (ValueError, KeyError, TypeError):
+                found.add(str(json.loads(line)["command_id"]))
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
     return found

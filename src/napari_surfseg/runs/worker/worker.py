@@ -144,6 +144,10 @@ class _Session:
         self._experiment = experiment
         self._lock = lock
         self._console = console
+        worker = lock.worker
+        # In a folder where nothing happened yet, all commands are meant for this worker.
+        is_old = worker is not None and folder.has_started()
+        self._old_commands = worker.commands_bytes if worker and is_old else 0
         self._log = TrainLog(folder.log_path, console.show_line if console else None)
         self._writer = events.EventWriter(folder.events_path)
         # Events come from the trainer, and at a second Ctrl-C from the thread that watches for it.
@@ -163,7 +167,9 @@ class _Session:
         failure: SurfsegError | None = None
         watch = InterruptWatch(on_first=self._announce_stop, on_second=self._end_at_once)
         with self._log.captured_output(), watch:
-            commands = CommandSource(self._folder, watch.requested, self.emit, resume=resume)
+            commands = CommandSource(
+                self._folder, watch.requested, self.emit, old_bytes=self._old_commands
+            )
             try:
                 self._provide_data()
                 self._train(device, resume, build_trainer, commands)
