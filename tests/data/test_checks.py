@@ -278,7 +278,7 @@ def test_spacing_mismatch(tmp_path):
     image = save_with_spacing(tmp_path / "a.tif", make_image(), [2, 1, 1])
     labels = save_with_spacing(tmp_path / "l.tif", make_labels(), [1, 1, 1])
     pair = Pair(image=image, labels=labels)
-    with pytest.raises(DataError, match=r"has voxel size 2 x 1 x 1 but its labels .* 1 x 1 x 1"):
+    with pytest.raises(DataError, match=r"has voxel size 2 x 1 x 1 µm but .* have 1 x 1 x 1 µm"):
         open_pairs(Data(train=(pair,)))
     train, _ = open_pairs(Data(train=(pair,), spacing=(3, 1, 1)))
     assert train[0].spacing == (3.0, 1.0, 1.0)

@@ -15,6 +15,7 @@ from napari_surfseg.data.census import LabelCensus, take_census
 from napari_surfseg.data.checked_pair import CheckedPair
 from napari_surfseg.data.labels import describe_unknown, require_label_dtype
 from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.data.validation.part import keep_out, repeat_parts
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
 from napari_surfseg.geometry import contains_box, count_voxels, from_ranges
@@ -23,7 +24,7 @@ from napari_surfseg.wording import format_shape
 if TYPE_CHECKING:
     from napari_surfseg.config import Data, Labels, Pair
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Box, Ranges3, Spacing3
+    from napari_surfseg.geometry import Box, Ranges3
 
 __all__ = ["check_census", "check_pair", "describe_cut", "open_pairs"]
 
@@ -128,10 +129,10 @@ def check_volumes(
     box = _box_of(roi, image, field)
     census = take_census(labels, data.labels, image=image, void_value=data.void_value, box=box)
     check_census(census, image, labels, data.labels, field)
-    notes: tuple[str, ...] = ()
+    notes = (*image.notes, *labels.notes)
     if not census.is_complete:
         share = census.num_visited / count_voxels(box)
-        notes = (
+        notes += (
             f"{labels.source} is so large that {share:.0%} of it, drawn at random, was checked; "
             "patches are centred there.",
         )
@@ -151,10 +152,10 @@ def _check_pair_spacing(image: Volume, labels: Volume, field: str) -> None:
         if labels.spacing_known:  # only the labels' file says
             image.spacing, image.units, image.spacing_known = labels.spacing, labels.units, True
         return
-    if image.units == labels.units and not _alike(image.spacing, labels.spacing, SPACING_TOLERANCE):
+    if not _alike(image, labels, SPACING_TOLERANCE):
         raise DataError(
-            f"{image.source} has voxel size {_sizes(image.spacing)} but its labels "
-            f"{labels.source} have {_sizes(labels.spacing)}; both must be the same, or "
+            f"{image.source} has voxel size {_sizes(image)} but its labels "
+            f"{labels.source} have {_sizes(labels)}; both must be the same, or "
             "data.spacing must say which.",
             field=f"{field}.labels",
         )
@@ -297,20 +298,23 @@ def _check_together(pairs: list[CheckedPair]) -> None:
         if (
             pair.image.spacing_known
             and first.image.spacing_known
-            and pair.image.units == first.image.units
-            and not _alike(first.spacing, pair.spacing, RUN_SPACING_TOLERANCE)
+            and not _alike(first.image, pair.image, RUN_SPACING_TOLERANCE)
         ):
             raise DataError(
-                f"{first.image.source} has voxel size {_sizes(first.spacing)} and "
-                f"{pair.image.source} {_sizes(pair.spacing)}; the volumes of one run must agree to "
+                f"{first.image.source} has voxel size {_sizes(first.image)} and "
+                f"{pair.image.source} {_sizes(pair.image)}; the volumes of one run must agree to "
                 f"{RUN_SPACING_TOLERANCE:.0%}, or data.spacing must be set for all.",
                 field="data.spacing",
             )
 
 
-def _alike(first: Spacing3, second: Spacing3, tolerance: float) -> bool:
-    return all(math.isclose(a, b, rel_tol=tolerance) for a, b in zip(first, second, strict=True))
+def _alike(first: Volume, second: Volume, tolerance: float) -> bool:
+    """Whether two voxel sizes are the same lengths, whatever units they are given in."""
+    if (first.units is None) != (second.units is None):
+        return True  # numbers without a unit say nothing against a length
+    ratios = compare_sizes(first.spacing, first.units, second.spacing, second.units)
+    return all(math.isclose(ratio, 1.0, rel_tol=tolerance) for ratio in ratios)
 
 
-def _sizes(spacing: Spacing3) -> str:
-    return " x ".join(f"{size:g}" for size in spacing)
+def _sizes(volume: Volume) -> str:
+    return format_sizes(volume.spacing, volume.units)

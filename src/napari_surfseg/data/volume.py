@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from napari_surfseg.data.source import parse_source
+from napari_surfseg.data.units import standard_unit
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.geometry import (
     box_shape,
@@ -63,8 +64,6 @@ _keys = itertools.count()
 class Volume(ABC):
     """A three-dimensional array that is read in boxes.
 
-    It takes more than eight parameters: all that a file can say of itself, each by its name.
-
     Many parameters: each is something a file may say about itself, and a format passes on
     those few that it knows.
 
@@ -84,13 +83,17 @@ class Volume(ABC):
     spacing_known : bool
         Whether the file, or the caller, said.
     units : str or None
-        Unit of the spacing.
+        Unit of the spacing by its standard name, ``micrometer`` for ``um``; None where there
+        is none, or it is no length.
     translate : tuple of float
         Z, Y, X place of the first voxel, in units; zeros where the file does not say.
     content : str or None
         ``"labels"`` or ``"probabilities"`` where the file says so.
     chunks : tuple of int
         Z, Y, X voxels that are decoded together.
+    notes : list of str
+        Sentences that whoever opens it is shown: what of the file was left out, or is stated
+        in a way that makes no sense. None of them is an error.
     key : hashable
         Identifies the volume in a cache; equal for two views of the same voxels.
     """
@@ -107,6 +110,7 @@ class Volume(ABC):
         translate: Sequence[float] | None = None,
         content: str | None = None,
         chunks: Sequence[int] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.source = source
         self.name = name or parse_source(source).name
@@ -116,7 +120,7 @@ class Volume(ABC):
         self.spacing_known = False
         if spacing is not None:
             self.set_spacing(spacing)
-        self.units = units
+        self.units = standard_unit(units)
         self.translate: Spacing3 = to_spacing(translate or (0.0, 0.0, 0.0))
         self.content = content
         if chunks is None:
@@ -125,6 +129,7 @@ class Volume(ABC):
             max(1, min(chunk, size)) for chunk, size in zip(chunks, self.shape, strict=True)
         )
         self.key: Hashable = next(_keys)
+        self.notes = [note for note in notes if note]
         if not all(self.shape):
             raise DataError(
                 f"{source} has shape {format_shape(self.shape)} and so holds no voxels; every axis "
@@ -234,6 +239,8 @@ class ArrayVolume(Volume):
         Z, Y, X place of the first voxel.
     content : str, optional
         ``"labels"`` or ``"probabilities"``.
+    notes : sequence of str
+        Sentences that whoever opens it is shown.
     """
 
     _gives_copies = False
@@ -248,6 +255,7 @@ class ArrayVolume(Volume):
         units: str | None = None,
         translate: Sequence[float] | None = None,
         content: str | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         source = source or name
         super().__init__(
@@ -259,6 +267,7 @@ class ArrayVolume(Volume):
             units=units,
             translate=translate,
             content=content,
+            notes=notes,
         )
         self._array = np.asarray(array).reshape(self.shape)
 
@@ -291,6 +300,7 @@ class DerivedVolume(Volume):
             units=base.units,
             translate=base.translate,
             chunks=base.chunks if chunks is None else chunks,
+            notes=base.notes,
         )
 
 

@@ -186,4 +186,5 @@ def take_file(path: str) -> LayerVolume:
         spacing_known=volume.spacing_known,
         translate=volume.translate,
         path=path,
+        note=" ".join(volume.notes),
     )
