@@ -5,7 +5,7 @@ import pytest
 
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.open import open_volume
-from napari_surfseg.data.volume import ArrayVolume, grow_chunks
+from napari_surfseg.data.volume import ArrayVolume, TransposedVolume, grow_chunks
 from napari_surfseg.errors import DataError
 
 SHAPE = (7, 11, 13)
@@ -49,3 +49,26 @@ def test_a_derived_volume_lies_where_its_base_lies():
 )
 def test_chunks_grow_along_their_shortest_axis(chunks, most, expected):
     assert grow_chunks(chunks, ((0, 0, 0), SHAPE), most) == expected
+
+
+@pytest.mark.parametrize("axes", ["zyx", "xyz", "yxz", "zxy"])
+def test_a_volume_stored_in_another_order_is_read_as_zyx(axes):
+    values = np.arange(3 * 5 * 7).reshape(3, 5, 7)
+    about = {"z": (3.0, 30.0), "y": (2.0, 20.0), "x": (1.0, 10.0)}
+    base = ArrayVolume(
+        values.transpose(["zyx".index(axis) for axis in axes]),
+        spacing=[about[axis][0] for axis in axes],
+        translate=[about[axis][1] for axis in axes],
+        units="um",
+        notes=["something was left out"],
+    )
+    volume = TransposedVolume(base, axes)
+    assert volume.shape == (3, 5, 7)
+    assert volume.spacing == (3.0, 2.0, 1.0)
+    assert volume.translate == (30.0, 20.0, 10.0)
+    assert volume.units == "micrometer"
+    assert volume.notes == ["something was left out"]
+    assert volume.stored_axes == axes
+    part = volume.read((1, 0, 2), (3, 4, 6))
+    np.testing.assert_array_equal(part, values[1:3, 0:4, 2:6])
+    assert part.flags.c_contiguous

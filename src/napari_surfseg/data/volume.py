@@ -4,6 +4,7 @@
 
     Volume ──┬── ArrayVolume     an array in memory, or mapped into it
              ├── formats/ …      a file, of which only what is read is decoded
+             ├── TransposedVolume  one stored as X, Y, Z, turned as it is read
              └── DerivedVolume   another volume, changed as it is read (cached, mapped, …)
 
 Whoever reads needs to know only :class:`Volume`; :func:`napari_surfseg.data.open.open_volume`
@@ -42,6 +43,7 @@ __all__ = [
     "CONTENT_KEY",
     "ArrayVolume",
     "DerivedVolume",
+    "TransposedVolume",
     "Volume",
     "VoxelArray",
     "find_storage_dtype",
@@ -94,6 +96,8 @@ class Volume(ABC):
     notes : list of str
         Sentences that whoever opens it is shown: what of the file was left out, or is stated
         in a way that makes no sense. None of them is an error.
+    stored_axes : str
+        Order of the axes in the file, such as ``xyz``; what is read is Z, Y, X all the same.
     key : hashable
         Identifies the volume in a cache; equal for two views of the same voxels.
     """
@@ -111,6 +115,7 @@ class Volume(ABC):
         content: str | None = None,
         chunks: Sequence[int] | None = None,
         notes: Sequence[str] = (),
+        stored_axes: str = "zyx",
     ) -> None:
         self.source = source
         self.name = name or parse_source(source).name
@@ -130,6 +135,7 @@ class Volume(ABC):
         )
         self.key: Hashable = next(_keys)
         self.notes = [note for note in notes if note]
+        self.stored_axes = stored_axes
         if not all(self.shape):
             raise DataError(
                 f"{source} has shape {format_shape(self.shape)} and so holds no voxels; every axis "
@@ -241,6 +247,8 @@ class ArrayVolume(Volume):
         ``"labels"`` or ``"probabilities"``.
     notes : sequence of str
         Sentences that whoever opens it is shown.
+    stored_axes : str
+        Order of the axes in the file, where it is not that of the array.
     """
 
     _gives_copies = False
@@ -256,6 +264,7 @@ class ArrayVolume(Volume):
         translate: Sequence[float] | None = None,
         content: str | None = None,
         notes: Sequence[str] = (),
+        stored_axes: str = "zyx",
     ) -> None:
         source = source or name
         super().__init__(
@@ -268,6 +277,7 @@ class ArrayVolume(Volume):
             translate=translate,
             content=content,
             notes=notes,
+            stored_axes=stored_axes,
         )
         self._array = np.asarray(array).reshape(self.shape)
 
@@ -301,7 +311,45 @@ class DerivedVolume(Volume):
             translate=base.translate,
             chunks=base.chunks if chunks is None else chunks,
             notes=base.notes,
+            stored_axes=base.stored_axes,
         )
+
+
+class TransposedVolume(Volume):
+    """A volume stored in another order of axes, read as Z, Y, X; nothing is read to turn it.
+
+    Parameters
+    ----------
+    base : Volume
+        Its shape, spacing, place and chunks are in the order in which it is stored.
+    axes : str
+        That order, such as ``xyz``.
+    """
+
+    _gives_copies = False
+
+    def __init__(self, base: Volume, axes: str) -> None:
+        self._base = base
+        #: Of each of Z, Y, X its number among the stored axes, and the reverse.
+        self._order = to_index(axes.index(axis) for axis in "zyx")
+        self._stored = to_index("zyx".index(axis) for axis in axes)
+        super().__init__(
+            source=base.source,
+            name=base.name,
+            shape=[base.shape[axis] for axis in self._order],
+            dtype=base.dtype,
+            spacing=[base.spacing[axis] for axis in self._order] if base.spacing_known else None,
+            units=base.units,
+            translate=[base.translate[axis] for axis in self._order],
+            content=base.content,
+            chunks=[base.chunks[axis] for axis in self._order],
+            notes=base.notes,
+            stored_axes=axes,
+        )
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        low, high = (to_index(corner[axis] for axis in self._stored) for corner in (start, stop))
+        return self._base.read(low, high).transpose(self._order)
 
 
 def grow_chunks(chunks: Size3, box: Box, max_voxels: int) -> Size3:
