@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import math
 import os
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Index3, Size3
 
 __all__ = [
+    "STEP_LINE",
     "TERMINAL_EVENTS",
     "CheckpointSaved",
     "Command",
@@ -58,6 +60,7 @@ __all__ = [
     "SetPreview",
     "SetTraining",
     "StepFinished",
+    "StepThinner",
     "Stop",
     "TuningProgressed",
     "UpdateLabels",
@@ -70,6 +73,11 @@ __all__ = [
     "read_events",
 ]
 
+#: Most of a run's lines are steps, and they begin like this.
+STEP_LINE = b'{"kind":"StepFinished"'
+#: Of a longer file, as earlier versions wrote them, so many steps are passed over that what is
+#: read of it is about half as long.
+LONG_FILE_BYTES = 50_000_000
 #: Read at once from a file that may be long.
 PIECE_BYTES = 1 << 22
 
@@ -481,15 +489,21 @@ def _from_line(line: bytes, base: type[_MessageT]) -> _MessageT | None:
     try:
         values = json.loads(line)
         cls = base.kinds[values.pop("kind")]
-        known = {item.name for item in fields(cls)}
-        restored = {
-            key: tuple(value) if isinstance(value, list) and _is_triple(value) else value
-            for key, value in values.items()
-            if key in known
-        }
-        return cast("type[Any]", cls)(**restored)  # type: ignore[no-any-return]
+        known = _field_names(cls.__name__)
+        if not known.issuperset(values):
+            values = {key: value for key, value in values.items() if key in known}
+        for key, value in values.items():
+            if type(value) is list and _is_triple(value):
+                values[key] = tuple(value)
+        return cast("type[Any]", cls)(**values)  # type: ignore[no-any-return]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+@functools.cache
+def _field_names(kind: str) -> frozenset[str]:
+    cls: type[Event | Command] = Event.kinds.get(kind) or Command.kinds[kind]
+    return frozenset(item.name for item in fields(cls))
 
 
 def _is_triple(value: list[Any]) -> bool:
@@ -519,14 +533,14 @@ class EventWriter:
                 if end != file.tell():
                     file.truncate(end)
 
-    def write(self, event: Event) -> Event:
-        """Append one event and return it as it was written.
+    def write(self, event: Event, *, at: float | None = None) -> Event:
+        """Append one event, which happened now or ``at`` a time, and return it as it was written.
 
         A line that only half fits on a full disk is taken back, so that a shorter
         one, which says that the disk is full, can still follow.
         """
         values = {item.name: getattr(event, item.name) for item in fields(event)}
-        values.update(seq=self._seq, time=time.time())
+        values.update(seq=self._seq, time=time.time() if at is None else at)
         stamped = type(event)(**values)
         line = _to_line(type(event).__name__, stamped)
         with self.path.open("ab", buffering=0) as file:
@@ -584,6 +598,31 @@ def iterate_lines(path: Path, *, max_bytes: int = PIECE_BYTES) -> Iterator[bytes
     reader = LineReader(path)
     while lines := reader.read_lines(max_bytes):
         yield from lines
+
+
+class StepThinner:
+    """Passes over steps of a file that is too long to be kept in memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file; of one of ordinary length every step is kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            size = path.stat().st_size
+        except OSError:
+            size = 0
+        self._stride = 1 if size <= LONG_FILE_BYTES else math.ceil(2 * size / LONG_FILE_BYTES)
+        self._steps = 0
+
+    def keep(self, line: bytes) -> bool:
+        """Whether to take this line."""
+        if self._stride == 1 or not line.startswith(STEP_LINE):
+            return True
+        self._steps += 1
+        return self._steps % self._stride == 0
 
 
 def read_events(source: Path | LineReader) -> list[Event]:

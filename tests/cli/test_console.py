@@ -1,5 +1,9 @@
+import contextlib
+import errno
 import io
+import os
 import sys
+import time
 
 import pytest
 
@@ -11,6 +15,7 @@ from napari_surfseg.cli.console import (
     choose_console,
     counting,
     reporting_stages,
+    say_error,
 )
 
 
@@ -192,3 +197,53 @@ def test_counting_on_a_terminal(watch):
         progress(1, 4)
         progress(4, 4)
     assert "4/4" in sys.stderr.getvalue()
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for(monkeypatch):
+    read, write = os.pipe()
+    try:
+        with os.fdopen(write, "w") as full, monkeypatch.context() as patch:
+            os.set_blocking(write, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(write, b"x" * 4096)
+            os.set_blocking(write, True)
+            patch.setattr("napari_surfseg.cli.console.LINE_WAIT_SECONDS", 0.05)
+            patch.setattr(sys, "stdout", full)
+            console = PlainConsole()
+            begun = time.monotonic()
+            console.show_line("epoch 1")
+            assert time.monotonic() - begun < 5
+            os.read(read, 1 << 20)  # it is read again
+            console.show_line("epoch 2")
+            assert os.read(read, 100) == b"epoch 2\n"
+    finally:
+        os.close(read)
+
+
+def test_a_character_that_a_terminal_cannot_show_is_replaced(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    PlainConsole().show_line("64 × 64")
+    assert out.buffer.getvalue().decode().rstrip() == "64 ? 64"
+
+
+class ClosedTerminal(Terminal):
+    """What a terminal is after the hang-up."""
+
+    closed_now = False
+
+    def write(self, text):
+        if self.closed_now:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_a_closed_terminal_is_no_error_at_the_end(monkeypatch):
+    terminal = ClosedTerminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    console = TerminalConsole()
+    terminal.closed_now = True
+    console.close()
+    say_error("Interrupted.")

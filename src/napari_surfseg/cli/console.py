@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -33,6 +34,9 @@ __all__ = [
 PLAIN_SECONDS = 10.0
 #: A bar counts in thousandths of the whole, since a run may be bounded by time or by epochs.
 BAR_UNITS = 1000
+#: A slow connection gets so long to take a line; then it goes without, the log has it.
+LINE_WAIT_SECONDS = 0.5
+MAX_LINE = 500
 BAR_FORMAT = "{desc} {percentage:3.0f}% |{bar}| {postfix}"
 
 
@@ -43,9 +47,10 @@ def say(text: str) -> None:
 
 
 def say_error(text: str) -> None:
-    """Write a line to standard error."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """Write a line to standard error, which may be a terminal that was closed."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -53,6 +58,27 @@ def is_terminal(stream: TextIO) -> bool:
     with contextlib.suppress(ValueError, AttributeError):
         return stream.isatty() and os.environ.get("TERM") != "dumb"
     return False
+
+
+def takes_output(stream: TextIO, seconds: float) -> bool:
+    """Whether a stream takes a line within so many seconds, so that writing does not wait.
+
+    A pipe that nobody reads fills up, and so does a terminal halted with Ctrl-S. Where the system
+    cannot say, it does.
+    """
+    try:
+        return bool(select.select([], [stream.fileno()], [], seconds)[1])
+    except (OSError, ValueError, AttributeError):  # Windows, no file, or closed
+        return True
+
+
+def _fit(text: str, stream: TextIO) -> str:
+    """Replace the characters that a stream has no code for, and bound the length of a line.
+
+    A pipe that takes output takes 4,096 bytes without waiting (POSIX's PIPE_BUF is less on macOS).
+    """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text[:MAX_LINE].encode(encoding, errors="replace").decode(encoding)
 
 
 class PlainConsole:
@@ -66,12 +92,11 @@ class PlainConsole:
         self._out = sys.stdout
 
     def show_line(self, text: str) -> None:
-        """Write the line."""
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # training continues where nothing reads its output
-            self._out.write(text + "\n")
-            self._out.flush()
+        """Write the line; training continues where nothing reads its output."""
+        with contextlib.suppress(OSError):
+            if takes_output(self._out, LINE_WAIT_SECONDS):
+                self._out.write(_fit(text, self._out) + "\n")
+                self._out.flush()
 
     def show_event(self, event: events.Event) -> None:
         """Do nothing: the log's lines say it."""
@@ -106,10 +131,13 @@ class TerminalConsole:
 
     def show_line(self, text: str) -> None:
         """Write the line above the bar."""
-        self._bar.write(text, file=self._out)
+        if self._is_read(LINE_WAIT_SECONDS):
+            self._bar.write(_fit(text, self._out), file=self._out)
 
     def show_event(self, event: events.Event) -> None:
         """Move the bar."""
+        if not self._is_read(0.0):
+            return
         match event:
             case events.RunStarted():
                 self._max_epochs = event.max_epochs
@@ -140,7 +168,13 @@ class TerminalConsole:
 
     def close(self) -> None:
         """Remove the bar."""
-        self._bar.close()
+        if not self._is_read(LINE_WAIT_SECONDS):
+            self._bar.disable = True
+        with contextlib.suppress(OSError, ValueError):  # the terminal is closed
+            self._bar.close()
+
+    def _is_read(self, seconds: float) -> bool:
+        return takes_output(self._out, seconds) and takes_output(self._bar.fp, 0.0)
 
     def _describe(self, event: events.StepFinished) -> str:
         left = ""

@@ -24,8 +24,6 @@ __all__ = ["RunFollower", "RunSnapshot", "read_snapshot", "read_state"]
 
 #: Looking a process up costs a few system calls, and its end need not be seen within a second.
 LIVENESS_SECONDS = 1.0
-#: Most of a run's lines are steps, and they begin like this.
-STEP_LINE = b'{"kind":"StepFinished"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +130,7 @@ class RunFollower:
         self._steps = steps
         self._max_bytes = max_bytes
         self._reader = events.LineReader(self.folder.events_path)
+        self._thinner = events.StepThinner(self.folder.events_path)
         self._seen = RunSnapshot()
         self._ending: events.Event | None = None
         self._paused = False
@@ -175,8 +174,10 @@ class RunFollower:
             lines = self._reader.read_lines(self._max_bytes)
         except OSError:
             return []
-        if not self._steps:
-            step_lines = [line for line in lines if line.startswith(STEP_LINE)]
+        if self._steps:
+            lines = [line for line in lines if self._thinner.keep(line)]
+        else:
+            step_lines = [line for line in lines if line.startswith(events.STEP_LINE)]
             skipped = set(map(id, step_lines[:-1]))
             lines = [line for line in lines if id(line) not in skipped]
         return events.parse_events(lines)

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["RunHistory", "read_history"]
 
+#: Beginnings of the lines that tell nothing of a run's history; there are tens of thousands.
+PASSED_OVER = tuple(
+    f'{{"kind":"{kind.__name__}"'.encode()
+    for kind in (events.PreviewWritten, events.CheckpointSaved, events.TuningProgressed)
+)
+
 
 @dataclass
 class RunHistory:
@@ -169,12 +175,14 @@ def read_history(run_dir: str | Path) -> RunHistory:
     except (ConfigError, RunError):
         history.experiment = None
     history.environment = _read_environment(folder)
+    thinner = events.StepThinner(folder.events_path)
     try:
-        happened = events.read_events(folder.events_path)
+        for line in events.iterate_lines(folder.events_path):
+            if not line.startswith(PASSED_OVER) and thinner.keep(line):
+                for event in events.parse_events([line]):
+                    _take(history, event)
     except OSError as error:
         raise RunError(f"{folder.events_path} cannot be read: {error.strerror or error}.") from None
-    for event in happened:
-        _take(history, event)
     if not history.starts:
         failed = getattr(history.ending, "message", "")
         reason = f"it failed before it began: {failed}" if failed else "nothing happened in it yet."

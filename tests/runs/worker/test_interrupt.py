@@ -34,6 +34,42 @@ def test_first_signal_asks_second_ends():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize(
+    "signals",
+    [
+        (signal.SIGHUP, signal.SIGHUP, signal.SIGHUP),  # from the shell and from the system
+        (signal.SIGTERM, signal.SIGTERM),  # from a batch system and its helper
+        (signal.SIGTERM, signal.SIGHUP),
+        (signal.SIGINT, signal.SIGHUP),
+        (signal.SIGINT, signal.SIGINT),  # from the terminal and from a program in between
+    ],
+    ids=lambda signals: "-".join(number.name for number in signals),
+)
+def test_what_no_person_repeats_ends_nothing_at_once(signals):
+    calls = []
+    watch = InterruptWatch(
+        on_first=lambda: calls.append("first"), on_second=lambda: calls.append("second")
+    )
+    with watch:
+        for number in signals:
+            os.kill(os.getpid(), number)
+        assert wait_for(lambda: bool(calls))
+        time.sleep(0.2)
+    assert calls == ["first"]
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    calls = []
+    watch = InterruptWatch(
+        on_first=lambda: calls.append("first"), on_second=lambda: calls.append("second")
+    )
+    with watch:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+        assert wait_for(lambda: calls == ["first", "second"])
+
+
 def test_it_is_heard_while_the_main_thread_is_in_native_code():
     heard = []
     watch = InterruptWatch(on_first=lambda: heard.append(time.monotonic()), on_second=lambda: None)

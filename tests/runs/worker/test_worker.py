@@ -346,10 +346,10 @@ def test_a_signal_stops_cleanly(folder, fake_trainer):
 def test_a_full_disk_ends_the_run_with_its_sentence(folder, fake_trainer, monkeypatch):
     write = events.EventWriter.write
 
-    def fill_up(self, event):
+    def fill_up(self, event, **given):
         if event.step >= 6 and not isinstance(event, events.RunFailed):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(self, event)
+        return write(self, event, **given)
 
     monkeypatch.setattr(events.EventWriter, "write", fill_up)
     with pytest.raises(RunError, match="is full"):
@@ -360,10 +360,10 @@ def test_a_full_disk_ends_the_run_with_its_sentence(folder, fake_trainer, monkey
 def test_a_disk_too_full_for_the_last_word(folder, fake_trainer, monkeypatch):
     write = events.EventWriter.write
 
-    def fill_up(self, event):
+    def fill_up(self, event, **given):
         if event.step >= 6:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(self, event)
+        return write(self, event, **given)
 
     monkeypatch.setattr(events.EventWriter, "write", fill_up)
     with pytest.raises(RunError, match="is full"):
@@ -406,6 +406,49 @@ def test_what_a_killed_worker_left_half_written_goes(folder, fake_trainer):
     left.touch()
     run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
     assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, "Input/output error"), BrokenPipeError(), ValueError("closed file")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_closed_terminal_ends_nothing(folder, fake_trainer, error):
+    class Closed:
+        def show_line(self, text):
+            raise error
+
+        def show_event(self, event):
+            raise error
+
+    run_training(folder.path, build_trainer=fake_trainer(), console=Closed(), with_report=False)
+    assert isinstance(terminal(folder), events.RunCompleted)
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(folder, fake_trainer):
+    folder.log_path.mkdir()
+    run_training(folder.path, build_trainer=fake_trainer(), with_report=False)
+    assert isinstance(terminal(folder), events.RunCompleted)
+
+
+def test_events_that_cannot_be_written_for_a_while_end_nothing(folder, fake_trainer, monkeypatch):
+    write = events.EventWriter.write
+
+    def refuse(self, event, **given):
+        if 3 <= event.step <= 6:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return write(self, event, **given)
+
+    def recover(trainer, epoch, step):
+        if step == 7:
+            monkeypatch.setattr(events.EventWriter, "write", write)
+
+    monkeypatch.setattr(events.EventWriter, "write", refuse)
+    run_training(folder.path, build_trainer=fake_trainer(script=recover), with_report=False)
+    found = events.read_events(folder.events_path)
+    assert isinstance(terminal(folder), events.RunCompleted)
+    assert [e.epoch for e in found if isinstance(e, events.EpochFinished)] == [1, 2, 3]
+    assert "training goes on" in log(folder)
 
 
 def test_a_report_that_fails_does_not_fail_the_run(folder, fake_trainer, monkeypatch):

@@ -3,7 +3,11 @@
 A Python signal handler runs only when the main thread next comes back from
 native code, which in a backward pass can be half a minute. The wake-up file
 descriptor is written by the C-level handler itself, so a thread of ours can
-answer immediately: the first signal asks for a clean stop, the second ends.
+answer immediately: the first signal asks for a clean stop, a second interrupt ends.
+
+Only a person who presses Ctrl-C again ends at once. A closed terminal and a batch
+system send more than one signal of their own accord, and must not cost what was
+trained since the last save.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import contextlib
 import signal
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +27,10 @@ __all__ = ["InterruptWatch"]
 
 #: Interrupt, the polite kill of batch systems, a closed terminal, and Ctrl-Break on Windows.
 WATCHED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+#: What a person sends from the keyboard.
+FROM_KEYBOARD = ("SIGINT", "SIGBREAK")
+#: One press of Ctrl-C may arrive twice, from the terminal and from a program in between.
+SAME_PRESS_SECONDS = 0.1
 
 
 class InterruptWatch:
@@ -30,7 +39,7 @@ class InterruptWatch:
     Parameters
     ----------
     on_first, on_second : callable
-        Called in the watching thread at the first and at the second signal.
+        Called in the watching thread at the first signal, and at an interrupt after it.
 
     Attributes
     ----------
@@ -81,16 +90,21 @@ class InterruptWatch:
 
     def _watch(self, receiver: socket.socket, watched: set[signal.Signals]) -> None:
         numbers = {int(number) for number in watched}
+        keyboard = {int(getattr(signal, name)) for name in FROM_KEYBOARD if hasattr(signal, name)}
+        last: dict[int, float] = {}
         with receiver:
             while received := receiver.recv(64):
                 for number in received:
                     if number not in numbers:
                         continue
-                    if self.requested.is_set():
-                        self._on_second()
-                    else:
+                    now = time.monotonic()
+                    is_same = now - last.get(number, float("-inf")) < SAME_PRESS_SECONDS
+                    last[number] = now
+                    if not self.requested.is_set():
                         self.requested.set()
                         self._on_first()
+                    elif number in keyboard and not is_same:
+                        self._on_second()
 
 
 def _leave_it_to_the_thread(number: int, frame: object) -> None:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["LineStream", "TrainLog"]
+__all__ = ["LOST_OUTPUT", "LineStream", "TrainLog"]
+
+#: What writing to a terminal or a pipe raises once that is closed (OSError, ValueError for a
+#: stream of Python's own), or if it cannot show a character (UnicodeError, a ValueError).
+LOST_OUTPUT = (OSError, ValueError)
 
 #: In an epoch of hours, a line every so often shows that the run is alive.
 STEP_LINE_SECONDS = 60.0
@@ -75,14 +79,18 @@ class TrainLog:
         self._last_stage: int | None = None
 
     def write(self, text: str, *, show: bool = True) -> None:
-        """Append one or more lines. A full disk must not stop a run for want of a log line."""
+        """Append one or more lines. No full disk and no closed terminal stops a run for one."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         lines = text.splitlines() or [""]
-        with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
+        with (
+            contextlib.suppress(OSError),
+            self.path.open("a", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.write("".join(f"{stamp}  {line}\n" for line in lines))
         if show and self._show is not None:
             for line in lines:
-                self._show(line)
+                with contextlib.suppress(*LOST_OUTPUT):
+                    self._show(line)
 
     def write_event(self, event: events.Event) -> None:
         """Append the lines of an event, if it is worth one."""

@@ -15,16 +15,23 @@ import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from napari_surfseg import events
-from napari_surfseg.errors import CheckpointError, ConfigError, RunError, SurfsegError
+from napari_surfseg.errors import (
+    CheckpointError,
+    ConfigError,
+    OutputError,
+    RunError,
+    SurfsegError,
+)
 from napari_surfseg.files import guarded, remove_leftovers
 from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import WorkerLock
 from napari_surfseg.runs.worker.command_source import CommandSource
 from napari_surfseg.runs.worker.environment import note_device, write_environment
+from napari_surfseg.runs.worker.event_log import EventLog
 from napari_surfseg.runs.worker.failures import explain_failure, is_foreseen
 from napari_surfseg.runs.worker.interrupt import InterruptWatch
-from napari_surfseg.runs.worker.train_log import TrainLog
+from napari_surfseg.runs.worker.train_log import LOST_OUTPUT, TrainLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +156,7 @@ class _Session:
         is_old = worker is not None and folder.has_started()
         self._old_commands = worker.commands_bytes if worker and is_old else 0
         self._log = TrainLog(folder.log_path, console.show_line if console else None)
-        self._writer = events.EventWriter(folder.events_path)
+        self._events = EventLog(events.EventWriter(folder.events_path), self._log.write)
         # Events come from the trainer, and at a second Ctrl-C from the thread that watches for it.
         self._emitting = threading.RLock()
         self._ended = False
@@ -191,14 +198,18 @@ class _Session:
                 return
             self._lock.check()
             self._step = max(self._step, event.step)
-            written = self._writer.write(event)
+            written = self._events.write(event)
             self._ended = isinstance(event, events.TERMINAL_EVENTS)
             self._epochs_finished += isinstance(event, events.EpochFinished)
         if isinstance(event, events.RunStarted):
-            note_device(self._folder.environment_path, event.device, event.precision)
+            try:
+                note_device(self._folder.environment_path, event.device, event.precision)
+            except (OutputError, OSError, ValueError) as error:
+                self._log.write(f"warning: the device could not be noted: {error}")
         self._log.write_event(written)
         if self._console is not None:
-            self._console.show_event(written)
+            with contextlib.suppress(*LOST_OUTPUT):
+                self._console.show_event(written)
 
     def _provide_data(self) -> None:
         """Make the synthetic scroll, if the experiment asks for one and names no volumes."""
@@ -273,7 +284,7 @@ class _Session:
 
             path = write_report(self._folder.path)
         except Exception as error:  # noqa: BLE001 - the training is done and must not fail by this
-            self._log.write(f"the report could not be written: {error}")
+            self._log.write(f"warning: the report could not be written: {error}")
             self._log.write("".join(traceback.format_exception(error)), show=False)
         else:
             self._log.write(f"report: {path}")
