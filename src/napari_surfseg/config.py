@@ -155,17 +155,43 @@ class ValidationSlab(_Section):
 class Labels(_Section):
     """What the values of a label volume mean.
 
-    The three lists must not overlap. A value in none of them is refused before the run starts.
+    The three lists must not overlap. A value in none of them is refused before the run starts,
+    unless each value is an instance of its own.
     """
 
-    foreground: Annotated[LabelValues, Field(min_length=1)] = Field(
-        default=(1,), description="Values that mean surface."
-    )
+    foreground: LabelValues = Field(default=(1,), description="Values that mean surface.")
     background: LabelValues = Field(default=(0,), description="Values that mean not surface.")
     ignore: LabelValues = Field(
         default=(2,),
         description="Values that mean not annotated: neither learned from nor scored.",
     )
+    instances: Literal["boundaries"] | None = Field(
+        default=None,
+        description="`boundaries`: each value is an object of its own (a cell, a neuron), 0 too, "
+        "and the surface is where two values meet. The three lists are then empty unless they "
+        "are given: `ignore: [0]` where 0 is not annotated, `foreground: [0]` where 0 is the "
+        "wall between the objects.",
+    )
+    thickness: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=2,
+        description="Of the boundaries between instances, across both sides, in voxels of the "
+        "finest axis.",
+        json_schema_extra=_about("voxels of the finest axis"),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _instances_have_no_other_meaning(cls, values: Any) -> Any:
+        """1 and 2 are instances like all others, unless a list that is given says otherwise."""
+        if isinstance(values, dict) and values.get("instances") is not None:
+            return {"foreground": (), "background": (), "ignore": (), **values}
+        return values
+
+    @model_validator(mode="after")
+    def _something_is_surface(self) -> Labels:
+        if not self.foreground and self.instances is None:
+            raise ValueError("foreground must list at least one value, the surface's")
+        return self
 
     @model_validator(mode="after")
     def _disjoint(self) -> Labels:

@@ -29,6 +29,7 @@
 ``padding``             boxes that reach beyond the borders
 ``cache``               decoded chunks, least recently used, bounded in bytes
 ``labels``              what label values mean: 0 background, 1 surface, 2 ignore
+``instances``           the boundaries between objects that have a value each
 ``intensity``           grey values to uint8, and the mean and deviation of those
 ``targets``             a volume as the network sees it: uint8 image, 0/1/2 labels
 ``census``              how many surface and background voxels lie where

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.census import LabelCensus, take_census
 from napari_surfseg.data.checked_pair import CheckedPair
-from napari_surfseg.data.labels import describe_unknown, require_label_dtype
+from napari_surfseg.data.instances import read_meanings
+from napari_surfseg.data.labels import (
+    describe_two_meanings,
+    describe_unknown,
+    require_label_dtype,
+)
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.data.validation.part import keep_out, repeat_parts
@@ -127,16 +132,33 @@ def check_volumes(
         )
     _check_pair_spacing(image, labels, field)
     box = _box_of(roi, image, field)
-    census = take_census(labels, data.labels, image=image, void_value=data.void_value, box=box)
-    check_census(census, image, labels, data.labels, field)
     notes = (*image.notes, *labels.notes)
+    labels, mapping = read_meanings(labels, data.labels, image.spacing)
+    census = take_census(labels, mapping, image=image, void_value=data.void_value, box=box)
+    check_census(census, image, labels, mapping, field)
     if not census.is_complete:
         share = census.num_visited / count_voxels(box)
         notes += (
             f"{labels.source} is so large that {share:.0%} of it, drawn at random, was checked; "
             "patches are centred there.",
         )
-    return CheckedPair(image, labels, data.labels, data.void_value, box, role, census, notes=notes)
+    remarks: tuple[str, ...] = ()
+    if data.labels.instances is not None:
+        remarks = (
+            f"The surface of {labels.source} is the boundaries between its instances, "
+            f"{data.labels.thickness} voxels thick.",
+        )
+    return CheckedPair(
+        image,
+        labels,
+        mapping,
+        data.void_value,
+        box,
+        role,
+        census,
+        notes=notes,
+        remarks=remarks,
+    )
 
 
 def _open(source: str, data: Data, field: str) -> Volume:
@@ -222,10 +244,23 @@ def check_census(
     ):
         if not count:
             raise LabelError(
-                f"{labels.source} has no {what} voxels, so there is nothing to tell apart; label "
-                f"some, or change data.labels.{key} (data.labels says {meaning}).",
+                f"{labels.source} has no {what} voxels, so there is nothing to tell apart; "
+                f"{_advise_on_one(census, mapping, key)} (data.labels says {meaning}).",
                 field=f"{field}.labels",
             )
+
+
+def _advise_on_one(census: LabelCensus, mapping: Labels, key: str) -> str:
+    """Advise where labels have no surface or no background: a mask of 1 and 2 has neither 0."""
+    ignored = census.num_ignored - census.num_void
+    is_plain = len(mapping.foreground) == len(mapping.ignore) == 1
+    if key == "background" and ignored > 0 and is_plain:
+        counts = {mapping.foreground[0]: census.num_foreground, mapping.ignore[0]: ignored}
+        return (
+            f"it holds {' and '.join(map(str, sorted(counts)))} only: if those are surface and "
+            f"background, set data.labels to {describe_two_meanings(counts)}"
+        )
+    return f"label some, or change data.labels.{key}"
 
 
 def _split_all(

@@ -15,7 +15,14 @@ from napari_surfseg.compiling import compiled
 if TYPE_CHECKING:
     from napari_surfseg.data.volume import VoxelArray
 
-__all__ = ["NOISE_LENGTH", "add_noise", "count_classes", "count_meanings", "cut_pair"]
+__all__ = [
+    "NOISE_LENGTH",
+    "add_noise",
+    "count_classes",
+    "count_meanings",
+    "cut_pair",
+    "mark_boundaries",
+]
 
 #: Row after row begins this far on in the noise (odd, so that every place is used).
 GOLDEN = 2654435761
@@ -210,3 +217,45 @@ def count_meanings(labels: VoxelArray, counts: VoxelArray) -> None:
             counts[0] += row.size - surface - ignored
             counts[1] += surface
             counts[2] += ignored
+
+
+@compiled
+def mark_boundaries(values: VoxelArray, classes: VoxelArray, offsets: VoxelArray) -> VoxelArray:
+    """Mark voxels that have a voxel of another instance among their neighbours.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Shape (Z, Y, X), whole numbers.
+    classes : numpy.ndarray
+        The same shape, uint8: 1 is surface already, 2 is not annotated, any other an instance.
+    offsets : numpy.ndarray
+        Shape (n, 3), int64: the neighbours.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8: 1 on a boundary, 2 not annotated or beside such a voxel, else 0.
+    """
+    num_z, num_y, num_x = values.shape
+    marked = np.zeros(values.shape, np.uint8)
+    for z in range(num_z):
+        for y in range(num_y):
+            for x in range(num_x):
+                if classes[z, y, x] == 1 or classes[z, y, x] == 2:
+                    marked[z, y, x] = classes[z, y, x]
+                    continue
+                found = 0
+                for i in range(offsets.shape[0]):
+                    u = z + offsets[i, 0]
+                    v = y + offsets[i, 1]
+                    w = x + offsets[i, 2]
+                    if u < 0 or v < 0 or w < 0 or u >= num_z or v >= num_y or w >= num_x:
+                        continue
+                    if classes[u, v, w] == 2:
+                        found = 2
+                    elif classes[u, v, w] != 1 and values[u, v, w] != values[z, y, x]:
+                        found = 1
+                        break
+                marked[z, y, x] = found
+    return marked

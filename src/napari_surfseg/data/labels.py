@@ -14,16 +14,30 @@ import numpy as np
 from napari_surfseg.errors import LabelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from napari_surfseg.config import Labels
     from napari_surfseg.data.volume import VoxelArray
 
-__all__ = ["BACKGROUND", "FOREGROUND", "IGNORE", "UNKNOWN", "build_label_table", "map_labels"]
+__all__ = [
+    "BACKGROUND",
+    "FOREGROUND",
+    "IGNORE",
+    "UNKNOWN",
+    "build_label_table",
+    "describe_two_meanings",
+    "looks_like_instances",
+    "map_labels",
+    "suggest_two_meanings",
+]
 
 BACKGROUND = 0
 FOREGROUND = 1
 IGNORE = 2
 #: Not in the mapping. Only :mod:`~napari_surfseg.data.census` works with it, to say what it found.
 UNKNOWN = 3
+#: Values other than the usual ones up to which each may have a meaning.
+MANY_VALUES = 8
 
 
 def build_label_table(mapping: Labels) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -110,7 +124,10 @@ def require_label_dtype(dtype: np.dtype[Any], source: str) -> None:
 
 
 def describe_unknown(source: str, counts: dict[int, int], mapping: Labels) -> str:
-    """Sentence that names values outside the mapping, the most frequent first."""
+    """Sentence that names values outside the mapping, the most frequent first.
+
+    It ends with the setting that suits what the values look like.
+    """
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{value} ({_voxels(count)})" for value, count in ordered[:5])
     more = f" and {len(ordered) - 5} more" if len(ordered) > 5 else ""
@@ -119,9 +136,61 @@ def describe_unknown(source: str, counts: dict[int, int], mapping: Labels) -> st
         f"{name} {list(getattr(mapping, name))}" for name in ("foreground", "background", "ignore")
     )
     return (
-        f"{source} holds the {values} {shown}{more}, not listed in data.labels ({known}); add "
-        f"{'it' if len(ordered) == 1 else 'them'} to the meaning wanted."
+        f"{source} holds the {values} {shown}{more}, not listed in data.labels ({known}); "
+        f"{_advise(list(counts))}."
     )
+
+
+def looks_like_instances(values: Iterable[int]) -> bool:
+    """Whether there are so many values that each is rather an object than a meaning.
+
+    Values of 0 to 2 and 255 are usual meanings; more than :data:`MANY_VALUES` others are not.
+    """
+    return len(set(values) - {0, 1, 2, 255}) > MANY_VALUES
+
+
+def suggest_two_meanings(counts: Mapping[int, int]) -> dict[int, str] | None:
+    """Guess what two values mean: 0 is background, else the more frequent is.
+
+    Surfaces are thin, so there is less of them than of what lies between.
+
+    Returns
+    -------
+    dict or None
+        Value to ``"background"`` and ``"foreground"``; None where there are not two values.
+    """
+    if len(counts) != 2:
+        return None
+    low, high = sorted(counts)
+    background = low if low == 0 or counts[low] >= counts[high] else high
+    return {value: "background" if value == background else "foreground" for value in (low, high)}
+
+
+def describe_two_meanings(counts: Mapping[int, int]) -> str:
+    """Write the setting that :func:`suggest_two_meanings` means, or an empty text."""
+    meanings = suggest_two_meanings(counts)
+    if meanings is None:
+        return ""
+    by_meaning = {meaning: value for value, meaning in meanings.items()}
+    return (
+        f"{{foreground: [{by_meaning['foreground']}], background: [{by_meaning['background']}], "
+        "ignore: []}"
+    )
+
+
+def _advise(values: list[int]) -> str:
+    if looks_like_instances(values):
+        return (
+            "these look like instances, one value an object: set data.labels.instances to "
+            "boundaries to learn the boundaries between them, or list the values that are surface"
+        )
+    them = "it" if len(values) == 1 else "them"
+    if values == [255]:
+        return (
+            f"add {them} to the meaning wanted: a mask of 0 and 255 is read with data.labels "
+            "{foreground: [255], background: [0], ignore: []}"
+        )
+    return f"add {them} to the meaning wanted"
 
 
 def _meanings(mapping: Labels) -> tuple[tuple[int, tuple[int, ...]], ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.data.instances import BoundaryVolume
 from napari_surfseg.data.strokes.stroke_counts import count_strokes
 from napari_surfseg.data.strokes.stroke_files import apply_strokes, check_strokes, read_strokes
 from napari_surfseg.errors import DataError, SurfsegError
@@ -120,6 +121,11 @@ class StrokeUpdates:
             raise DataError(
                 f"The labels {source} are a file of a person's own, which a run never changes; "
                 "only labels that were copied into the run folder take strokes."
+            )
+        if any(isinstance(self._pairs[i].labels, BoundaryVolume) for i in concerned):
+            raise DataError(
+                f"The labels {source} are instances, whose boundaries are learned; what is painted "
+                "on them takes effect when a run starts."
             )
         return concerned
 
