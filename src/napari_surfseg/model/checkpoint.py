@@ -7,7 +7,8 @@
     best.json   the summary: what a window shows without torch
 
 A checkpoint is never unpickled (``weights_only=True``): a file from somebody
-else can be damaged or foreign, but cannot run code.
+else can be damaged or foreign, but cannot run code. Nor can it ask for more memory
+than its size (:mod:`~napari_surfseg.model.checkpoint_archive`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.files import explain_write_error, written_aside
+from napari_surfseg.model.checkpoint_archive import UnsafeArchiveError, check_archive
 from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 
@@ -199,12 +201,17 @@ def _read(path: Path) -> Any:
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder; name a checkpoint file such as best.pt.")
     try:
+        check_archive(path)
         with warnings.catch_warnings():
             # torch warns about foreign pickles before it refuses them; our sentence says more.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}.") from None
+    except UnsafeArchiveError as error:
+        raise CheckpointError(
+            f"{path} is damaged, or not a checkpoint of this program: {error}; it was not opened."
+        ) from None
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path} holds something other than tensors and plain values, or is damaged; it was "
