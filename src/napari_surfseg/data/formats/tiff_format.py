@@ -2,9 +2,11 @@
 
 ::
 
-    series ──┬── uncompressed, contiguous ── numpy.memmap ── ArrayVolume
-             └── compressed, tiled, spread ── _TiffVolume: only the strips or
-                                              tiles under a box are decoded
+    stack ──┬── uncompressed, contiguous ── numpy.memmap ── ArrayVolume
+            └── compressed, tiled, spread, ─ _TiffVolume: only the strips or
+                joined of several pieces     tiles under a box are decoded
+
+Which pages make up the volume is decided in ``tiff_stack``, its voxel size in ``tiff_metadata``.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from napari_surfseg.data.formats.tiff_metadata import (
     read_tiff_place,
     read_tiff_spacing,
 )
-from napari_surfseg.data.volume import ArrayVolume, Volume, VoxelArray, require_volume_shape
+from napari_surfseg.data.formats.tiff_stack import Page, find_stack
+from napari_surfseg.data.volume import ArrayVolume, TransposedVolume, Volume, VoxelArray
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.geometry import box_shape
-from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +59,7 @@ def open_tiff(source: Source) -> Volume:
                 raise DataError(
                     f"{source.text} is cut short: its list of slices ends in the middle."
                 )
-            return _open_series(tiff, source.path, source.text)
+            return _open_stack(tiff, source.path, source.text)
     except SurfsegError:
         raise
     except Exception as error:
@@ -67,34 +69,45 @@ def open_tiff(source: Source) -> Volume:
         ) from error
 
 
-def _open_series(tiff: Any, path: Path, source: str) -> Volume:
-    if not tiff.series:
-        raise DataError(f"{source} holds no images.")
-    series = tiff.series[0]
-    keyframe = series.keyframe
-    colours = int(keyframe.samplesperpixel)
-    if colours > 1 or series.axes.endswith("S"):
-        raise DataError(
-            f"{source} is a colour image with shape {format_shape(series.shape)}; one grey "
-            "channel with axes Z, Y, X is needed."
-        )
-    shape = require_volume_shape(_shape_without_singletons(series), source)
-    spacing, units = read_tiff_spacing(tiff)
+def _open_stack(tiff: Any, path: Path, source: str) -> Volume:
+    stack = find_stack(tiff, path, source)
+    series, shape = stack.series, stack.shape
+    size = read_tiff_spacing(tiff, series, stack.axes, source)
     about: dict[str, Any] = {
         "name": path.name,
         "source": source,
-        "spacing": spacing,
-        "units": units,
-        "translate": read_tiff_place(tiff, spacing),
+        "spacing": size.spacing,
+        "units": size.unit,
+        "translate": read_tiff_place(tiff, size.spacing),
         "content": read_tiff_content(tiff),
+        "notes": [*stack.notes, size.note],
     }
-    offset = series.dataoffset
-    if offset is not None and keyframe.is_memmappable:
-        dtype = np.dtype(tiff.byteorder + series.dtype.char)
-        if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
-            raise DataError(f"{source} is cut short: it ends before the last slice.")
-        array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
-        return ArrayVolume(array, **about)
+    pages = stack.pages
+    if pages is None:
+        offset = series.dataoffset
+        if offset is not None and series.keyframe.is_memmappable:
+            dtype = np.dtype(tiff.byteorder + series.dtype.char)
+            if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
+                raise DataError(f"{source} is cut short: it ends before the last slice.")
+            array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+            return _turn(ArrayVolume(array, **about), stack.axes)
+        pages = _list_pages(tiff, series, shape, source)
+    return _turn(_TiffVolume(path, pages, shape, **about), stack.axes)
+
+
+def _turn(base: Volume, axes: str) -> Volume:
+    return base if axes == "zyx" else TransposedVolume(base, axes)
+
+
+def _list_pages(tiff: Any, series: Any, shape: Size3, source: str) -> list[Page]:
+    """List the pages of a series, one a slice.
+
+    Raises
+    ------
+    DataError
+        If they lie in other files, or are no slices.
+    """
+    keyframe = series.keyframe
     pages = [page for page in series.pages if page is not None]
     if any(page.parent is not tiff for page in pages):
         raise DataError(
@@ -111,73 +124,81 @@ def _open_series(tiff: Any, path: Path, source: str) -> Volume:
             f"{source} has {len(series.pages)} readable pages of {tuple(keyframe.shape)} for a "
             f"volume of shape {shape}; one page a slice is needed."
         )
-    return _TiffVolume(path, pages, shape, **about)
-
-
-def _shape_without_singletons(series: Any) -> tuple[int, ...]:
-    """Shape with time and channel axes of length one left out, wherever they stand."""
-    axes = zip(series.axes, series.shape, strict=True)
-    kept = tuple(size for axis, size in axes if not (axis in "TCSHR" and size == 1))
-    return kept if len(kept) >= 3 else tuple(series.shape)
+    return [
+        # Copied out of the pages: a page is a large object, and its tags are not needed any more.
+        Page(keyframe, tuple(page.dataoffsets), tuple(page.databytecounts))
+        for page in pages
+    ]
 
 
 class _TiffVolume(Volume):
     """A stack of pages of which only the strips or tiles under a box are decoded."""
 
     def __init__(
-        self, path: Path, pages: list[Any], shape: Size3, *, source: str, **about: Any
+        self, path: Path, pages: list[Page], shape: Size3, *, source: str, **about: Any
     ) -> None:
         keyframe = pages[0].keyframe
         self._path = path
-        self._keyframe = keyframe
-        self._segment = (
-            (int(keyframe.tilelength), int(keyframe.tilewidth))
-            if keyframe.is_tiled
-            else (min(int(keyframe.rowsperstrip), shape[1]), shape[2])
-        )
-        self._segments_across = math.ceil(shape[2] / self._segment[1])
-        # Copied out of the pages: a page is a large object, and its tags are not needed any more.
-        self._offsets = [tuple(page.dataoffsets) for page in pages]
-        self._counts = [tuple(page.databytecounts) for page in pages]
+        self._pages = pages
         super().__init__(
             source=source,
             shape=shape,
             dtype=keyframe.dtype,
-            chunks=_chunk_shape(shape, self._segment, np.dtype(keyframe.dtype).itemsize),
+            chunks=_chunk_shape(
+                shape, _segment_size(keyframe, shape), np.dtype(keyframe.dtype).itemsize
+            ),
             **about,
         )
-        expected = math.ceil(shape[1] / self._segment[0]) * self._segments_across
-        if any(len(offsets) != expected for offsets in self._offsets):
-            raise DataError(f"{source} seems to be damaged: a page lacks some of its strips.")
+        for page in pages:
+            high, wide = _segment_size(page.keyframe, shape)
+            if len(page.offsets) != math.ceil(shape[1] / high) * math.ceil(shape[2] / wide):
+                raise DataError(f"{source} seems to be damaged: a page lacks some of its strips.")
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         out = np.zeros(box_shape((start, stop)), dtype=self.dtype)
-        high, wide = self._segment
-        rows = range(start[1] // high, math.ceil(stop[1] / high))
-        columns = range(start[2] // wide, math.ceil(stop[2] / wide))
         with self._path.open("rb") as file:  # opened for each read: threads share no position
             for z in range(start[0], stop[0]):
-                for row in rows:
-                    for column in columns:
-                        piece = self._decode(file, z, row * self._segments_across + column)
-                        if piece is None:
-                            continue  # a sparse file: nothing stored means zero
-                        _paste(piece, out[z - start[0]], (row * high, column * wide), start[1:])
+                self._read_page(file, z, (start[1:], stop[1:]), out[z - start[0]])
         return out
 
+    def _read_page(
+        self,
+        file: BinaryIO,
+        z: int,
+        part: tuple[tuple[int, int], tuple[int, int]],
+        out: VoxelArray,
+    ) -> None:
+        start, stop = part
+        high, wide = _segment_size(self._pages[z].keyframe, self.shape)
+        across = math.ceil(self.shape[2] / wide)
+        for row in range(start[0] // high, math.ceil(stop[0] / high)):
+            for column in range(start[1] // wide, math.ceil(stop[1] / wide)):
+                piece = self._decode(file, z, row * across + column)
+                if piece is not None:  # a sparse file: nothing stored means zero
+                    _paste(piece, out, (row * high, column * wide), start)
+
     def _decode(self, file: BinaryIO, z: int, index: int) -> VoxelArray | None:
-        offset, count = self._offsets[z][index], self._counts[z][index]
+        page = self._pages[z]
+        offset, count = page.offsets[index], page.counts[index]
         if count == 0:
             return None
         file.seek(offset)
         data = file.read(count)
         if len(data) != count:
             raise DataError(f"{self.source} is cut short: it ends within slice {z}.")
-        piece, _, shape = self._keyframe.decode(data, index, jpegtables=self._keyframe.jpegtables)
+        keyframe = page.keyframe
+        piece, _, shape = keyframe.decode(data, index, jpegtables=keyframe.jpegtables)
         if piece is None:
             return None
         # (depth, rows, columns, samples); strips at the lower edge are shorter.
         return np.asarray(piece).reshape(shape)[0, :, :, 0]
+
+
+def _segment_size(keyframe: Any, shape: Size3) -> tuple[int, int]:
+    """Rows and columns of a strip or tile."""
+    if keyframe.is_tiled:
+        return int(keyframe.tilelength), int(keyframe.tilewidth)
+    return min(int(keyframe.rowsperstrip), shape[1]), shape[2]
 
 
 def _chunk_shape(shape: Size3, segment: tuple[int, int], itemsize: int) -> Size3:

@@ -1,9 +1,10 @@
 """Voxel size of a TIFF stack, from whichever of three places holds it.
 
-ImageJ writes ``spacing`` (Z) and ``unit`` into the description and the pixel
-size into the resolution tags; OME writes XML; tifffile writes a JSON
-description, which may hold the same. A resolution in inches or centimetres
-without a slice distance describes a printed page, not a volume, and is not used.
+ImageJ writes ``spacing`` (Z, left out where it is 1), ``unit`` and, where axes differ,
+``yunit`` and ``zunit`` into the description and the pixel size into the resolution tags; OME
+writes XML with a unit an axis; tifffile writes a JSON description, which may hold the same. A
+resolution in inches or centimetres without a slice distance describes a printed page, not a
+volume, and is not used.
 """
 
 from __future__ import annotations
@@ -13,6 +14,15 @@ import struct
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from tifffile.tifffile import imagej_description_metadata, shaped_description_metadata
+
+from napari_surfseg.data.units import (
+    UNKNOWN_SIZE,
+    VoxelSize,
+    is_no_unit,
+    read_voxel_size,
+    standard_unit,
+)
 from napari_surfseg.data.volume import CONTENT_KEY
 
 if TYPE_CHECKING:
@@ -22,16 +32,34 @@ if TYPE_CHECKING:
 
 __all__ = ["is_chain_cut", "read_tiff_content", "read_tiff_place", "read_tiff_spacing"]
 
+#: What a resolution of a printed page is given in.
+PRINTED_UNITS = ("inch", "centimeter")
 
-def read_tiff_spacing(tiff: Any) -> tuple[Spacing3 | None, str | None]:
-    """Z, Y, X voxel size and its unit, or None where the file does not say all three."""
+
+def read_tiff_spacing(tiff: Any, series: Any, axes: str, source: str) -> VoxelSize:
+    """Voxel size of a series along its axes as stored; unknown where the file does not say all.
+
+    Parameters
+    ----------
+    tiff, series : tifffile.TiffFile, tifffile.TiffPageSeries
+        The file and the part of it that is the volume.
+    axes : str
+        Order in which it is stored, such as ``zyx``.
+    source : str
+        For notes.
+    """
+    keyframe = series.keyframe
     if tiff.is_ome:
-        return _from_ome(tiff.ome_metadata or "")
-    if tiff.is_imagej:
-        return _from_imagej(tiff.imagej_metadata or {}, tiff.pages[0].tags)
-    if tiff.is_shaped:
-        return _from_shaped((tiff.shaped_metadata or ({},))[0], tiff.pages[0].tags)
-    return None, None
+        return _from_ome(tiff, series, source)
+    if keyframe.is_imagej:
+        about = tiff.imagej_metadata if tiff.is_imagej else None
+        if about is None:  # not the first page: an image of another size stands before the stack
+            about = imagej_description_metadata(keyframe.imagej_description)
+        return _from_imagej(about, keyframe.tags, axes, source)
+    if keyframe.is_shaped:
+        about = shaped_description_metadata(keyframe.shaped_description)
+        return _from_shaped(about, keyframe.tags, axes, source)
+    return UNKNOWN_SIZE
 
 
 def read_tiff_place(tiff: Any, spacing: Spacing3 | None) -> Spacing3 | None:
@@ -98,22 +126,16 @@ def is_chain_cut(path: Path) -> bool:
             file.seek(struct.unpack(order + count, head)[0] * entry, 1)
 
 
-def _from_ome(xml: str) -> tuple[Spacing3 | None, str | None]:
-    pixels = _find_pixels(_parse_ome(xml))
-    if pixels is None:
-        return None, None
-    sizes = [_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "ZYX"]
-    if None in sizes:
-        return None, None
-    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"]
-    in_metres = [_METRES.get(unit) for unit in units]
-    if len(set(units)) > 1:
-        if None in in_metres:
-            return None, None
-        to_x = [float(value or 0) / float(in_metres[2] or 1) for value in in_metres]
-        sizes = [float(size or 0) * factor for size, factor in zip(sizes, to_x, strict=True)]
-    z, y, x = (float(size or 0) for size in sizes)
-    return (z, y, x), _UNIT_NAMES.get(units[2], units[2])
+def _from_ome(tiff: Any, series: Any, source: str) -> VoxelSize:
+    root = _parse_ome(tiff.ome_metadata or "")
+    nodes = [] if root is None else [node for node in root.iter() if node.tag.endswith("}Pixels")]
+    # Every image has its own size; tifffile keeps their order, and drops those without pixels.
+    number = tiff.series.index(series) if len(nodes) == len(tiff.series) else 0
+    if not nodes:
+        return UNKNOWN_SIZE
+    sizes = [_number(nodes[number].get(f"PhysicalSize{axis}")) for axis in "ZYX"]
+    units = [nodes[number].get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"]
+    return read_voxel_size(sizes, units, source)
 
 
 def _parse_ome(xml: str) -> ElementTree.Element | None:
@@ -124,37 +146,41 @@ def _parse_ome(xml: str) -> ElementTree.Element | None:
         return None
 
 
-def _find_pixels(root: ElementTree.Element | None) -> ElementTree.Element | None:
-    nodes = root.iter() if root is not None else ()
-    return next((node for node in nodes if node.tag.endswith("}Pixels")), None)
-
-
-def _from_shaped(about: dict[str, Any], tags: Any) -> tuple[Spacing3 | None, str | None]:
+def _from_shaped(about: dict[str, Any], tags: Any, axes: str, source: str) -> VoxelSize:
     """Tifffile's own description: all three sizes as ``spacing``, or as ImageJ has them."""
     spacing = about.get("spacing")
     if isinstance(spacing, list) and len(spacing) == 3:
-        sizes = [_positive(value) for value in spacing]
-        if None in sizes:
-            return None, None
-        unit = str(about.get("unit") or "")
-        z, y, x = (float(size or 0) for size in sizes)
-        return (z, y, x), _UNIT_NAMES.get(unit, unit or None)
-    resolution_unit = tags.get("ResolutionUnit")
-    if resolution_unit is not None and int(resolution_unit.value) != 1:
-        return None, None
-    return _from_imagej(about, tags)
+        units = about.get("unit")
+        each = units if isinstance(units, list) and len(units) == 3 else [units] * 3
+        return read_voxel_size([_number(value) for value in spacing], each, source)
+    if spacing is None or _is_printed(tags.get("ResolutionUnit")):
+        return UNKNOWN_SIZE
+    return _from_imagej(about, tags, axes, source)
 
 
-def _from_imagej(about: dict[str, Any], tags: Any) -> tuple[Spacing3 | None, str | None]:
-    slice_distance = _positive(about.get("spacing"))
-    pixel = [_pixel_size(tags.get(name)) for name in ("YResolution", "XResolution")]
-    if slice_distance is None or None in pixel:
-        return None, None
-    y, x = (float(size or 0) for size in pixel)
-    unit = str(about.get("unit", "")).replace("\\u00B5", "µ").strip()
-    if unit.lower() in ("", "pixel", "pixels", "voxel", "voxels"):
-        return (slice_distance, y, x), None
-    return (slice_distance, y, x), _UNIT_NAMES.get(unit, unit)
+def _from_imagej(about: dict[str, Any], tags: Any, axes: str, source: str) -> VoxelSize:
+    """ImageJ's description, which leaves out what is its default, and the resolution."""
+    is_printed = _is_printed(tags.get("ResolutionUnit"))
+    unit = about.get("unit")
+    units = [about.get("zunit", unit), about.get("yunit", unit), unit]
+    stated = about.get("spacing")
+    if axes != "zyx" or (is_no_unit(unit) and is_printed):
+        return UNKNOWN_SIZE
+    if stated is None:
+        # ImageJ takes inches and centimetres from the resolution of a printed page, and pixels
+        # are no length; with them a slice step of one is nothing that anybody measured.
+        if is_no_unit(units[0]) or any(standard_unit(one) in PRINTED_UNITS for one in units):
+            return UNKNOWN_SIZE
+        stated = 1.0
+    step = _number(stated)
+    pixels = [_pixel_size(tags.get(name)) for name in ("YResolution", "XResolution")]
+    # Its sign says in which direction the slices were taken.
+    return read_voxel_size([None if step is None else abs(step), *pixels], units, source)
+
+
+def _is_printed(tag: Any) -> bool:
+    """Whether the resolution is one of dots an inch or a centimetre."""
+    return tag is not None and int(tag.value) in (2, 3)
 
 
 def _pixel_size(tag: Any) -> float | None:
@@ -162,7 +188,7 @@ def _pixel_size(tag: Any) -> float | None:
     if tag is None:
         return None
     numerator, denominator = tag.value
-    return _positive(denominator / numerator) if numerator else None
+    return _number(denominator / numerator) if numerator else None
 
 
 def _number(value: Any) -> float | None:
@@ -171,34 +197,3 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _positive(value: Any) -> float | None:
-    number = _number(value)
-    return number if number is not None and number > 0 else None
-
-
-_METRES = {
-    "m": 1.0,
-    "cm": 1e-2,
-    "mm": 1e-3,
-    "µm": 1e-6,
-    "μm": 1e-6,
-    "um": 1e-6,
-    "nm": 1e-9,
-    "pm": 1e-12,
-    "Å": 1e-10,
-}
-_UNIT_NAMES = {
-    "µm": "micrometer",
-    "μm": "micrometer",
-    "um": "micrometer",
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "nm": "nanometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
-    "pm": "picometer",
-    "Å": "angstrom",
-}
