@@ -6,11 +6,19 @@ import importlib.util
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from napari_surfseg.errors import DataError
 
-__all__ = ["explain_missing_package", "fetch_file", "require_fsspec", "suffix_of_url"]
+__all__ = [
+    "explain_missing_package",
+    "fetch_file",
+    "is_file",
+    "list_folder",
+    "require_fsspec",
+    "suffix_of_url",
+]
 
 
 def require_fsspec(source: str) -> None:
@@ -55,6 +63,29 @@ def fetch_file(url: str) -> Path:
         # Every kind of store has exceptions of its own.
         raise DataError(f"{url} cannot be fetched: {_reason(error)}.") from error
     return path
+
+
+def is_file(url: str) -> bool:
+    """Whether there is a file at a URL, as far as its server says."""
+    return bool(_ask(url, "isfile"))
+
+
+def list_folder(url: str) -> list[str] | None:
+    """List the names below a URL; None where its server gives no list."""
+    found = _ask(url, "ls", detail=False)
+    return None if found is None else [str(name).rstrip("/").rpartition("/")[2] for name in found]
+
+
+def _ask(url: str, question: str, **options: Any) -> Any:
+    import fsspec
+
+    try:
+        store, place = fsspec.url_to_fs(url)
+        return getattr(store, question)(place, **options)
+    except ImportError as error:
+        raise explain_missing_package(url, error) from error
+    except Exception:  # noqa: BLE001  every kind of store has exceptions of its own
+        return None
 
 
 def explain_missing_package(source: str, error: ImportError) -> DataError:

@@ -74,7 +74,9 @@ def test_zarr_group_with_one_array_and_with_two(tmp_path):
     assert open_volume(f"{tmp_path / 'a.zarr'}::deep/raw").shape == SHAPE
     assert open_volume(f"{tmp_path / 'a.zarr'}::deep").shape == SHAPE
     group.create_array("deep/mask", shape=SHAPE, dtype="uint8")
-    with pytest.raises(DataError, match=r"holds 2 arrays \(mask, raw\); say which one with"):
+    with pytest.raises(
+        DataError, match=r"holds 2 arrays \(deep/mask, deep/raw\); say which one with"
+    ):
         open_volume(f"{tmp_path / 'a.zarr'}::deep")
     with pytest.raises(DataError, match="holds no arrays; it holds deep"):
         open_volume(tmp_path / "a.zarr")

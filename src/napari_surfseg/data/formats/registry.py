@@ -28,6 +28,7 @@ __all__ = [
     "Format",
     "find_container",
     "find_file_format",
+    "is_zarr",
     "list_formats",
 ]
 
@@ -71,11 +72,12 @@ class Format:
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 
 
-def _is_zarr(folder: Path) -> bool:
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is an array or a group of a zarr."""
     return any((folder / name).is_file() for name in ZARR_FILES)
 
 
-ZARR = Format("zarr, OME-Zarr", "zarr_format:open_zarr", is_container=_is_zarr)
+ZARR = Format("zarr, OME-Zarr", "zarr_format:open_zarr", is_container=is_zarr)
 FOLDER_OF_SLICES = Format("a folder of TIFF, PNG or JPEG 2000 slices", "slices_format:open_slices")
 FORMATS = (
     ZARR,
