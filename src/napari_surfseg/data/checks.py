@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.volume import Volume
     from napari_surfseg.geometry import Box, Ranges3
 
-__all__ = ["check_census", "check_pair", "describe_cut", "open_pairs"]
+__all__ = ["RUN_SPACING_TOLERANCE", "check_census", "check_pair", "describe_cut", "open_pairs"]
 
 #: Relative difference up to which two voxel sizes count as the same: headers are rounded.
 SPACING_TOLERANCE = 0.01

@@ -201,7 +201,11 @@ def test_a_layer_is_read_where_it_lies(tmp_path, name):
         assert taken.spacing == (30, 10, 10)
         assert taken.units == "nanometer"
         assert found.spacing == (30, 10, 10)
-    assert taken.note == ""
+        assert "has no voxel size in the viewer; that of its file is used, 30 x 10 x 10 nm" in (
+            taken.note
+        )
+    else:
+        assert taken.note == ""
 
 
 def test_a_group_stands_for_its_finest_level_only(tmp_path):
@@ -318,11 +322,16 @@ def test_a_copy_made_before_is_used_while_it_is_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("options", "spacing", "units", "note"),
     [
-        ({}, (30, 10, 10), "nanometer", ""),
+        ({}, (30, 10, 10), "nanometer", "no voxel size in the viewer; that of its file"),
         ({"scale": (30, 10, 10)}, (30, 10, 10), "nanometer", ""),
-        ({"scale": (0.03, 0.01, 0.01), "units": "um"}, (0.03, 0.01, 0.01), "micrometer", ""),
-        ({"scale": (8, 4, 4), "units": "nm"}, (8, 4, 4), "nanometer", "8 × 4 × 4 nanometer, its"),
-        ({"scale": (2, 1, 1)}, (2, 1, 1), None, "file says 30 × 10 × 10 nanometer; the layer's"),
+        ({"scale": (0.03, 0.01, 0.01), "units": "um"}, (30, 10, 10), "nanometer", ""),
+        (
+            {"scale": (8, 4, 4), "units": "nm"},
+            (8, 4, 4),
+            "nanometer",
+            "voxels of 8 x 4 x 4 nm, its",
+        ),
+        ({"scale": (2, 1, 1)}, (2, 1, 1), None, "file says 30 x 10 x 10 nm; the layer's"),
     ],
 )
 def test_the_voxel_size_is_the_layers_where_it_says_one_and_else_the_files(
@@ -334,7 +343,7 @@ def test_the_voxel_size_is_the_layers_where_it_says_one_and_else_the_files(
     assert taken.file is not None
     assert note in taken.note
     assert bool(taken.note) == bool(note)
-    assert taken.note.startswith("The layer 'scan' has voxels of") or not note
+    assert taken.note.startswith("The layer 'scan' has ") or not note
 
 
 def test_an_edited_layer_keeps_the_voxel_size_of_its_file(tmp_path):

@@ -104,7 +104,8 @@ def test_from_layers_to_marks(controller, view, viewer, compared, errors):
     assert not controller.is_busy
     scores, shown, state = last(view.set_result)
     assert (scores, shown) == ({"score": 0.5}, errors)
-    assert state == f"{len(errors)} errors, the largest first. Mind this."
+    assert state.startswith(f"{len(errors)} errors, the largest first. Mind this. The labels")
+    assert "voxels (Z, Y, X) beside the prediction 'any name'" in state
     assert len(finished) == 1
     controller.shown.adder.finish()
     assert set(controller.shown.layers) == {error.name for error in errors}

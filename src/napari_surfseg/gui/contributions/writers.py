@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_warning
-from napari.utils.transforms import Affine
 
 from napari_surfseg.errors import OutputError
 from napari_surfseg.files import written_aside
 from napari_surfseg.gui.layers.copies import write_layer
 from napari_surfseg.gui.layers.layer_volume import LayerVolume
+from napari_surfseg.gui.layers.placement import read_place, take_transforms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def write_surface(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
         raise OutputError(
             f"The surface has vertices of {vertices.shape[-1]} coordinates; a mesh file needs 3."
         )
-    inner, outer = _take_transforms(attributes)
+    inner, outer = take_transforms(attributes)
     placed = np.asarray(outer(inner(vertices)))
     if np.linalg.det(outer.linear_matrix @ inner.linear_matrix) < 0:
         faces = faces[:, ::-1]  # a mirrored mesh would be turned inside out
@@ -79,26 +79,24 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         raise OutputError(
             f"The labels have {len(shape)} axes; {Path(path).name} needs three (Z, Y, X)."
         )
-    inner, outer = _take_transforms(attributes)
-    linear = (outer.linear_matrix @ inner.linear_matrix)[-3:, -3:]
-    translate = np.asarray(outer(inner(np.zeros(len(shape)))))[-3:]
-    scale = np.diag(linear)
-    if not np.allclose(linear, np.diag(scale)) or (scale <= 0).any():
+    place = read_place(attributes, str(attributes.get("name", "the labels")))
+    if place.turned:
         show_warning(
             f"{Path(path).name} keeps the voxel size of {attributes.get('name', 'the labels')!r}, "
             "but not its rotation, shear or mirroring, which it has no place for."
         )
-        scale = np.abs(np.asarray(attributes.get("scale", np.ones(3)), float))[-3:]
-    units = _take_units(attributes)
+    if place.size.note:
+        show_warning(place.size.note)
+    spacing, units, _ = place.size
     volume = LayerVolume(
         name=str(attributes.get("name", Path(path).stem)),
         data=finest,
         shape=(shape[-3], shape[-2], shape[-1]),
         dtype=np.dtype(finest.dtype),
-        spacing=(float(scale[0]), float(scale[1]), float(scale[2])),
+        spacing=spacing or (1.0, 1.0, 1.0),
         units=units,
-        spacing_known=units is not None or bool((scale != 1).any() or translate.any()),
-        translate=(float(translate[0]), float(translate[1]), float(translate[2])),
+        spacing_known=spacing is not None or any(place.translate),
+        translate=place.translate,
         is_labels=True,
     )
     target = Path(path)
@@ -107,19 +105,6 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     else:
         _write_tiff(target, volume)
     return [path]
-
-
-def _take_transforms(attributes: dict[str, Any]) -> tuple[Affine, Affine]:
-    """Return the two transforms of a layer's coordinates: scale, shift and rotation; its affine."""
-    scale = np.asarray(attributes.get("scale", np.ones(3)), float)
-    given = {
-        key: attributes[key]
-        for key in ("translate", "rotate", "shear")
-        if attributes.get(key) is not None
-    }
-    affine = attributes.get("affine")
-    matrix = np.eye(len(scale) + 1) if affine is None else np.asarray(affine, float)
-    return Affine(scale=scale, **given), Affine(affine_matrix=matrix)
 
 
 def _take_units(attributes: dict[str, Any]) -> str | None:

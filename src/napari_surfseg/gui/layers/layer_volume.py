@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.data.volume import find_storage_dtype
 from napari_surfseg.errors import DataError
-from napari_surfseg.geometry import box_slices, to_index, to_spacing
+from napari_surfseg.geometry import box_slices, to_index
 from napari_surfseg.gui.layers.metadata import file_of
+from napari_surfseg.gui.layers.placement import read_place
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -134,7 +136,7 @@ def take_layer(layer: Layer) -> LayerVolume:
     Raises
     ------
     DataError
-        If the layer is no volume: RGB, or not three-dimensional. Axes of length 1
+        If the layer is no volume: RGB, complex, or not three-dimensional. Axes of length 1
         before Z, Y, X (one time point, one channel) are left out.
     """
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
@@ -153,20 +155,36 @@ def take_layer(layer: Layer) -> LayerVolume:
             f"{' × '.join(map(str, shape))} voxels; only axes of length 1 before Z, Y, X can be "
             "left out, so make a layer of the one channel and time point to use."
         )
-    scale = np.abs(np.asarray(layer.scale, float))[-3:]
-    unit = str(layer.units[-1])
-    units = None if unit in {"pixel", "dimensionless"} else unit
-    translate = np.asarray(layer.translate, float)[-3:]
+    find_storage_dtype(data.dtype, f"The layer {layer.name!r}")
+    place = read_place(
+        {
+            "scale": layer.scale,
+            "translate": layer.translate,
+            "rotate": layer.rotate,
+            "shear": layer.shear,
+            "affine": layer.affine.affine_matrix,
+            "units": layer.units,
+        },
+        layer.name,
+    )
+    note = place.size.note
+    if place.turned in {"rotated", "sheared"}:
+        turned = (
+            f"The layer {layer.name!r} is {place.turned} in the viewer; it is read voxel by voxel "
+            "along its own axes, and results lie over it."
+        )
+        note = f"{note} {turned}".strip()
     return LayerVolume(
         name=layer.name,
         data=data,
         shape=to_index(shape[-3:]),
         dtype=np.dtype(data.dtype),
-        spacing=to_spacing(scale),
-        units=units,
-        spacing_known=units is not None or bool((scale != 1).any()),
-        translate=to_spacing(translate),
+        spacing=place.size.spacing or (1.0, 1.0, 1.0),
+        units=place.size.unit,
+        spacing_known=place.size.spacing is not None,
+        translate=place.translate,
         path=file_of(layer),
+        note=note,
         is_labels=hasattr(layer, "selected_label"),
     )
 

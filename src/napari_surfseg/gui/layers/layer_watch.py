@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_surfseg.gui.background.signals import disconnect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -35,7 +35,8 @@ class LayerWatch:
         Called without arguments when layers came, went, were moved or renamed.
     on_values : callable
         Called with a labels layer when it was painted on, and with any layer when its
-        data were replaced.
+        data were replaced. A labels layer that is drawn again in an unchanged view counts as
+        painted on: an undo, or a change of its array, shows only there (seen with napari 0.9).
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class LayerWatch:
         self._on_list = on_list
         self._on_values = on_values
         self._followed: list[Layer] = []
+        self._seen_from: dict[int, Hashable] = {}
         for name in ("inserted", "removed", "reordered"):
             getattr(viewer.layers.events, name).connect(self._on_layers)
         self._sync()
@@ -74,9 +76,14 @@ class LayerWatch:
             layer.events.name.connect(self._on_name)
             for event in _value_events(layer):
                 event.connect(self._on_changed)
+            if hasattr(layer.events, "paint"):
+                self._seen_from[id(layer)] = self._find_view()
+                layer.events.set_data.connect(self._on_redrawn)
 
     def _leave(self, layer: Layer) -> None:
         disconnect(layer.events.name, self._on_name)
+        if self._seen_from.pop(id(layer), None) is not None:
+            disconnect(layer.events.set_data, self._on_redrawn)
         for event in _value_events(layer):
             disconnect(event, self._on_changed)
 
@@ -86,6 +93,17 @@ class LayerWatch:
 
     def _on_name(self, _event: object = None) -> None:
         self._on_list()
+
+    def _find_view(self) -> Hashable:
+        dims = self._viewer.dims
+        return dims.ndisplay, tuple(dims.order), tuple(dims.point)
+
+    def _on_redrawn(self, event: Any) -> None:
+        view, layer = self._find_view(), event.source
+        is_same = self._seen_from.get(id(layer)) == view
+        self._seen_from[id(layer)] = view
+        if is_same:
+            self._on_changed(event)
 
     def _on_changed(self, event: Any) -> None:
         layer = event.source

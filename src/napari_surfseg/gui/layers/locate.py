@@ -8,14 +8,19 @@ The layer's data                              compared
 ============================================  =======================================
 a zarr array, or dask that only reads one     a few boxes
 a memory-mapped npy file                      a few boxes
-dask that takes a part or another order       boxes until enough hold values
-lazy data of another kind                     boxes until enough hold values
-an array in memory, which may be edited       every voxel
+dask that only reads, cuts or stacks files    boxes until enough hold values
+any other, which may have been edited         every voxel
+any other that is lazy and large              nothing: it is copied, once a person agrees
 ============================================  =======================================
+
+The first three cannot differ from the file in single voxels: what is changed in a zarr or a map
+changes the file, and what is done to a dask array is a step of its graph. So a few boxes are
+enough to find out that it is this file, in this order.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -23,14 +28,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.data.units import compare_sizes, convert_length, format_sizes
 from napari_surfseg.errors import SurfsegError
+from napari_surfseg.geometry import to_spacing
 from napari_surfseg.gui.layers.boxes import iterate_boxes, sample_boxes
 from napari_surfseg.gui.layers.layer_volume import VolumeArray, take_file
 from napari_surfseg.gui.layers.stored_arrays import (
     find_addresses,
     find_mapped_file,
+    find_mapping,
     find_place,
     find_zarr,
+    only_reads,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +52,8 @@ __all__ = ["locate"]
 
 #: Boxes along each axis that are compared: 8, 27, then 125.
 SAMPLES = (2, 3, 5)
+#: Lazy data of unknown make are compared as a whole up to here: each comparison reads all twice.
+MAX_COMPARED_BYTES = 1_000_000_000
 #: So many boxes that hold more than one value must be the same: empty ones always are.
 MIN_INFORMATIVE = 3
 
@@ -82,21 +93,21 @@ def locate(
     if isinstance(volume.data, VolumeArray):
         return replace(volume, file=_absolute(str(volume.data.volume.source)))
     chosen = volume
+    is_sized = False
     for path, proof in _find_candidates(volume, copies):
         check()
         found = _open(path)
         if found is None or found.shape != volume.shape or _is_other_array(found, volume):
             continue
         is_same = not volume.is_labels and _holds_same(found, volume, proof, check)
-        if is_same or _is_edited(found, volume):
-            chosen = _with_spacing(chosen, found)
+        if not is_sized and (is_same or _is_edited(found, volume)):
+            chosen, is_sized = _with_size(chosen, found), found.spacing_known
         if is_same:
             return replace(chosen, file=path)
     return chosen
 
 
 def _find_candidates(volume: LayerVolume, copies: Iterable[str]) -> Iterator[tuple[str, Proof]]:
-    in_memory = isinstance(volume.data, np.ndarray) and not isinstance(volume.data, np.memmap)
     addresses, is_whole = find_addresses(volume.data)
     for address in addresses:
         yield _absolute(address), Proof.FEW if is_whole else Proof.ENOUGH
@@ -104,9 +115,21 @@ def _find_candidates(volume: LayerVolume, copies: Iterable[str]) -> Iterator[tup
     if mapped is not None:
         yield _absolute(mapped), Proof.FEW
     if volume.path is not None and not addresses:
-        yield _absolute(volume.path), Proof.ALL if in_memory else Proof.ENOUGH
+        proof = _find_proof(volume)
+        if proof is not None:
+            yield _absolute(volume.path), proof
     for path in copies:
         yield path, Proof.ALL
+
+
+def _find_proof(volume: LayerVolume) -> Proof | None:
+    """How much to compare with the file that a layer was opened from; None for not at all."""
+    data = volume.data
+    if find_mapping(data) is not None or only_reads(data):
+        return Proof.ENOUGH
+    num_bytes = math.prod(volume.shape) * volume.dtype.itemsize
+    is_lazy = not isinstance(data, np.ndarray)
+    return None if is_lazy and num_bytes > MAX_COMPARED_BYTES else Proof.ALL
 
 
 def _is_other_array(found: LayerVolume, volume: LayerVolume) -> bool:
@@ -180,37 +203,44 @@ def _dtype_of(volume: LayerVolume) -> np.dtype[Any] | None:
         return None
 
 
-def _with_spacing(volume: LayerVolume, found: LayerVolume) -> LayerVolume:
-    if not found.spacing_known or volume.note:
+def _with_size(volume: LayerVolume, found: LayerVolume) -> LayerVolume:
+    """Give a layer the voxel size that its file says, or its own in the file's unit."""
+    if not found.spacing_known:
         return volume
     if not volume.spacing_known:
-        return volume.placed_like(found)
-    factor = _convert(volume.units, found.units)
-    if factor is not None and np.allclose(
-        np.multiply(volume.spacing, factor), found.spacing, rtol=1e-3
-    ):
-        return volume if volume.units else replace(volume, units=found.units)
-    return replace(
-        volume,
-        note=(
-            f"The layer {volume.name!r} has voxels of {_describe(volume)}, its file says "
-            f"{_describe(found)}; the layer's are used."
-        ),
+        return _noted(
+            volume.placed_like(found),
+            f"The layer {volume.name!r} has no voxel size in the viewer; that of its file is "
+            f"used, {_describe(found)}.",
+        )
+    ratios = compare_sizes(volume.spacing, volume.units, found.spacing, found.units)
+    if np.allclose(ratios, 1, rtol=1e-3):
+        return _in_units_of(volume, found)
+    return _noted(
+        _in_units_of(volume, found) if volume.units else volume,
+        f"The layer {volume.name!r} has voxels of {_describe(volume)}, its file says "
+        f"{_describe(found)}; the layer's are used.",
     )
 
 
-def _convert(unit: str | None, other: str | None) -> float | None:
-    """How many of the other unit one is; 1 where either is not known."""
-    if unit is None or other is None or unit == other:
-        return 1.0
-    from pint import PintError, get_application_registry
+def _in_units_of(volume: LayerVolume, found: LayerVolume) -> LayerVolume:
+    """State the place in the unit of the file, beside whose unit the numbers are written."""
+    unit, other = volume.units, found.units
+    if other is None or unit == other:
+        return volume
+    if unit is None:
+        return replace(volume, units=other)
+    return replace(
+        volume,
+        units=other,
+        spacing=to_spacing(convert_length(size, unit, other) for size in volume.spacing),
+        translate=to_spacing(convert_length(at, unit, other) for at in volume.translate),
+    )
 
-    try:
-        return float(get_application_registry().Quantity(1.0, unit).to(other).magnitude)
-    except (PintError, AttributeError, ValueError):
-        return None
+
+def _noted(volume: LayerVolume, sentence: str) -> LayerVolume:
+    return replace(volume, note=f"{volume.note} {sentence}".strip())
 
 
 def _describe(volume: LayerVolume) -> str:
-    sizes = " × ".join(f"{size:g}" for size in volume.spacing)
-    return f"{sizes} {volume.units}" if volume.units else sizes
+    return format_sizes(volume.spacing, volume.units)

@@ -1,18 +1,97 @@
-"""Where a layer lies: over a part of another layer, or as a file says."""
+"""Where a layer lies: over a part of another layer, as a file says, or for a file to say."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.transforms import Affine
+
+from napari_surfseg.data.units import VoxelSize, convert_length, read_voxel_size, standard_unit
+from napari_surfseg.geometry import to_spacing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_surfseg.geometry import Index3, Spacing3
 
-__all__ = ["compute_placement", "place_of"]
+__all__ = ["VoxelPlace", "compute_placement", "place_of", "read_place", "take_transforms"]
+
+#: Below this a turned axis counts as straight: rotations are rounded.
+STRAIGHT = 1e-6
+
+
+@dataclass(frozen=True)
+class VoxelPlace:
+    """Where the voxels of a layer lie, as far as a file can say it.
+
+    Attributes
+    ----------
+    size : VoxelSize
+        Z, Y, X in one unit; unknown where the layer shows ones of no unit.
+    translate : tuple of float
+        Z, Y, X place of the first voxel, in that unit.
+    turned : str
+        What a file has no place for: ``"rotated"``, ``"sheared"``, ``"mirrored"`` or ``""``.
+    """
+
+    size: VoxelSize
+    translate: Spacing3
+    turned: str = ""
+
+
+def read_place(options: Mapping[str, Any], name: str) -> VoxelPlace:
+    """Read the size and place of voxels from all that moves a layer, its affine included.
+
+    Parameters
+    ----------
+    options : mapping
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine`` and ``units``, as
+        ``layer.as_layer_data_tuple`` gives them.
+    name : str
+        Of the layer, for the note about units.
+    """
+    inner, outer = take_transforms(options)
+    # A column says how far one voxel reaches along each axis of the world.
+    linear = (np.asarray(outer.linear_matrix) @ np.asarray(inner.linear_matrix))[-3:, -3:]
+    diagonal = np.diag(linear)
+    lengths = np.linalg.norm(linear, axis=0)
+    aside = np.abs(linear - np.diag(diagonal)).max() > STRAIGHT * lengths.max()
+    turned = ""
+    if aside:
+        between = (linear / lengths).T @ (linear / lengths) - np.eye(3)
+        turned = "sheared" if np.abs(between).max() > STRAIGHT else "rotated"
+    elif (diagonal < 0).any():
+        turned = "mirrored"
+    sizes = (lengths if aside else np.abs(diagonal)).tolist()
+    given = options.get("units")
+    each = given[-3:] if isinstance(given, tuple | list) else (given,) * 3
+    units = [None if unit is None else str(unit) for unit in each]
+    size = read_voxel_size(sizes, units, f"The layer {name!r}")
+    origin = np.asarray(outer(inner(np.zeros(len(np.asarray(inner.scale))))))[-3:].tolist()
+    names = [standard_unit(unit) for unit in units]
+    translate = to_spacing(
+        convert_length(at, unit, size.unit) if unit and size.unit else at
+        for at, unit in zip(origin, names, strict=True)
+    )
+    return VoxelPlace(size, translate, turned)
+
+
+def take_transforms(options: Mapping[str, Any]) -> tuple[Affine, Affine]:
+    """Return the two transforms of a layer's coordinates: scale, shift and rotation; its affine."""
+    scale = np.asarray(options.get("scale", np.ones(3)), float)
+    given = {
+        key: options[key]
+        for key in ("translate", "rotate", "shear")
+        if options.get(key) is not None
+    }
+    affine = options.get("affine")
+    matrix = np.eye(len(scale) + 1) if affine is None else np.asarray(affine, float)
+    return Affine(scale=scale, **given), Affine(affine_matrix=matrix)
 
 
 def compute_placement(source: Layer | None, origin: Index3) -> dict[str, Any]:

@@ -18,11 +18,18 @@ __all__ = [
     "StoredArray",
     "find_addresses",
     "find_mapped_file",
+    "find_mapping",
     "find_place",
     "find_zarr",
     "list_chunks",
+    "only_reads",
 ]
 
+#: How dask names the steps that read files (as napari does it), cut, stack and cut anew.
+READING = (
+    *("from-zarr-", "from-value-", "from-delayed-", "imread-", "finalize-hlgfinalizecompute-"),
+    *("getitem-", "stack-", "concatenate-", "rechunk-", "reshape-", "broadcast_to-"),
+)
 #: A zarr group has one of these files.
 GROUP_FILES = (".zgroup", "zarr.json")
 
@@ -95,12 +102,23 @@ def find_place(array: Any) -> str | None:
 
 def find_mapped_file(data: Any) -> str | None:
     """Find the npy file that an array is the whole of, mapped so that changes go to the file."""
-    if not isinstance(data, np.memmap) or data.filename is None:
-        return None
-    path = str(data.filename)
-    if not path.endswith(".npy") or data.mode == "c" or not data.flags.c_contiguous:
+    path = find_mapping(data)
+    if path is None or not path.endswith(".npy") or not data.flags.c_contiguous:
         return None
     return path
+
+
+def find_mapping(data: Any) -> str | None:
+    """Find the file of any format that an array maps so that changes go to the file."""
+    if not isinstance(data, np.memmap) or data.filename is None or data.mode == "c":
+        return None
+    return str(data.filename)
+
+
+def only_reads(data: Any) -> bool:
+    """Whether a dask array only reads files and puts what it read together, changing nothing."""
+    layers = getattr(getattr(data, "dask", None), "layers", None)
+    return layers is not None and all(name.startswith(READING) for name in layers)
 
 
 def list_chunks(array: Any) -> list[tuple[int, ...]] | None:

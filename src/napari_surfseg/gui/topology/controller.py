@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.layers import Labels
@@ -11,6 +12,7 @@ from napari_surfseg.errors import DataError, LabelError, SurfsegError
 from napari_surfseg.gui.background.process_job import JobView, ProcessJob
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.label_schemes import suggest_meanings
+from napari_surfseg.gui.layers.alignment import describe_misplaced
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
 from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file
@@ -116,6 +118,7 @@ class TopologyController(QObject):
             title="Topology errors",
         )
         self._errors: list[TopologyError] = []
+        self._source: Layer | None = None
         self.shown = ErrorLayers(self._viewer)
         view.compute_clicked.connect(self.compute)
         view.cancel_clicked.connect(self.cancel)
@@ -208,9 +211,16 @@ class TopologyController(QObject):
             view.show_error(str(error), error.field)
             return
         threshold = view.threshold_value()
+        prediction, labels = self._find_layer("prediction"), self._find_layer("labels")
+        note = ""
+        if prediction and labels:
+            note = describe_misplaced(prediction, labels, "prediction")
+        # Another layer may be chosen before this is done.
+        self._source = labels or prediction
 
         def work(process: JobProcess) -> Comparison:
-            return run_comparison(volumes, meanings, threshold, process)
+            found = run_comparison(volumes, meanings, threshold, process)
+            return replace(found, warnings=[*found.warnings, *filter(None, [note])])
 
         self._job.start(work, done=self.show, failed=self._on_failed)
 
@@ -222,8 +232,7 @@ class TopologyController(QObject):
         """Show what a comparison found: scores, the list, and marks in the viewer."""
         self._job.end()
         self._errors = found.errors[:MAX_SHOWN]
-        source = self._find_layer("labels") or self._find_layer("prediction")
-        self.shown.show(self._errors, source, found.spacing)
+        self.shown.show(self._errors, self._source, found.spacing)
         total = len(found.errors)
         text = f"{total:,} {'error' if total == 1 else 'errors'}, the largest first."
         if total == 0:

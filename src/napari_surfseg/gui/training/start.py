@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_surfseg.data.checks import RUN_SPACING_TOLERANCE
+from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
 from napari_surfseg.geometry import contains_box, to_ranges, whole_box
+from napari_surfseg.gui.layers.alignment import describe_misplaced
 from napari_surfseg.gui.layers.camera import compute_view_center
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
 from napari_surfseg.gui.layers.copies import require_consent, write_copies
@@ -29,7 +32,7 @@ from napari_surfseg.runs.folder import RunFolder, find_new_run_path
 from napari_surfseg.runs.standby import launch_prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -62,6 +65,8 @@ class PlannedPair:
         The part that is used.
     number : int
         Place among the form's pairs.
+    note : str
+        Where the labels lie in the viewer, unless it is over the volume.
     """
 
     image: LayerVolume | str
@@ -71,6 +76,7 @@ class PlannedPair:
     labels_layer: Layer | None = None
     roi: Box | None = None
     number: int = 0
+    note: str = ""
 
 
 @dataclass
@@ -183,6 +189,7 @@ def _plan_pair(form: TrainingForm, viewer: ViewerModel, number: int) -> PlannedP
         raise DataError(f"Choose the labels{which}.", field="data.train")
     image = take_for_training(pair.image, viewer, "volume")
     labels = take_for_training(pair.labels, viewer, "labels")
+    image_layer = find_chosen_layer(pair.image, viewer)
     labels_layer = find_chosen_layer(pair.labels, viewer)
     try:
         roi = read_roi(pair.roi)
@@ -196,10 +203,11 @@ def _plan_pair(form: TrainingForm, viewer: ViewerModel, number: int) -> PlannedP
         image=image,
         labels=labels,
         role=pair.role if several else "train",
-        image_layer=find_chosen_layer(pair.image, viewer),
+        image_layer=image_layer,
         labels_layer=labels_layer,
         roi=roi,
         number=number,
+        note=describe_misplaced(image_layer, labels_layer) if image_layer and labels_layer else "",
     )
 
 
@@ -258,19 +266,21 @@ def execute_plan(
     SurfsegError
         The folder is then gone again.
     """
-    located: dict[int, LayerVolume] = {}
+    located: dict[Hashable, LayerVolume] = {}
     targets: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
     exports: list[tuple[LayerVolume, Path]] = []
     inputs = RunFolder(plan.run_dir).inputs
     pairs = [(_opened(pair.image), _opened(pair.labels), pair.role) for pair in plan.pairs]
     for volume in (volume for *pair, _role in pairs for volume in pair):
-        if id(volume.data) not in located:
-            located[id(volume.data)] = locate(volume, check=check)
+        if _identify(volume) not in located:
+            located[_identify(volume)] = locate(volume, check=check)
     pairs = [
-        (located[id(image.data)], located[id(labels.data)], role) for image, labels, role in pairs
+        (located[_identify(image)], located[_identify(labels)], role)
+        for image, labels, role in pairs
     ]
     plan.notes = [volume.note for volume in located.values() if volume.note]
+    plan.notes += [pair.note for pair in plan.pairs if pair.note]
     for number, (image, labels, role) in enumerate(pairs):
         planned = plan.pairs[number]
         if image.shape != labels.shape:
@@ -284,11 +294,11 @@ def execute_plan(
             _require_inside(planned.roi, image, planned.number)
             entry["roi"] = to_ranges(planned.roi)
         for what, volume in (("image", image), ("labels", labels)):
-            path = volume.file or targets.get(id(volume.data))
+            path = volume.file or targets.get(id(volume))
             if path is None:
                 target = inputs / f"{what}_{number}.zarr"
                 exports.append((_with_spacing_of(image, volume), target))
-                path = targets[id(volume.data)] = str(target.resolve())
+                path = targets[id(volume)] = str(target.resolve())
             entry[what] = path
         if planned.image_layer is not None:
             plan.image_layers[entry["image"]] = planned.image_layer
@@ -341,6 +351,15 @@ def execute_plan(
     return plan
 
 
+def _identify(volume: LayerVolume) -> Hashable:
+    """Return what is the same for two layers of which one copy is enough.
+
+    Labels that share their memory with an image are a volume of their own, which takes strokes.
+    """
+    place = volume.spacing, volume.units, volume.spacing_known, volume.translate
+    return id(volume.data), volume.is_labels, place
+
+
 def _require_inside(roi: Box, volume: LayerVolume, number: int) -> None:
     if not contains_box(whole_box(volume.shape), roi):
         shown = ", ".join(f"{start}:{stop}" for start, stop in to_ranges(roi))
@@ -376,10 +395,25 @@ def _with_spacing_of(image: LayerVolume, volume: LayerVolume) -> LayerVolume:
 def _common_spacing(
     pairs: list[tuple[LayerVolume, LayerVolume, str]],
 ) -> Spacing3 | None:
-    """Return the volumes' voxel size where it is known of all of them, and the same."""
-    spacings = {image.spacing for image, _labels, _role in pairs}
-    is_known = all(image.spacing_known for image, _labels, _role in pairs)
-    return spacings.pop() if is_known and len(spacings) == 1 else None
+    """Return the voxel size of the volumes, as lengths; None where it is known of none.
+
+    Raises
+    ------
+    DataError
+        If layers say sizes that cannot share a run: the worker would see only the one.
+    """
+    known = [image for image, _labels, _role in pairs if image.spacing_known]
+    for image in known[1:]:
+        ratios = compare_sizes(known[0].spacing, known[0].units, image.spacing, image.units)
+        if any(abs(ratio - 1) > RUN_SPACING_TOLERANCE for ratio in ratios):
+            sizes = [format_sizes(one.spacing, one.units) for one in (known[0], image)]
+            raise DataError(
+                f"The volume {known[0].name!r} has voxels of {sizes[0]} and {image.name!r} of "
+                f"{sizes[1]}; the volumes of one run must agree to {RUN_SPACING_TOLERANCE:.0%}, "
+                "so give their layers the same scale and units.",
+                field="data.train",
+            )
+    return known[0].spacing if known else None
 
 
 def _by(shape: tuple[int, ...]) -> str:
