@@ -113,12 +113,14 @@ class Pair(_Section):
     """One volume and its labels, as paths or URLs."""
 
     image: Text = Field(
-        description="zarr, OME-Zarr, TIFF, folder of slices, npy or mrc. `PATH::KEY` picks an "
-        "array inside a zarr group (`scroll.zarr::1` is its second level)."
+        description="zarr, OME-Zarr, TIFF, folder of slices, npy, mrc, HDF5, BigDataViewer, NIfTI "
+        "or NRRD. `PATH::KEY` picks an array inside a zarr group (`scroll.zarr::1` is its second "
+        "level) or an HDF5 file (`scan.h5::raw`)."
     )
     labels: Text = Field(
-        description="zarr, OME-Zarr, TIFF, folder of slices, npy or mrc. `PATH::KEY` picks an "
-        "array inside a zarr group (`scroll.zarr::1` is its second level)."
+        description="zarr, OME-Zarr, TIFF, folder of slices, npy, mrc, HDF5, BigDataViewer, NIfTI "
+        "or NRRD. `PATH::KEY` picks an array inside a zarr group (`scroll.zarr::1` is its second "
+        "level) or an HDF5 file (`scan.h5::raw`)."
     )
     roi: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None = Field(
         default=None,

@@ -23,13 +23,14 @@ from napari_surfseg.data.formats.registry import (
     ZARR,
     find_container,
     find_file_format,
+    list_containers,
     list_formats,
 )
 from napari_surfseg.data.remote import (
     explain_missing_package,
     fetch_file,
+    name_of_url,
     require_fsspec,
-    suffix_of_url,
 )
 from napari_surfseg.data.source import Source, parse_source
 from napari_surfseg.errors import DataError
@@ -50,9 +51,9 @@ def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -
     Parameters
     ----------
     source : str or Path
-        zarr (v2, v3), OME-Zarr (0.4, 0.5), TIFF, a folder of slices, npy or mrc,
-        as a path or URL. ``PATH::KEY`` picks an array inside a zarr group; an
-        OME-Zarr without a key gives its finest level.
+        zarr (v2, v3), OME-Zarr (0.4, 0.5), TIFF, a folder of slices, npy, mrc, HDF5,
+        BigDataViewer, NIfTI or NRRD, as a path or URL. ``PATH::KEY`` picks an array inside
+        a zarr group or an HDF5 file; an OME-Zarr without a key gives its finest level.
     spacing : tuple of float, optional
         Z, Y, X voxel size that replaces what the file says.
 
@@ -86,15 +87,15 @@ def _open_local(source: Source) -> Volume:
         raise DataError(f"There is no file or folder {source.location}.")
     if source.key:
         raise DataError(
-            f"{source.text} asks for {source.key!r} inside {source.location}, but only a zarr "
-            "group can be opened with '::'."
+            f"{source.text} asks for {source.key!r} inside {source.location}, but only "
+            f"{list_containers()} can be opened with '::'."
         )
     return FOLDER_OF_SLICES.open(source) if path.is_dir() else _open_file(source)
 
 
 def _open_file(source: Source) -> Volume:
     """Open a single local file by its suffix."""
-    known = find_file_format(source.path.suffix)
+    known = find_file_format(source.path.name)
     if known is None:
         raise DataError(f"{source.text} is of no known format; {list_formats()} can be opened.")
     return known.open(source)
@@ -103,7 +104,7 @@ def _open_file(source: Source) -> Volume:
 def _open_remote(source: Source) -> Volume:
     """Open a URL of a single file, or else of a zarr array or group, read chunk by chunk."""
     require_fsspec(source.text)
-    if find_file_format(suffix_of_url(source.location)) is not None:
+    if find_file_format(name_of_url(source.location)) is not None:
         path = fetch_file(source.location)
         volume = _open_file(replace(source, location=str(path)))
         weakref.finalize(volume, shutil.rmtree, path.parent, ignore_errors=True)

@@ -16,8 +16,8 @@ __all__ = [
     "fetch_file",
     "is_file",
     "list_folder",
+    "name_of_url",
     "require_fsspec",
-    "suffix_of_url",
 ]
 
 
@@ -30,9 +30,9 @@ def require_fsspec(source: str) -> None:
         )
 
 
-def suffix_of_url(url: str) -> str:
-    """Return the suffix of the file that a URL names, in lower case."""
-    return PurePosixPath(urlsplit(url).path).suffix.lower()
+def name_of_url(url: str) -> str:
+    """Return the name of the file that a URL names."""
+    return PurePosixPath(urlsplit(url).path).name
 
 
 def fetch_file(url: str) -> Path:
@@ -48,7 +48,7 @@ def fetch_file(url: str) -> Path:
     import fsspec  # type: ignore[import-untyped]
 
     folder = Path(tempfile.mkdtemp(prefix="surfseg-"))
-    path = folder / f"{PurePosixPath(urlsplit(url).path).stem}{suffix_of_url(url)}"
+    path = folder / name_of_url(url)
     try:
         store, place = fsspec.url_to_fs(url)
         store.get_file(place, str(path))

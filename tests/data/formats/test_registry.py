@@ -5,8 +5,11 @@ from __future__ import annotations
 import concurrent.futures
 from typing import TYPE_CHECKING, ClassVar
 
+import h5py
 import imagecodecs
 import mrcfile
+import nibabel
+import nrrd
 import numpy as np
 import pytest
 import tifffile
@@ -223,6 +226,76 @@ class TestJpeg2000Slices(TestPngSlices):
     encode = staticmethod(lambda page: imagecodecs.jpeg2k_encode(page, level=0))
 
 
+class TestHdf5(VolumeSuite):
+    format_name = "HDF5"
+
+    def write(self, folder, values):
+        folder.mkdir(exist_ok=True)
+        with h5py.File(folder / "a.h5", "w") as file:
+            file.create_dataset("raw", data=values, chunks=(4, 4, 4), compression="gzip")
+        return str(folder / "a.h5")
+
+
+class TestHdf5InOnePiece(TestHdf5):
+    def write(self, folder, values):
+        folder.mkdir(exist_ok=True)
+        with h5py.File(folder / "a.h5", "w") as file:
+            file["raw"] = values
+        return str(folder / "a.h5")
+
+
+class TestBigDataViewer(VolumeSuite):
+    format_name = "BigDataViewer"
+    dtypes = ("uint16", "uint8", ">u2")
+
+    def write(self, folder, values):
+        folder.mkdir(exist_ok=True)
+        with h5py.File(folder / "a.h5", "w") as file:
+            file["s00/resolutions"] = np.ones((1, 3))
+            file["t00000/s00/0/cells"] = values
+        loader = '<ImageLoader format="bdv.hdf5"><hdf5>a.h5</hdf5></ImageLoader>'
+        (folder / "a.xml").write_text(
+            f"<SpimData><SequenceDescription>{loader}</SequenceDescription></SpimData>"
+        )
+        return str(folder / "a.xml")
+
+
+class TestNifti(VolumeSuite):
+    format_name = "NIfTI"
+    suffix = ".nii"
+
+    def write(self, folder, values):
+        folder.mkdir(exist_ok=True)
+        stored = values.transpose(2, 1, 0)
+        image = nibabel.Nifti1Image(stored, None, dtype=values.dtype)
+        if values.dtype.byteorder == ">":
+            image = nibabel.Nifti1Image(stored, None, image.header.as_byteswapped(">"))
+        nibabel.save(image, folder / f"a{self.suffix}")
+        return str(folder / f"a{self.suffix}")
+
+
+class TestNiftiCompressed(TestNifti):
+    suffix = ".nii.gz"
+
+
+class TestNrrd(VolumeSuite):
+    format_name = "NRRD"
+    encoding = "raw"
+
+    def write(self, folder, values):
+        folder.mkdir(exist_ok=True)
+        header = {
+            "encoding": self.encoding,
+            "endian": "big" if _byteorder(values) == ">" else "little",
+        }
+        nrrd.write(str(folder / "a.nrrd"), values, header, index_order="C")
+        return str(folder / "a.nrrd")
+
+
+class TestNrrdCompressed(TestNrrd):
+    encoding = "gzip"
+
+
 def _byteorder(values):
     return ">" if values.dtype.byteorder == ">" else "<"
 
@@ -244,5 +317,6 @@ def test_suffixes_are_lower_case_and_of_one_format_each():
 
 def test_formats_are_listed_for_a_sentence():
     assert list_formats() == (
-        "zarr, OME-Zarr, TIFF, a folder of TIFF, PNG or JPEG 2000 slices, npy or mrc"
+        "zarr, OME-Zarr, TIFF, a folder of TIFF, PNG or JPEG 2000 slices, npy, mrc, HDF5, "
+        "BigDataViewer, NIfTI or NRRD"
     )

@@ -25,6 +25,9 @@ __all__ = ["AxisOrder", "find_axis_order"]
 #: What sentences call axes that are not of space, by their short names.
 AXIS_NAMES = {"c": "channels", "t": "points of time", "b": "batches"}
 
+#: Names of the axes of space.
+SPACE = frozenset("xyz")
+
 
 @dataclass(frozen=True)
 class AxisOrder:
@@ -78,13 +81,13 @@ def find_axis_order(shape: Sequence[int], names: Sequence[str] | None, source: s
         require_volume_shape(shape, source)
         return AxisOrder((num_axes - 3, num_axes - 2, num_axes - 1), num_axes)
     lower = [name.lower() for name in names]
-    if sorted(name for name in lower if name in "xyz") != ["x", "y", "z"]:
+    if sorted(name for name in lower if name in SPACE) != ["x", "y", "z"]:
         raise DataError(
             f"{source} has shape {format_shape(shape)} with the axes {list_words(list(names))}; "
             "a volume has Z, Y and X once each."
         )
     for name, size in zip(lower, shape, strict=True):
-        if name not in "xyz" and size != 1:
+        if name not in SPACE and size != 1:
             what = AXIS_NAMES.get(name, f"entries along its axis {name!r}")
             raise DataError(
                 f"{source} holds {size} {what} (shape {format_shape(shape)}, axes "

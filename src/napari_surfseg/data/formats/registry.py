@@ -1,5 +1,8 @@
 """The formats that can be opened: one entry each, in the order in which sentences list them.
 
+Whatever chooses or lists formats asks here: :func:`~napari_surfseg.data.open.open_volume`, the
+sentences of errors and the file dialogs of the window.
+
 To add a format, write ``NAME_format.py`` with a function that takes a
 :class:`~napari_surfseg.data.source.Source` and returns a volume, and add an entry here. The
 module is imported only when such a file is opened: zarr and tifffile take a while to import,
@@ -9,9 +12,11 @@ and a window is to open at once.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_surfseg.errors import DataError
 from napari_surfseg.wording import list_words
 
 if TYPE_CHECKING:
@@ -29,7 +34,9 @@ __all__ = [
     "find_container",
     "find_file_format",
     "is_zarr",
+    "list_containers",
     "list_formats",
+    "list_patterns",
 ]
 
 
@@ -48,12 +55,22 @@ class Format:
     is_container : callable, optional
         Whether a folder holds arrays of this format, so that ``PATH::KEY`` and paths that
         lead into it pick one.
+    has_parts : bool
+        Whether a single file holds several arrays, of which ``PATH::KEY`` picks one.
+    package : str
+        What it needs that is not among the base requirements, as it is imported; empty
+        where it needs nothing.
+    extra : str
+        The extra of this project that brings the package.
     """
 
     name: str
     opener: str
     suffixes: tuple[str, ...] = ()
     is_container: Callable[[Path], bool] | None = None
+    has_parts: bool = False
+    package: str = ""
+    extra: str = ""
 
     def open(self, source: Source) -> Volume:
         """Open a volume of this format.
@@ -61,8 +78,13 @@ class Format:
         Raises
         ------
         DataError
-            If it is damaged, or no volume.
+            If it is damaged, or no volume, or what it needs is not installed.
         """
+        if self.package and importlib.util.find_spec(self.package) is None:
+            raise DataError(
+                f"{source.text} is of the format {self.name}, which needs {self.package}; install "
+                f"it with 'pip install \"napari-surfseg[{self.extra}]\"'."
+            )
         module, _, function = self.opener.partition(":")
         opener = getattr(importlib.import_module(f"{__package__}.{module}"), function)
         volume: Volume = opener(source)
@@ -85,6 +107,26 @@ FORMATS = (
     FOLDER_OF_SLICES,
     Format("npy", "npy_format:open_npy", (".npy",)),
     Format("mrc", "mrc_format:open_mrc", (".mrc", ".rec", ".map", ".st", ".ali", ".ccp4")),
+    Format(
+        "HDF5",
+        "hdf5_format:open_hdf5",
+        (".h5", ".hdf5", ".hdf"),
+        has_parts=True,
+        package="h5py",
+        extra="hdf5",
+    ),
+    Format(
+        "BigDataViewer",
+        "hdf5_format:open_bigdataviewer",
+        (".xml",),
+        has_parts=True,
+        package="h5py",
+        extra="hdf5",
+    ),
+    Format(
+        "NIfTI", "nifti_format:open_nifti", (".nii", ".nii.gz"), package="nibabel", extra="nifti"
+    ),
+    Format("NRRD", "nrrd_format:open_nrrd", (".nrrd", ".nhdr"), package="nrrd", extra="nrrd"),
 )
 
 
@@ -93,10 +135,22 @@ def list_formats() -> str:
     return list_words([known.name for known in FORMATS], "or")
 
 
-def find_file_format(suffix: str) -> Format | None:
-    """Find the format of a single file by its suffix."""
-    suffix = suffix.lower()
-    return next((known for known in FORMATS if suffix in known.suffixes), None)
+def list_containers() -> str:
+    """List what ``PATH::KEY`` picks an array of, for a sentence."""
+    files = [f"{known.name} files" for known in FORMATS if known.has_parts]
+    return list_words(["zarr groups", *files])
+
+
+def list_patterns() -> list[str]:
+    """List patterns of the names of files that can be opened, for file dialogs."""
+    endings = [f"*{suffix}" for known in FORMATS for suffix in known.suffixes]
+    return [*endings, "*.zarr", *ZARR_FILES]
+
+
+def find_file_format(name: str) -> Format | None:
+    """Find the format of a single file by the ending of its name, ``scan.nii.gz``."""
+    name = name.lower()
+    return next((known for known in FORMATS if name.endswith(known.suffixes)), None)
 
 
 def find_container(path: Path) -> tuple[Format, Path] | None:
@@ -105,8 +159,11 @@ def find_container(path: Path) -> tuple[Format, Path] | None:
     if not path.exists():
         # scroll.zarr/7 with no level 7: the format's reader knows what there is instead.
         folder = next((parent for parent in path.parents if parent.exists()), None)
-    if folder is None or not folder.is_dir():
+    if folder is None:
         return None
+    if folder.is_file():  # scan.h5, or scan.h5/exported_data
+        known_file = find_file_format(folder.name)
+        return (known_file, folder) if known_file is not None and known_file.has_parts else None
     for known in FORMATS:
         if known.is_container is not None and known.is_container(folder):
             return known, folder

@@ -13,6 +13,7 @@ from napari.layers import Layer
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtWidgets import QFileDialog
 
+from napari_surfseg.data.formats.registry import list_patterns
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.contributions.menus import find_viewer
 from napari_surfseg.gui.contributions.readers import (
@@ -20,6 +21,7 @@ from napari_surfseg.gui.contributions.readers import (
     get_run_reader,
     read_volume_layer,
 )
+from napari_surfseg.surfaces.mesh_writing import MESH_SUFFIXES
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,10 +37,11 @@ _jobs = Jobs()
 
 def open_file() -> None:
     """Ask for a file and open it."""
+    patterns = [*list_patterns(), *(f"*{suffix}" for suffix in MESH_SUFFIXES)]
     path, _ = QFileDialog.getOpenFileName(
         None,
         "Open in place",
-        filter="Volumes and meshes (*.tif *.tiff *.npy *.mrc *.rec *.ply *.obj *.stl);;All (*)",
+        filter=f"Volumes and meshes ({' '.join(patterns)});;All (*)",
     )
     _open(path)
 

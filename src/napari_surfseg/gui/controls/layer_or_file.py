@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
+from napari_surfseg.data.formats.registry import list_patterns
 from napari_surfseg.gui.controls.basics import cut_entries
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SourceCombo"]
 
-FILE_FILTER = (
-    "Volumes (*.tif *.tiff *.zarr *.npy *.mrc *.rec *.map .zattrs .zgroup .zarray zarr.json);;"
-    "All files (*)"
-)
+FILE_FILTER = f"Volumes ({' '.join(list_patterns())});;All files (*)"
 
 
 class SourceCombo(QComboBox):

@@ -31,7 +31,7 @@ class PairRow(QFrame):
         hint(
             self.image,
             "The volume to learn from: an image layer with three axes (Z, Y, X), or "
-            "a file: zarr, OME-Zarr, TIFF, folder of slices, npy or mrc.",
+            "a file: zarr, OME-Zarr, TIFF, folder of slices, npy, mrc, HDF5, NIfTI or NRRD.",
         )
         self.labels = SourceCombo(f"labels_{number}", "labels")
         hint(
