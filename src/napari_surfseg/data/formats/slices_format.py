@@ -1,17 +1,20 @@
-"""A folder of slices, one image file each, in the natural order of their names."""
+"""A folder of slices, one image file each, in the natural order of their names.
+
+What the names say of gaps and of several stacks in one folder is in ``slice_names``.
+"""
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import imagecodecs
 import numpy as np
 import tifffile
 
+from napari_surfseg.data.formats.slice_names import check_slice_names, natural_key
 from napari_surfseg.data.volume import Volume, VoxelArray
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.geometry import box_shape
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.source import Source
     from napari_surfseg.geometry import Index3
 
-__all__ = ["natural_key", "open_slices"]
+__all__ = ["open_slices"]
 
 TIFF = (".tif", ".tiff")
 CODECS = {".png": "png_decode", ".jp2": "jpeg2k_decode", ".j2k": "jpeg2k_decode"}
@@ -38,8 +41,8 @@ def open_slices(source: Source) -> Volume:
     Raises
     ------
     DataError
-        If there are no images, images of several formats, or images that
-        differ in size or type.
+        If there are no images, images of several formats or stacks, or images
+        that differ in size or type.
     """
     paths = sorted(
         (
@@ -62,36 +65,51 @@ def open_slices(source: Source) -> Volume:
         raise DataError(
             f"The folder {source.text} holds {found}; its slices must be of one format."
         )
+    notes = check_slice_names([path.stem for path in paths], source.text)
     with ThreadPoolExecutor(4, thread_name_prefix="headers") as pool:
         headers = list(pool.map(_read_header, paths))
-    common = Counter(headers).most_common(1)[0][0]
+    common = Counter((header.shape, header.dtype) for header in headers).most_common(1)[0][0]
     for path, header in zip(paths, headers, strict=True):
-        if header != common:
+        if (header.shape, header.dtype) != common:
             raise DataError(
-                f"The slice {path} is {_about(header)}, but the others in its folder are "
-                f"{_about(common)}; all must be the same."
+                f"The slice {path} is {_about(*header[:2])}, but the others in its folder are "
+                f"{_about(*common)}; all must be the same."
             )
-    return _SlicesVolume(paths, common, source=source.text)
+    num_more = sum(header.has_more for header in headers)
+    if num_more:
+        notes.append(
+            f"{num_more:,} of the slices in {source.text} hold smaller images beside the slice, "
+            "which are left out."
+        )
+    return _SlicesVolume(paths, *common, source=source.text, notes=notes)
 
 
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key under which slice_2 comes before slice_10."""
-    parts = re.split(r"(\d+)", name.lower())
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
+class _Header(NamedTuple):
+    """What a slice is, and whether its file holds smaller images as well."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    has_more: bool = False
 
 
 class _SlicesVolume(Volume):
     """Slices decoded one by one."""
 
     def __init__(
-        self, paths: Sequence[Path], header: tuple[tuple[int, ...], str], *, source: str
+        self,
+        paths: Sequence[Path],
+        shape: tuple[int, ...],
+        dtype: str,
+        *,
+        source: str,
+        notes: Sequence[str],
     ) -> None:
-        shape, dtype = header
         super().__init__(
             source=source,
             shape=(len(paths), *shape),
             dtype=dtype,
             chunks=(1, *shape),
+            notes=notes,
         )
         self._paths = paths
         self._lock = threading.Lock()
@@ -114,9 +132,12 @@ def _kind(path: Path) -> str:
 def _decode(path: Path) -> VoxelArray:
     try:
         if path.suffix.lower() in TIFF:
-            page = tifffile.imread(path)
+            with tifffile.TiffFile(path) as tiff:
+                page = _choose_image(tiff, path).asarray()
         else:
             page = getattr(imagecodecs, CODECS[path.suffix.lower()])(path.read_bytes())
+    except SurfsegError:
+        raise
     except Exception as error:
         # Decoders meet damaged files with exceptions of many kinds.
         raise DataError(
@@ -125,12 +146,26 @@ def _decode(path: Path) -> VoxelArray:
     return np.asarray(page)
 
 
-def _read_header(path: Path) -> tuple[tuple[int, ...], str]:
+def _choose_image(tiff: Any, path: Path) -> Any:
+    """Choose the largest image of a slice's file: a thumbnail may stand before it."""
+    largest = max(tiff.series, key=lambda one: one.size)
+    alike = sum(one.shape == largest.shape for one in tiff.series)
+    if alike > 1:
+        raise DataError(
+            f"The slice {path} holds {alike} images of {format_shape(largest.shape)}; a slice must "
+            "be a single grey image."
+        )
+    return largest
+
+
+def _read_header(path: Path) -> _Header:
     """Shape and type of a slice, without decoding it where that is possible."""
+    has_more = False
     try:
         if path.suffix.lower() in TIFF:
             with tifffile.TiffFile(path) as tiff:
-                series = tiff.series[0]
+                series = _choose_image(tiff, path)
+                has_more = len(tiff.series) > 1
                 shape, dtype = tuple(series.shape), np.dtype(series.dtype)
         elif path.suffix.lower() == ".png":
             shape, dtype = _png_header(path)
@@ -149,7 +184,7 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], str]:
             f"The slice {path} has shape {format_shape(shape)}; a slice must be a single grey "
             "image."
         )
-    return shape, dtype.str
+    return _Header(shape, dtype.str, has_more)
 
 
 def _png_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -178,5 +213,5 @@ def _jpeg2000_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, np.dtype(f"{kind}{1 if bits <= 8 else 2 if bits <= 16 else 4}")
 
 
-def _about(header: tuple[tuple[int, ...], str]) -> str:
-    return f"{format_shape(header[0])} {np.dtype(header[1]).name}"
+def _about(shape: tuple[int, ...], dtype: str) -> str:
+    return f"{format_shape(shape)} {np.dtype(dtype).name}"
