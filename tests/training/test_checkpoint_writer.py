@@ -1,10 +1,13 @@
 """What best.pt and last.pt hold, and going on from the latter."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
-from napari_surfseg import events
+from napari_surfseg import events, files
 from napari_surfseg.config_files import apply_overrides
-from napari_surfseg.errors import CheckpointError
+from napari_surfseg.errors import CheckpointError, OutputError
 from napari_surfseg.model.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
@@ -41,3 +44,51 @@ def test_resuming_with_another_network_is_refused(tmp_path, training_run, experi
     other = apply_overrides(experiment, ["model.base_channels=8"])
     with pytest.raises(CheckpointError, match="does not fit this configuration"):
         training_run(tmp_path / "run", other, resume=True).run()
+
+
+@pytest.mark.parametrize("name", ["best.pt", "last.pt"])
+def test_a_file_that_cannot_be_replaced_for_a_while_is_a_warning(
+    tmp_path, training_run, experiment, monkeypatch, name
+):
+    """As on Windows while a viewer or a scanner holds it open."""
+    monkeypatch.setattr(files, "RETRY_SECONDS", ())
+    real = Path.replace
+
+    def replace(path, target):
+        if target.name == name and run.trainer.state.step < 8:
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        return real(path, target)
+
+    run = training_run(tmp_path / "run", experiment)
+    monkeypatch.setattr(Path, "replace", replace)
+    run.run()
+    assert isinstance(run.events[-1], events.RunCompleted)
+    warnings = [event.message for event in run.of(events.WarningIssued)]
+    assert sum(name in message for message in warnings) == 1
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / name).step == 8
+
+
+def test_a_last_save_that_fails_is_said_at_the_end(tmp_path, training_run, experiment, monkeypatch):
+    def refuse(path, checkpoint):
+        raise OutputError(f"{path.name} could not be written: Permission denied.")
+
+    monkeypatch.setattr("napari_surfseg.training.checkpoint_writer.save_checkpoint", refuse)
+    with pytest.raises(OutputError, match="could not be written"):
+        training_run(tmp_path / "run", experiment).run()
+
+
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    tmp_path, training_run, experiment, monkeypatch
+):
+    monkeypatch.setattr(files, "RETRY_SECONDS", ())
+    real = Path.replace
+
+    def replace(path, target):
+        if target.name == "best.json":
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    run = training_run(tmp_path / "run", experiment).run()
+    assert isinstance(run.events[-1], events.RunCompleted)
+    assert any("best.json" in event.message for event in run.of(events.WarningIssued))

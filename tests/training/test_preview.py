@@ -1,10 +1,13 @@
 """Live predictions of a training."""
 
+import errno
+
 import numpy as np
 import pytest
 
 from napari_surfseg import events
 from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.errors import DataError, OutputError
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
 
@@ -36,3 +39,46 @@ def test_an_enormous_preview_is_refused(tmp_path, training_run, experiment, monk
     (refused,) = run.of(events.CommandRefused)
     assert "choose a smaller one" in refused.message
     assert [event.command for event in run.of(events.CommandApplied)] == ["SetPreview"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutputError("The disk is full."),
+        PermissionError(errno.EACCES, "The process cannot access the file"),
+        DataError("image.npy cannot be read."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_preview_that_cannot_be_made_is_one_warning(
+    tmp_path, training_run, experiment, monkeypatch, error
+):
+    def refuse(*_):
+        raise error
+
+    for name in ("FIRST_SECONDS", "FAILED_SECONDS"):
+        monkeypatch.setattr(f"napari_surfseg.training.preview.{name}", 0)
+    monkeypatch.setattr("napari_surfseg.training.preview.Previewer._write_array", refuse)
+    experiment = apply_overrides(experiment, ["preview.seconds=0.001"])
+    run = training_run(tmp_path / "run", experiment).run()
+    assert isinstance(run.events[-1], events.RunCompleted)
+    assert not run.of(events.PreviewWritten)
+    found = [event.message for event in run.of(events.WarningIssued) if "preview" in event.message]
+    assert found == [f"The live preview could not be made: {error}"]
+
+
+def test_an_old_preview_that_is_held_open_stays(tmp_path, training_run, experiment, monkeypatch):
+    """As on Windows while a viewer has it open."""
+
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, "The process cannot access the file")
+
+    monkeypatch.setattr("napari_surfseg.training.preview.FIRST_SECONDS", 0)
+    monkeypatch.setattr("napari_surfseg.training.preview.TIME_SHARE", 1.0)
+    monkeypatch.setattr("napari_surfseg.files.RETRY_SECONDS", ())
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    experiment = apply_overrides(experiment, ["preview.seconds=0.001", "preview.keep=1"])
+    run = training_run(tmp_path / "run", experiment).run()
+    assert isinstance(run.events[-1], events.RunCompleted)
+    kept = list((tmp_path / "run" / "previews").glob("*_skeleton.npy"))
+    assert len(kept) == len(run.of(events.PreviewWritten)) > 1

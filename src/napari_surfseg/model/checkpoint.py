@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_surfseg.config_files import build_experiment
-from napari_surfseg.errors import CheckpointError, ConfigError
+from napari_surfseg.errors import CheckpointError, ConfigError, OutputError
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.model.checkpoint_archive import UnsafeArchiveError, check_archive
 from napari_surfseg.model.intensity import Intensity
@@ -109,8 +109,13 @@ class Checkpoint:
         }
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str | None:
     """Write a checkpoint aside, flush it and rename it; then its JSON summary.
+
+    Returns
+    -------
+    str or None
+        Why the summary could not be written, which loses nothing: the checkpoint holds the same.
 
     Raises
     ------
@@ -137,8 +142,13 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             torch.save(values, temporary)
         except RuntimeError as error:
             raise explain_write_error(path, _find_cause(path, error)) from error
-    with written_aside(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(checkpoint.summary(), indent=2) + "\n", encoding="utf-8")
+    try:
+        with written_aside(path.with_suffix(".json")) as temporary:
+            text = json.dumps(checkpoint.summary(), indent=2) + "\n"
+            temporary.write_text(text, encoding="utf-8")
+    except OutputError as error:
+        return str(error)
+    return None
 
 
 def _find_cause(path: Path, error: RuntimeError) -> OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_surfseg import events
-from napari_surfseg.errors import CheckpointError
+from napari_surfseg.errors import CheckpointError, OutputError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.vocabulary import LOSS_TERMS
 
@@ -52,6 +52,7 @@ class CheckpointWriter:
         self._learner = learner
         self._state = state
         self._reporter = reporter
+        self._failed: dict[str, OutputError] = {}
 
     def save_best(self, metrics: Mapping[str, float] | None = None) -> None:
         """Write ``best.pt`` with the scores of its weights, if they were scored."""
@@ -111,7 +112,28 @@ class CheckpointWriter:
             training=training,
         )
 
+    def require_saved(self) -> None:
+        """Make sure that the newest save of each file succeeded: at the end, no later one follows.
+
+        Raises
+        ------
+        OutputError
+            As it was raised by the save that failed.
+        """
+        for error in self._failed.values():
+            raise error
+
     def _save(self, path: Path, checkpoint: Checkpoint) -> None:
-        save_checkpoint(path, checkpoint)
+        """Save, or warn: the earlier file is whole, and the next save may succeed."""
         name = f"{path.parent.name}/{path.name}"
+        try:
+            note = save_checkpoint(path, checkpoint)
+        except OutputError as error:
+            if name not in self._failed:
+                self._reporter.warn(f"{error} Training goes on with the earlier {name}.")
+            self._failed[name] = error
+            return
+        self._failed.pop(name, None)
+        if note is not None:
+            self._reporter.warn(note)
         self._reporter.report(events.CheckpointSaved(path=name, epoch=checkpoint.epoch))

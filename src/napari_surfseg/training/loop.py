@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg import events
+from napari_surfseg.errors import DataError, OutputError
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.schedule import compute_progress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingLoop"]
 
+#: What a picture for people may fail with, which is no reason to end a training.
+UNWRITABLE = (OutputError, DataError, OSError)
 #: How often a paused worker looks for commands.
 PAUSE_SECONDS = 0.1
 
@@ -59,6 +62,7 @@ class TrainingLoop:
         self._state = state
         self._reporter = reporter
         self._poll_commands = poll_commands
+        self._preview_trouble = ""
 
     def run(self) -> None:
         """Train to the end, or until it is stopped."""
@@ -162,14 +166,25 @@ class TrainingLoop:
     def _write_preview(self) -> None:
         stroke_start, state = self._parts.stroke_start, self._state
         share = 0.0 if stroke_start is None else stroke_start.share(state.step)
-        event = self._parts.previewer.write(
-            self._parts.learner.average.network,
-            threshold=state.threshold,
-            epoch=state.epoch,
-            leading=(stroke_start, share) if stroke_start is not None and share > 0 else None,
-        )
+        try:
+            event = self._parts.previewer.write(
+                self._parts.learner.average.network,
+                threshold=state.threshold,
+                epoch=state.epoch,
+                leading=(stroke_start, share) if stroke_start is not None and share > 0 else None,
+            )
+        except UNWRITABLE as error:
+            self._warn_of_preview(f"The live preview could not be made: {error}")
+            return
+        self._warn_of_preview("")
         state.num_previews = event.index + 1
         self._reporter.report(event)
+
+    def _warn_of_preview(self, message: str) -> None:
+        """Warn when previews begin to fail, not at each of them; an empty message: they do not."""
+        if message and not self._preview_trouble:
+            self._reporter.warn(message)
+        self._preview_trouble = message
 
     def _finish(self) -> None:
         scoring = self._parts.scoring
@@ -180,9 +195,13 @@ class TrainingLoop:
             if self._parts.previewer.is_on:
                 self._write_preview()
         if scoring is not None:
-            scoring.write_samples(self._plan.folders.samples)
+            try:
+                scoring.write_samples(self._plan.folders.samples)
+            except UNWRITABLE as error:
+                self._reporter.warn(f"The samples of the report could not be made: {error}")
         if is_stopped:
             self._save_last()
+        self._parts.checkpoints.require_saved()
         self._reporter.report_end(is_stopped=is_stopped)
 
     def _tune(self, validator: Validator) -> None:
@@ -195,14 +214,17 @@ class TrainingLoop:
             self._apply_commands()
             return self._parts.steering.is_stopping
 
-        tune_checkpoint(
-            best,
-            validator,
-            self._parts.data.train,
-            report=self._reporter.report,
-            is_stopped=is_stopped,
-            max_seconds=share * self._state.elapsed_seconds(),
-        )
+        try:
+            tune_checkpoint(
+                best,
+                validator,
+                self._parts.data.train,
+                report=self._reporter.report,
+                is_stopped=is_stopped,
+                max_seconds=share * self._state.elapsed_seconds(),
+            )
+        except OutputError as error:
+            self._reporter.warn(f"{error} The post-processing is not kept; best.pt is as it was.")
 
     # -- commands and time ---------------------------------------------------------------
 

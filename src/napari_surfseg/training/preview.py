@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.events import PreviewWritten
-from napari_surfseg.files import written_aside
+from napari_surfseg.files import remove_file, written_aside
 from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.surfaces.medial import compute_medial_surface
@@ -41,6 +41,9 @@ FIRST_MINUTE_SECONDS = 60.0
 
 #: The first preview comes this soon, so that a person sees at once that something happens.
 FIRST_SECONDS = 1.0
+
+#: A preview that could not be made is tried again after this.
+FAILED_SECONDS = 10.0
 
 #: Of a region that is shown, 512 x 512 x 512: minutes of training on a CPU.
 MAX_VOXELS = 2**27
@@ -166,6 +169,8 @@ class Previewer:
         leading : tuple, optional
             A pixel classifier that knows more than the network as yet, and its share.
         """
+        # Where this fails, the next one is not due at once.
+        self._due = time.monotonic() + max(self._seconds, FAILED_SECONDS)
         box = self._region()
         pair = self._pairs[self._image]
         lead, share = leading or (None, 0.0)
@@ -181,7 +186,7 @@ class Previewer:
                 mixed = (1 - share) * probabilities + share * 255 * first
                 probabilities = np.rint(mixed).astype(np.uint8)
         skeleton = compute_medial_surface(probabilities > threshold * 255, pair.spacing)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(exist_ok=True)  # not its parents: a drive may be away
         index = self._index
         self._index += 1
         names = (f"{index:06d}_probabilities.npy", f"{index:06d}_skeleton.npy")
@@ -228,4 +233,4 @@ class Previewer:
         for path in self._folder.glob("*.npy"):
             number = path.name.partition("_")[0]
             if number.isdigit() and int(number) <= before:
-                path.unlink(missing_ok=True)
+                remove_file(path)  # a viewer may hold it open; the next preview tries again

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.files import written_aside
 from napari_surfseg.metrics.error_samples import ScoredRegion, write_error_samples
 from napari_surfseg.metrics.topology_errors import find_topology_errors
 
@@ -25,7 +26,8 @@ NUM_SAMPLES, SAMPLE_SIZE = 3, (64, 256, 256)
 
 def write_validation_samples(folder: Path, validator: Validator, result: ValidationResult) -> None:
     """Save the middle of the first regions: image, labels and probabilities."""
-    folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder.parent, folder):  # no higher one: a drive may be away
+        place.mkdir(exist_ok=True)
     for index, region in enumerate(validator.regions[:NUM_SAMPLES]):
         found = result.probabilities[index]
         sizes = [min(edge, most) for edge, most in zip(found.shape, SAMPLE_SIZE, strict=True)]
@@ -39,7 +41,9 @@ def write_validation_samples(folder: Path, validator: Validator, result: Validat
             "probabilities": found,
         }
         for name, array in arrays.items():
-            np.save(folder / f"validation_{index}_{name}.npy", np.ascontiguousarray(array[crop]))
+            path = folder / f"validation_{index}_{name}.npy"
+            with written_aside(path) as temporary, temporary.open("wb") as file:
+                np.save(file, np.ascontiguousarray(array[crop]))
 
 
 def write_topology_errors(
