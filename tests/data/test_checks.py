@@ -350,3 +350,26 @@ def test_void_and_image_share_what_is_decoded(save):
                 cache.view(volume).read((0, 0, 0), SHAPE)
         # One chunk each of the labels, the image, and its translation where it needs one.
         assert cache.stats().misses == chunks
+
+
+def test_voxel_sizes_of_a_pair_are_compared_as_lengths(tmp_path):
+    image, labels = tmp_path / "a.tif", tmp_path / "l.tif"
+    tifffile.imwrite(image, make_image(), metadata={"spacing": [50, 8, 8], "unit": "nm"})
+    for spacing, is_equal in (([0.05, 0.008, 0.008], True), ([50, 8, 8], False)):
+        tifffile.imwrite(labels, make_labels(), metadata={"spacing": spacing, "unit": "um"})
+        data = Data(train=(Pair(image=str(image), labels=str(labels)),))
+        if is_equal:
+            assert open_pairs(data)[0][0].spacing == (50.0, 8.0, 8.0)
+        else:
+            with pytest.raises(DataError, match=r"50 x 8 x 8 nm but .* have 50 x 8 x 8 µm"):
+                open_pairs(data)
+
+
+def test_what_was_left_out_of_a_file_is_among_the_notes(tmp_path):
+    image, labels = make_image(), make_labels()
+    tifffile.imwrite(tmp_path / "a.tif", image[:5], photometric="minisblack")
+    tifffile.imwrite(tmp_path / "a.tif", image[5:], append=True, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "l.tif", labels)
+    pair = Pair(image=str(tmp_path / "a.tif"), labels=str(tmp_path / "l.tif"))
+    train, _ = open_pairs(Data(train=(pair,)))
+    assert "holds 2 pieces" in train[0].notes[0]

@@ -92,4 +92,4 @@ def test_converting_leaves_no_digits_of_rounding():
 def test_a_size_in_a_sentence():
     assert format_sizes((0.5, 0.2, 0.2), "micrometer") == "0.5 x 0.2 x 0.2 µm"
     assert format_sizes((2, 1, 1)) == "2 x 1 x 1"
-    assert format_sizes((2, 1, 1), "inch") == "2 x 1 x 1 inch"
+    assert format_sizes((2, 1, 1), "parsec") == "2 x 1 x 1 parsec"

@@ -82,3 +82,15 @@ def test_errors_are_listed_where_asked_and_stages_reported():
 def test_what_cannot_be_compared_is_an_error_in_a_sentence(pred, words):
     with pytest.raises(DataError, match=words):
         evaluate_volume(volume(pred), volume(labels()))
+
+
+def test_voxels_of_different_sizes_and_notes_of_the_files_are_warnings():
+    nanometres = ArrayVolume(labels(), name="a", spacing=(50, 8, 8), units="nm")
+    micrometres = ArrayVolume(labels(), name="b", spacing=(0.05, 0.008, 0.008), units="um")
+    assert evaluate_volume(nanometres, micrometres).warnings == []
+    wrong = ArrayVolume(
+        labels(), name="c", spacing=(50, 8, 8), units="um", notes=["Slice 5 is missing."]
+    )
+    found = evaluate_volume(nanometres, wrong).warnings
+    assert found[0] == "Slice 5 is missing."
+    assert "The voxels of a are 50 x 8 x 8 nm, those of c 50 x 8 x 8 µm" in found[1]

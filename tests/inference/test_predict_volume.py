@@ -233,6 +233,7 @@ class SomeCheckpoint:
     intensity: Intensity = PLAIN
     patch_size: tuple = WINDOW
     spacing: tuple = (2.0, 0.5, 0.25)
+    units: None = None
     threshold: float = 0.6
     postprocess: None = None
 
@@ -295,8 +296,25 @@ def test_a_spacing_unlike_that_of_training_is_said():
     assert compare_spacing(volume, (1.0, 1.0, 1.0)) is None  # not known
     assert compare_spacing(a_volume(spacing=None), (2.0, 0.5, 0.25)) is None
     sentence = compare_spacing(volume, (1.0, 0.5, 0.25))
-    assert sentence.startswith("The voxels of scan are 2 x 0.5 x 0.25, those the network was")
+    assert sentence.startswith("The voxels of scan are 2 x 0.5 x 0.25")
+    assert "those the network was trained on 1 x 0.5 x 0.25" in sentence
     assert sentence.endswith(".")
+
+
+def test_spacings_are_compared_as_lengths():
+    nanometres = ArrayVolume(noise((4, 5, 6)), name="scan", spacing=(50, 8, 8), units="nm")
+    assert compare_spacing(nanometres, (0.05, 0.008, 0.008), "micrometer") is None
+    sentence = compare_spacing(nanometres, (50, 8, 8), "micrometer")
+    assert "are 50 x 8 x 8 nm, those the network was trained on 50 x 8 x 8 µm" in sentence
+    of_one = ArrayVolume(noise((4, 5, 6)), name="scan", spacing=(1, 1, 1), units="um")
+    assert compare_spacing(of_one, (1, 1, 1), "nanometer") is not None
+    assert compare_spacing(of_one, (1, 1, 1)) is None  # not known
+
+
+def test_what_was_left_out_of_the_file_is_among_the_warnings(folder):
+    volume = ArrayVolume(noise((4, 5, 6)), name="scan", notes=["Slice 5 is missing."])
+    summary = predict_volume(volume, SomeCheckpoint(), folder / "out.zarr")
+    assert "Slice 5 is missing." in summary.warnings
 
 
 def test_a_zarr_on_disk_is_read_by_whole_chunks_once(folder):

@@ -6,7 +6,6 @@ A volume smaller than a patch is allowed: its patches are padded.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +19,7 @@ from napari_surfseg.data.labels import (
     require_label_dtype,
 )
 from napari_surfseg.data.open import open_volume
-from napari_surfseg.data.units import compare_sizes, format_sizes
+from napari_surfseg.data.units import format_sizes, is_same_size
 from napari_surfseg.data.validation.part import keep_out, repeat_parts
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
 from napari_surfseg.geometry import contains_box, count_voxels, from_ranges
@@ -344,11 +343,9 @@ def _check_together(pairs: list[CheckedPair]) -> None:
 
 
 def _alike(first: Volume, second: Volume, tolerance: float) -> bool:
-    """Whether two voxel sizes are the same lengths, whatever units they are given in."""
-    if (first.units is None) != (second.units is None):
-        return True  # numbers without a unit say nothing against a length
-    ratios = compare_sizes(first.spacing, first.units, second.spacing, second.units)
-    return all(math.isclose(ratio, 1.0, rel_tol=tolerance) for ratio in ratios)
+    return is_same_size(
+        first.spacing, first.units, second.spacing, second.units, tolerance=tolerance
+    )
 
 
 def _sizes(volume: Volume) -> str:

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Spacing3
 
 __all__ = [
+    "UNIT_SYMBOLS",
     "UNKNOWN_SIZE",
     "VoxelSize",
     "compare_sizes",
     "convert_length",
     "format_sizes",
     "is_no_unit",
+    "is_same_size",
     "read_voxel_size",
     "standard_unit",
 ]
@@ -57,15 +59,20 @@ ALIASES = {
 #: Longer texts are no names of units; parsing them could take long.
 MAX_NAME = 40
 
-#: How units are written beside numbers.
-SYMBOLS = {
+#: How units are written beside numbers, and in OME-XML.
+UNIT_SYMBOLS = {
+    "kilometer": "km",
     "meter": "m",
+    "decimeter": "dm",
     "centimeter": "cm",
     "millimeter": "mm",
     "micrometer": "µm",
     "nanometer": "nm",
     "picometer": "pm",
     "angstrom": "Å",
+    "femtometer": "fm",
+    "inch": "in",
+    "foot": "ft",
 }
 
 
@@ -178,10 +185,28 @@ def compare_sizes(
     return to_spacing(a * factor / b for a, b in zip(first, second, strict=True))
 
 
+def is_same_size(
+    first: Spacing3,
+    first_unit: str | None,
+    second: Spacing3,
+    second_unit: str | None,
+    *,
+    tolerance: float,
+) -> bool:
+    """Whether two voxel sizes are the same lengths up to a relative tolerance.
+
+    Numbers without a unit say nothing against a length.
+    """
+    if (first_unit is None) != (second_unit is None):
+        return True
+    ratios = compare_sizes(first, first_unit, second, second_unit)
+    return all(math.isclose(ratio, 1.0, rel_tol=tolerance) for ratio in ratios)
+
+
 def format_sizes(spacing: Spacing3, unit: str | None = None) -> str:
     """Write a voxel size for a sentence: ``0.5 x 0.2 x 0.2 µm``."""
     numbers = " x ".join(f"{size:.4g}" for size in spacing)
-    return f"{numbers} {SYMBOLS.get(unit, unit)}" if unit else numbers
+    return f"{numbers} {UNIT_SYMBOLS.get(unit, unit)}" if unit else numbers
 
 
 def _clean(name: str) -> str:

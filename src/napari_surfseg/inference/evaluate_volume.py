@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.data.units import format_sizes, is_same_size
 from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import whole_box
 from napari_surfseg.metrics.score import compute_metrics
@@ -29,6 +30,9 @@ __all__ = ["Evaluation", "EvaluationSettings", "evaluate_volume"]
 
 #: What is not scored, whatever values the label file uses for it.
 IGNORED = 2
+
+#: Relative difference up to which two voxel sizes count as the same: headers are rounded.
+SIZE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def evaluate_volume(
     box = settings.box or whole_box(label.shape)
     report("reading the prediction", 0.0)
     pred_values, warnings = _read_prediction(pred, box, settings.threshold)
+    warnings = [*pred.notes, *label.notes, *_compare_voxels(pred, label), *warnings]
     report("reading the labels", 0.0)
     label_values = label.read(*box)
     _require_numbers(label_values, label.source)
@@ -138,6 +143,19 @@ def evaluate_volume(
             progress=lambda share: report("finding topology errors", share),
         )
     return Evaluation(scores, errors, warnings)
+
+
+def _compare_voxels(pred: Volume, label: Volume) -> list[str]:
+    """Say so where the two files state voxels of different sizes."""
+    if not (pred.spacing_known and label.spacing_known) or is_same_size(
+        pred.spacing, pred.units, label.spacing, label.units, tolerance=SIZE_TOLERANCE
+    ):
+        return []
+    return [
+        f"The voxels of {pred.source} are {format_sizes(pred.spacing, pred.units)}, those of "
+        f"{label.source} {format_sizes(label.spacing, label.units)}: one of the two states a wrong "
+        "size."
+    ]
 
 
 def _read_prediction(

@@ -5,23 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_surfseg.data.units import UNIT_SYMBOLS, standard_unit
 from napari_surfseg.data.volume import CONTENT_KEY
 
 if TYPE_CHECKING:
     from napari_surfseg.geometry import Spacing3
 
 __all__ = ["VolumeMetadata", "imagej_metadata", "ome_xml_metadata", "ome_zarr_attributes"]
-
-#: Names OME-NGFF asks for, by what files and people write.
-UNIT_NAMES = {
-    "um": "micrometer", "µm": "micrometer", "μm": "micrometer", "micron": "micrometer",
-    "microns": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter",
-    "m": "meter", "pm": "picometer", "Å": "angstrom",
-}  # fmt: skip
-OME_XML_UNITS = {
-    "micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm",
-    "meter": "m", "picometer": "pm", "angstrom": "Å",
-}  # fmt: skip
 
 
 class PlacedVolume(Protocol):
@@ -66,8 +56,8 @@ class VolumeMetadata:
 
     @property
     def full_units(self) -> str | None:
-        """The unit by its full name, ``micrometer`` for ``um``; as it is where unknown."""
-        return UNIT_NAMES.get(self.units, self.units) if self.units else None
+        """The unit by its full name, ``micrometer`` for ``um``; None for what is no length."""
+        return standard_unit(self.units)
 
 
 def imagej_metadata(written: VolumeMetadata) -> dict[str, Any]:
@@ -81,9 +71,8 @@ def imagej_metadata(written: VolumeMetadata) -> dict[str, Any]:
     units = written.full_units
     if units:
         # ImageJ's description is ASCII.
-        metadata["unit"] = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm"}.get(
-            units, units.encode("ascii", "ignore").decode()
-        )
+        symbol = UNIT_SYMBOLS.get(units, units).replace("µ", "u")
+        metadata["unit"] = symbol if symbol.isascii() else units
     if written.translate is not None and any(written.translate):
         for axis, place, size in zip("zyx", written.translate, written.spacing, strict=True):
             metadata[f"{axis}origin"] = -place / size  # ImageJ counts in voxels, from there
@@ -98,7 +87,7 @@ def ome_xml_metadata(written: VolumeMetadata, num_planes: int) -> dict[str, Any]
     spacing, translate = written.spacing, written.translate
     if spacing is None:
         return metadata
-    unit = OME_XML_UNITS.get(written.full_units or "", "pixel")
+    unit = UNIT_SYMBOLS.get(written.full_units or "", "pixel")
     for axis, size in zip("ZYX", spacing, strict=True):
         metadata[f"PhysicalSize{axis}"] = size
         metadata[f"PhysicalSize{axis}Unit"] = unit

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.geometry import whole_box
 from napari_surfseg.inference.output_metadata import VolumeMetadata
@@ -142,7 +143,7 @@ def predict_volume(
         divisor = network.architecture.divisor
         multiple = (divisor, divisor, divisor)
     chosen = choose_fitting_window(network, volume.shape, replace(given, multiple=multiple))
-    warning = compare_spacing(volume, checkpoint.spacing)
+    warning = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
 
     def predict_with(window: Size3) -> PredictionSummary:
         summary = predict_to_file(
@@ -154,7 +155,7 @@ def predict_volume(
             progress=progress,
             should_stop=should_stop,
         )
-        return replace(summary, warnings=() if warning is None else (warning,))
+        return replace(summary, warnings=(*volume.notes, *([] if warning is None else [warning])))
 
     try:
         return predict_with(chosen)
@@ -275,20 +276,26 @@ def predict_to_file(
     )
 
 
-def compare_spacing(volume: Volume, trained: Spacing3) -> str | None:
+def compare_spacing(
+    volume: Volume, trained: Spacing3, trained_units: str | None = None
+) -> str | None:
     """Say in one sentence if a volume's voxels differ much from those trained on.
+
+    They are compared as lengths: 8 nm are 0.008 µm.
 
     Returns
     -------
     str or None
         The sentence, or None where the spacing fits or is unknown.
     """
-    if not volume.spacing_known or tuple(trained) == (1.0, 1.0, 1.0):
+    is_known = trained_units is not None or tuple(trained) != (1.0, 1.0, 1.0)
+    if not volume.spacing_known or not is_known:
         return None
-    ratios = [max(a / b, b / a) for a, b in zip(volume.spacing, trained, strict=True)]
-    if max(ratios) < SPACING_RATIO:
+    ratios = compare_sizes(volume.spacing, volume.units, trained, trained_units)
+    if all(max(ratio, 1 / ratio) < SPACING_RATIO for ratio in ratios):
         return None
-    found, wanted = (" x ".join(f"{v:.4g}" for v in s) for s in (volume.spacing, trained))
+    found = format_sizes(volume.spacing, volume.units)
+    wanted = format_sizes(trained, trained_units)
     return (
         f"The voxels of {volume.name} are {found}, those the network was trained on {wanted}: "
         "surfaces may be missed unless the image is resampled first."

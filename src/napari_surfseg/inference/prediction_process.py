@@ -207,11 +207,11 @@ def _predict_box(
         progress=lambda done, total: report("predicting", done / max(total, 1)),
     )
     np.save(folder / "probabilities.npy", probabilities)
-    warning = compare_spacing(volume, checkpoint.spacing)
+    warning = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
     return {
         "probabilities": "probabilities.npy",
         "threshold": checkpoint.threshold if job.threshold is None else job.threshold,
-        "warnings": [] if warning is None else [warning],
+        "warnings": [*volume.notes, *([] if warning is None else [warning])],
     }
 
 

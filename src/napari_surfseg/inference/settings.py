@@ -35,6 +35,8 @@ class TrainedModel(Protocol):
     @property
     def spacing(self) -> Spacing3: ...  # noqa: D102
     @property
+    def units(self) -> str | None: ...  # noqa: D102
+    @property
     def threshold(self) -> float: ...  # noqa: D102
     @property
     def postprocess(self) -> dict[str, Any] | None: ...  # noqa: D102

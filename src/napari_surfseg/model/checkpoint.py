@@ -63,6 +63,8 @@ class Checkpoint:
         How grey values become network input.
     patch_size, spacing : tuple
         Z, Y, X; the spacing is that of the training volumes.
+    units : str, optional
+        Unit of the spacing; None where none was known, and of older checkpoints.
     threshold : float
         Probability above which a voxel is surface, chosen on the validation data.
     postprocess : dict, optional
@@ -86,6 +88,7 @@ class Checkpoint:
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] | None = None
+    units: str | None = None
 
     def build_model(self, device: str | torch.device = "cpu") -> SurfaceUNet:
         """Build the network with these weights, in evaluation mode."""
@@ -100,6 +103,7 @@ class Checkpoint:
             "model": self.experiment.model.preset,
             "patch_size": list(self.patch_size),
             "spacing": list(self.spacing),
+            "units": self.units,
             "threshold": self.threshold,
             "postprocess": self.postprocess,
             "epoch": self.epoch,
@@ -130,6 +134,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str | None:
         "intensity": checkpoint.intensity.as_dict(),
         "patch_size": list(checkpoint.patch_size),
         "spacing": list(checkpoint.spacing),
+        "units": checkpoint.units,
         "threshold": checkpoint.threshold,
         "postprocess": checkpoint.postprocess,
         "epoch": checkpoint.epoch,
@@ -196,6 +201,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             step=int(values["step"]),
             metrics={str(key): float(value) for key, value in values["metrics"].items()},
             training=values["training"],
+            units=_read_units(values.get("units")),
         )
     except ConfigError as error:
         raise CheckpointError(f"The settings inside {path} are not usable: {error}") from None
@@ -231,6 +237,12 @@ def _read(path: Path) -> Any:
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = text.split("\n", 1)[0].rstrip(".")
         raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason}.") from None
+
+
+def _read_units(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"{value!r}")
 
 
 def _triple(values: Any, kind: type) -> Any:

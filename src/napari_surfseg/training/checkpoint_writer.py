@@ -105,6 +105,7 @@ class CheckpointWriter:
             intensity=self._data.intensity,
             patch_size=self._data.experiment.data.patch_size,
             spacing=self._data.spacing,
+            units=self._data.units,
             threshold=self._state.threshold,
             epoch=self._state.epoch,
             step=self._state.step,

@@ -66,6 +66,11 @@ class RunData:
         """Voxel size of the training volumes."""
         return self.train[0].spacing
 
+    @property
+    def units(self) -> str | None:
+        """Unit of that voxel size; None where it is not known."""
+        return self.train[0].image.units
+
 
 def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
     """Open and check the volumes of a run; report what was found.
