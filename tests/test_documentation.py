@@ -84,6 +84,20 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+def test_every_guarantee_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    promises = re.findall(r"^- (.+?)(?=^- |^#|\Z)", page, flags=re.MULTILINE | re.DOTALL)
+    assert len(promises) == page.count("\n- ") > 20
+    named = [re.findall(r"`(\S+\.py)::(\w+)`", promise) for promise in promises]
+    assert [promise for promise, tests in zip(promises, named, strict=True) if not tests] == []
+    missing = []
+    for file, name in {test for tests in named for test in tests}:
+        path = ROOT / "tests" / file
+        if not path.exists() or f"\ndef {name}(" not in path.read_text(encoding="utf-8"):
+            missing.append(f"{file}::{name}")
+    assert missing == []
+
+
 def test_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     pages = [page.name for page in ROOT.glob("docs/*.md") if page.name != "index.md"]
