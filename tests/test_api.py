@@ -16,6 +16,8 @@ from napari_surfseg.errors import CheckpointError, ConfigError, DataError, RunEr
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 
 
+# So short a training finds surface nearly everywhere, which is said.
+@pytest.mark.filterwarnings("ignore:.*is taken for surface")
 def test_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from napari_surfseg.cli.main import main
 

@@ -301,13 +301,14 @@ def predict(
                 device=choose_device(device),
                 overlap=wanted.overlap,
                 flips=wanted.flips,
+                fit=wanted.intensity,
             ),
             output_settings=OutputSettings(
                 threshold=threshold, probabilities=probabilities, overwrite=overwrite
             ),
             progress=progress,
         )
-        for warning in summary.warnings:
+        for warning in (*summary.notes, *summary.warnings):
             warnings.warn(warning, stacklevel=3)
         return open_volume(target)
 

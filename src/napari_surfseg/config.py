@@ -280,6 +280,13 @@ class Data(_Section):
         description='Image value that means "outside the scan"; such voxels are ignored. Masked '
         "CT has exactly 0 there.",
     )
+    intensity: Literal["auto", "as_is", "match"] = Field(
+        default="auto",
+        description="Where the grey values of a volume do not fit those of the first. `auto`: "
+        "where the ranges of their types explain it (8 and 16 bits, 0 to 1) they are rescaled, "
+        "otherwise one warning. `match`: the range of nearly all of its values is mapped onto "
+        "that of the first's. `as_is`: they are taken as they are.",
+    )
     foreground_share: Fraction = Field(
         default=0.65, description="Share of the patches whose centre lies on the surface."
     )
@@ -536,6 +543,13 @@ class Inference(_Section):
         default=None,
         description="Probability above which a voxel is surface; by default the one tuned on "
         "the validation data, which the checkpoint holds.",
+    )
+    intensity: Literal["auto", "as_is", "match"] = Field(
+        default="auto",
+        description="Where a volume's grey values do not fit those trained on. `auto`: where the "
+        "ranges of their types explain it (8 and 16 bits, 0 to 1) they are rescaled, otherwise "
+        "one warning. `match`: the range of nearly all of its values is mapped onto that of the "
+        "training's. `as_is`: they are taken as they are.",
     )
 
 

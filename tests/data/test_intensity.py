@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from napari_surfseg.data.intensity import compute_intensity
+from napari_surfseg.data.intensity import compute_intensity, fit_intensity, fit_pairs
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import DataError
 
@@ -88,3 +90,62 @@ def test_slices_stored_whole_are_sampled_whole():
     compute_intensity([volume], max_samples=5)
     assert len(reads) == 5
     assert all(stop == (start[0] + 2, 300, 300) and start[1:] == (0, 0) for start, stop in reads)
+
+
+def scan(dtype, scale, offset=0.0, seed=0):
+    shares = np.random.default_rng(seed).normal(0.4, 0.1, (20, 20, 20)).clip(0, 1)
+    return (shares * scale + offset).astype(dtype)
+
+
+def test_a_network_sees_a_copy_of_another_type_as_its_own():
+    intensity = compute_intensity([ArrayVolume(scan("uint8", 255))])
+    copy = ArrayVolume(scan("uint16", 65535, seed=1), name="copy.tif")
+    fitted, fit = fit_intensity(copy, intensity)
+    assert (fitted.low, fitted.high) == (0, 65535)
+    assert fit.note.startswith("The grey values of copy.tif")
+    assert fit_intensity(copy, intensity, "as_is")[0] is intensity
+    # A checkpoint of an earlier version does not say what it was trained on.
+    assert fit_intensity(copy, replace(intensity, values=None))[0].high == 255
+    # One value only: nothing to compare.
+    empty = ArrayVolume(np.zeros((4, 4, 4), np.uint16))
+    assert fit_intensity(empty, intensity)[0] is intensity
+
+
+@pytest.mark.parametrize("dtypes", [("uint8", "uint16"), ("uint16", "uint8"), ("float32", "uint8")])
+def test_the_volumes_of_a_run_are_brought_to_those_of_the_first(pair_of, dtypes):
+    scales = {"uint8": 255, "uint16": 65535, "float32": 1.0}
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[10] = 1
+    first, second = (pair_of(labels, scan(dtype, scales[dtype])) for dtype in dtypes)
+    pairs, fits = fit_pairs([first, second, first])
+    assert pairs[0] is first
+    assert pairs[2] is first
+    assert [bool(fit.note) for fit in fits] == [False, True]
+    made = pairs[1].image.read((0, 0, 0), (20, 20, 20))
+    assert made.dtype == first.image.dtype
+    expected = first.image.read((0, 0, 0), (20, 20, 20))
+    assert np.abs(made.astype(float) - expected).max() <= scales[dtypes[0]] / 250
+    assert fit_pairs([first, second], "as_is")[0][1] is second
+
+
+def test_a_void_value_stays_what_it_is(pair_of):
+    image = scan("uint16", 65535)
+    image[:5] = 0
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[10] = 1
+    first = pair_of(labels, scan("float32", 2.0, -1.0))
+    second = replace(pair_of(labels, image), void_value=0.0)
+    made = fit_pairs([first, second])[0][1].image.read((0, 0, 0), (20, 20, 20))
+    assert (made[:5] == 0).all()
+    assert made[5:].min() < -0.5
+
+
+def test_volumes_that_do_not_fit_are_left_and_said(pair_of):
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[10] = 1
+    first = pair_of(labels, scan("uint8", 255))
+    second = pair_of(labels, scan("int32", 3000, 20_000))
+    pairs, fits = fit_pairs([first, second])
+    assert pairs[1] is second
+    assert "set data.intensity to match" in fits[1].warning
+    assert "were matched" in fit_pairs([first, second], "match")[1][1].note

@@ -14,6 +14,7 @@ from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.predict_volume import (
+    check_result,
     compare_spacing,
     predict_to_file,
     predict_volume,
@@ -236,6 +237,7 @@ class SomeCheckpoint:
     units: None = None
     threshold: float = 0.6
     postprocess: None = None
+    surface_fraction: float = 0.9
 
     def build_model(self, device):
         assert str(device) == "cpu"
@@ -329,3 +331,24 @@ def test_a_zarr_on_disk_is_read_by_whole_chunks_once(folder):
     predict(folder / "out.zarr", volume, probabilities=True)
     np.testing.assert_array_equal(read_all(folder / "out.zarr"), image)
     assert [(a[0], b[0]) for a, b in reads] == [(0, 24), (24, 48), (48, 64)]
+
+
+@pytest.mark.parametrize(
+    ("found", "trained", "sentence"),
+    [
+        (0.0, None, "No surface was found in scan.tif"),
+        (0.0, 0.1, "No surface was found in scan.tif"),
+        (0.7, None, "is taken for surface: its grey values"),
+        (0.4, 0.05, "where training saw 5.0 % at most"),
+        (0.8, 0.2, "where training saw 20.0 % at most"),
+        (0.99, 0.5, "is taken for surface"),
+        (1e-6, 0.1, None),
+        (0.25, 0.05, None),
+        (0.5, 0.2, None),
+        (0.5, None, None),
+        (0.9, 0.5, None),
+    ],
+)
+def test_an_empty_or_full_result_is_doubted(found, trained, sentence):
+    said = check_result("scan.tif", found, trained)
+    assert said is None if sentence is None else sentence in said

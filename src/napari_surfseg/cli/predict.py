@@ -101,6 +101,14 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
         metavar="Z,Y,X",
         help="voxel size, where the file does not say it",
     )
+    parser.add_argument(
+        "--intensity",
+        choices=("auto", "as_is", "match"),
+        help="where the grey values do not fit those trained on: auto rescales where the types "
+        "explain it and warns otherwise, match maps the range of nearly all values onto that of "
+        "the training's, as_is leaves them (default: the checkpoint's setting, which is auto "
+        "unless changed)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     add_device(parser)
 
@@ -140,6 +148,7 @@ def run(options: argparse.Namespace) -> int:
                 device=device,
                 overlap=settings.overlap if options.overlap is None else options.overlap,
                 flips=_read_flips(options.flips, settings.flips),
+                fit=options.intensity or settings.intensity,
             ),
             output_settings=OutputSettings(
                 threshold=options.threshold,
@@ -149,6 +158,8 @@ def run(options: argparse.Namespace) -> int:
             ),
             progress=progress,
         )
+    for note in summary.notes:
+        say_error(note)
     for warning in summary.warnings:
         say_error(f"warning: {warning}")
     what = "probabilities" if options.probabilities else "surfaces"

@@ -6,27 +6,38 @@ The four numbers go into the checkpoint, so that prediction repeats them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.data.targets import RescaledVolume
 from napari_surfseg.data.volume import grow_chunks
 from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import block_box, blocks_under, box_shape, count_voxels, to_index
+from napari_surfseg.model.grey_values import (
+    AS_THEY_ARE,
+    fit_grey_values,
+    measure_grey_values,
+)
 from napari_surfseg.model.intensity import Intensity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Box, Size3
+    from napari_surfseg.model.grey_values import FitMode, GreyFit, GreyValues
 
-__all__ = ["compute_intensity"]
+__all__ = ["compute_intensity", "fit_intensity", "fit_pairs", "sample_grey_values"]
 
 #: Percentiles that become 0 and 255: bright grains and dead voxels are few.
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 #: Voxels of a piece that is sampled, where the storage chunks are not larger.
 SAMPLE_VOXELS = 64**3
+#: Pieces that are enough to see of which kind grey values are.
+FEW_SAMPLES = 16
 
 
 def compute_intensity(
@@ -64,6 +75,119 @@ def compute_intensity(
         If the volumes hold one value only.
     """
     boxes = [volume.box for volume in volumes] if boxes is None else boxes
+    sample = _sample_values(volumes, boxes, void_value, max_samples, seed)
+    if all(volume.dtype == np.uint8 for volume in volumes):
+        low, high = 0.0, 255.0
+    else:
+        low, high = (float(q) for q in np.percentile(sample, [LOW_PERCENTILE, HIGH_PERCENTILE]))
+        if low == high:
+            low, high = float(sample.min()), float(sample.max())
+    if sample.min() == sample.max():
+        raise DataError(
+            f"{_names(volumes)} holds the one value {sample[0]:g} only; there is nothing to see."
+        )
+    scaled = Intensity(low, high, 0.0, 1.0).to_uint8(sample).astype(np.float64) / 255
+    values = measure_grey_values(sample, np.result_type(*(volume.dtype for volume in volumes)))
+    return Intensity(low, high, float(scaled.mean()), max(float(scaled.std()), 1 / 255), values)
+
+
+def sample_grey_values(
+    volume: Volume, *, box: Box | None = None, void_value: float | None = None
+) -> GreyValues:
+    """Measure which grey values a volume holds, on a few pieces of it.
+
+    Raises
+    ------
+    DataError
+        If it holds no finite values other than the void value.
+    """
+    boxes = [volume.box if box is None else box]
+    sample = _sample_values([volume], boxes, void_value, FEW_SAMPLES, 0)
+    return measure_grey_values(sample, volume.dtype)
+
+
+def fit_intensity(
+    volume: Volume, intensity: Intensity, mode: FitMode = "auto", *, box: Box | None = None
+) -> tuple[Intensity, GreyFit]:
+    """Find how a network that was trained on other volumes sees this one.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    intensity : Intensity
+        Of the network's training; without its grey values nothing can be compared.
+    mode : str
+        As in :func:`~napari_surfseg.model.grey_values.fit_grey_values`.
+    box : (start, stop), optional
+        The part that is predicted.
+
+    Returns
+    -------
+    intensity : Intensity
+        With the rescaling in it.
+    fit : GreyFit
+        What was done and what is to be said.
+    """
+    if intensity.values is None or mode == "as_is":
+        return intensity, AS_THEY_ARE
+    found = sample_grey_values(volume, box=box)
+    if found.low == found.high:  # an empty part: nothing to compare
+        return intensity, AS_THEY_ARE
+    fit = fit_grey_values(found, intensity.values, mode, name=volume.name)
+    return intensity.after(fit), fit
+
+
+def fit_pairs(
+    pairs: Sequence[CheckedPair], mode: FitMode = "auto"
+) -> tuple[list[CheckedPair], list[GreyFit]]:
+    """Bring the grey values of all volumes of a run to those of the first.
+
+    One translation to uint8 serves the whole run, so an 8-bit volume beside one of 16 bits
+    would be black.
+
+    Returns
+    -------
+    pairs : list of CheckedPair
+        Some of them with another image.
+    fits : list of GreyFit
+        What is to be said, a volume once.
+    """
+    first = pairs[0]
+    fits: dict[int, GreyFit] = {id(first.image): AS_THEY_ARE}
+    known = None
+    fitted = []
+    for pair in pairs:
+        fit = fits.get(id(pair.image))
+        if fit is None:
+            known = known or sample_grey_values(
+                first.image, box=first.roi, void_value=first.void_value
+            )
+            found = sample_grey_values(pair.image, box=pair.roi, void_value=pair.void_value)
+            fit = fit_grey_values(
+                found,
+                known,
+                mode,
+                name=pair.name,
+                known=f"those of {first.name}",
+                setting="data.intensity",
+            )
+            fits[id(pair.image)] = fit
+        if not fit.is_identity:
+            image = RescaledVolume(pair.image, fit, first.image.dtype, void_value=pair.void_value)
+            pair = replace(pair, image=image)
+        fitted.append(pair)
+    return fitted, list(fits.values())
+
+
+def _sample_values(
+    volumes: Sequence[Volume],
+    boxes: Sequence[Box],
+    void_value: float | None,
+    max_samples: int,
+    seed: int,
+) -> VoxelArray:
+    """Read finite grey values, void ones left out, of pieces spread over volumes."""
     sizes = [count_voxels(box) for box in boxes]
     rng = np.random.default_rng([seed, 0x17E5])
     values: list[VoxelArray] = []
@@ -78,19 +202,13 @@ def compute_intensity(
                 good &= taken != void_value
             values.append(taken[good])
     sample = np.concatenate(values)
-    names = ", ".join(volume.source for volume in volumes[:3])
     if not sample.size:
-        raise DataError(f"{names} holds no finite values other than the void value.")
-    if all(volume.dtype == np.uint8 for volume in volumes):
-        low, high = 0.0, 255.0
-    else:
-        low, high = (float(q) for q in np.percentile(sample, [LOW_PERCENTILE, HIGH_PERCENTILE]))
-        if low == high:
-            low, high = float(sample.min()), float(sample.max())
-    if sample.min() == sample.max():
-        raise DataError(f"{names} holds the one value {sample[0]:g} only; there is nothing to see.")
-    scaled = Intensity(low, high, 0.0, 1.0).to_uint8(sample).astype(np.float64) / 255
-    return Intensity(low, high, float(scaled.mean()), max(float(scaled.std()), 1 / 255))
+        raise DataError(f"{_names(volumes)} holds no finite values other than the void value.")
+    return sample
+
+
+def _names(volumes: Sequence[Volume]) -> str:
+    return ", ".join(volume.source for volume in volumes[:3])
 
 
 def _sample_boxes(box: Box, chunks: Size3, count: int, rng: np.random.Generator) -> list[Box]:

@@ -7,7 +7,7 @@ chunk costs one byte a voxel and is ready to be cut into patches.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Labels
     from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Box, Index3
+    from napari_surfseg.model.grey_values import GreyFit
     from napari_surfseg.model.intensity import Intensity
 
-__all__ = ["HeldOutVolume", "TargetVolume", "UInt8Volume", "is_void"]
+__all__ = ["HeldOutVolume", "RescaledVolume", "TargetVolume", "UInt8Volume", "is_void"]
 
 
 class UInt8Volume(DerivedVolume):
@@ -38,6 +39,48 @@ class UInt8Volume(DerivedVolume):
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         return self._intensity.to_uint8(self._image.read(start, stop))
+
+
+class RescaledVolume(DerivedVolume):
+    """An image whose grey values are brought to those of another of a run, of its type.
+
+    Parameters
+    ----------
+    image : Volume
+        As stored.
+    fit : GreyFit
+        What is multiplied and added.
+    dtype : numpy.dtype
+        Of the other; values beyond its range are clipped.
+    void_value : float, optional
+        Value that means "outside the scan" and stays as it is.
+    """
+
+    def __init__(
+        self,
+        image: Volume,
+        fit: GreyFit,
+        dtype: np.dtype[Any],
+        *,
+        void_value: float | None = None,
+    ) -> None:
+        super().__init__(image, dtype=dtype)
+        self.key = ("rescaled", image.key, fit.scale, fit.offset, str(dtype), void_value)
+        self._image = image
+        self._fit = fit
+        self._void_value = void_value
+
+    def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
+        values = self._image.read(start, stop)
+        scaled = values * self._fit.scale + self._fit.offset
+        if self.dtype.kind != "f":
+            limits = np.iinfo(self.dtype)
+            # NaN is found by the checks, which see the image as it is stored.
+            scaled = np.clip(np.rint(np.nan_to_num(scaled)), limits.min, limits.max)
+        made = scaled.astype(self.dtype)
+        if self._void_value is not None and np.isfinite(self._void_value):
+            made[values == self._void_value] = self._void_value
+        return made
 
 
 class TargetVolume(DerivedVolume):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_surfseg.data.intensity import fit_intensity
 from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.geometry import whole_box
@@ -35,6 +36,7 @@ from napari_surfseg.inference.window_size import choose_fitting_window, fit_to_d
 from napari_surfseg.inference.windows import Block, split_into_blocks
 from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.surfaces.postprocess import PostProcess
+from napari_surfseg.wording import format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,13 +49,23 @@ if TYPE_CHECKING:
     from napari_surfseg.inference.settings import TrainedModel
     from napari_surfseg.inference.sliding_window import Model
 
-__all__ = ["PredictionSummary", "compare_spacing", "predict_to_file", "predict_volume"]
+__all__ = [
+    "PredictionSummary",
+    "check_result",
+    "compare_spacing",
+    "predict_to_file",
+    "predict_volume",
+]
 
 #: Bytes a block's slab of sums, its planes and what is read ahead may take together.
 MAX_SLAB_BYTES = 1_000_000_000
 
 #: Spacing ratio from which structures look too different to what was trained on.
 SPACING_RATIO = 1.5
+
+#: Shares of surface above which a result is not believed: where the share in training is not
+#: known; where it was small; and however large it was, as labels of strokes are half surface.
+FULL_SHARE, FEW_SHARE, NEARLY_ALL = 0.6, 0.3, 0.95
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,8 @@ class PredictionSummary:
         Wall-clock time.
     warnings : tuple of str
         Sentences for the person, such as a spacing that differs from training.
+    notes : tuple of str
+        Sentences on what was settled by looking at the volume.
     """
 
     output: Path
@@ -92,6 +106,7 @@ class PredictionSummary:
     num_removed: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def predict_volume(
@@ -143,7 +158,9 @@ def predict_volume(
         divisor = network.architecture.divisor
         multiple = (divisor, divisor, divisor)
     chosen = choose_fitting_window(network, volume.shape, replace(given, multiple=multiple))
-    warning = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
+    intensity, fit = fit_intensity(volume, given.intensity, given.fit)
+    given = replace(given, intensity=intensity)
+    known = (compare_spacing(volume, checkpoint.spacing, checkpoint.units), fit.warning)
 
     def predict_with(window: Size3) -> PredictionSummary:
         summary = predict_to_file(
@@ -155,7 +172,9 @@ def predict_volume(
             progress=progress,
             should_stop=should_stop,
         )
-        return replace(summary, warnings=(*volume.notes, *([] if warning is None else [warning])))
+        result = check_result(volume.name, summary.surface_fraction, checkpoint.surface_fraction)
+        warnings = tuple(warning for warning in (*volume.notes, *known, result) if warning)
+        return replace(summary, warnings=warnings, notes=(fit.note,) if fit.note else ())
 
     try:
         return predict_with(chosen)
@@ -299,6 +318,33 @@ def compare_spacing(
     return (
         f"The voxels of {volume.name} are {found}, those the network was trained on {wanted}: "
         "surfaces may be missed unless the image is resampled first."
+    )
+
+
+def check_result(name: str, found: float, trained: float | None) -> str | None:
+    """Say in one sentence if a prediction is empty or nearly full.
+
+    Parameters
+    ----------
+    name : str
+        Of the volume.
+    found : float
+        Share of its voxels that are surface.
+    trained : float, optional
+        The greatest share in what the network was trained on.
+    """
+    if not found:
+        return (
+            f"No surface was found in {name}: its grey values, its voxel size or the threshold may "
+            "be others than those the network was trained with."
+        )
+    limit = FULL_SHARE if trained is None else min(max(3 * trained, FEW_SHARE), NEARLY_ALL)
+    if found <= limit:
+        return None
+    seen = "" if trained is None else f", where training saw {format_percent(trained)} at most"
+    return (
+        f"{format_percent(found)} of {name} is taken for surface{seen}: its grey values, its voxel "
+        "size or the threshold may be others than those the network was trained with."
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Box, Spacing3
     from napari_surfseg.inference.settings import Flips, PredictionSettings
     from napari_surfseg.model.checkpoint import Checkpoint
+    from napari_surfseg.model.grey_values import FitMode
 
 __all__ = ["PredictionJob", "main", "run_prediction_job"]
 
@@ -59,6 +60,9 @@ class PredictionJob:
         Give each connected sheet a label of its own instead of 1 to all.
     skeleton, mesh : bool
         Also make the medial surface, the triangles.
+    intensity : str, optional
+        ``auto``, ``as_is`` or ``match``: what is done where the grey values do not fit those
+        trained on; None takes the checkpoint's setting.
     box : (start, stop), optional
         Predict these voxels only, Z, Y, X, half open; the network also sees what lies
         around them.
@@ -75,6 +79,7 @@ class PredictionJob:
     sheets: bool = True
     skeleton: bool = True
     mesh: bool = True
+    intensity: FitMode | None = None
     box: Box | None = None
 
     @classmethod
@@ -176,7 +181,7 @@ def _predict_whole(
     return {
         "probabilities": output.name,
         "threshold": summary.threshold,
-        "warnings": list(summary.warnings),
+        "warnings": [*summary.notes, *summary.warnings],
     }
 
 
@@ -188,8 +193,9 @@ def _predict_box(
     device: torch.device,
     report: Callable[[str, float], None],
 ) -> dict[str, Any]:
+    from napari_surfseg.data.intensity import fit_intensity
     from napari_surfseg.inference.predict_region import predict_region
-    from napari_surfseg.inference.predict_volume import compare_spacing
+    from napari_surfseg.inference.predict_volume import check_result, compare_spacing
 
     network = checkpoint.build_model(device)
     divisor = network.architecture.divisor
@@ -198,6 +204,8 @@ def _predict_box(
         multiple=(divisor, divisor, divisor),
         context=min(checkpoint.patch_size) // 4,
     )
+    intensity, fit = fit_intensity(volume, settings.intensity, settings.fit, box=job.box)
+    settings = replace(settings, intensity=intensity)
     probabilities = predict_region(
         network,
         lambda low, high: settings.intensity.to_uint8(volume.read(low, high)),
@@ -207,11 +215,16 @@ def _predict_box(
         progress=lambda done, total: report("predicting", done / max(total, 1)),
     )
     np.save(folder / "probabilities.npy", probabilities)
-    warning = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
+    threshold = checkpoint.threshold if job.threshold is None else job.threshold
+    # A box may hold no surface: only a whole volume's result is doubted for that.
+    share = float(np.count_nonzero(probabilities > threshold * 255) / probabilities.size)
+    result = check_result(volume.name, share, checkpoint.surface_fraction) if share else None
+    spacing = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
+    said = (*volume.notes, fit.note, fit.warning, spacing, result)
     return {
         "probabilities": "probabilities.npy",
-        "threshold": checkpoint.threshold if job.threshold is None else job.threshold,
-        "warnings": [*volume.notes, *([] if warning is None else [warning])],
+        "threshold": threshold,
+        "warnings": [sentence for sentence in said if sentence],
     }
 
 
@@ -225,6 +238,7 @@ def _settings(
         overlap=job.overlap,
         flips=job.flips,
         device=device,
+        fit=job.intensity or checkpoint.experiment.inference.intensity,
     )
 
 

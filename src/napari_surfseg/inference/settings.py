@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_surfseg.geometry import Size3, Spacing3
+    from napari_surfseg.model.grey_values import FitMode
     from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.surfaces.postprocess import PostProcess
 
@@ -40,6 +41,8 @@ class TrainedModel(Protocol):
     def threshold(self) -> float: ...  # noqa: D102
     @property
     def postprocess(self) -> dict[str, Any] | None: ...  # noqa: D102
+    @property
+    def surface_fraction(self) -> float | None: ...  # noqa: D102
     def build_model(self, device: Any) -> torch.nn.Module: ...  # noqa: D102
 
 
@@ -77,6 +80,9 @@ class PredictionSettings:
     skip_constant : bool
         Windows of equal voxels (the void around a masked scan) get probability 0
         without the network.
+    fit : str
+        What is done where a whole volume's grey values do not fit those trained on; see
+        :func:`~napari_surfseg.model.grey_values.fit_grey_values`.
 
     Raises
     ------
@@ -94,6 +100,7 @@ class PredictionSettings:
     precision: Precision = "float32"
     batch_size: int | None = None
     skip_constant: bool = True
+    fit: FitMode = "auto"
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bf16"):

@@ -71,6 +71,8 @@ class Checkpoint:
         Clean-up settings chosen on the validation data.
     epoch, step : int
         Finished when it was saved.
+    surface_fraction : float, optional
+        Greatest share of surface in the annotated voxels of a training volume.
     metrics : dict
         Validation scores of these weights; empty if they were not scored.
     training : dict, optional
@@ -86,6 +88,7 @@ class Checkpoint:
     postprocess: dict[str, Any] | None = None
     epoch: int = 0
     step: int = 0
+    surface_fraction: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] | None = None
     units: str | None = None
@@ -108,6 +111,10 @@ class Checkpoint:
             "postprocess": self.postprocess,
             "epoch": self.epoch,
             "step": self.step,
+            "grey_values": None
+            if self.intensity.values is None
+            else self.intensity.values.as_dict(),
+            "surface_fraction": self.surface_fraction,
             "metrics": {k: v for k, v in self.metrics.items() if math.isfinite(v)},
             "num_parameters": sum(tensor.numel() for tensor in self.weights.values()),
         }
@@ -139,6 +146,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str | None:
         "postprocess": checkpoint.postprocess,
         "epoch": checkpoint.epoch,
         "step": checkpoint.step,
+        "surface_fraction": checkpoint.surface_fraction,
         "metrics": checkpoint.metrics,
         "training": checkpoint.training,
     }
@@ -199,6 +207,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             postprocess=values["postprocess"],
             epoch=int(values["epoch"]),
             step=int(values["step"]),
+            surface_fraction=_number(values.get("surface_fraction")),
             metrics={str(key): float(value) for key, value in values["metrics"].items()},
             training=values["training"],
             units=_read_units(values.get("units")),
@@ -243,6 +252,10 @@ def _read_units(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise ValueError(f"{value!r}")
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _triple(values: Any, kind: type) -> Any:

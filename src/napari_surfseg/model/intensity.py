@@ -6,10 +6,15 @@ torch.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from napari_surfseg.model.grey_values import GreyValues
+
+if TYPE_CHECKING:
+    from napari_surfseg.model.grey_values import GreyFit
 
 __all__ = ["Intensity"]
 
@@ -26,12 +31,15 @@ class Intensity:
         Grey values that become 0 and 255; values beyond are clipped.
     mean, std : float
         Of the uint8 values divided by 255.
+    values : GreyValues, optional
+        What the training volumes held; unknown in checkpoints of earlier versions.
     """
 
     low: float
     high: float
     mean: float
     std: float
+    values: GreyValues | None = None
 
     @property
     def is_identity(self) -> bool:
@@ -76,11 +84,23 @@ class Intensity:
         np.clip(scaled, 0, 255, out=scaled)
         return scaled.astype(np.uint8)
 
-    def as_dict(self) -> dict[str, float]:
+    def after(self, fit: GreyFit) -> Intensity:
+        """Give the one for values that are to be scaled first."""
+        if fit.is_identity:
+            return self
+        low, high = ((edge - fit.offset) / fit.scale for edge in (self.low, self.high))
+        return replace(self, low=low, high=high)
+
+    def as_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
-        return asdict(self)
+        numbers = {"low": self.low, "high": self.high, "mean": self.mean, "std": self.std}
+        if self.values is None:
+            return numbers
+        return {**numbers, "values": self.values.as_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Intensity:
         """From what :meth:`as_dict` gave."""
-        return cls(**{name: float(values[name]) for name in ("low", "high", "mean", "std")})
+        numbers = {name: float(values[name]) for name in ("low", "high", "mean", "std")}
+        known = values.get("values")
+        return cls(**numbers, values=None if known is None else GreyValues.from_dict(known))

@@ -109,6 +109,10 @@ class CheckpointWriter:
             threshold=self._state.threshold,
             epoch=self._state.epoch,
             step=self._state.step,
+            surface_fraction=max(
+                pair.census.num_foreground / max(pair.census.num_supervised, 1)
+                for pair in self._data.train
+            ),
             metrics=metrics or {},
             training=training,
         )

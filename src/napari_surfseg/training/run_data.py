@@ -9,9 +9,10 @@ from napari_surfseg import events
 from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import describe_cut, open_pairs
-from napari_surfseg.data.intensity import compute_intensity
+from napari_surfseg.data.intensity import compute_intensity, fit_pairs
 from napari_surfseg.data.patches.sides import resolve_symmetries
 from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.model.grey_values import fit_grey_values
 from napari_surfseg.model.presets import fit_patch_size
 
 if TYPE_CHECKING:
@@ -82,12 +83,16 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
     """
     settings, seed = plan.experiment.data, plan.experiment.experiment.seed
     train, validation = open_pairs(settings, seed=seed, cut=_read_cut(plan))
+    fitted, fits = fit_pairs([*train, *validation], settings.intensity)
+    train, validation = fitted[: len(train)], fitted[len(train) :]
     intensity = compute_intensity(
         [pair.image for pair in train],
         boxes=[pair.roi for pair in train],
         void_value=settings.void_value,
     )
     experiment, notes = _settle(plan, train)
+    notes += [fit.note for fit in fits if fit.note]
+    notes += _compare_with_start(plan, intensity)
     data = RunData(
         experiment=experiment,
         train=train,
@@ -97,7 +102,24 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
         cut=describe_cut(settings, train, validation),
     )
     _report(data, notes, reporter, resume=plan.resume)
+    for fit in fits:
+        if fit.warning:
+            reporter.warn(fit.warning)
     return data
+
+
+def _compare_with_start(plan: RunPlan, intensity: Intensity) -> list[str]:
+    """Say if a network that is trained on was trained on other grey values before."""
+    if plan.start is None or plan.start.intensity.values is None or intensity.values is None:
+        return []
+    then, now = plan.start.intensity.values, intensity.values
+    fit = fit_grey_values(now, then, name="the new volumes")
+    if fit.is_identity and not fit.warning:
+        return []
+    return [
+        f"The network of model.start_from was trained on grey values of {then.describe()}, the new "
+        f"volumes have {now.describe()}; they are normalised by their own mean and contrast."
+    ]
 
 
 def _read_cut(plan: RunPlan) -> dict[str, Any] | None:
