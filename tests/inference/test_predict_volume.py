@@ -10,7 +10,7 @@ from tests.inference.conftest import PLAIN, identity, noise, read_all
 
 from napari_surfseg.config import Model
 from napari_surfseg.data.open import open_volume
-from napari_surfseg.data.volume import ArrayVolume
+from napari_surfseg.data.volume import ArrayVolume, TransposedVolume
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.predict_volume import (
@@ -311,6 +311,34 @@ def test_spacings_are_compared_as_lengths():
     of_one = ArrayVolume(noise((4, 5, 6)), name="scan", spacing=(1, 1, 1), units="um")
     assert compare_spacing(of_one, (1, 1, 1), "nanometer") is not None
     assert compare_spacing(of_one, (1, 1, 1)) is None  # not known
+
+
+@pytest.mark.parametrize("axes", ["xyz", "yxz", "zxy"])
+@pytest.mark.parametrize("settings", [{"probabilities": True}, {"min_component": 40}])
+def test_a_result_is_stored_in_the_order_of_its_source(folder, axes, settings):
+    image = noise((24, 130, 140))  # more than one chunk, and more than one block
+    order = ["zyx".index(axis) for axis in axes]
+    about = {"spacing": [(2.0, 0.5, 0.25)[axis] for axis in order], "units": "um"}
+    about["translate"] = [(30.0, 20.0, 10.0)[axis] for axis in order]
+    source = TransposedVolume(ArrayVolume(image.transpose(order), name="scan", **about), axes)
+    predict(folder / "turned.zarr", source, max_slab_bytes=1, **settings)
+    predict(folder / "plain.zarr", a_volume(image), max_slab_bytes=1, **settings)
+    stored = zarr.open_array(str(folder / "turned.zarr" / "0"), mode="r")[:]
+    plain = read_all(folder / "plain.zarr")
+    np.testing.assert_array_equal(stored, plain.transpose(order))
+    opened = open_volume(folder / "turned.zarr")
+    np.testing.assert_array_equal(opened.read(*opened.box), plain)
+    assert opened.stored_axes == axes
+    assert opened.spacing == (2.0, 0.5, 0.25)
+    assert opened.translate == (30.0, 20.0, 10.0)
+    assert opened.units == "micrometer"
+
+
+def test_a_tiff_has_pages_of_z_whatever_the_order_of_its_source(folder):
+    image = noise((6, 8, 9))
+    source = TransposedVolume(ArrayVolume(image.transpose(2, 1, 0), name="scan"), "xyz")
+    predict(folder / "out.tif", source, probabilities=True)
+    np.testing.assert_array_equal(read_all(folder / "out.tif"), image)
 
 
 def test_what_was_left_out_of_the_file_is_among_the_warnings(folder):

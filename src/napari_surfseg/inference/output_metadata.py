@@ -41,12 +41,15 @@ class VolumeMetadata:
         Place of the first voxel, in units.
     content : str, optional
         What the file says it holds: ``"labels"`` or ``"probabilities"``.
+    axes : str
+        Order in which an OME-Zarr stores its axes, such as ``xyz``; a TIFF's pages are Z.
     """
 
     spacing: Spacing3 | None = None
     units: str | None = None
     translate: Spacing3 | None = None
     content: str | None = None
+    axes: str = "zyx"
 
     @classmethod
     def like(cls, volume: PlacedVolume, content: str | None) -> VolumeMetadata:
@@ -106,12 +109,14 @@ def ome_zarr_attributes(written: VolumeMetadata, name: str) -> dict[str, Any]:
     """Attributes of an OME-NGFF 0.4 image, or of labels, with one level named ``0``."""
     units = written.full_units
     axis = {"type": "space", **({"unit": units} if units else {})}
+    order = ["zyx".index(letter) for letter in written.axes]
+    spacing, translate = written.spacing or (1, 1, 1), written.translate
     transformations: list[dict[str, Any]] = [
-        {"type": "scale", "scale": [float(value) for value in written.spacing or (1, 1, 1)]}
+        {"type": "scale", "scale": [float(spacing[axis]) for axis in order]}
     ]
-    if written.translate is not None and any(written.translate):
+    if translate is not None and any(translate):
         transformations.append(
-            {"type": "translation", "translation": [float(value) for value in written.translate]}
+            {"type": "translation", "translation": [float(translate[axis]) for axis in order]}
         )
     attributes: dict[str, Any] = {}
     if written.content is not None:
@@ -124,7 +129,7 @@ def ome_zarr_attributes(written: VolumeMetadata, name: str) -> dict[str, Any]:
             {
                 "version": "0.4",
                 "name": name,
-                "axes": [{"name": letter, **axis} for letter in "zyx"],
+                "axes": [{"name": letter, **axis} for letter in written.axes],
                 "datasets": [{"path": "0", "coordinateTransformations": transformations}],
             }
         ],

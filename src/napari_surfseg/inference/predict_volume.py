@@ -268,10 +268,12 @@ def predict_to_file(
                 num_surface += _count_above(slab, threshold)
                 yield slab.start, convert(slab.probs).view(np.uint8)
 
+    metadata = VolumeMetadata.like(volume, "probabilities" if written.probabilities else "labels")
     writer = VolumeWriter(
         path,
         shape,
-        VolumeMetadata.like(volume, "probabilities" if written.probabilities else "labels"),
+        # A result lies beside its source: whoever opens both finds the same axes in both.
+        replace(metadata, axes=volume.stored_axes),
         overwrite=written.overwrite,
         in_order=len(blocks) == 1,
         min_component=min_component,

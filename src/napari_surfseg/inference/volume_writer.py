@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.geometry import Index3, Size3
+    from napari_surfseg.geometry import Index3, Size3, Slices3
     from napari_surfseg.inference.output_metadata import VolumeMetadata
 
     Piece = tuple[Index3, NDArray[np.uint8]]
@@ -174,7 +174,7 @@ class VolumeWriter:
                 self._write_tiff(temporary, (page for _, slab in pieces for page in slab))
                 return 0
             with _scratch_folder(self._path) as folder:
-                array = self._create_array(str(folder), None)
+                array = self._create_array(str(folder), None, self._shape)
                 removed = self._fill(array, pieces, check)
                 self._write_tiff(temporary, self._pages(array, check))
                 return removed
@@ -210,15 +210,20 @@ class VolumeWriter:
     def _create_ome_zarr(self, path: Path) -> Any:
         group = zarr.open_group(str(path), mode="w", zarr_format=2)
         group.attrs.update(ome_zarr_attributes(self._metadata, self._path.stem))
-        return self._create_array(str(path), "0")
+        axes = self._metadata.axes
+        if axes == "zyx":
+            return self._create_array(str(path), "0", self._shape)
+        order = to_index("zyx".index(axis) for axis in axes)
+        stored = to_index(self._shape[axis] for axis in order)
+        return _TurnedArray(self._create_array(str(path), "0", stored), order)
 
-    def _create_array(self, store: str, name: str | None) -> Any:
+    def _create_array(self, store: str, name: str | None, shape: Size3) -> Any:
         # Version 2 with "/" between chunk indices is OME-NGFF 0.4, which every reader knows.
         return zarr.create_array(
             store,
             name=name,
-            shape=self._shape,
-            chunks=tuple(min(CHUNK, size) for size in self._shape),
+            shape=shape,
+            chunks=tuple(min(CHUNK, size) for size in shape),
             dtype=np.uint8,
             fill_value=0,
             zarr_format=2,
@@ -255,6 +260,30 @@ class VolumeWriter:
                 resolution=resolution,
                 resolutionunit="NONE",
             )
+
+
+class _TurnedArray:
+    """An array stored in another order of axes, written and read in boxes of Z, Y, X.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        As stored.
+    order : tuple of int
+        Of each stored axis its number among Z, Y, X.
+    """
+
+    def __init__(self, array: Any, order: Index3) -> None:
+        self._array, self._order = array, order
+        self._back = to_index(order.index(axis) for axis in range(3))
+        self.chunks: Size3 = to_index(array.chunks[axis] for axis in self._back)
+
+    def __setitem__(self, box: Slices3, values: NDArray[np.uint8]) -> None:
+        self._array[tuple(box[axis] for axis in self._order)] = values.transpose(self._order)
+
+    def __getitem__(self, box: Slices3) -> NDArray[np.uint8]:
+        stored: NDArray[np.uint8] = self._array[tuple(box[axis] for axis in self._order)]
+        return np.ascontiguousarray(stored.transpose(self._back))
 
 
 def _join_to_chunks(pieces: Iterable[Piece], depth: int, size: int) -> Iterator[Piece]:
