@@ -151,7 +151,7 @@ def test_manifest_at_the_top_is_the_packaged_one() -> None:
 
 
 #: Extras that are installed where the tests run.
-TESTED = ("dev", "formats", "hdf5", "nifti", "nrrd")
+TESTED = ("dev", "formats", "hdf5", "n5", "nifti", "nrrd")
 
 
 def test_constraints_pin_every_direct_dependency() -> None:

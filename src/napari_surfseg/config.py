@@ -113,14 +113,14 @@ class Pair(_Section):
     """One volume and its labels, as paths or URLs."""
 
     image: Text = Field(
-        description="zarr, OME-Zarr, TIFF, folder of slices, npy, mrc, HDF5, BigDataViewer, NIfTI "
-        "or NRRD. `PATH::KEY` picks an array inside a zarr group (`scroll.zarr::1` is its second "
-        "level) or an HDF5 file (`scan.h5::raw`)."
+        description="zarr, OME-Zarr, zipped zarr, N5, TIFF, folder of slices, npy, mrc, HDF5, "
+        "BigDataViewer, NIfTI or NRRD. `PATH::KEY` picks an array inside a zarr or N5 group "
+        "(`scroll.zarr::1` is its second level) or an HDF5 file (`scan.h5::raw`)."
     )
     labels: Text = Field(
-        description="zarr, OME-Zarr, TIFF, folder of slices, npy, mrc, HDF5, BigDataViewer, NIfTI "
-        "or NRRD. `PATH::KEY` picks an array inside a zarr group (`scroll.zarr::1` is its second "
-        "level) or an HDF5 file (`scan.h5::raw`)."
+        description="zarr, OME-Zarr, zipped zarr, N5, TIFF, folder of slices, npy, mrc, HDF5, "
+        "BigDataViewer, NIfTI or NRRD. `PATH::KEY` picks an array inside a zarr or N5 group "
+        "(`scroll.zarr::1` is its second level) or an HDF5 file (`scan.h5::raw`)."
     )
     roi: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None = Field(
         default=None,

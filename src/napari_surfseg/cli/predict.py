@@ -52,8 +52,8 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "image",
         metavar="IMAGE",
-        help="zarr, OME-Zarr, TIFF, folder of slices, npy, mrc, HDF5, BigDataViewer, NIfTI or "
-        "NRRD; PATH::KEY names an array inside",
+        help="zarr, OME-Zarr, zipped zarr, N5, TIFF, folder of slices, npy, mrc, HDF5, "
+        "BigDataViewer, NIfTI or NRRD; PATH::KEY names an array inside",
     )
     parser.add_argument(
         "--checkpoint",

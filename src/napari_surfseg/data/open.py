@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from napari_surfseg.data.formats.registry import (
     FOLDER_OF_SLICES,
+    N5,
     ZARR,
     find_container,
     find_file_format,
@@ -51,9 +52,9 @@ def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -
     Parameters
     ----------
     source : str or Path
-        zarr (v2, v3), OME-Zarr (0.4, 0.5), TIFF, a folder of slices, npy, mrc, HDF5,
-        BigDataViewer, NIfTI or NRRD, as a path or URL. ``PATH::KEY`` picks an array inside
-        a zarr group or an HDF5 file; an OME-Zarr without a key gives its finest level.
+        zarr (v2, v3) or OME-Zarr (0.1 to 0.5), also zipped, N5, TIFF, a folder of slices, npy,
+        mrc, HDF5, BigDataViewer, NIfTI or NRRD, as a path or URL. ``PATH::KEY`` picks an array
+        inside a zarr or N5 group or an HDF5 file; an OME-Zarr without a key gives its finest level.
     spacing : tuple of float, optional
         Z, Y, X voxel size that replaces what the file says.
 
@@ -109,6 +110,8 @@ def _open_remote(source: Source) -> Volume:
         volume = _open_file(replace(source, location=str(path)))
         weakref.finalize(volume, shutil.rmtree, path.parent, ignore_errors=True)
         return volume
+    if any(part.lower().endswith(".n5") for part in source.location.split("/")):
+        return N5.open(source)
     try:
         return ZARR.open(source)
     except ImportError as error:

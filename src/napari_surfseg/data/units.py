@@ -31,6 +31,7 @@ __all__ = [
     "VoxelSize",
     "compare_sizes",
     "convert_length",
+    "convert_place",
     "format_sizes",
     "is_no_unit",
     "is_same_size",
@@ -108,7 +109,8 @@ def standard_unit(name: Any) -> str | None:
     """
     if not isinstance(name, str) or len(name) > MAX_NAME or is_no_unit(name):
         return None
-    return _find_unit(_clean(name))
+    # Most files spell it the standard way; importing pint takes as long as importing zarr.
+    return name if name in UNIT_SYMBOLS else _find_unit(_clean(name))
 
 
 def is_no_unit(name: Any) -> bool:
@@ -166,6 +168,22 @@ def read_voxel_size(
     return VoxelSize(
         to_spacing(convert_length(size, str(name), target) for size, name in pairs), target
     )
+
+
+def convert_place(place: Sequence[float], units: Sequence[Any], size: VoxelSize) -> Spacing3 | None:
+    """Convert the place of the first voxel, stated in the units of a voxel size.
+
+    Returns
+    -------
+    tuple of float or None
+        Z, Y, X in the unit of the voxel size; None where the units made no sense.
+    """
+    if size.note:
+        return None
+    if size.unit is None:
+        return to_spacing(place)
+    pairs = zip(place, units, strict=True)
+    return to_spacing(convert_length(at, str(standard_unit(unit)), size.unit) for at, unit in pairs)
 
 
 def compare_sizes(

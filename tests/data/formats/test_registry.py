@@ -19,6 +19,7 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
+import tensorstore
 import tifffile
 import zarr
 
@@ -51,6 +52,7 @@ PLACED = Stated((0.5, 0.3, 0.2), "micrometer", (30, 20, 10))
 #: and Qt are of no use to any.
 LIBRARIES = (
     "zarr", "tifffile", "imagecodecs", "mrcfile", "h5py", "nibabel", "nrrd", "fsspec", "pint",
+    "tensorstore",
     "torch", "napari", "qtpy", "matplotlib", "pandas", "dask", "scipy", "skimage",
 )  # fmt: skip
 
@@ -359,6 +361,45 @@ class TestZarrSharded(TestZarr2):
     options: ClassVar[dict] = {"shards": (8, 8, 8)}
 
 
+class TestZippedZarr(TestZarr2):
+    format_name = "zipped zarr"
+
+    def write(self, folder, values):
+        return self.pack(super().write(folder, values))
+
+    def write_level(self, path, values, axes):
+        return self.pack(super().write_level(path, values, axes))
+
+    def pack(self, path):
+        return shutil.make_archive(f"{path}-packed", "zip", path)
+
+
+class TestN5(FileSuite):
+    """Dimensions are listed X first, whatever is stored."""
+
+    format_name = "N5"
+    needs = ("tensorstore",)
+    # There is one byte order only.
+    dtypes = tuple(dtype for dtype in DTYPES if dtype[0] != ">")
+
+    def write(self, folder, values):
+        spec = {
+            "driver": "n5",
+            "kvstore": {"driver": "file", "path": f"{(folder / 'a.n5').as_posix()}/"},
+            "metadata": {"compression": {"type": "gzip"}, "blockSize": [4, 4, 4]},
+            "schema": {"dtype": str(values.dtype), "domain": {"shape": values.shape[::-1]}},
+        }
+        tensorstore.open(spec, create=True).result().write(values.T).result()
+        return str(folder / "a.n5")
+
+    def write_placed(self, folder, values):
+        path = Path(self.write(folder, values)) / "attributes.json"
+        sizes, places = PLACED.spacing[::-1], PLACED.place[::-1]
+        about = {"resolution": sizes, "offset": places, "units": ["micrometer"] * 3}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **about}))
+        return str(path.parent), PLACED
+
+
 class TestTiffSlices(FileSuite):
     format_name = "a folder of TIFF, PNG or JPEG 2000 slices"
     needs = ("tifffile", "imagecodecs")
@@ -584,6 +625,6 @@ def test_suffixes_are_lower_case_and_of_one_format_each():
 
 def test_formats_are_listed_for_a_sentence():
     assert list_formats() == (
-        "zarr, OME-Zarr, TIFF, a folder of TIFF, PNG or JPEG 2000 slices, npy, mrc, HDF5, "
-        "BigDataViewer, NIfTI or NRRD"
+        "zarr, OME-Zarr, zipped zarr, N5, TIFF, a folder of TIFF, PNG or JPEG 2000 slices, npy, "
+        "mrc, HDF5, BigDataViewer, NIfTI or NRRD"
     )

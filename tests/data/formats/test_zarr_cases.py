@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -440,6 +441,11 @@ def nested_level_without_saying_so(folder):
     return source
 
 
+def nested_in_a_zip(folder):
+    nested_without_saying_so(folder)
+    return pack(folder / "a.zarr")
+
+
 def consolidated(folder):
     source = pyramid(folder)
     zarr.consolidate_metadata(source, zarr_format=2)
@@ -470,6 +476,51 @@ def big_endian_in_columns(folder):
 def more_axes_than_the_array(folder):
     axes, datasets = [TIME, CHANNEL, *space()], [level(scale=(1, 1, 0.5, 0.25, 0.2))]
     return write_image(folder / "a.zarr", axes=axes, datasets=datasets)
+
+
+def pack(path: Path, inside="", suffix=".zip") -> str:
+    target = path.with_name(path.name + suffix)
+    with zipfile.ZipFile(target, "w") as packed:
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                packed.write(file, f"{inside}{file.relative_to(path).as_posix()}")
+    shutil.rmtree(path)
+    return str(target)
+
+
+def zipped(folder):
+    pyramid(folder)
+    return pack(folder / "a.zarr")
+
+
+def zipped_v05(folder):
+    v05(folder)
+    return pack(folder / "a.zarr", suffix=".ozx")
+
+
+def zipped_with_its_folder(folder):
+    pyramid(folder)
+    return pack(folder / "a.zarr", "a.zarr/")
+
+
+def zipped_level(folder):
+    pyramid(folder)
+    return f"{pack(folder / 'a.zarr')}::1"
+
+
+def zipped_series_level(folder):
+    series(folder)
+    return f"{pack(folder / 'a.zarr')}::0/0"
+
+
+def zipped_axes_xyz(folder):
+    axes_xyz(folder)
+    return pack(folder / "a.zarr")
+
+
+def zipped_array(folder):
+    zarr.create_array(folder / "a.zarr", data=A, chunks=(4, 4, 4))
+    return pack(folder / "a.zarr")
 
 
 def spaces_and_umlauts(folder):
@@ -557,11 +608,19 @@ READ = [
         values=np.where(np.arange(6)[:, None, None] < 2, 0, A),
     ),
     Row(nested_level_without_saying_so),
+    Row(nested_in_a_zip, None, None),
     Row(consolidated),
     Row(consolidated_before_labels_were_added),
     Row(sharded),
     Row(big_endian_in_columns, None, None),
     Row(more_axes_than_the_array, note="names 5 axes .* has 3"),
+    Row(zipped),
+    Row(zipped_v05),
+    Row(zipped_with_its_folder),
+    Row(zipped_level, TWICE, values=COARSE),
+    Row(zipped_series_level),
+    Row(zipped_axes_xyz),
+    Row(zipped_array, None, None),
     Row(spaces_and_umlauts),
 ]
 
@@ -656,6 +715,18 @@ def no_such_series(folder):
     return f"{series(folder)}::4/0"
 
 
+def a_zip_of_something_else(folder):
+    with zipfile.ZipFile(folder / "a.zip", "w") as packed:
+        packed.writestr("letter.txt", "no volume")
+    return str(folder / "a.zip")
+
+
+def a_damaged_zip(folder):
+    source = zipped(folder)
+    (folder / "a.zarr.zip").write_bytes((folder / "a.zarr.zip").read_bytes()[:300])
+    return source
+
+
 def a_key_too_many(folder):
     return f"{v04(folder)}::0/deeper"
 
@@ -674,6 +745,8 @@ REFUSED = [
     (two_images, r"holds 2 images \(left, right\); say which one with .*::left"),
     (no_level_is_there, r"none of the levels .* \(0\) is there"),
     (no_such_series, r"no array '4/0' in .* holds 0, OME"),
+    (a_zip_of_something_else, r"no readable zarr array or group"),
+    (a_damaged_zip, r"not a readable zip file"),
     (a_key_too_many, r"no array '0/deeper' in .* is a single array"),
 ]
 
@@ -731,6 +804,17 @@ def test_an_unreadable_chunk_is_an_error(options, damage, tmp_path):
     with pytest.raises(DataError, match="cannot be read at voxels") as caught:
         volume.read((0, 0, 0), (4, 4, 4))
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_chunk_in_a_zip_is_an_error(tmp_path):
+    source = zipped_array(tmp_path)
+    packed = bytearray((tmp_path / "a.zarr.zip").read_bytes())
+    with zipfile.ZipFile(source) as names:
+        place = names.getinfo("c/0/0/0").header_offset + 60
+    packed[place] ^= 255
+    (tmp_path / "a.zarr.zip").write_bytes(packed)
+    with pytest.raises(DataError, match="cannot be read at voxels"):
+        open_volume(source).read((0, 0, 0), (4, 4, 4))
 
 
 @pytest.mark.parametrize("make", [pyramid, series_level_by_key, axes_xyz, nested_without_saying_so])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 __all__ = [
     "FOLDER_OF_SLICES",
     "FORMATS",
+    "N5",
     "ZARR",
     "Format",
     "find_container",
     "find_file_format",
+    "is_n5",
     "is_zarr",
     "list_containers",
     "list_formats",
@@ -99,10 +102,36 @@ def is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ZARR_FILES)
 
 
+def is_n5(folder: Path) -> bool:
+    """Whether a folder is, or lies in, an N5: groups of it need no file of their own."""
+    if folder.suffix.lower() == ".n5" or _has_n5_attributes(folder):
+        return True
+    return any(above.suffix.lower() == ".n5" or _names_n5(above) for above in folder.parents)
+
+
+def _has_n5_attributes(folder: Path) -> bool:
+    return bool({"n5", "dimensions"} & _read_keys(folder / "attributes.json"))
+
+
+def _names_n5(folder: Path) -> bool:
+    return "n5" in _read_keys(folder / "attributes.json")
+
+
+def _read_keys(path: Path) -> set[str]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return set()
+    return set(found) if isinstance(found, dict) else set()
+
+
 ZARR = Format("zarr, OME-Zarr", "zarr_format:open_zarr", is_container=is_zarr)
+N5 = Format("N5", "n5_format:open_n5", is_container=is_n5, package="tensorstore", extra="n5")
 FOLDER_OF_SLICES = Format("a folder of TIFF, PNG or JPEG 2000 slices", "slices_format:open_slices")
 FORMATS = (
     ZARR,
+    Format("zipped zarr", "zarr_format:open_zarr", (".zip", ".ozx"), has_parts=True),
+    N5,
     Format("TIFF", "tiff_format:open_tiff", (".tif", ".tiff", ".btf", ".tf8")),
     FOLDER_OF_SLICES,
     Format("npy", "npy_format:open_npy", (".npy",)),
@@ -138,7 +167,7 @@ def list_formats() -> str:
 def list_containers() -> str:
     """List what ``PATH::KEY`` picks an array of, for a sentence."""
     files = [f"{known.name} files" for known in FORMATS if known.has_parts]
-    return list_words(["zarr groups", *files])
+    return list_words(["zarr groups", "N5 groups", *files])
 
 
 def list_patterns() -> list[str]:

@@ -36,9 +36,8 @@ from napari_surfseg.data.formats.zarr_store import ZarrTree, open_tree
 from napari_surfseg.data.units import (
     UNKNOWN_SIZE,
     VoxelSize,
-    convert_length,
+    convert_place,
     read_voxel_size,
-    standard_unit,
 )
 from napari_surfseg.data.volume import Volume, VoxelArray
 from napari_surfseg.errors import DataError
@@ -302,14 +301,7 @@ class _Search:
         scale = _pick(order, level.scale)
         size = read_voxel_size(scale or (None,) * 3, units, self._source.text)
         place = _pick(order, level.translation)
-        if place is None or size.note:
-            return size, None
-        if size.unit is None:
-            return size, place
-        pairs = zip(place, units, strict=True)
-        return size, to_spacing(
-            convert_length(at, str(standard_unit(unit)), size.unit) for at, unit in pairs
-        )
+        return size, None if place is None else convert_place(place, units, size)
 
     def _name(self, path: str) -> str:
         """Name a node as the person would: by the source, and the key inside it."""
