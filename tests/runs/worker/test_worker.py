@@ -391,6 +391,21 @@ def test_a_worker_that_lost_its_run_stops_and_leaves_it_alone(folder, fake_train
     assert contents(folder) == kept
 
 
+def test_a_worker_that_lost_its_run_leaves_the_commands_to_the_new_one(folder, fake_trainer):
+    applied = []
+
+    def lose(trainer, epoch, step):
+        if step == 5:
+            folder.worker_path.rename(folder.path / "aside.json")
+            create_exclusively(folder.worker_path, replace(describe_this_worker(), pid=4711))
+            events.append_command(folder.commands_path, events.Stop())
+            applied.extend(trainer.poll())
+
+    with pytest.raises(RunBusyError, match="was taken over by process 4711"):
+        run_training(folder.path, build_trainer=fake_trainer(script=lose))
+    assert applied == []
+
+
 def save_any_file(path):
     with written_aside(path) as temporary:
         temporary.write_bytes(b"theirs is newer")

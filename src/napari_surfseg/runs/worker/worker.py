@@ -248,7 +248,7 @@ class _Session:
         trainer = build_trainer(
             self._experiment if resume else _find_start(self._experiment),
             emit=self.emit,
-            poll_commands=commands,
+            poll_commands=lambda: self._poll(commands),
             checkpoints=self._folder.checkpoints,
             previews=self._folder.previews,
             samples=self._folder.samples,
@@ -256,6 +256,13 @@ class _Session:
             resume=resume,
         )
         trainer.run()
+
+    def _poll(self, commands: CommandSource) -> list[events.Command]:
+        """Return the new commands, unless another worker took the run: they are meant for it."""
+        found = commands()
+        if found:
+            self._lock.check()
+        return found
 
     def _fail(self, error: BaseException) -> SurfsegError:
         """End the run with a ``RunFailed``, and return the error to raise.
