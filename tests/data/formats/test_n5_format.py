@@ -213,7 +213,7 @@ READ = [
     (bigdataviewer, STATED, None, {}),
     (bigdataviewer_coarse, TWICE, None, {"values": COARSE}),
     (one_channel_and_time_point, STATED, None, {}),
-    (axes_named_otherwise, STATED, None, {"stored": "zyx"}),
+    (axes_named_otherwise, STATED, None, {"stored": "xyz"}),
     (table_beside_it, None, None, {}),
 ]
 
@@ -233,7 +233,7 @@ def test_is_read_right(make, spacing, unit, about, tmp_path):
     assert volume.spacing == pytest.approx(spacing or (1, 1, 1))
     assert volume.units == unit
     assert volume.translate == pytest.approx(about.get("translate", (0, 0, 0)))
-    assert volume.stored_axes == about.get("stored", "xyz")
+    assert volume.stored_axes == about.get("stored", "zyx")
     assert len(volume.notes) == ("note" in about)
     assert re.search(about.get("note", ""), " ".join(volume.notes))
 

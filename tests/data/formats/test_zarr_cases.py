@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,27 @@ def axes_xyz_v05(folder):
     axes, datasets = space("xyz"), [level(scale=(0.2, 0.25, 0.5))]
     about = {"ome": {"version": "0.5", "multiscales": [image(axes, datasets)]}}
     return write(folder / "a.zarr", {"0": A.transpose(2, 1, 0)}, about, zarr_format=3)
+
+
+def axes_xyz_of_a_later_version(folder):
+    about = image(datasets=[{"path": "0"}], coordinateSystems=[{"name": "a", "axes": space("xyz")}])
+    del about["axes"]
+    attributes = {"ome": {"version": "0.6", "multiscales": [about]}}
+    return write(folder / "a.zarr", {"0": A.transpose(2, 1, 0)}, attributes, zarr_format=3)
+
+
+def compressed_by_imagecodecs(folder):
+    path = nested_array(folder, ".")
+    fields = json.loads((path / ".zarray").read_text())
+    fields["compressor"] = {"id": "imagecodecs_zlib", "level": 1}
+    (path / ".zarray").write_text(json.dumps(fields))
+    for chunk in path.glob("[0-9]*"):
+        z, y, x = (int(part) for part in chunk.name.split("."))
+        whole = np.zeros((2, 4, 4), A.dtype)
+        piece = A[2 * z : 2 * z + 2, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4]
+        whole[: piece.shape[0], : piece.shape[1], : piece.shape[2]] = piece
+        chunk.write_bytes(zlib.compress(whole.tobytes()))
+    return str(path)
 
 
 def axes_xyz_units(folder):
@@ -503,6 +525,13 @@ def zipped_with_its_folder(folder):
     return pack(folder / "a.zarr", "a.zarr/")
 
 
+def zipped_on_a_mac(folder):
+    source = zipped_with_its_folder(folder)
+    with zipfile.ZipFile(source, "a") as packed:
+        packed.writestr("__MACOSX/a.zarr/._0", b"")
+    return source
+
+
 def zipped_level(folder):
     pyramid(folder)
     return f"{pack(folder / 'a.zarr')}::1"
@@ -563,6 +592,8 @@ READ = [
     Row(axes_xyz),
     Row(axes_xyz_v05),
     Row(axes_xyz_units, translate=(3, 2, 1)),
+    Row(axes_xyz_of_a_later_version, None, None),
+    Row(compressed_by_imagecodecs, None, None),
     Row(axes_cxyz),
     Row(axes_xyzc),
     Row(axes_zcyx),
@@ -617,6 +648,7 @@ READ = [
     Row(zipped),
     Row(zipped_v05),
     Row(zipped_with_its_folder),
+    Row(zipped_on_a_mac),
     Row(zipped_level, TWICE, values=COARSE),
     Row(zipped_series_level),
     Row(zipped_axes_xyz),
@@ -727,6 +759,21 @@ def a_damaged_zip(folder):
     return source
 
 
+def an_unknown_codec(folder):
+    path = nested_array(folder, ".")
+    fields = json.loads((path / ".zarray").read_text())
+    (path / ".zarray").write_text(json.dumps({**fields, "compressor": {"id": "secret"}}))
+    return str(path)
+
+
+def an_unknown_codec_of_version_3(folder):
+    source = zarr.create_array(folder / "a.zarr", data=A).store.root
+    fields = json.loads((source / "zarr.json").read_text())
+    fields["codecs"][-1] = {"name": "secret"}
+    (source / "zarr.json").write_text(json.dumps(fields))
+    return str(source)
+
+
 def a_key_too_many(folder):
     return f"{v04(folder)}::0/deeper"
 
@@ -747,6 +794,8 @@ REFUSED = [
     (no_such_series, r"no array '4/0' in .* holds 0, OME"),
     (a_zip_of_something_else, r"no readable zarr array or group"),
     (a_damaged_zip, r"not a readable zip file"),
+    (an_unknown_codec, r"compressed with 'secret', which needs a package"),
+    (an_unknown_codec_of_version_3, r"compressed with 'secret', which needs a package"),
     (a_key_too_many, r"no array '0/deeper' in .* is a single array"),
 ]
 

@@ -84,7 +84,8 @@ def open_n5(source: Source) -> Volume:
         units=size.unit,
         translate=place,
         notes=[*notes, size.note],
-        stored_axes="".join("zyx"[order.zyx.index(axis)] for axis in sorted(order.zyx)),
+        # The first dimension is the one that changes fastest, which is last everywhere else.
+        stored_axes="".join("zyx"[order.zyx.index(axis)] for axis in sorted(order.zyx)[::-1]),
     )
 
 

@@ -167,6 +167,8 @@ def _read_image(image: dict[str, Any]) -> Image:
 
 def _read_axes(image: dict[str, Any]) -> Iterator[Axis]:
     stated = image.get("axes")
+    if stated is None:  # after version 0.5 there are several systems; arrays are in the first
+        stated = next((one.get("axes") for one in _dicts(image.get("coordinateSystems"))), None)
     for axis in stated if isinstance(stated, list) else []:
         if isinstance(axis, dict):
             yield Axis(str(axis.get("name", "")), str(axis.get("type", "")), axis.get("unit"))

@@ -66,13 +66,19 @@ class ZarrTree(ABC):
             If its metadata are damaged.
         """
         try:
-            node = zarr.open(**self._target(path), mode="r")
+            node = _open_node(self._target(path))
         except FileNotFoundError:
             return None
         except ImportError:  # a kind of URL that needs another package; the caller says which
             raise
         except Exception as error:
             # zarr and the stores below it meet damaged metadata with many exceptions.
+            if type(error).__name__ == "UnknownCodecError":
+                name = str(error).rpartition(":")[2].strip(" '")
+                raise DataError(
+                    f"{self.describe(path)} is compressed with {name!r}, which needs a package "
+                    "that is not installed."
+                ) from error
             raise DataError(
                 f"There is no readable zarr array or group {self.describe(path)}; its metadata are "
                 "missing or damaged."
@@ -130,6 +136,18 @@ class ZarrTree(ABC):
         return zarr.Array.from_dict(array.store_path, metadata)
 
 
+def _open_node(target: dict[str, Any]) -> Any:
+    try:
+        return zarr.open(**target, mode="r")
+    except ValueError as error:
+        if "imagecodecs_" not in str(error):
+            raise
+        from imagecodecs.numcodecs import register_codecs
+
+        register_codecs()
+        return zarr.open(**target, mode="r")
+
+
 class _StrictStore(LocalStore):
     """A folder in which something that is there but is no file is no missing chunk."""
 
@@ -179,7 +197,7 @@ class _ZipTree(ZarrTree):
                 "incomplete."
             ) from error
         self._store = ZipStore(source.path, mode="r")
-        top = list(self.iterate_names(""))
+        top = [name for name in self.iterate_names("") if name != "__MACOSX"]
         if len(top) == 1:
             self.base = top[0]
 
