@@ -19,8 +19,14 @@ def scoring():
     state = TrainingState(epoch=1)
     training = SimpleNamespace(validation_share=0.1, best_by="surface_dice")
     checkpoints = Mock(spec=CheckpointWriter)
-    found = Scoring(validator, training, state, checkpoints, Mock(spec=Reporter))
-    return SimpleNamespace(scoring=found, validator=validator, state=state, checkpoints=checkpoints)
+    reporter = Mock(spec=Reporter)
+    return SimpleNamespace(
+        scoring=Scoring(validator, training, state, checkpoints, reporter),
+        validator=validator,
+        state=state,
+        checkpoints=checkpoints,
+        reporter=reporter,
+    )
 
 
 def result(metrics, *, is_sparse=False, seconds=1.0):
@@ -51,3 +57,20 @@ def test_validation_keeps_within_its_share_of_the_time(scoring):
     assert not scoring.scoring.may_validate()  # two of them would take 2 of 15 seconds
     scoring.state.elapsed = 25.0
     assert scoring.scoring.may_validate()
+
+
+def test_where_nothing_could_be_scored_the_newest_weights_are_kept_and_no_score_is_made(scoring):
+    scoring.validator.run.return_value = result({})
+    for _ in range(3):
+        scoring.scoring.validate(None)
+    assert [call.args for call in scoring.checkpoints.save_best.call_args_list] == [({},)] * 3
+    assert scoring.state.best == {}
+    assert scoring.state.stale_validations == 0  # it says nothing for early stopping
+    (said,) = [call.args[0] for call in scoring.reporter.warn.call_args_list]
+    assert "nothing was scored" in said
+    scoring.validator.run.return_value = result({"surface_dice": 0.1})
+    scoring.scoring.validate(None)
+    scoring.validator.run.return_value = result({})
+    scoring.scoring.validate(None)
+    assert scoring.state.best["surface_dice"] == 0.1
+    assert scoring.checkpoints.save_best.call_count == 4  # weights that were scored stay

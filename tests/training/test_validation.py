@@ -9,7 +9,10 @@ import torch
 from napari_surfseg import events
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.geometry import box_shape
 from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.training.validation import Validator
+from napari_surfseg.training.validation_regions import ValidationRegion
 
 SHAPE = (64, 128, 192)
 
@@ -121,3 +124,37 @@ def test_a_resumed_run_is_scored_on_the_same_or_not_at_all(start):
     run = start(strokes(800), resume=True)
     assert run.of(events.ValidationFinished) == []
     assert [row["role"] for row in run.of(events.DataChecked)[0].volumes] == ["train"]
+
+
+@pytest.mark.parametrize("kind", ["nothing", "background", "beside_another"])
+def test_a_region_without_annotated_surface_scores_nothing(start, kind, monkeypatch):
+    """An empty prediction of it would score 1 and keep the first weights for ever."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[..., ::12] = labels[..., 1::12] = 1
+    found = labels[:32].copy()
+    hidden = np.full_like(found, 0 if kind == "background" else 2)
+
+    def read(validator, region):
+        return found if kind == "beside_another" and region is validator.regions[0] else hidden
+
+    def two_regions(*_args, **_settings):
+        boxes = ((0, 0, 0), found.shape), ((32, 0, 0), SHAPE)
+        return [ValidationRegion(0, box) for box in boxes]
+
+    monkeypatch.setattr(Validator, "read_labels", read)
+    monkeypatch.setattr("napari_surfseg.training.validation.choose_regions", two_regions)
+    monkeypatch.setattr(
+        "napari_surfseg.training.validation.predict_region",
+        lambda _network, _read, box, *_args, **_settings: np.zeros(box_shape(box), np.uint8),
+    )
+    run = start(labels, "training.tuning_share=0", "data.validation.fraction=0.5")
+    scored = run.of(events.ValidationFinished)
+    if kind == "beside_another":
+        assert {event.metrics["surface_dice"] for event in scored} == {0.0}
+        return
+    assert [event.metrics for event in scored] == [{}, {}]
+    assert not any(event.is_best for event in scored)
+    assert run.events[-1].best is None
+    (_,) = [e for e in run.of(events.WarningIssued) if "nothing was scored" in e.message]
+    saved = [event.epoch for event in run.of(events.CheckpointSaved) if "best" in event.path]
+    assert saved == [1, 2]

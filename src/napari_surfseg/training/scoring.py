@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Scoring"]
 
+NOTHING_SCORED = (
+    "The validation data hold no annotated surface where they are looked at, so nothing was "
+    "scored; label some there, or give another volume for validation, to have scores."
+)
+
 
 class Scoring:
     """Validates a run as often as its share of the time allows, and keeps the best weights.
@@ -52,6 +57,7 @@ class Scoring:
         self._reporter = reporter
         self._newest: ValidationResult | None = None
         self._best: ValidationResult | None = None
+        self._has_warned = False
 
     def may_validate(self) -> bool:
         """Whether another validation, as long as the newest, keeps within its share of the time."""
@@ -66,11 +72,22 @@ class Scoring:
         self._state.threshold = result.threshold
         # On strokes, since the other scores need to know what lies between them.
         scored_by = "dice" if result.is_sparse else self._training.best_by
-        is_best = self._state.record_scores(result.metrics, result.metrics.get(scored_by, 0.0))
+        is_scored = scored_by in result.metrics
+        is_best = is_scored and self._state.record_scores(result.metrics, result.metrics[scored_by])
         self._reporter.report_validation(result, is_best=is_best, scored_by=scored_by)
-        if is_best:
+        if not is_scored:
+            self._keep_unscored()
+        elif is_best:
             self._best = result
             self._checkpoints.save_best(result.metrics)
+
+    def _keep_unscored(self) -> None:
+        """Save the newest weights, unless older ones were scored; say so once."""
+        if not self._has_warned:
+            self._has_warned = True
+            self._reporter.warn(NOTHING_SCORED)
+        if not self._state.best:
+            self._checkpoints.save_best({})
 
     def write_samples(self, folder: Path) -> None:
         """Save what the report shows: the newest prediction, and the errors of the best."""

@@ -43,7 +43,8 @@ class ValidationResult:
     ----------
     metrics : dict
         Means over the regions, weighted by their supervised voxels; on strokes the
-        scores that are counted voxel by voxel, over all of them together.
+        scores that are counted voxel by voxel, over all of them together. Empty where no
+        surface is annotated.
     threshold : float
         The probability at which they were scored.
     seconds : float
@@ -246,11 +247,19 @@ class Validator:
         labels: Sequence[NDArray[np.uint8]],
         threshold: float,
     ) -> dict[str, float]:
-        """Average over the regions, weighted by their supervised voxels."""
+        """Average over the regions, weighted by their supervised voxels.
+
+        A region without them scores nothing: an empty surface equals an empty one. For the same
+        reason there are no scores where no region holds surface.
+        """
         rows, weights = [], []
+        if not any((truth == FOREGROUND).any() for truth in labels):
+            return {}
         for region, found, truth in zip(self.regions, probabilities, labels, strict=True):
-            rows.append(self.measure(found > threshold * 255, truth, pair=region.pair))
-            weights.append(max(1, int((truth != IGNORE).sum())))
+            num_supervised = int(np.count_nonzero(truth != IGNORE))
+            if num_supervised:
+                rows.append(self.measure(found > threshold * 255, truth, pair=region.pair))
+                weights.append(num_supervised)
         return {
             name: float(np.average([row[name] for row in rows], weights=weights))
             for name in rows[0]
@@ -273,13 +282,14 @@ def _score_strokes(
         for value in (0, 1):
             hits = np.count_nonzero(found[truth == value] > threshold * 255)
             counts[value] += hits, np.count_nonzero(truth == value) - hits
+    if not counts[1].any():  # no prediction at all would be right
+        return {}
     (false_positive, _), (true_positive, missed) = counts.tolist()
     predicted, labelled = true_positive + false_positive, true_positive + missed
-    metrics = {}
-    if predicted + labelled:
-        metrics["dice"] = 2 * true_positive / (predicted + labelled)
+    metrics = {
+        "dice": 2 * true_positive / (predicted + labelled),
+        "recall": true_positive / labelled,
+    }
     if predicted:
         metrics["precision"] = true_positive / predicted
-    if labelled:
-        metrics["recall"] = true_positive / labelled
     return metrics

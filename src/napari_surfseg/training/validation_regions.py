@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.data.census import BLOCK
+from napari_surfseg.data.labels import FOREGROUND
 from napari_surfseg.geometry import (
-    blocks_under,
     box_at,
     box_shape,
     box_slices,
@@ -18,9 +19,10 @@ from napari_surfseg.geometry import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari_surfseg.data.checked_pair import CheckedPair
+    from napari_surfseg.data.volume import Volume
     from napari_surfseg.geometry import Box, Size3
 
 __all__ = ["MAX_VOXELS", "ValidationRegion", "choose_regions"]
@@ -28,6 +30,12 @@ __all__ = ["MAX_VOXELS", "ValidationRegion", "choose_regions"]
 #: Voxels scored at most, by device; a slab of a huge volume would otherwise take longer than the
 #: epoch.
 MAX_VOXELS = {"cpu": 3 * 2**20, "cuda": 24 * 2**20}
+#: Voxels that a volume has for itself however small it is beside the others.
+SMALLEST = 2**15
+#: Boxes drawn, and tried around surface where those hold little.
+NUM_DRAWN = 12
+#: A box is taken if it holds this share of the surface that its size would suggest.
+FAIR_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -54,18 +62,28 @@ def choose_regions(
     Of a volume whose labels lie in one place only that place counts. One
     that is too large is represented by the box of its share of
     ``max_voxels``, of the volume's proportions, around its most annotated place
-    among a few drawn ones. The choice depends on the seed alone, so that the
-    scores of a run can be compared with each other.
+    among a few drawn ones; it holds surface wherever the volume does. A small volume
+    beside a huge one keeps a part that can be scored. The choice depends on the labels and the
+    seed alone, so that the scores of a run can be compared with each other.
     """
     boxes = [_annotated_box(pair) for pair in pairs]
-    total = sum(count_voxels(box) for box in boxes)
+    counts = [count_voxels(box) for box in boxes]
     rng = np.random.default_rng([seed, 7])
     regions = []
     for index, (pair, box) in enumerate(zip(pairs, boxes, strict=True)):
-        if total > max_voxels:
-            box = _shrink(pair, box, max_voxels / total, rng)
+        if sum(counts) > max_voxels:
+            box = _shrink(pair, box, _share_of(index, counts, max_voxels), rng)
         regions.append(ValidationRegion(index, box))
     return regions
+
+
+def _share_of(index: int, counts: Sequence[int], max_voxels: int) -> int:
+    """Share voxels out: to each volume what can be scored, and the rest by their sizes."""
+    most = min(SMALLEST, max_voxels // (2 * len(counts)))
+    least = [min(count, most) for count in counts]
+    left = sum(counts) - sum(least)
+    spare = max_voxels - sum(least)
+    return max(1, least[index] + spare * (counts[index] - least[index]) // left)
 
 
 def _annotated_box(pair: CheckedPair) -> Box:
@@ -78,31 +96,60 @@ def _annotated_box(pair: CheckedPair) -> Box:
     return first[0], last[1]
 
 
-def _shrink(pair: CheckedPair, box: Box, share: float, rng: np.random.Generator) -> Box:
-    """Choose a box of a share of the voxels, around the most surface among a few drawn ones."""
+def _shrink(pair: CheckedPair, box: Box, max_voxels: int, rng: np.random.Generator) -> Box:
+    """Choose a box of so many voxels, around the most surface among a few drawn ones."""
     # A thin slab keeps its thin axis as long as it can: cut the long axes first.
-    size = _cut_longest(box_shape(box), share ** (1 / 3))
-    candidates = []
-    for _ in range(12):
+    size = _cut_longest(box_shape(box), max_voxels)
+    drawn = []
+    for _ in range(NUM_DRAWN):
         start = [int(rng.integers(a, b - s + 1)) for a, b, s in zip(*box, size, strict=True)]
-        candidates.append(box_at(start, size))
-    return max(candidates, key=lambda box: _count_foreground(pair, box))
+        drawn.append(box_at(start, size))
+    drawn.sort(key=lambda box: -_count_in_blocks(pair, box))
+    if not pair.census.num_foreground:
+        return drawn[0]
+    # Blocks are coarse: one that a box touches may have its surface beside the box.
+    wanted = FAIR_SHARE * pair.census.num_foreground * count_voxels(drawn[0]) / count_voxels(box)
+    targets = pair.open_targets()
+    best, most = drawn[0], 0
+    for place in itertools.chain(drawn[:1], _around_surface(pair, targets, box, size, rng)):
+        found = int(np.count_nonzero(targets.read(*place) == FOREGROUND))
+        if found > most:
+            best, most = place, found
+        if most >= max(1, wanted):
+            break
+    return best
 
 
-def _count_foreground(pair: CheckedPair, box: Box) -> int:
+def _around_surface(
+    pair: CheckedPair, targets: Volume, box: Box, size: Size3, rng: np.random.Generator
+) -> Iterator[Box]:
+    """Give boxes around a surface voxel each, of the blocks with the most surface."""
+    counts = pair.census.blocks[1]
+    for place in np.argsort(-counts, axis=None, kind="stable")[:NUM_DRAWN]:
+        index = to_index(np.unravel_index(int(place), counts.shape))
+        block = pair.census.block_box(index)
+        surface = np.argwhere(targets.read(*block) == FOREGROUND)
+        if not len(surface):
+            continue
+        centre = surface[rng.integers(len(surface))] + block[0]
+        start = [
+            min(max(int(c) - s // 2, a), b - s)
+            for c, s, a, b in zip(centre, size, *box, strict=True)
+        ]
+        yield box_at(to_index(start), size)
+
+
+def _count_in_blocks(pair: CheckedPair, box: Box) -> int:
     """Count surface voxels in the census blocks that a box touches."""
-    block = (BLOCK, BLOCK, BLOCK)
-    first_block = blocks_under(pair.census.box, block)[0]
-    touched = box_slices(blocks_under(box, block), first_block)
-    return int(pair.census.blocks[1][touched].sum())
+    return int(pair.census.blocks[1][box_slices(pair.census.blocks_touched(box))].sum())
 
 
-def _cut_longest(shape: Size3, edge: float) -> list[int]:
-    target = np.prod(shape) * edge**3
+def _cut_longest(shape: Size3, max_voxels: int) -> Size3:
+    """Cut the longest axis, again and again, down to so many voxels; never below one."""
     size = list(shape)
-    while np.prod(size) > target:
+    while math.prod(size) > max(1, max_voxels):
         longest = int(np.argmax(size))
         second = sorted(size)[-2]
-        wanted = int(target / (np.prod(size) / size[longest]))
+        wanted = max_voxels * size[longest] // math.prod(size)
         size[longest] = max(wanted, min(second, size[longest] - 1), 1)
-    return size
+    return to_index(size)
