@@ -78,6 +78,16 @@ def save_pyramid(path):
         tiff.write(VALUES[:, ::2, ::2], subfiletype=1, **GREY)
 
 
+def save_with_more_pages(path):
+    """Write two more pages than the OME-XML has, with the XML of a file without them."""
+    other = path.with_name("other.ome.tif")
+    ome(**sizes(3, 2, 1))(other)
+    with tifffile.TiffFile(other) as tiff:
+        xml = tiff.ome_metadata
+    more = np.concatenate([VALUES, VALUES[:2]])
+    write(path, more, description=xml.encode(), metadata=None)
+
+
 def turned(axes, **metadata):
     """Write with another order of axes."""
     values = VALUES.transpose(["ZYX".index(axis) for axis in axes])
@@ -198,6 +208,9 @@ CASES = {
         (4.0, 2.0, 1.0),
         "nanometer",
         note="number 2 of 6 x 10 x 12 is read, and what is left out is of 2 x 5 x 4",
+    ),
+    "ome, pages that it does not name": Case(
+        save_with_more_pages, (3.0, 2.0, 1.0), "micrometer", note="holds 2 more pages"
     ),
     "ome, time points for slices": Case(
         lambda path: write(path, ome=True, metadata={"axes": "TYX", **sizes(3, 2, 1)}),

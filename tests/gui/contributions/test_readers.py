@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import tifffile
 from napari.layers import Points
 
 from napari_surfseg.config import Experiment
@@ -19,6 +21,18 @@ def test_a_run_folder_and_its_configuration_open_the_run(run_dir):
     assert about["translate"].tolist() == [1, 2, 3]
     config = str(run_dir / "config.yaml")
     assert len(readers.get_run_reader(config)(config)) == 1
+
+
+def test_what_was_left_out_of_a_volume_is_shown(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(readers, "show_warning", shown.append)
+    stack = np.zeros((5, 8, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack[0, ::2, ::2])
+    tifffile.imwrite(tmp_path / "a.tif", stack, append=True, photometric="minisblack")
+    ((data, about, _),) = readers.read_volume_layer(str(tmp_path / "a.tif"))
+    assert data.shape == (5, 8, 8)
+    assert "which are left out: 1 of 4 x 4 uint8" in shown[0]
+    assert about["metadata"]["surfseg_notes"] == shown
 
 
 def test_other_folders_are_left_to_other_readers(tmp_path):

@@ -48,7 +48,7 @@ def test_a_small_one_is_read_at_once_and_trained_on_where_it_lies(tmp_path):
     assert locate(take_layer(layer)).file is None
 
 
-def test_a_unit_that_napari_does_not_know_is_left_out(tmp_path):
+def test_a_unit_that_is_none_leaves_the_voxel_size_out_and_is_noted(tmp_path):
     write_layer(take_layer(Image(np.zeros(SHAPE), **PLACE)), tmp_path / "a.zarr")
     attributes = zarr.open_group(str(tmp_path / "a.zarr")).attrs
     multiscales = attributes["multiscales"]
@@ -56,5 +56,6 @@ def test_a_unit_that_napari_does_not_know_is_left_out(tmp_path):
         axis["unit"] = "bogons"
     attributes["multiscales"] = multiscales
     layer = reopen(tmp_path / "a.zarr")
-    assert layer.scale.tolist() == [3, 2, 1]
+    assert layer.scale.tolist() == [1, 1, 1]
+    assert "'bogons'" in layer.metadata["surfseg_notes"][0]
     assert str(layer.units[0]) == "pixel"

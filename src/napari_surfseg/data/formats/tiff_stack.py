@@ -105,8 +105,23 @@ def find_stack(tiff: Any, path: Path, source: str) -> Stack:
             f"{_list_few(others)}."
         )
     shape, axes, note = _read_axes(series, source)
-    notes.append(note)
+    notes += [note, _note_unused(tiff, source)]
     return Stack(series, all_series.index(series), shape, axes, None, notes)
+
+
+def _note_unused(tiff: Any, source: str) -> str:
+    """Say so where an OME-TIFF holds pages that its metadata do not name."""
+    if not tiff.is_ome:
+        return ""
+    levels = [level for series in tiff.series for level in series.levels]
+    if any(page is None or page.parent is not tiff for one in levels for page in one.pages):
+        return ""  # of several files, or incomplete: said elsewhere
+    num_unused = len(tiff.pages) - sum(len(one.pages) for one in levels)
+    if num_unused <= 0:
+        return ""
+    return (
+        f"{source} holds {num_unused:,} more pages than its OME metadata name; they are left out."
+    )
 
 
 def _read_axes(series: Any, source: str) -> tuple[Size3, str, str]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.notifications import show_warning
 
 from napari_surfseg.errors import CheckpointError, DataError, RunError, SurfsegError
 from napari_surfseg.events import PreviewWritten, read_events
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap
-from napari_surfseg.gui.layers.layer_data import read_layer_data
+from napari_surfseg.gui.layers.layer_data import NOTES_KEY, read_layer_data
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.run_session.previews import load_preview
 from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
@@ -72,12 +73,17 @@ def get_mesh_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] |
 def read_volume_layer(path: str) -> list[LayerData]:
     """Read a volume in place: labels as labels, probabilities in their colours.
 
+    What of the file was left out is shown as a warning.
+
     Raises
     ------
     DataError
         If it cannot be opened as a volume.
     """
-    return [read_layer_data(path)]
+    layer = read_layer_data(path)
+    for note in layer[1]["metadata"].get(NOTES_KEY, ()):
+        show_warning(note)
+    return [layer]
 
 
 def read_mesh_layer(path: str) -> list[LayerData]:

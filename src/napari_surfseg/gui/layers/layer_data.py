@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.volume import Volume
 
-__all__ = ["IN_MEMORY_BYTES", "LayerData", "read_layer_data"]
+__all__ = ["IN_MEMORY_BYTES", "NOTES_KEY", "LayerData", "read_layer_data"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 #: Below this a volume is read at once; labels can then be painted on.
 IN_MEMORY_BYTES = 512_000_000
+
+#: Under which a layer's metadata keep what of its file was left out.
+NOTES_KEY = "surfseg_notes"
 
 
 def read_layer_data(
@@ -58,7 +61,7 @@ def read_layer_data(
     content = content or volume.content
     about: dict[str, Any] = {
         "name": name or volume.name,
-        "metadata": {"surfseg_file": path},
+        "metadata": {"surfseg_file": path, **({NOTES_KEY: volume.notes} if volume.notes else {})},
         **place_of(volume.spacing, volume.translate, volume.units),
     }
     is_small = volume.num_voxels * volume.dtype.itemsize <= IN_MEMORY_BYTES
