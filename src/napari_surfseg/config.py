@@ -9,9 +9,11 @@ imports torch or numpy, so a window or a cluster script can use it at once.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -71,6 +73,24 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Text = Annotated[str, Field(min_length=1)]
+
+
+#: Control characters, and what YAML calls the ends of lines and paragraphs.
+UNSEEN = frozenset({"Cc", "Zl", "Zp"})
+
+
+def _is_a_path(path: str) -> str:
+    """Refuse tabs and the like, which a path of Windows in YAML's double quotes is full of."""
+    found = next((char for char in path if unicodedata.category(char) in UNSEEN), None)
+    if found is not None:
+        raise ValueError(
+            f"a path holds no {found!r}; in double quotes YAML reads a backslash as an escape, so "
+            "write a path of Windows in single quotes or with /"
+        )
+    return path
+
+
+PathText = Annotated[Text, AfterValidator(_is_a_path)]
 LabelValues = Annotated[tuple[int, ...], BeforeValidator(_one_is_a_list)]
 LearningRate = Annotated[PositiveFloat | Literal["auto"], BeforeValidator(_none_is_auto)]
 #: A :data:`~napari_surfseg.geometry.Size3` and a :data:`~napari_surfseg.geometry.Spacing3`
@@ -112,12 +132,12 @@ class ExperimentInfo(_Section):
 class Pair(_Section):
     """One volume and its labels, as paths or URLs."""
 
-    image: Text = Field(
+    image: PathText = Field(
         description="zarr, OME-Zarr, zipped zarr, N5, TIFF, folder of slices, npy, mrc, HDF5, "
         "BigDataViewer, NIfTI or NRRD. `PATH::KEY` picks an array inside a zarr or N5 group "
         "(`scroll.zarr::1` is its second level) or an HDF5 file (`scan.h5::raw`)."
     )
-    labels: Text = Field(
+    labels: PathText = Field(
         description="zarr, OME-Zarr, zipped zarr, N5, TIFF, folder of slices, npy, mrc, HDF5, "
         "BigDataViewer, NIfTI or NRRD. `PATH::KEY` picks an array inside a zarr or N5 group "
         "(`scroll.zarr::1` is its second level) or an HDF5 file (`scan.h5::raw`)."
@@ -351,7 +371,7 @@ class Model(_Section):
         default=None,
         description="Also score lower-resolution heads; by default the preset's.",
     )
-    start_from: Text | None = Field(
+    start_from: PathText | None = Field(
         default=None,
         description="A checkpoint, or a run folder (which stands for its `best.pt`), whose "
         "weights the network starts from. Its size must be the same; `preset: auto` takes its "

@@ -7,8 +7,9 @@ sentence that names the file or the key, what was found and what is allowed.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import os
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -17,15 +18,31 @@ from napari_surfseg.config import Experiment, Pair, ValidationSlab
 from napari_surfseg.config_errors import explain_error, unknown_key
 from napari_surfseg.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
     "apply_overrides",
     "build_experiment",
     "dump_experiment",
+    "exists",
+    "find_own_path",
     "load_experiment",
     "load_preset",
     "preset_names",
+    "relate_path",
+    "relate_paths",
+    "resolve_path",
     "resolve_paths",
 ]
+
+#: Folders of a run that hold volumes of its own.
+OWN_FOLDERS = ("inputs", "phantom")
+#: What helps where a path of Windows stands in double quotes.
+ABOUT_ESCAPES = (
+    "in double quotes a backslash begins an escape, so write a path of Windows in single quotes or "
+    "with /"
+)
 
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 
@@ -66,6 +83,8 @@ def load_experiment(path: str | Path) -> Experiment:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
+        if "escape" in problem:
+            problem += f"; {ABOUT_ESCAPES}"
         raise ConfigError(
             f"The configuration {path} is not valid YAML{where}: {problem}."
         ) from None
@@ -136,8 +155,9 @@ def apply_overrides(experiment: Experiment, overrides: list[str]) -> Experiment:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
+            hint = f"; {ABOUT_ESCAPES}" if '"' in text and "\\" in text else ""
             raise ConfigError(
-                f"The value of the override {assignment!r} is not valid YAML."
+                f"The value of the override {assignment!r} is not valid YAML{hint}."
             ) from None
         _assign(values, key, value)
         if isinstance(value, dict):
@@ -166,28 +186,80 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
 
 def resolve_paths(experiment: Experiment, folder: Path) -> Experiment:
     """Make relative paths of volumes and of ``model.start_from`` absolute, from ``folder``."""
-
-    def resolved(pair: Pair) -> Pair:
-        return pair.model_copy(
-            update={"image": _resolve(pair.image, folder), "labels": _resolve(pair.labels, folder)}
-        )
-
-    data = experiment.data
-    update: dict[str, Any] = {"train": tuple(resolved(pair) for pair in data.train)}
-    if isinstance(data.validation, tuple):
-        update["validation"] = tuple(resolved(pair) for pair in data.validation)
-    model = experiment.model
-    if model.start_from is not None:
-        start_from = _resolve(model.start_from, folder)
-        model = model.model_copy(update={"start_from": start_from})
-    return experiment.model_copy(update={"data": data.model_copy(update=update), "model": model})
+    return _map_paths(experiment, lambda source: resolve_path(source, folder))
 
 
-def _resolve(source: str, folder: Path) -> str:
+def relate_paths(experiment: Experiment, folder: Path) -> Experiment:
+    """Write the paths of all that lies in a folder from there, so that the folder can be moved."""
+    return _map_paths(experiment, lambda source: relate_path(source, folder))
+
+
+def resolve_path(source: str, folder: Path) -> str:
+    """Make the path of a volume absolute, from ``folder``; a URL stays as it is.
+
+    An absolute path that leads nowhere, into the ``inputs`` or ``phantom`` of a run, means the
+    same in this folder if that is there: the run was moved since its configuration was written.
+    """
     if "://" in source:
         return source
     path, separator, key = source.partition("::")
+    is_foreign = os.name != "nt" and PureWindowsPath(path).drive != ""
+    if is_foreign or (Path(path).is_absolute() and not exists(Path(path))):
+        # A path of Windows is no name in this folder: it stays as it was given.
+        return find_own_path(source, folder)
     return str((folder / Path(path).expanduser()).resolve()) + separator + key
+
+
+def find_own_path(source: str, folder: Path) -> str:
+    """Return the path of a run's own volume where its folder lies now, whatever it was before.
+
+    Parameters
+    ----------
+    source : str
+        Absolute, of any system: as it was written before the run was moved or copied.
+    folder : Path
+        Of the run; what does not lie in its ``inputs`` or ``phantom`` is returned as it is.
+    """
+    path, separator, key = source.partition("::")
+    parts = PureWindowsPath(path).parts  # which knows both separators
+    if "://" in source or len(parts) < 3 or parts[-2] not in OWN_FOLDERS:
+        return source
+    own = folder.joinpath(*parts[-2:])
+    return str(own.resolve()) + separator + key if exists(own) else source
+
+
+def relate_path(source: str, folder: Path) -> str:
+    """Write the path of a volume from ``folder`` if it lies in it, with ``/`` on every system."""
+    path, separator, key = source.partition("::")
+    place = Path(path)
+    if "://" in source or not place.is_absolute():
+        return source
+    for one, other in ((place, folder), (place.resolve(), folder.resolve())):
+        if ".." not in one.parts and one != other and one.is_relative_to(other):
+            return one.relative_to(other).as_posix() + separator + key
+    return source
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder; no for a name that no file can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _map_paths(experiment: Experiment, change: Callable[[str], str]) -> Experiment:
+    def changed(pair: Pair) -> Pair:
+        return pair.model_copy(update={"image": change(pair.image), "labels": change(pair.labels)})
+
+    data = experiment.data
+    update: dict[str, Any] = {"train": tuple(changed(pair) for pair in data.train)}
+    if isinstance(data.validation, tuple):
+        update["validation"] = tuple(changed(pair) for pair in data.validation)
+    model = experiment.model
+    if model.start_from is not None:
+        model = model.model_copy(update={"start_from": change(model.start_from)})
+    return experiment.model_copy(update={"data": data.model_copy(update=update), "model": model})
 
 
 def _cause(error: Exception) -> str:

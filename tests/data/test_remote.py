@@ -19,10 +19,10 @@ def test_url_of_a_file_and_of_a_zarr(tmp_path, make_values):
     np.save(tmp_path / "a.npy", values)
     zarr.create_array(tmp_path / "a.zarr", data=values)
     for name in ("a.npy", "a.zarr"):
-        volume = open_volume((tmp_path / name).as_uri())
+        volume = open_volume(f"local://{tmp_path / name}")
         np.testing.assert_array_equal(volume.read((0, 0, 0), SHAPE), values)
     with pytest.raises(DataError, match=r"There is no file .*b\.npy\.$"):
-        open_volume((tmp_path / "b.npy").as_uri())
+        open_volume(f"local://{tmp_path / 'b.npy'}")
 
 
 def test_url_without_fsspec(monkeypatch):
@@ -50,7 +50,7 @@ def test_copies_of_remote_files_do_not_pile_up(tmp_path, monkeypatch, make_value
     np.save(tmp_path / "a.npy", make_values())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    volume = open_volume((tmp_path / "a.npy").as_uri())
+    volume = open_volume(f"local://{tmp_path / 'a.npy'}")
     assert len(list((tmp_path / "temporary").iterdir())) == 1
     del volume
     gc.collect()

@@ -1,6 +1,6 @@
 import pytest
 
-from napari_surfseg.config_files import dump_experiment
+from napari_surfseg.config_files import dump_experiment, relate_paths
 from napari_surfseg.errors import ConfigError, RunError
 from napari_surfseg.runs.folder import RunFolder, RunState, find_new_run_path
 from napari_surfseg.runs.follow import read_state
@@ -20,7 +20,8 @@ def test_a_resolved_configuration_reads_back_unchanged(folder):
     once = folder.read_experiment()
     folder.write_experiment(once)
     assert folder.read_experiment() == once
-    assert folder.config_path.read_text(encoding="utf-8") == dump_experiment(once)
+    text = folder.config_path.read_text(encoding="utf-8")
+    assert text == dump_experiment(relate_paths(once, folder.path))
 
 
 def test_an_empty_folder_is_taken(tmp_path, experiment):

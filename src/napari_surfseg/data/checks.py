@@ -19,10 +19,11 @@ from napari_surfseg.data.labels import (
     require_label_dtype,
 )
 from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.source import parse_source
 from napari_surfseg.data.units import format_sizes, is_same_size
 from napari_surfseg.data.validation.part import keep_out, repeat_parts
 from napari_surfseg.errors import ConfigError, DataError, LabelError, SurfsegError
-from napari_surfseg.geometry import contains_box, count_voxels, from_ranges
+from napari_surfseg.geometry import contains_box, count_voxels, from_ranges, to_box
 from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
@@ -312,10 +313,16 @@ def describe_cut(
 
 
 def _fits(cut: dict[str, Any] | None, data: Data, train: list[CheckedPair]) -> bool:
-    return (
-        cut is not None
-        and cut["validation"] == data.model_dump(mode="json")["validation"]
-        and cut["labels"] == [pair.labels.source for pair in train]
+    """Whether a cut is of these volumes, which may have been moved since."""
+    if cut is None or cut["validation"] != data.model_dump(mode="json")["validation"]:
+        return False
+    names = [parse_source(source).name for source in cut["labels"]]
+    if names != [parse_source(pair.labels.source).name for pair in train]:
+        return False
+    return all(
+        contains_box(pair.image.box, to_box(box))
+        for pair, part in zip(train, cut["parts"], strict=True)
+        for box in (part["train"], *part["held_out"], *part["validation"])
     )
 
 

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["open_volume"]
 
+#: Characters of a path that is too long for any file.
+MAX_SHOWN = 100
+
 
 def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -> Volume:
     """Open a volume of any known format without reading its voxels.
@@ -76,6 +79,11 @@ def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -
 
 def _open_local(source: Source) -> Volume:
     path = source.path
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:  # a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{source.text[:MAX_SHOWN]} cannot be opened: {reason}.") from None
     found = find_container(path)
     if found is not None:
         container, folder = found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 __all__ = ["Source", "parse_source"]
 
@@ -48,4 +50,15 @@ def parse_source(text: str) -> Source:
     if "::" in text and "://" not in text and Path(text).exists():
         return Source(text, text)  # the characters belong to the file's name
     location, _, key = text.partition("::")
+    if location.lower().startswith("file:"):
+        location = _take_file_url(location)
     return Source(text, location, key.strip("/"))
+
+
+def _take_file_url(url: str) -> str:
+    """Return the path that a ``file:`` URL means: ``file:///C:/a%20b.tif`` is ``C:/a b.tif``."""
+    parts = urlsplit(url)
+    host = parts.netloc if parts.netloc.lower() != "localhost" else ""
+    # What a URL calls query and fragment are letters of a file's name.
+    path = url2pathname(url.partition(":")[2].removeprefix(f"//{parts.netloc}"))
+    return f"//{host}{path}" if host else path

@@ -11,6 +11,7 @@ from napari_surfseg.config_files import (
     load_experiment,
     load_preset,
     preset_names,
+    relate_paths,
 )
 from napari_surfseg.errors import ConfigError, RunError
 from napari_surfseg.files import written_aside
@@ -26,6 +27,9 @@ __all__ = [
     "find_experiment",
     "find_new_run_path",
 ]
+
+#: A file's name has at most 255 bytes, a path of Windows 260 characters.
+MAX_NAME_BYTES = 100
 
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best.pt", "last.pt"
 
@@ -178,6 +182,10 @@ class RunFolder:
         RunError
             Saying what is there.
         """
+        try:
+            self.path.exists()
+        except OSError as error:  # a name too long
+            raise self._refuse_name(error) from None
         if self.exists():
             raise RunError(
                 f"{self.path} already holds a run; resume it or choose another folder.",
@@ -201,6 +209,12 @@ class RunFolder:
                 field="run_dir",
             )
 
+    def _refuse_name(self, error: Exception) -> RunError:
+        reason = getattr(error, "strerror", None) or error
+        return RunError(
+            f"The run folder {_shorten(self.path)} cannot be made: {reason}.", field="run_dir"
+        )
+
     def create(self, experiment: Experiment) -> RunFolder:
         """Make the folder and write its ``config.yaml``.
 
@@ -214,11 +228,8 @@ class RunFolder:
         self.check_new()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"The run folder {self.path} cannot be made: {error.strerror or error}.",
-                field="run_dir",
-            ) from None
+        except (OSError, ValueError) as error:
+            raise self._refuse_name(error) from None
         self.write_experiment(experiment)
         return self
 
@@ -251,9 +262,18 @@ class RunFolder:
         return load_experiment(self.config_path)
 
     def write_experiment(self, experiment: Experiment) -> None:
-        """Write or replace ``config.yaml``."""
+        """Write or replace ``config.yaml``.
+
+        What lies in the folder is named from there, so that a moved or copied folder goes on.
+        """
+        text = dump_experiment(relate_paths(experiment, self.path))
         with written_aside(self.config_path) as aside:
-            aside.write_text(dump_experiment(experiment), encoding="utf-8")
+            aside.write_text(text, encoding="utf-8")
+
+
+def _shorten(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= MAX_NAME_BYTES else f"{text[:MAX_NAME_BYTES]}…"
 
 
 def find_new_run_path(name: str, parent: Path | None = None) -> Path:
@@ -268,7 +288,8 @@ def find_new_run_path(name: str, parent: Path | None = None) -> Path:
     """
     parent = Path("runs") if parent is None else parent
     allowed = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
-    stem = allowed.strip(".") or "run"
+    short = allowed.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    stem = short.strip(".") or "run"
     number = 1
     while True:
         path = parent / (stem if number == 1 else f"{stem}_{number}")

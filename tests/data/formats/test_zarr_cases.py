@@ -871,7 +871,7 @@ def test_a_url_reads_the_same(make, tmp_path):
     pytest.importorskip("fsspec")
     path, _, key = make(tmp_path).partition("::")
     here = open_volume(f"{path}::{key}" if key else path)
-    uri = (tmp_path / "a.zarr").as_uri()
+    uri = f"local://{tmp_path / 'a.zarr'}"
     there = open_volume(f"{uri}::{key}" if key else uri)
     np.testing.assert_array_equal(there.read((0, 0, 0), SHAPE), A)
     assert (there.spacing, there.units) == (here.spacing, here.units)

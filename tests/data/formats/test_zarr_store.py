@@ -31,7 +31,7 @@ def pack(folder):
 def test_nodes_and_names(kind, folder):
     if kind == "url":
         pytest.importorskip("fsspec")
-    where = {"folder": str(folder), "zip": str(pack(folder)), "url": folder.as_uri()}[kind]
+    where = {"folder": str(folder), "zip": str(pack(folder)), "url": f"local://{folder}"}[kind]
     tree = open_tree(parse_source(where))
     assert isinstance(tree.find(""), zarr.Group)
     assert isinstance(tree.find("deep/raw"), zarr.Array)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.config_files import find_own_path
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -57,7 +59,7 @@ def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
         return None
     return LivePreview(
         index=event.index,
-        image=event.image,
+        image=find_own_path(event.image, run_dir),
         origin=event.origin,
         probabilities=np.ascontiguousarray(probabilities, np.uint8),
         skeleton=np.ascontiguousarray(skeleton, np.uint8),

@@ -17,6 +17,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_surfseg.config import ValidationSlab
+from napari_surfseg.config_files import relate_path, resolve_path
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.geometry import from_ranges
 from napari_surfseg.gui.layers.colormaps import build_strokes_colormap
@@ -105,10 +106,11 @@ def write_layer_notes(run_dir: Path, notes: Mapping[str, dict[str, Any]]) -> Non
         If the disk does not take it.
     """
     path = RunFolder(run_dir).inputs / "layers.json"
+    related = {relate_path(source, run_dir): note for source, note in notes.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(path) as aside:
-            aside.write_text(json.dumps(notes, indent=1), encoding="utf-8")
+            aside.write_text(json.dumps(related, indent=1), encoding="utf-8")
     except OSError as error:
         raise explain_write_error(path, error) from None
 
@@ -140,7 +142,9 @@ def read_run_layers(run_dir: Path) -> RunLayers:
         pairs=pairs,
         copies=tuple(path for path in labels if Path(path).resolve().parent == inputs),
         meanings=meanings,
-        notes=notes if isinstance(notes, dict) else {},
+        notes={resolve_path(path, folder.path): note for path, note in notes.items()}
+        if isinstance(notes, dict)
+        else {},
         spacing=data.spacing,
     )
 

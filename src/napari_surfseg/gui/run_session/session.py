@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_surfseg.config_files import find_own_path
 from napari_surfseg.events import (
     Command,
     CommandRefused,
@@ -217,8 +218,15 @@ class Session(QObject):
         self.history += snapshot.new_events
         for event in snapshot.new_events:
             if isinstance(event, DataChecked):
-                self.volumes = event.volumes
+                self.volumes = [self._find_present(row) for row in event.volumes]
         self.polled.emit(snapshot)
+
+    def _find_present(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Say where a volume lies now, though the folder was moved since the event."""
+        if self.run_dir is None:
+            return row
+        paths = {key: str(row[key]) for key in ("image", "labels") if key in row}
+        return row | {key: find_own_path(path, self.run_dir) for key, path in paths.items()}
 
 
 def _same_path(source: str) -> str:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 from typing import TYPE_CHECKING
 
+import yaml
+
+from napari_surfseg.config_files import exists
+from napari_surfseg.data.source import parse_source
 from napari_surfseg.errors import RunError, SurfsegError
 from napari_surfseg.wording import format_size
 
@@ -44,7 +49,7 @@ def explain_failure(
     ``RunError``, with exit code 1 where nothing in this package foresees it.
     """
     if isinstance(error, SurfsegError):
-        return error
+        return _explain_moved(error, folder, experiment) or error
     if is_out_of_memory(error):
         return RunError(
             f"There is not enough memory for patches of {format_size(experiment.data.patch_size)} "
@@ -67,6 +72,33 @@ def explain_failure(
         )
     failure.exit_code = 1
     return failure
+
+
+def _explain_moved(
+    error: SurfsegError, folder: RunFolder, experiment: Experiment
+) -> SurfsegError | None:
+    """Add what helps where a run that was trained before does not find a volume; else None."""
+    found = re.fullmatch(r"data\.(train|validation)\.(\d+)\.(image|labels)", error.field or "")
+    if found is None or not folder.last_checkpoint.exists():
+        return None
+    role, number, what = found[1], int(found[2]), found[3]
+    pairs = getattr(experiment.data, role)
+    if not isinstance(pairs, tuple) or number >= len(pairs):
+        return None
+    source = getattr(pairs[number], what)
+    place = parse_source(source)
+    if place.is_remote or exists(place.path):
+        return None
+    values = [pair.model_dump(mode="json", exclude_none=True) for pair in pairs]
+    values[number][what] = f"NEW_FOLDER/{place.name}"
+    shown = yaml.safe_dump(values, default_flow_style=True, allow_unicode=True, width=10**6)
+    moved = type(error)(
+        f"{str(error).rstrip('.')}; if it was moved, say where it is now: surfseg train "
+        f'{folder.path} --resume --set "data.{role}={shown.strip()}"',
+        field=error.field,
+    )
+    moved.exit_code = error.exit_code
+    return moved
 
 
 def _is_full(error: BaseException) -> bool:
