@@ -404,6 +404,27 @@ def group_of_one_image(folder):
     return write_image(path / "scan") and str(path)
 
 
+def group_without_metadata(folder):
+    (folder / "a.zarr").mkdir()
+    zarr.create_array(folder / "a.zarr" / "raw", data=A, chunks=(4, 4, 4), zarr_format=2)
+    return str(folder / "a.zarr")
+
+
+def key_in_a_group_without_metadata(folder):
+    return f"{group_without_metadata(folder)}::raw"
+
+
+def level_below_a_group_without_metadata(folder):
+    about = {"multiscales": [image(datasets=[level("deep/0")])]}
+    source = write(folder / "a.zarr", {"deep/0": A}, about)
+    (folder / "a.zarr" / "deep" / ".zgroup").unlink()
+    return f"{source}/deep/0"
+
+
+def hidden_folder(folder):
+    return write_image(folder / ".scan.")
+
+
 def several_multiscales(folder):
     about = {"multiscales": [image(), image(datasets=[level("other")])]}
     return write(folder / "a.zarr", {"0": A, "other": A + 1}, about)
@@ -627,6 +648,10 @@ READ = [
     Row(labels_level_by_key, content="labels"),
     Row(labels_level_by_path, content="labels"),
     Row(group_of_one_image),
+    Row(group_without_metadata, None, None),
+    Row(key_in_a_group_without_metadata, None, None),
+    Row(level_below_a_group_without_metadata),
+    Row(hidden_folder),
     Row(several_multiscales, note="describes 2 images; the first is read"),
     Row(nested_without_saying_so, None, None),
     Row(nested_but_says_flat, None, None),
@@ -722,6 +747,15 @@ def two_wells(folder):
     return plate(folder, ("A/1", "B/2"))
 
 
+def many_wells(folder):
+    return plate(folder, [f"A/{number}" for number in range(1, 13)])
+
+
+def an_empty_zarr(folder):
+    (folder / "a.zarr").mkdir()
+    return str(folder / "a.zarr")
+
+
 def two_fields(folder):
     return plate(folder, fields=("0", "1"))
 
@@ -787,6 +821,8 @@ REFUSED = [
     (axes_xyz_of_another_array, r"names 4 axes \(c, x, y, z\), but its array has 3"),
     (three_series, r"holds 3 images \(0, 1, 2\); say which one with .*::0"),
     (two_wells, r"holds 2 wells \(A/1, B/2\); say which one with .*::A/1"),
+    (many_wells, r"holds 12 wells \(A/1, A/2, .*, …\); say which one with .*::A/1"),
+    (an_empty_zarr, r"no readable zarr array or group"),
     (two_fields, r"holds 2 images \(A/1/0, A/1/1\); say which one with .*::A/1/0"),
     (two_labels, r"holds 2 images \(labels/cells, labels/walls\); say which one with"),
     (two_images, r"holds 2 images \(left, right\); say which one with .*::left"),

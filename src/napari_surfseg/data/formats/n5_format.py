@@ -103,7 +103,7 @@ class _Tree:
                 if not is_n5(above):
                     break
                 self._root = above
-            base = folder.relative_to(self._root).as_posix().strip(".")
+            base = "/".join(folder.relative_to(self._root).parts)
         self._base = base
 
     def folder(self, path: str) -> Path | None:

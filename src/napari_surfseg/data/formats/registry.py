@@ -35,6 +35,7 @@ __all__ = [
     "Format",
     "find_container",
     "find_file_format",
+    "is_in_zarr",
     "is_n5",
     "is_zarr",
     "list_containers",
@@ -102,6 +103,13 @@ def is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ZARR_FILES)
 
 
+def is_in_zarr(folder: Path) -> bool:
+    """Whether a folder is, or lies in, a zarr: some writers leave out what names a group."""
+    return is_zarr(folder) or any(
+        one.suffix.lower() == ".zarr" for one in (folder, *folder.parents)
+    )
+
+
 def is_n5(folder: Path) -> bool:
     """Whether a folder is, or lies in, an N5: groups of it need no file of their own."""
     if folder.suffix.lower() == ".n5" or _has_n5_attributes(folder):
@@ -125,7 +133,7 @@ def _read_keys(path: Path) -> set[str]:
     return set(found) if isinstance(found, dict) else set()
 
 
-ZARR = Format("zarr, OME-Zarr", "zarr_format:open_zarr", is_container=is_zarr)
+ZARR = Format("zarr, OME-Zarr", "zarr_format:open_zarr", is_container=is_in_zarr)
 N5 = Format("N5", "n5_format:open_n5", is_container=is_n5, package="tensorstore", extra="n5")
 FOLDER_OF_SLICES = Format("a folder of TIFF, PNG or JPEG 2000 slices", "slices_format:open_slices")
 FORMATS = (

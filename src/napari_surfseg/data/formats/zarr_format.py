@@ -16,6 +16,7 @@ whatever order it is stored. What is stored at all is the business of
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ class _Search:
 
     def open(self) -> Volume:
         base, key = self._tree.base, self._source.key
-        if self._tree.find(base) is None:
+        if self._tree.find(base) is None and not self._list_names(base):
             raise DataError(
                 f"There is no readable zarr array or group {self._source.text}; its metadata are "
                 "missing or damaged."
@@ -96,6 +97,8 @@ class _Search:
         node = self._tree.find(path)
         if isinstance(node, zarr.Array):
             return path
+        if node is None and self._list_names(path):
+            return self._find_only(path)  # a group that its writer did not name as one
         if node is None:
             return self._find_level_by_number(path)
         attributes = dict(node.attrs)
@@ -175,9 +178,11 @@ class _Search:
         if kind == "series":
             names = self._list_series(path)
             kind = "images"
-        found = [name for name in names if self._tree.find(_join(path, name)) is not None]
+        there = (name for name in names if self._tree.find(_join(path, name)) is not None)
+        found = list(itertools.islice(there, MAX_LISTED))  # a plate may have hundreds of wells
         if len(found) != 1:
-            raise DataError(self._explain_choice(path, kind, found))
+            full = len(found) == MAX_LISTED
+            raise DataError(self._explain_choice(path, kind, names if full else found))
         return self._find_array(_join(path, found[0]))
 
     def _list_series(self, path: str) -> list[str]:
@@ -333,7 +338,8 @@ class _Search:
             if isinstance(self._tree.find(above), zarr.Array):
                 return f"{sentence}; {above[len(base) :].strip('/')!r} is a single array."
             above = above.rpartition("/")[0]
-        levels = [one.path for image in read_images(dict(named.attrs)) for one in image.levels]
+        stated = self._tree.attributes(base)
+        levels = [one.path for image in read_images(stated) for one in image.levels]
         names = sorted({*levels, *self._list_names(base)})
         return f"{sentence}; it holds {_list_some(names) or 'nothing'}."
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.storage import LocalStore, ZipStore
 
-from napari_surfseg.data.formats.registry import is_zarr
+from napari_surfseg.data.formats.registry import is_in_zarr
 from napari_surfseg.data.remote import is_file, list_folder
 from napari_surfseg.errors import DataError
 
@@ -162,10 +162,10 @@ class _FolderTree(ZarrTree):
     def __init__(self, folder: Path) -> None:
         self._root = folder.absolute()
         for above in list(self._root.parents)[:MAX_DEPTH]:
-            if not is_zarr(above):
+            if not is_in_zarr(above):
                 break
             self._root = above
-        self.base = folder.absolute().relative_to(self._root).as_posix().strip(".")
+        self.base = "/".join(folder.absolute().relative_to(self._root).parts)
         self._store = _StrictStore(self._root, read_only=True)
 
     def describe(self, path: str) -> str:
