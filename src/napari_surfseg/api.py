@@ -328,6 +328,7 @@ def evaluate(
     foreground: Sequence[int] | None = None,
     ignore: Sequence[int] = (2,),
     threshold: float | None = None,
+    instances: int | None = None,
 ) -> dict[str, float]:
     """Score a prediction against labels.
 
@@ -345,6 +346,8 @@ def evaluate(
         Label values that are not scored.
     threshold : float, optional
         ``pred`` holds probabilities, 0 to 255 or 0 to 1; surface is above it.
+    instances : int, optional
+        Each label value is an object; surface is the boundaries between them, so thick.
 
     Returns
     -------
@@ -364,6 +367,7 @@ def evaluate(
         foreground=None if foreground is None else tuple(foreground),
         ignore=tuple(ignore),
         threshold=threshold,
+        instances=instances,
     )
     found = evaluate_volume(
         _as_volume(pred, "the prediction"), _as_volume(labels, "the labels"), settings

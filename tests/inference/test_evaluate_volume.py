@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from napari_surfseg.config import Labels
+from napari_surfseg.data.instances import compute_boundaries
 from napari_surfseg.data.volume import ArrayVolume
-from napari_surfseg.errors import DataError
+from napari_surfseg.errors import DataError, LabelError
 from napari_surfseg.inference.evaluate_volume import EvaluationSettings, evaluate_volume
 
 
@@ -94,3 +96,47 @@ def test_voxels_of_different_sizes_and_notes_of_the_files_are_warnings():
     found = evaluate_volume(nanometres, wrong).warnings
     assert found[0] == "Slice 5 is missing."
     assert "The voxels of a are 50 x 8 x 8 nm, those of c 50 x 8 x 8 µm" in found[1]
+
+
+def cells():
+    """Give twelve cubes of a value each, which fill the volume."""
+    values = np.zeros((16, 24, 24), np.uint16)
+    for number, (z, y, x) in enumerate(np.ndindex(2, 3, 3), 1):
+        values[8 * z : 8 * z + 8, 8 * y : 8 * y + 8, 8 * x : 8 * x + 8] = number
+    return values
+
+
+def test_nothing_is_scored_where_nothing_is_annotated():
+    nothing = np.full((8, 8, 8), 2, np.uint8)
+    with pytest.raises(LabelError, match="truth has no annotated voxels"):
+        evaluate_volume(volume(nothing * 0), volume(nothing, "truth"))
+    label = labels()
+    label[:4] = 2
+    with pytest.raises(LabelError, match="no annotated voxels"):
+        evaluate_volume(
+            volume(labels()),
+            volume(label),
+            EvaluationSettings(box=((0, 0, 0), (3, 20, 20))),
+        )
+
+
+def test_labels_without_surface_or_background_are_said():
+    label = labels()
+    empty = evaluate_volume(volume(label), volume(label * 0))
+    assert "holds no surface" in empty.warnings[0]
+    both = evaluate_volume(volume(label), volume(2 - label))
+    assert "such as --foreground 2 --ignore none" in both.warnings[0]
+
+
+def test_cells_are_scored_by_their_boundaries():
+    values = cells()
+    walls = compute_boundaries(values, Labels(instances="boundaries"))
+    with pytest.raises(LabelError, match="use --instances to score"):
+        evaluate_volume(volume(walls), volume(values))
+    assert dice(walls, values, instances=2) == 1
+    assert dice(walls, values, instances=4) < 1
+    # Sheets of a value each are surface.
+    sheets = np.zeros((40, 20, 20), np.uint16)
+    for number in range(1, 12):
+        sheets[3 * number] = number
+    assert dice(sheets != 0, sheets) == 1

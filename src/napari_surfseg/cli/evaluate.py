@@ -102,6 +102,15 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
         help="label values that are not scored, or none (default: 2)",
     )
     parser.add_argument(
+        "--instances",
+        nargs="?",
+        const=2,
+        type=int,
+        metavar="THICKNESS",
+        help="each label value is an object: surface is the boundaries between them, THICKNESS "
+        "voxels thick (default: 2)",
+    )
+    parser.add_argument(
         "--threshold",
         type=read_share,
         metavar="T",
@@ -116,6 +125,8 @@ def run(options: argparse.Namespace) -> int:
 
     if not 0 <= options.tolerance < math.inf:
         raise UsageError(f"The --tolerance is {options.tolerance:g}, but it must be at least 0.")
+    if options.instances is not None and not 1 <= options.instances <= 16:
+        raise UsageError(f"The --instances is {options.instances}, but it must be 1 to 16.")
     both = set(options.foreground or ()) & set(options.ignore)
     if both:
         raise UsageError(
@@ -134,6 +145,7 @@ def run(options: argparse.Namespace) -> int:
                 foreground=options.foreground,
                 ignore=options.ignore,
                 threshold=options.threshold,
+                instances=options.instances,
             ),
             with_errors=options.errors is not None,
             report=report,

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.config import Labels
+from napari_surfseg.data.instances import BoundaryVolume
+from napari_surfseg.data.labels import FOREGROUND, looks_like_instances
 from napari_surfseg.data.units import format_sizes, is_same_size
-from napari_surfseg.errors import DataError
+from napari_surfseg.errors import DataError, LabelError
 from napari_surfseg.geometry import whole_box
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.metrics.topology_errors import find_topology_errors
@@ -30,6 +33,8 @@ __all__ = ["Evaluation", "EvaluationSettings", "evaluate_volume"]
 
 #: What is not scored, whatever values the label file uses for it.
 IGNORED = 2
+#: Of the scored voxels: more of them than this are no surface, but what lies between.
+FILLED_SHARE = 0.6
 
 #: Relative difference up to which two voxel sizes count as the same: headers are rounded.
 SIZE_TOLERANCE = 0.01
@@ -51,6 +56,9 @@ class EvaluationSettings:
         The prediction holds probabilities, surface is above it.
     box : (start, stop), optional
         Only this part; the errors' places are counted from its start.
+    instances : int, optional
+        Each label value is an object; the surface is the boundaries between them, so many
+        voxels thick. ``ignore`` then has no default.
     """
 
     spacing: Spacing3 = (1.0, 1.0, 1.0)
@@ -59,6 +67,7 @@ class EvaluationSettings:
     ignore: tuple[int, ...] = (IGNORED,)
     threshold: float | None = None
     box: Box | None = None
+    instances: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,8 @@ def evaluate_volume(
     ------
     DataError
         If the shapes differ or there are NaN.
+    LabelError
+        If nothing is annotated, or the labels are instances and nobody said so.
     """
     if pred.shape != label.shape:
         raise DataError(
@@ -119,13 +130,19 @@ def evaluate_volume(
     report("reading the labels", 0.0)
     label_values = label.read(*box)
     _require_numbers(label_values, label.source)
-    ignored = np.isin(label_values, settings.ignore)
-    if settings.foreground is None:
-        is_surface = label_values != 0
+    if settings.instances is not None:
+        classes = _open_boundaries(label, settings).read(*box)
     else:
-        is_surface = np.isin(label_values, settings.foreground)
-    # 0, 1 and 2 whatever the file uses, so that one rule is applied, the metrics' own.
-    classes = np.where(ignored, np.uint8(IGNORED), is_surface.astype(np.uint8))
+        ignored = np.isin(label_values, settings.ignore)
+        if settings.foreground is None:
+            is_surface = label_values != 0
+        else:
+            is_surface = np.isin(label_values, settings.foreground)
+        # 0, 1 and 2 whatever the file uses, so that one rule is applied, the metrics' own.
+        classes = np.where(ignored, np.uint8(IGNORED), is_surface.astype(np.uint8))
+        if settings.foreground is None:
+            _refuse_instances(label_values, classes, label.source)
+    warnings += _check_classes(classes, label.source)
     report("scoring", 0.0)
     scores = compute_metrics(
         pred_values,
@@ -156,6 +173,59 @@ def _compare_voxels(pred: Volume, label: Volume) -> list[str]:
         f"{label.source} {format_sizes(label.spacing, label.units)}: one of the two states a wrong "
         "size."
     ]
+
+
+def _open_boundaries(label: Volume, settings: EvaluationSettings) -> BoundaryVolume:
+    mapping = Labels(
+        instances="boundaries",
+        thickness=settings.instances or 2,
+        foreground=settings.foreground or (),
+        # The default, 2, is an instance like any other.
+        ignore=() if settings.ignore == (IGNORED,) else settings.ignore,
+    )
+    return BoundaryVolume(label, mapping)
+
+
+def _refuse_instances(values: NDArray[Any], classes: NDArray[np.uint8], source: str) -> None:
+    """Refuse cells of a value each: taken for surface they would give scores of no meaning.
+
+    Sheets of a value each are surface, and fill a small part only.
+    """
+    num_surface = int(np.count_nonzero(classes == FOREGROUND))
+    if num_surface <= FILLED_SHARE * np.count_nonzero(classes != IGNORED):
+        return
+    found = np.unique(values)
+    if looks_like_instances(found.tolist()):
+        raise LabelError(
+            f"{source} holds {len(found):,} values that fill {num_surface / classes.size:.0%} of "
+            "it, which look like instances, not surfaces: use --instances to score against the "
+            "boundaries between them, or --foreground to say which values are surface."
+        )
+
+
+def _check_classes(classes: NDArray[np.uint8], source: str) -> list[str]:
+    """Refuse labels of which nothing is scored; warn where one side is missing.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    present = np.bincount(classes.ravel(), minlength=3)
+    if not present[0] + present[FOREGROUND]:
+        raise LabelError(
+            f"{source} has no annotated voxels there: all {classes.size:,} are ignored, so there "
+            "is nothing to score."
+        )
+    if not present[FOREGROUND]:
+        return [f"{source} holds no surface there: the scores say only whether any was predicted."]
+    if not present[0]:
+        return [
+            f"{source} holds no background there: every voxel that is scored counts as surface; "
+            "say with --foreground and --ignore what the values mean, such as --foreground 2 "
+            "--ignore none for a mask of 1 and 2."
+        ]
+    return []
 
 
 def _read_prediction(

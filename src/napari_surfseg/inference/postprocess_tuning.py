@@ -256,7 +256,11 @@ class _Scorer:
         self._measure = measure
         share = -(-NUM_PIECES // max(1, len(self._triples)))
         self._boxes = [
-            [box_slices(box) for box in cut_pieces(label, share, ignore_index)]
+            [
+                piece
+                for piece in map(box_slices, cut_pieces(label, share, ignore_index))
+                if np.any(label[piece] != ignore_index)
+            ]
             for _, label, _ in self._triples
         ]
         self._pieces: dict[PostProcess, NDArray[np.float64]] = {}

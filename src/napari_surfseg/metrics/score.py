@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_surfseg.errors import DataError
 from napari_surfseg.metrics.betti_matching import compute_topo_counts, compute_topo_score
 from napari_surfseg.metrics.betti_numbers import compute_betti_numbers
 from napari_surfseg.metrics.masks import prepare_masks
@@ -73,9 +76,11 @@ def compute_metrics(
     Raises
     ------
     DataError
-        If the two are not volumes of numbers of one shape.
+        If the two are not volumes of numbers of one shape, or no voxel is to be scored.
     """
     report = progress or _ignore
+    if ignore_index is not None and np.size(label) and np.all(label == ignore_index):
+        raise DataError("All voxels of the labels are ignored, so there is nothing to score.")
     pred_mask, label_mask = prepare_masks(pred, label, ignore_index=ignore_index)
     surface = compute_surface_agreement(pred_mask, label_mask, spacing=spacing, tolerance=tolerance)
     report(SURFACE_SHARE)
