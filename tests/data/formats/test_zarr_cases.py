@@ -144,6 +144,10 @@ def zero_scale(folder):
     return write_image(folder / "a.zarr", datasets=[level(scale=(0, 0.2, 0.2))])
 
 
+def mirrored(folder):
+    return write_image(folder / "a.zarr", datasets=[level(scale=(-0.5, 0.2, 0.2))])
+
+
 def scale_of_the_image_and_the_level(folder):
     common = [{"type": "scale", "scale": [2, 0.5, 1]}]
     return write_image(folder / "a.zarr", coordinateTransformations=common)
@@ -607,6 +611,7 @@ READ = [
     Row(ones_of_nothing, None, None),
     Row(ones_of_micrometers, (1, 1, 1)),
     Row(zero_scale, None, None),
+    Row(mirrored, None, None, note="'mirroring scale' that cannot be read"),
     Row(scale_of_the_image_and_the_level, (1.0, 0.125, 0.2)),
     Row(scale_in_a_file, None, None, note="'scale' that cannot be read"),
     Row(rotated, None, None, note="'affine' that cannot be read"),

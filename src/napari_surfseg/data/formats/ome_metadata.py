@@ -183,7 +183,11 @@ def _holder(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dicts(values: Any) -> list[dict[str, Any]]:
-    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []
+    return [one for one in _list(values) if isinstance(one, dict)]
+
+
+def _list(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else []
 
 
 def _paths(values: Any) -> list[str]:
@@ -196,6 +200,8 @@ def _unread(transformations: Any) -> str:
         kind = one.get("type")
         if kind not in ("identity", "scale", "translation") or "path" in one:
             return str(kind)
+        if kind == "scale" and any(_is_number(size) and size < 0 for size in _list(one.get(kind))):
+            return "mirroring scale"
     return ""
 
 
