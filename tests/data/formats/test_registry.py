@@ -169,6 +169,8 @@ class FileSuite(VolumeSuite):
         values = make_values(self.dtypes[0])
         volume = open_volume(self.write_turned(tmp_path, values))
         assert volume.shape == SHAPE
+        is_turned = type(self).write_turned is not VolumeSuite.write_turned
+        assert volume.stored_axes == ("xyz" if is_turned else "zyx")
         assert all(1 <= chunk <= size for chunk, size in zip(volume.chunks, SHAPE, strict=True))
         np.testing.assert_array_equal(volume.read((1, 2, 3), (6, 9, 11)), values[1:6, 2:9, 3:11])
 

@@ -3,6 +3,8 @@
 ::
 
     PATH or PATH::KEY ──┬── *.zarr, or a folder with zarr metadata ── zarr_format
+                        ├── *.zip, *.ozx ──────────────────────────── zarr_format
+                        ├── *.n5 ──────────────────────────────────── n5_format
                         ├── a folder of images ────────────────────── slices_format
                         ├── *.tif, *.tiff ─────────────────────────── tiff_format
                         ├── *.npy ─────────────────────────────────── npy_format

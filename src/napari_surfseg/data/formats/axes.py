@@ -44,6 +44,11 @@ class AxisOrder:
     zyx: tuple[int, int, int]
     num_axes: int
 
+    @property
+    def stored_axes(self) -> str:
+        """Letters of the axes of space in the order in which they are stored: ``xyz``."""
+        return "".join("zyx"[self.zyx.index(axis)] for axis in sorted(self.zyx))
+
     def pick(self, values: Sequence[T]) -> tuple[T, T, T]:
         """Give the values of Z, Y and X, of one for each stored axis."""
         z, y, x = self.zyx

@@ -281,6 +281,7 @@ class _Hdf5Volume(Volume):
             source=source,
             shape=order.pick(dataset.shape),
             dtype=dataset.dtype if dtype is None else dtype,
+            stored_axes=order.stored_axes,
             chunks=order.pick(dataset.chunks) if dataset.chunks is not None else None,
             **about,
         )

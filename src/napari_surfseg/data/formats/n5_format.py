@@ -85,7 +85,7 @@ def open_n5(source: Source) -> Volume:
         translate=place,
         notes=[*notes, size.note],
         # The first dimension is the one that changes fastest, which is last everywhere else.
-        stored_axes="".join("zyx"[order.zyx.index(axis)] for axis in sorted(order.zyx)[::-1]),
+        stored_axes=order.stored_axes[::-1],
     )
 
 

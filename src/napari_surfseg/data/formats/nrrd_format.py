@@ -89,6 +89,7 @@ def _build(header: dict[str, Any], header_bytes: int, source: Source) -> Volume:
         "units": size.unit,
         "translate": place,
         "notes": [size.note, note],
+        "stored_axes": order.stored_axes[::-1],  # the header lists the fastest first
     }
     path = _find_data(header, source)
     others = [axis for axis in range(len(sizes)) if axis not in order.zyx]

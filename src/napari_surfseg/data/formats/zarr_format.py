@@ -265,7 +265,7 @@ class _Search:
             translate=place,
             content=content,
             notes=[*self._notes, size.note],
-            stored_axes="".join("zyx"[order.zyx.index(axis)] for axis in sorted(order.zyx)),
+            stored_axes=order.stored_axes,
         )
 
     def _find_axes(self, array: Any, image: Image | None) -> tuple[Axis, ...]:
