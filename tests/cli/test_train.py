@@ -308,6 +308,7 @@ def test_a_second_ctrl_c_ends_at_once(config, volumes):
         wait_for_line(process, "now")
         process.send_signal(signal.SIGINT)
         wait_for_line(process, "stopping after this step")
+        time.sleep(0.5)  # what comes within a tenth of a second is one press of the keys
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
