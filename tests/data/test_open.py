@@ -1,11 +1,7 @@
 """Opening by path: what is found, and what is said where nothing can be opened."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-import tifffile
 import zarr
 
 from napari_surfseg.data.open import open_volume
@@ -35,28 +31,6 @@ def test_refuses_rubbish(tmp_path):
         (tmp_path / name).write_bytes(b"rubbish")
         with pytest.raises(DataError, match=name):
             open_volume(tmp_path / name)
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".tif", ".zarr"])
-def test_only_what_a_format_needs_is_imported(tmp_path, suffix, make_values):
-    """A window is to open at once, and zarr and tifffile take a while to import."""
-    path = tmp_path / f"a{suffix}"
-    if suffix == ".npy":
-        np.save(path, make_values())
-    elif suffix == ".tif":
-        tifffile.imwrite(path, make_values())
-    else:
-        zarr.create_array(path, shape=SHAPE, dtype="uint8")
-    code = (
-        "import sys; from napari_surfseg.data.open import open_volume;"
-        "open_volume(sys.argv[1]);"
-        "print(*({'zarr', 'tifffile', 'mrcfile', 'torch'} & set(sys.modules)))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-    )
-    needed = {".npy": [], ".tif": ["tifffile"], ".zarr": ["zarr"]}[suffix]
-    assert result.stdout.split() == needed
 
 
 def test_a_path_that_leads_into_a_zarr(tmp_path):
