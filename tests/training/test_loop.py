@@ -5,6 +5,7 @@ import pytest
 from napari_surfseg import events
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.metrics.error_samples import read_error_samples
+from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.training import loop as loop_module
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
@@ -94,3 +95,23 @@ def test_minutes_bound_a_run_of_unknown_length(tmp_path, training_run, experimen
     assert run.of(events.RunStarted)[0].max_epochs is None
     assert run.of(events.ValidationFinished)
     assert run.events[-1].elapsed_seconds >= 1.2
+
+
+def test_the_last_weights_are_scored_though_the_end_comes_between_two_epochs(
+    tmp_path, training_run, experiment, monkeypatch
+):
+    """The time was not up as the last whole epoch ended, and is as the next one begins."""
+    experiment = apply_overrides(experiment, ["training.max_epochs=9", "training.tuning_share=0"])
+    run = training_run(tmp_path / "run", experiment, {8: [events.SetTraining(max_epochs=2)]})
+    monkeypatch.setattr("napari_surfseg.training.scoring.Scoring.may_validate", lambda _: False)
+    run.run()
+    assert [event.epoch for event in run.of(events.EpochFinished)] == [1, 2]
+    assert [event.epoch for event in run.of(events.ValidationFinished)] == [2]
+    assert run.events[-1].best["epoch"] == 2
+    last = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert last.training["counters"]["validated_step"] == 8
+
+
+def test_weights_are_not_scored_twice(tmp_path, training_run, experiment):
+    run = training_run(tmp_path / "run", experiment).run()
+    assert [event.epoch for event in run.of(events.ValidationFinished)].count(2) == 1

@@ -10,6 +10,7 @@ import numpy as np
 from napari_surfseg import events
 from napari_surfseg.errors import DataError, OutputError
 from napari_surfseg.metrics.score import compute_metrics
+from napari_surfseg.training.recovery import StepRecovery
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.tuning import tune_checkpoint
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from napari_surfseg.training.assembly import RunParts
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
+    from napari_surfseg.training.scoring import Scoring
     from napari_surfseg.training.state import TrainingState
     from napari_surfseg.training.validation import Validator
 
@@ -62,6 +64,7 @@ class TrainingLoop:
         self._state = state
         self._reporter = reporter
         self._poll_commands = poll_commands
+        self._recovery = StepRecovery(parts.learner, state, parts.steering, reporter)
         self._preview_trouble = ""
 
     def run(self) -> None:
@@ -106,7 +109,7 @@ class TrainingLoop:
         iterations = self._training.train_iterations_per_epoch
         rate = 0.0
         self._reporter.begin_epoch()
-        for _ in range(iterations):
+        while means.num_steps < iterations:
             self._wait_for_commands()
             if self._is_over():
                 break
@@ -134,10 +137,10 @@ class TrainingLoop:
         rate = parts.learner.compute_rate(
             self._progress(), parts.steering.rate_scale, step=state.step
         )
-        values = parts.learner.take_step(
-            parts.loader, parts.steering.loss_weights, rate, state.step
-        )
+        values = self._recovery.take_step(parts.loader, rate)
         state.step += 1
+        if values is None:
+            return rate
         seconds = time.perf_counter() - begun
         means.add(values, seconds)
         if parts.threads is not None:
@@ -191,6 +194,7 @@ class TrainingLoop:
         is_stopped = self._parts.steering.is_stopping
         if not is_stopped:
             if scoring is not None:
+                self._score_last(scoring)
                 self._tune(scoring.validator)
             if self._parts.previewer.is_on:
                 self._write_preview()
@@ -203,6 +207,12 @@ class TrainingLoop:
             self._save_last()
         self._parts.checkpoints.require_saved()
         self._reporter.report_end(is_stopped=is_stopped)
+
+    def _score_last(self, scoring: Scoring) -> None:
+        """Score the last weights, where the end came before it was their turn."""
+        if self._state.validated_step < self._state.step:
+            scoring.validate(self._parts.learner.average.network)
+            self._save_last()
 
     def _tune(self, validator: Validator) -> None:
         share = self._training.tuning_share

@@ -68,6 +68,7 @@ class Scoring:
         """Score the averaged weights; where they are the best so far, save them."""
         result = self.validator.run(network)
         self._newest = result
+        self._state.validated_step = self._state.step
         self._state.validation_seconds += result.seconds
         self._state.threshold = result.threshold
         # On strokes, since the other scores need to know what lies between them.

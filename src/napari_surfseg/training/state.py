@@ -34,6 +34,10 @@ class TrainingState:
         Validations since then.
     num_previews : int
         Previews written.
+    num_skipped : int
+        Steps without a finite loss, which changed nothing.
+    validated_step : int
+        The step of the newest validation; -1 before the first.
     """
 
     step: int = 0
@@ -45,6 +49,8 @@ class TrainingState:
     best_value: float = float("-inf")
     stale_validations: int = 0
     num_previews: int = 0
+    num_skipped: int = 0
+    validated_step: int = -1
     _counted_until: float = field(default_factory=time.perf_counter, init=False, repr=False)
 
     def elapsed_seconds(self) -> float:
