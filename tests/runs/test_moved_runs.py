@@ -165,7 +165,7 @@ def test_where_a_volume_was_moved_the_sentence_shows_what_helps(tmp_path, role, 
     other = write_volumes(tmp_path / "other")
     pairs = {"train": (other, pair), "validation": (other, pair)}
     experiment = Experiment(data=Data(**pairs))
-    folder = RunFolder(tmp_path / "run").create(experiment)
+    folder = RunFolder(tmp_path / "my run").create(experiment)
     shutil.move(tmp_path / "my data", tmp_path / "new place")
     error = DataError(
         f"There is no file or folder {getattr(pair, what)}.", field=f"data.{role}.1.{what}"
@@ -175,14 +175,15 @@ def test_where_a_volume_was_moved_the_sentence_shows_what_helps(tmp_path, role, 
     folder.last_checkpoint.write_bytes(b"")
     said = str(explain_failure(error, folder, experiment))
     assert said.startswith(str(error).rstrip("."))
-    assert f"surfseg train {folder.path} --resume --set" in said
+    assert f'surfseg train "{folder.path}" --resume --set' in said
     override = (
         said.partition('--set "')[2]
         .removesuffix('"')
         .replace("NEW_FOLDER", str(tmp_path / "new place"))
     )
     found = getattr(apply_overrides(experiment, [override]).data, role)
-    assert getattr(found[1], what) == str(tmp_path / "new place" / f"{what}_0.npy")
+    for key in ("image", "labels"):  # both were moved, though one was missed first
+        assert getattr(found[1], key) == str(tmp_path / "new place" / f"{key}_0.npy")
     assert (found[0], found[1].roi) == (other, pair.roi)
     unmoved = DataError("It is damaged.", field=f"data.{role}.0.{what}")
     assert explain_failure(unmoved, folder, experiment) is unmoved

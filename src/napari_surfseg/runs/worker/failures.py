@@ -85,20 +85,27 @@ def _explain_moved(
     pairs = getattr(experiment.data, role)
     if not isinstance(pairs, tuple) or number >= len(pairs):
         return None
-    source = getattr(pairs[number], what)
-    place = parse_source(source)
-    if place.is_remote or exists(place.path):
+    if not _is_gone(getattr(pairs[number], what)):
         return None
     values = [pair.model_dump(mode="json", exclude_none=True) for pair in pairs]
-    values[number][what] = f"NEW_FOLDER/{place.name}"
+    for value in values:  # what was moved is seldom one file
+        for key in ("image", "labels"):
+            if _is_gone(value[key]):
+                value[key] = f"NEW_FOLDER/{parse_source(value[key]).name}"
     shown = yaml.safe_dump(values, default_flow_style=True, allow_unicode=True, width=10**6)
+    run = f'"{folder.path}"' if " " in str(folder.path) else folder.path
     moved = type(error)(
         f"{str(error).rstrip('.')}; if it was moved, say where it is now: surfseg train "
-        f'{folder.path} --resume --set "data.{role}={shown.strip()}"',
+        f'{run} --resume --set "data.{role}={shown.strip()}"',
         field=error.field,
     )
     moved.exit_code = error.exit_code
     return moved
+
+
+def _is_gone(source: str) -> bool:
+    place = parse_source(source)
+    return not place.is_remote and not exists(place.path)
 
 
 def _is_full(error: BaseException) -> bool:
