@@ -181,18 +181,18 @@ class Labels(_Section):
     unless each value is an instance of its own.
     """
 
-    foreground: LabelValues = Field(default=(1,), description="Values that mean surface.")
-    background: LabelValues = Field(default=(0,), description="Values that mean not surface.")
-    ignore: LabelValues = Field(
-        default=(2,),
-        description="Values that mean not annotated: neither learned from nor scored.",
-    )
     instances: Literal["boundaries"] | None = Field(
         default=None,
         description="`boundaries`: each value is an object of its own (a cell, a neuron), 0 too, "
         "and the surface is where two values meet. The three lists are then empty unless they "
         "are given: `ignore: [0]` where 0 is not annotated, `foreground: [0]` where 0 is the "
         "wall between the objects.",
+    )
+    foreground: LabelValues = Field(default=(1,), description="Values that mean surface.")
+    background: LabelValues = Field(default=(0,), description="Values that mean not surface.")
+    ignore: LabelValues = Field(
+        default=(2,),
+        description="Values that mean not annotated: neither learned from nor scored.",
     )
     thickness: Annotated[int, Field(ge=1, le=16)] = Field(
         default=2,
@@ -209,11 +209,12 @@ class Labels(_Section):
             return {"foreground": (), "background": (), "ignore": (), **values}
         return values
 
-    @model_validator(mode="after")
-    def _something_is_surface(self) -> Labels:
-        if not self.foreground and self.instances is None:
-            raise ValueError("foreground must list at least one value, the surface's")
-        return self
+    @field_validator("foreground")
+    @classmethod
+    def _something_is_surface(cls, values: tuple[int, ...], info: ValidationInfo) -> Any:
+        if not values and info.data.get("instances") is None:
+            raise ValueError("it must list at least one value, the surface's")
+        return values
 
     @model_validator(mode="after")
     def _disjoint(self) -> Labels:

@@ -120,7 +120,7 @@ def test_a_coarse_axis_is_thinner_in_voxels_and_never_left_out():
         ({"instances": "edges"}, "boundaries"),
         ({"instances": "boundaries", "thickness": 0}, "greater than or equal to 1"),
         ({"instances": "boundaries", "thickness": 17}, "less than or equal to 16"),
-        ({"foreground": []}, "foreground must list at least one value"),
+        ({"foreground": []}, "must list at least one value"),
         ({"instances": "boundaries", "foreground": [0], "ignore": [0]}, "one meaning"),
     ],
 )

@@ -94,3 +94,19 @@ def test_what_a_person_said_of_a_value_stays(controller, view, viewer):
     paint(layer, 2, 5)
     controller.form._recount.timeout.emit()
     assert view.data.labels.meanings()[2] == "ignore"
+
+
+def test_many_values_are_preselected_as_objects(controller, view, viewer):
+    labels = view.data.labels
+    viewer.add_labels(np.arange(np.prod(SHAPE)).reshape(SHAPE) // 200, name="cells")
+    assert labels.scheme_name() == "instances"
+    assert labels.instances == 2
+    assert "taken for objects" in labels.counting.text()
+    assert not labels.values.rows
+    labels.thickness.setValue(4)
+    assert view.form().instances == 4
+    assert view.form().meanings == {}
+    labels.scheme.setCurrentIndex(labels.scheme.findData("dense"))
+    labels.scheme.activated.emit(labels.scheme.currentIndex())
+    assert view.form().instances is None
+    assert 0 < len(labels.values.rows) <= 64

@@ -1,6 +1,10 @@
 import pytest
 
-from napari_surfseg.gui.controls.label_schemes import suggest_meanings, suggest_scheme
+from napari_surfseg.gui.controls.label_schemes import (
+    describe_objects,
+    suggest_meanings,
+    suggest_scheme,
+)
 
 STROKES = {0: "ignore", 1: "foreground", 2: "background"}
 DENSE = {0: "background", 1: "foreground", 2: "ignore"}
@@ -39,3 +43,9 @@ def test_what_was_assumed_is_said(counts, meanings, says):
     assert found == meanings
     assert says in said
     assert bool(said) == bool(says)
+
+
+def test_objects_are_described_by_their_values():
+    said = describe_objects({0: 25, 3: 50, 1200: 25})
+    assert said.startswith("3 values from 0 to 1,200, 0 is 25% of the volume: taken for objects")
+    assert "0 is" not in describe_objects({1: 3, 2: 4})

@@ -85,3 +85,10 @@ def test_a_gap_says_nothing_where_pairs_are_named():
 def test_a_box_is_read_as_it_is_written():
     assert read_roi("0:64, 8:128,16:20") == ((0, 8, 16), (64, 128, 20))
     assert read_roi(" ") is None
+
+
+def test_objects_become_boundaries():
+    form = TrainingForm(meanings={}, instances=3)
+    labels = build_form_experiment(form, PAIR, []).data.labels
+    assert (labels.instances, labels.thickness) == ("boundaries", 3)
+    assert (labels.foreground, labels.background, labels.ignore) == ((), (), ())

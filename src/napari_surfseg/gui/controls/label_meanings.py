@@ -9,7 +9,12 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.controls.basics import FieldError, NoWheelFilter, cut_entries, hint, note
-from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, name_scheme
+from napari_surfseg.gui.controls.label_schemes import (
+    LABEL_SCHEMES,
+    name_scheme,
+    suggest_meanings,
+)
+from napari_surfseg.gui.controls.number_boxes import WholeBox
 from napari_surfseg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -24,6 +29,8 @@ MEANINGS = (("foreground", "surface"), ("background", "background"), ("ignore", 
 MEANING_PIXELS = 120
 #: Below this share a count says more than a percentage.
 SMALL_SHARE = 0.001
+#: Values that get a row, the most frequent ones: objects can have thousands.
+MAX_ROWS = 64
 
 
 class MeaningRow(QWidget):
@@ -163,11 +170,22 @@ class MeaningsPanel(QWidget):
         self.scheme.addItem("dense: 0 is background", "dense")
         self.scheme.addItem("strokes: 0 is not annotated", "strokes")
         self.scheme.addItem("as set below", "custom")
+        self.scheme.addItem("objects: boundaries between values", "instances")
         hint(
             self.scheme,
             "Dense labels say something of every voxel. Strokes are painted on an "
-            "empty layer: 1 on the surface, 2 beside it, and 0 was not painted.",
+            "empty layer: 1 on the surface, 2 beside it, and 0 was not painted. Objects (cells, "
+            "neurons) have a value each, and the surface is where two of them meet.",
         )
+        self.thickness = WholeBox("label_thickness", "The thickness", 1, 16, suffix=" vox")
+        self.thickness.setValue(2)
+        hint(
+            self.thickness,
+            "Of the boundaries between objects, across both sides (voxels of the finest axis, 1 "
+            "to 16; 2 by default).",
+        )
+        self.thickness.setVisible(False)
+        self.thickness.valueChanged.connect(self._on_thickness)
         self.scheme.activated.connect(self._on_scheme)
         self.counting = note("Choose labels to see their values.")
         self.counting.setObjectName("label_counts_note")
@@ -179,7 +197,7 @@ class MeaningsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
-        for item in (self.scheme, self.counting, self.values, self.error):
+        for item in (self.scheme, self.thickness, self.counting, self.values, self.error):
             layout.addWidget(item)
         self.values.changed.connect(self._on_meaning)
 
@@ -193,12 +211,36 @@ class MeaningsPanel(QWidget):
         self._counts, self._colors = dict(counts), dict(colors)
         self._show(meanings)
 
+    def set_objects(self, counts: dict[int, int]) -> None:
+        """Show that each value is an object of its own."""
+        self._counts = dict(counts)
+        self._show_objects()
+
+    def _show_objects(self) -> None:
+        self.scheme.setCurrentIndex(self.scheme.findData("instances"))
+        self.thickness.setVisible(True)
+        self.values.set_values(())
+        self.shown.emit()
+
+    @property
+    def instances(self) -> int | None:
+        """Thickness of the boundaries between objects; None where values have meanings."""
+        return self.thickness.value() if self.scheme_name() == "instances" else None
+
+    def _on_thickness(self) -> None:
+        if self.instances is not None:
+            self.changed.emit()
+
     def _show(self, meanings: dict[int, str]) -> None:
+        self.thickness.setVisible(False)
         scheme = name_scheme(meanings)
         is_strokes = scheme == "strokes"
         # What strokes mean is settled before any is painted.
         values = {**dict.fromkeys(LABEL_SCHEMES["strokes"], 0), **self._counts}
         shown = values if is_strokes and self._counts else self._counts
+        if len(shown) > MAX_ROWS:
+            often = sorted(shown, key=lambda value: -shown[value])[:MAX_ROWS]
+            shown = {value: shown[value] for value in often}
         self.values.set_values(shown)
         self.values.set_meanings({**(LABEL_SCHEMES["strokes"] if is_strokes else {}), **meanings})
         total = sum(self._counts.values())
@@ -230,7 +272,7 @@ class MeaningsPanel(QWidget):
         self.error.set_message(message)
 
     def scheme_name(self) -> str:
-        """Return ``"dense"``, ``"strokes"`` or ``"custom"``."""
+        """Return ``"dense"``, ``"strokes"``, ``"custom"`` or ``"instances"``."""
         return str(self.scheme.currentData())
 
     def forget_choice(self) -> None:
@@ -244,6 +286,8 @@ class MeaningsPanel(QWidget):
 
     def meanings(self) -> dict[int, str]:
         """Value to meaning; of strokes also what is not painted yet."""
+        if self.instances is not None:
+            return {}
         shown = self.values.meanings()
         if self.scheme.currentData() == "strokes":
             return {**LABEL_SCHEMES["strokes"], **shown}
@@ -256,8 +300,16 @@ class MeaningsPanel(QWidget):
         self.changed.emit()
 
     def _on_scheme(self, _index: int) -> None:
-        scheme = LABEL_SCHEMES.get(self.scheme.currentData())
+        chosen = self.scheme_name()
+        scheme = LABEL_SCHEMES.get(chosen)
+        if chosen == "instances":
+            self._is_manual = True
+            self._show_objects()
+            self.changed.emit()
+            return
         if scheme is None:
+            if not self.has_values:  # objects had no rows
+                self._show(suggest_meanings(sorted(self._counts)))
             return
         self._is_manual = True
         self._show({value: scheme.get(value, "ignore") for value in {*self._counts, *scheme}})

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LABEL_SCHEMES",
     "NOT_ANNOTATED",
+    "describe_objects",
     "name_scheme",
     "suggest_meanings",
     "suggest_scheme",
@@ -55,6 +56,17 @@ def suggest_meanings(values: list[int]) -> dict[int, str]:
         return {values[0]: "background", values[1]: "foreground"}
     dense = LABEL_SCHEMES["dense"]
     return {value: dense.get(value, "ignore") for value in values}
+
+
+def describe_objects(counts: Mapping[int, int]) -> str:
+    """Say what labels of a value an object are taken for."""
+    total, outside = sum(counts.values()), counts.get(0, 0)
+    share = f", 0 is {outside / total:.0%} of the volume" if total and outside else ""
+    return (
+        f"{len(counts):,} values from {min(counts):,} to {max(counts):,}{share}: taken for "
+        "objects, so the surface is where two of them meet. Choose dense if each value has a "
+        "meaning."
+    )
 
 
 def suggest_scheme(counts: Mapping[int, int]) -> tuple[dict[int, str], str]:

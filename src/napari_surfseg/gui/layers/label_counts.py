@@ -23,7 +23,10 @@ MAX_VALUES = 64
 
 
 def count_values(
-    volume: LayerVolume, should_stop: Callable[[], bool] = lambda: False
+    volume: LayerVolume,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    may_be_objects: bool = False,
 ) -> dict[int, int]:
     """Count how often each label value occurs.
 
@@ -33,6 +36,9 @@ def count_values(
         Whole numbers.
     should_stop : callable
         Asked between boxes; once it says yes, what was counted so far is returned.
+
+    may_be_objects : bool
+        Each value may be an object of its own, so that there may be any number of them.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def count_values(
         unread -= count_voxels(box)
         for value, count in _count_box(volume.read(*box)):
             totals[value] = totals.get(value, 0) + count
-        if len(totals) > MAX_VALUES:
+        if len(totals) > MAX_VALUES and not may_be_objects:
             raise LabelError(
                 f"The labels {volume.name!r} hold more than {MAX_VALUES} different values; they "
                 "seem to be single objects, and a layer that marks the surface is needed.",

@@ -216,6 +216,7 @@ class DataPage(QWidget):
             validation.box_layer,
             validation.draw_box,
             self.labels.scheme,
+            self.labels.thickness,
         ]
         for row in self.rows:
             found += [row.image, row.labels, row.role, row.remove]

@@ -39,6 +39,9 @@ class TrainingForm:
         ``"pairs"`` (pairs marked for validation).
     meanings : dict
         Label value to ``"foreground"``, ``"background"`` or ``"ignore"``.
+    instances : int, optional
+        Thickness of the boundaries between objects, where each value is one; then without
+        ``meanings``.
     loss_weights : dict
         Weight of every loss term; 0 for one switched off.
     settings : dict
@@ -50,6 +53,7 @@ class TrainingForm:
     validation_fraction: float = 0.15
     validation_layer: SourceChoice | None = None
     meanings: dict[int, str] = field(default_factory=lambda: dict(LABEL_SCHEMES["dense"]))
+    instances: int | None = None
     loss_weights: dict[str, float] = field(default_factory=lambda: Loss().weights)
     settings: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
@@ -80,10 +84,12 @@ def build_form_experiment(
     ConfigError
         Naming the setting, so that it can be shown beside its control.
     """
-    labels: dict[str, list[int]] = {"foreground": [], "background": [], "ignore": []}
+    labels: dict[str, Any] = {"foreground": [], "background": [], "ignore": []}
     for value, meaning in sorted(form.meanings.items()):
         labels[meaning].append(value)
-    if not labels["ignore"] and NOT_ANNOTATED not in form.meanings:
+    if form.instances is not None:
+        labels = {"instances": "boundaries", "thickness": form.instances}
+    elif not labels["ignore"] and NOT_ANNOTATED not in form.meanings:
         # Nobody has painted it yet, but may while the run trains.
         labels["ignore"] = [NOT_ANNOTATED]
     fraction = 0.0 if form.validation == "none" else form.validation_fraction

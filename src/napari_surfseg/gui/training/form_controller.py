@@ -8,10 +8,12 @@ import psutil
 from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject
 
+from napari_surfseg.data.labels import looks_like_instances
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
 from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.controls.label_schemes import (
     LABEL_SCHEMES,
+    describe_objects,
     name_scheme,
     suggest_meanings,
     suggest_scheme,
@@ -181,7 +183,9 @@ class FormController(QObject):
             totals: dict[int, int] = {}
             for volume in volumes:
                 opened = take_file(volume) if isinstance(volume, str) else volume
-                for value, count in count_values(opened, job.is_cancelled).items():
+                for value, count in count_values(
+                    opened, job.is_cancelled, may_be_objects=True
+                ).items():
                     totals[value] = totals.get(value, 0) + count
             return totals
 
@@ -191,6 +195,11 @@ class FormController(QObject):
     def _on_counted(self, counts: dict[int, int]) -> None:
         self._is_counting = False
         panel = self._view.data.labels
+        is_chosen = panel.is_manual and panel.scheme_name() == "instances"
+        if is_chosen or (looks_like_instances(counts) and not panel.is_manual):
+            panel.set_counting(describe_objects(counts))
+            panel.set_objects(counts)
+            return
         layer = next(
             (
                 found

@@ -67,6 +67,9 @@ class MeaningsProtocol(Protocol):
     def scheme_name(self) -> str:
         """Return ``"dense"``, ``"strokes"`` or ``"custom"``."""
 
+    def set_objects(self, counts: dict[int, int]) -> None:
+        """Show that each value is an object of its own."""
+
     def forget_choice(self) -> None:
         """Take the meanings for a guess again."""
 

@@ -126,6 +126,7 @@ class TrainingView(QWidget):
             validation_fraction=validation.fraction.value() / 100,
             validation_layer=validation.box_layer.choice(),
             meanings=self.data.labels.meanings(),
+            instances=self.data.labels.instances,
             loss_weights=self.loss.weights(),
             settings=settings,
             device=self.training.device.currentData(),
