@@ -160,7 +160,7 @@ def measure_plain_napari(viewer, seconds: float) -> list[float]:
 def measure_curves(repeats: int) -> dict[str, float]:
     """Processor milliseconds to change ten noisy curves of 600 points and paint them.
 
-    The paint counts: a layer whose shaders are compiled anew with every change costs more there
+    The paint counts: a layer whose shaders are compiled again with every change costs more there
     than where it is changed.
     """
     from napari.layers import Shapes, Surface, Tracks, Vectors

@@ -4,7 +4,7 @@ Each method gets the same minutes of training on the same volume, one method at
 a time, and predicts a second volume that it never saw. ``ours`` is the command
 line with its defaults (``surfseg train``, then ``surfseg predict``); the others
 are the plain scripts in ``baselines/``. Every result is scored by ``surfseg
-evaluate``. A method is trained anew for each budget, because all learning-rate
+evaluate``. A method is trained again for each budget, because all learning-rate
 schedules span the budget; the random forest is not, once it has all its trees.
 
     python benchmarks/quality.py --quick                      # does it run at all?

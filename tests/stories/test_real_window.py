@@ -174,7 +174,7 @@ def test_a_killed_worker_is_noticed_and_resumed(viewer, volume, dock, wait_for):
     step = session.snapshot.step
     view.run.resume.click()
     wait_for(lambda: is_in(session, RunState.RUNNING), "the run to go on")
-    wait_for(lambda: session.snapshot.step > step, "a step beyond the last one told")
+    wait_for(lambda: session.snapshot.step > step, "a step beyond the last one reported")
     view.run.stop.click()
     wait_for(lambda: is_in(session, RunState.STOPPED), "the end")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunHistory", "read_history"]
 
-#: Beginnings of the lines that tell nothing of a run's history; there are tens of thousands.
+#: Beginnings of the lines that say nothing of a run's history; there are tens of thousands.
 PASSED_OVER = tuple(
     f'{{"kind":"{kind.__name__}"'.encode()
     for kind in (events.PreviewWritten, events.CheckpointSaved, events.TuningProgressed)

@@ -62,12 +62,12 @@ def test_a_line_that_was_taken_away_is_hidden_and_its_layer_used_again(canvas):
 
 
 def test_the_time_a_redraw_took_is_told(canvas, qtbot):
-    with qtbot.waitSignal(canvas.drawn, timeout=5000) as told:
+    with qtbot.waitSignal(canvas.drawn, timeout=5000) as drawn:
         canvas.set_line("a", line())
-    assert told.args == [0.0]  # the making of a layer does not count
-    with qtbot.waitSignal(canvas.drawn, timeout=5000) as told:
+    assert drawn.args == [0.0]  # the making of a layer does not count
+    with qtbot.waitSignal(canvas.drawn, timeout=5000) as drawn:
         canvas.set_line("a", line(height=0.8))
-    assert told.args[0] > 0
+    assert drawn.args[0] > 0
 
 
 def test_a_line_of_the_right_axis_has_its_own_values(canvas):

@@ -42,7 +42,7 @@ class ViewFollower(QObject):
     enabled : bool
         Whether a moving view is followed.
     last : LivePreview or None
-        The newest preview; tells how large the next one will be.
+        The newest preview; says how large the next one will be.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:

@@ -253,7 +253,7 @@ def execute_plan(
     plan : Plan
         Settled before.
     progress : callable
-        Told the share of the copying that is done.
+        Given the share of the copying that is done.
     launch : callable
         Starts the worker.
     ask : callable
