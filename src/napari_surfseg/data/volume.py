@@ -231,6 +231,8 @@ class Volume(ABC):
 class ArrayVolume(Volume):
     """An array in memory, or mapped into it, as a volume.
 
+    Many parameters: besides the array, those of :class:`Volume` that a file states.
+
     Parameters
     ----------
     array : numpy.ndarray

@@ -81,7 +81,7 @@ def check_archive(path: Path) -> None:
                 records = _check_records(archive, size)
                 name = next((name for name in records if name.endswith("/data.pkl")), None)
                 if name is None:
-                    raise UnsafeArchiveError("it holds no data.pkl")
+                    raise UnsafeArchiveError("there is no list of tensors in it")
                 content = archive.read(name)
         except UnsafeArchiveError:
             raise

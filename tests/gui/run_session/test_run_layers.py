@@ -69,11 +69,11 @@ def open_dock(viewer, session, jobs, tmp_path, qtbot):
 
 
 @pytest.fixture
-def report_state(feeds):
-    def report_state(state=RunState.RUNNING, *events, **values):
+def say(feeds):
+    def say(state=RunState.RUNNING, *events, **values):
         feeds[-1].polled.emit(RunSnapshot(state=state, new_events=events, **values))
 
-    return report_state
+    return say
 
 
 def paint(layer, value=1, y=9):
@@ -86,18 +86,18 @@ def copy_of(session):
 
 
 @pytest.fixture
-def started(open_dock, viewer, report_state):
+def started(open_dock, viewer, say):
     """A run from strokes that were begun with the button."""
     dock = open_dock()
     dock.view.data.paint.click()
     paint(viewer.layers[-1])
     paint(viewer.layers[-1], value=2, y=20)
     dock.controller.start()
-    report_state()
+    say()
     return dock
 
 
-def test_a_dock_opened_again_goes_on_with_the_strokes(started, open_dock, viewer, session, report_state):
+def test_a_dock_opened_again_goes_on_with_the_strokes(started, open_dock, viewer, session, say):
     layer = viewer.layers[-1]
     started.close()
     paint(layer, y=30)
@@ -122,18 +122,18 @@ def test_a_renamed_layer_goes_on(started, viewer, session):
     assert isinstance(sent_commands(session)[-1], UpdateLabels)
 
 
-def test_who_comes_back_to_a_run_finds_its_layers(started, session, tmp_path, report_state):
+def test_who_comes_back_to_a_run_finds_its_layers(started, session, tmp_path, say):
     run_dir = session.run_dir
     session.attach(tmp_path / "another")
     assert session.linked == []
     session.attach(run_dir)
-    report_state()
+    say()
     assert len(session.linked) == 2
     assert started.view.strokes.send.isEnabled()
 
 
-def test_a_run_at_rest_takes_strokes_into_its_labels(started, viewer, session, report_state):
-    report_state(RunState.STOPPED)
+def test_a_run_at_rest_takes_strokes_into_its_labels(started, viewer, session, say):
+    say(RunState.STOPPED)
     assert "Resume learns from it" in started.view.strokes.state.whole_text()
     paint(viewer.layers[-1], y=30)
     assert started.controller.strokes._rest.isActive()
@@ -144,11 +144,9 @@ def test_a_run_at_rest_takes_strokes_into_its_labels(started, viewer, session, r
     assert not any(isinstance(command, UpdateLabels) for command in sent_commands(session))
 
 
-def test_strokes_wait_for_a_worker_that_is_about_to_end(
-    started, viewer, session, report_state, monkeypatch
-):
+def test_strokes_wait_for_a_worker_that_is_about_to_end(started, viewer, session, say, monkeypatch):
     strokes = started.controller.strokes
-    report_state(RunState.STOPPED)
+    say(RunState.STOPPED)
     paint(viewer.layers[-1], y=30)
     with monkeypatch.context() as patched:
         patched.setattr(
@@ -162,8 +160,8 @@ def test_strokes_wait_for_a_worker_that_is_about_to_end(
     assert np.array_equal(copy_of(session).read((0, 0, 0), SHAPE), viewer.layers[-1].data)
 
 
-def test_resume_takes_what_is_painted_now(started, viewer, session, report_state):
-    report_state(RunState.VANISHED, message="It is gone.")
+def test_resume_takes_what_is_painted_now(started, viewer, session, say):
+    say(RunState.VANISHED, message="It is gone.")
     paint(viewer.layers[-1], y=30)
     started.view.run.resume.click()
     assert started.launched[-1][1]["resume"] is False
@@ -171,10 +169,10 @@ def test_resume_takes_what_is_painted_now(started, viewer, session, report_state
 
 
 def test_resume_after_a_failed_start_is_a_start_with_what_is_there_now(
-    started, viewer, session, report_state
+    started, viewer, session, say
 ):
     failed = session.run_dir
-    report_state(RunState.FAILED, message="There is nothing to tell apart.")
+    say(RunState.FAILED, message="There is nothing to tell apart.")
     paint(viewer.layers[-1], y=30)
     started.view.run.resume.click()
     assert session.run_dir != failed
@@ -183,7 +181,7 @@ def test_resume_after_a_failed_start_is_a_start_with_what_is_there_now(
 
 
 def test_tomorrow_the_run_opens_its_volume_and_labels(
-    started, viewer, session, open_dock, qapp, report_state
+    started, viewer, session, open_dock, qapp, say
 ):
     """Another napari, with nothing open."""
     run_dir = session.run_dir
@@ -220,8 +218,8 @@ def test_tomorrow_the_run_opens_its_volume_and_labels(
     other.close()
 
 
-def test_sentences_name_the_layer(started, session, report_state):
+def test_sentences_name_the_layer(started, session, say):
     (path,) = read_run_layers(session.run_dir).copies
-    report_state(RunState.FAILED, message=f"{path} has no background voxels.")
+    say(RunState.FAILED, message=f"{path} has no background voxels.")
     assert session.snapshot.message == "The layer 'scan strokes' has no background voxels."
     assert "inputs" not in started.view.run.state.text()

@@ -60,9 +60,13 @@ class Setting:
     meaning: str = ""
 
 
+_GREY_VALUES = {"auto": "rescale by type", "match": "match the range", "as_is": "as they are"}
+
 #: What the values of a choice are called, in the order in which they are offered. Those that
 #: the configuration does not know are left out.
 CHOICES: dict[str, dict[Any, str]] = {
+    "data.intensity": _GREY_VALUES,
+    "inference.intensity": _GREY_VALUES,
     "data.augmentation.symmetries": {
         "auto": "automatic",
         True: "Both sides of the surface look alike (all flips and turns)",
@@ -93,6 +97,13 @@ DATA_SETTINGS: dict[str, tuple[Setting, ...]] = {
             empty="from the layers",
             meaning="Z, Y, X voxel size for all volumes, in the unit of the layers; by default the "
             "layers' scale, or what the files say, else 1.",
+        ),
+        Setting(
+            "data.intensity",
+            "Grey values",
+            meaning="What is done where the grey values of a volume do not fit those of the first. "
+            "Rescale by type: where 8 or 16 bits or 0 to 1 explain it, otherwise a warning. Match "
+            "the range: that of nearly all of its values becomes that of the first's.",
         ),
         Setting("data.void_value", "Outside value", "line", empty="none"),
         Setting("data.validation.gap", "Gap", "line", empty="automatic"),
@@ -217,6 +228,13 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
             "Flips",
             meaning="Average over the eight flips of a volume: eight times slower, a better "
             "surface. Automatic does it where it takes a minute or two.",
+        ),
+        Setting(
+            "inference.intensity",
+            "Grey values",
+            meaning="What is done where a volume's grey values do not fit those trained on. "
+            "Rescale by type: where 8 or 16 bits or 0 to 1 explain it, otherwise a warning. Match "
+            "the range: that of nearly all of its values becomes that of the training's.",
         ),
         Setting("inference.threshold", "Threshold", "line", empty="tuned"),
     ),
