@@ -27,6 +27,8 @@ IN_FULL_VIEW = {
     "data.labels.background": "label_scheme",
     "data.labels.foreground": "label_scheme",
     "data.labels.ignore": "label_scheme",
+    "data.labels.instances": "label_scheme",
+    "data.labels.thickness": "label_thickness",
     "data.patch_size": "patch_size_z",
     "data.train.image": "image_0",
     "data.train.labels": "labels_0",
