@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.kernels import count_classes
 from napari_surfseg.data.labels import UNKNOWN, build_label_table, classify_labels
 from napari_surfseg.data.targets import is_void
@@ -264,7 +265,8 @@ class _Counter:
         self._lock = threading.Lock()
 
     def visit(self, unit: Box) -> None:
-        """Count one unit."""
+        """Count one unit, unless the person asked to stop."""
+        raise_if_stopped()
         start, stop = unit
         values = self._labels.read(start, stop)
         if values.dtype == np.uint8:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg import events
-from napari_surfseg.errors import DataError, OutputError
+from napari_surfseg.cancelling import listening
+from napari_surfseg.errors import CancelledError, DataError, OutputError
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.training.recovery import StepRecovery
 from napari_surfseg.training.reporting import EpochMeans
@@ -16,13 +17,12 @@ from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.tuning import tune_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_surfseg.training.assembly import RunParts
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
     from napari_surfseg.training.scoring import Scoring
     from napari_surfseg.training.state import TrainingState
+    from napari_surfseg.training.stop_listener import StopListener
     from napari_surfseg.training.validation import Validator
 
 __all__ = ["TrainingLoop"]
@@ -46,7 +46,7 @@ class TrainingLoop:
         Counts the steps.
     reporter : Reporter
         Sends the events.
-    poll_commands : callable
+    poll_commands : StopListener
         Returns the commands that came since the last call.
     """
 
@@ -56,7 +56,7 @@ class TrainingLoop:
         parts: RunParts,
         state: TrainingState,
         reporter: Reporter,
-        poll_commands: Callable[[], list[events.Command]],
+        poll_commands: StopListener,
     ) -> None:
         self._plan = plan
         self._parts = parts
@@ -97,11 +97,17 @@ class TrainingLoop:
 
         They belong neither to the time a person gives to training nor to the first step.
         """
-        self._parts.loader.build(self._state.step)
-        self._parts.learner.compile_ahead(self._parts.steering.loss_weights)
         sheet = np.zeros((8, 8, 8), np.uint8)
         sheet[3:5] = 1
-        compute_metrics(sheet, np.roll(sheet, 1, axis=0))
+        for compile_some in (
+            lambda: self._parts.loader.build(self._state.step),
+            lambda: self._parts.learner.compile_ahead(self._parts.steering.loss_weights),
+            lambda: compute_metrics(sheet, np.roll(sheet, 1, axis=0)),
+        ):
+            self._apply_commands()
+            if self._parts.steering.is_stopping:
+                return
+            compile_some()
 
     def _run_epoch(self) -> None:
         means = EpochMeans()
@@ -160,7 +166,15 @@ class TrainingLoop:
         elif self._parts.steering.is_stopping:
             return
         elif self._is_over() or (is_whole and scoring.may_validate()):
-            scoring.validate(self._parts.learner.average.network)
+            self._validate(scoring)
+
+    def _validate(self, scoring: Scoring) -> None:
+        """Score the averaged weights, unless a person stops the run meanwhile."""
+        try:
+            with listening(self._poll_commands.is_stopped):
+                scoring.validate(self._parts.learner.average.network)
+        except CancelledError:
+            self._apply_commands()
 
     def _save_last(self) -> None:
         self._parts.steering.is_saving = False
@@ -191,10 +205,11 @@ class TrainingLoop:
 
     def _finish(self) -> None:
         scoring = self._parts.scoring
+        if scoring is not None and not self._parts.steering.is_stopping:
+            self._score_last(scoring)
         is_stopped = self._parts.steering.is_stopping
         if not is_stopped:
             if scoring is not None:
-                self._score_last(scoring)
                 self._tune(scoring.validator)
             if self._parts.previewer.is_on:
                 self._write_preview()
@@ -211,7 +226,7 @@ class TrainingLoop:
     def _score_last(self, scoring: Scoring) -> None:
         """Score the last weights, where the end came before it was their turn."""
         if self._state.validated_step < self._state.step:
-            scoring.validate(self._parts.learner.average.network)
+            self._validate(scoring)
             self._save_last()
 
     def _tune(self, validator: Validator) -> None:

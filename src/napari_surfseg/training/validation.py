@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.cancelling import is_stop_wanted, raise_if_stopped
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
 from napari_surfseg.data.strokes.density import DENSE_SHARE, count_annotated_near_surface
 from napari_surfseg.errors import DeviceMemoryError
@@ -221,6 +222,7 @@ class Validator:
             prediction,
             labels,
             spacing=in_finest_voxels(self._pairs[pair].spacing),
+            progress=raise_if_stopped,
             tolerance=self._tolerance,
             ignore_index=IGNORE,
         )
@@ -238,7 +240,7 @@ class Validator:
             region.box,
             settings,
             bounds=self._pairs[region.pair].image.box,
-            should_stop=should_stop,
+            should_stop=should_stop or is_stop_wanted,
         )
 
     def _score_dense(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND, IGNORE
 from napari_surfseg.geometry import to_index
 
@@ -80,6 +81,7 @@ def gather_annotation(
         places = [places[i] for i in chosen]
     blocks = []
     for source, index in places:
+        raise_if_stopped()
         start, stop = censuses[source].block_box(index)
         blocks.append(AnnotatedBlock(source, start, targets[source].read(start, stop)))
     return blocks

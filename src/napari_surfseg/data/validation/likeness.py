@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND, IGNORE
 from napari_surfseg.geometry import box_at, box_shape, box_slices, clip_box, to_index
 
@@ -68,6 +69,7 @@ def describe_content(
     squares = 0.0
     directions = np.zeros((3, 3))
     for start, stop in _draw_pieces(pair, box, num_pieces, rng):
+        raise_if_stopped()
         labels = targets.read(start, stop)
         grey = pair.image.read(start, stop).astype(np.float64)
         for meaning in (BACKGROUND, FOREGROUND):
