@@ -521,6 +521,12 @@ class Training(_Section):
         description="Post-processing is chosen on the validation data at the end, in at most "
         "this share of the running time; 0 leaves it at a threshold.",
     )
+    save_minutes: PositiveFloat = Field(
+        default=5.0,
+        description="Time between two saves of `last.pt`, which is also written after every epoch "
+        "and at a stop for any reason; what a kill costs at most.",
+        json_schema_extra=_about("minutes", offered=(0.5, 120)),
+    )
     early_stopping: Positive | None = Field(
         default=None,
         description="Stop after so many scored epochs without a better score.",

@@ -53,9 +53,11 @@ def test_a_file_that_cannot_be_replaced_for_a_while_is_a_warning(
     """As on Windows while a viewer or a scanner holds it open."""
     monkeypatch.setattr(files, "RETRY_SECONDS", ())
     real = Path.replace
+    refused = []
 
     def replace(path, target):
-        if target.name == name and run.trainer.state.step < 8:
+        if target.name == name and not refused:
+            refused.append(target)
             raise PermissionError(errno.EACCES, "The process cannot access the file")
         return real(path, target)
 
@@ -65,7 +67,7 @@ def test_a_file_that_cannot_be_replaced_for_a_while_is_a_warning(
     assert isinstance(run.events[-1], events.RunCompleted)
     warnings = [event.message for event in run.of(events.WarningIssued)]
     assert sum(name in message for message in warnings) == 1
-    assert load_checkpoint(tmp_path / "run" / "checkpoints" / name).step == 8
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / name).step >= 4
 
 
 def test_a_last_save_that_fails_is_said_at_the_end(tmp_path, training_run, experiment, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 
 from napari_surfseg import events
 from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.errors import DataError, NonFiniteLossError
 from napari_surfseg.metrics.error_samples import read_error_samples
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.training import loop as loop_module
@@ -115,3 +116,129 @@ def test_the_last_weights_are_scored_though_the_end_comes_between_two_epochs(
 def test_weights_are_not_scored_twice(tmp_path, training_run, experiment):
     run = training_run(tmp_path / "run", experiment).run()
     assert [event.epoch for event in run.of(events.ValidationFinished)].count(2) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NonFiniteLossError("The loss became nan."),
+        DataError("A chunk cannot be read."),
+        MemoryError(),
+        RuntimeError("CUDA out of memory"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_whatever_ends_a_run_the_steps_taken_are_saved(tmp_path, training_run, experiment, error):
+    whole = training_run(tmp_path / "whole", experiment).run()
+    failing = training_run(tmp_path / "run", experiment)
+
+    def poll():
+        if failing.trainer.state.step == 6:
+            raise error
+        return []
+
+    failing.trainer._poll_commands = poll
+    with pytest.raises(type(error)):
+        failing.run()
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt").step == 6
+    resumed = training_run(tmp_path / "run", experiment, resume=True).run()
+    found = [event.step for event in resumed.of(events.StepFinished)]
+    assert found == [7, 8]
+    assert resumed.of(events.EpochFinished)[-1].losses == pytest.approx(
+        whole.of(events.EpochFinished)[-1].losses, rel=1e-4
+    )
+
+
+def test_a_step_that_failed_in_its_midst_is_not_saved(tmp_path, training_run, experiment):
+    run = training_run(tmp_path / "run", experiment)
+
+    def poll():
+        if run.trainer.state.step == 2:
+            run.parts.learner.average.update = fail
+        return []
+
+    def fail(_network):
+        raise MemoryError
+
+    run.trainer._poll_commands = poll
+    with pytest.raises(MemoryError):
+        run.run()
+    assert not (tmp_path / "run" / "checkpoints" / "last.pt").exists()
+
+
+def test_it_is_saved_every_so_many_minutes(tmp_path, training_run, experiment):
+    experiment = apply_overrides(
+        experiment,
+        ["training.save_minutes=0.0001", "training.train_iterations_per_epoch=30"],
+    )
+    run = training_run(tmp_path / "run", experiment, {20: [events.Stop()]}).run()
+    saved = [event.step for event in run.of(events.CheckpointSaved) if "last" in event.path]
+    assert min(saved) < 20
+
+
+def test_what_a_person_changed_survives_a_resume(tmp_path, training_run, experiment):
+    image = f"{tmp_path}/image.npy"
+    changes = [
+        events.SetTraining(max_epochs=5, learning_rate_scale=0.5, foreground_share=1.0),
+        events.SetLossWeights(weights={"cldice": 0.25}),
+        events.SetPreview(image=image, center=(1, 2, 3), size=(8, 8, 8), seconds=100.0),
+    ]
+    run = training_run(tmp_path / "run", experiment, {2: changes, 6: [events.Stop()]}).run()
+    assert run.events[-1].step == 6
+    resumed = training_run(tmp_path / "run", experiment, {7: [events.Stop()]}, resume=True).run()
+    steering = resumed.parts.steering
+    assert (steering.max_epochs, steering.rate_scale) == (5, 0.5)
+    assert steering.loss_weights["cldice"] == 0.25
+    assert resumed.parts.loader.foreground_shares == [
+        (0, experiment.data.foreground_share),
+        (2, 1.0),
+    ]
+    shown = resumed.parts.previewer.as_command()
+    assert (shown.image, shown.center, shown.size, shown.seconds) == (
+        image,
+        (1, 2, 3),
+        (8, 8, 8),
+        100.0,
+    )
+    longer = apply_overrides(experiment, ["training.max_epochs=3", "data.foreground_share=0.25"])
+    resumed = training_run(tmp_path / "run", longer, resume=True).run()
+    assert resumed.events[-1].step == 12
+    assert resumed.parts.steering.rate_scale == 0.5
+    assert resumed.parts.loader.foreground_shares == [(0, 0.25)]
+
+
+def test_a_pause_survives_a_kill_and_a_stop_ends_it(tmp_path, training_run, experiment):
+    paused = training_run(tmp_path / "run", experiment, {2: [events.Pause()]})
+    calls = []
+
+    def poll():
+        calls.append(paused.trainer.state.step)
+        if calls.count(2) > 3:
+            raise KeyError("killed")
+        return paused.commands.pop(paused.trainer.state.step, [])
+
+    paused.trainer._poll_commands = poll
+    with pytest.raises(KeyError, match="killed"):
+        paused.run()
+    resumed = training_run(tmp_path / "run", experiment, resume=True)
+    polls = []
+
+    def poll_again():
+        polls.append(len(polls))
+        return [events.Stop()] if len(polls) > 3 else []
+
+    resumed.trainer._poll_commands = poll_again
+    resumed.run()
+    assert resumed.of(events.RunPaused)
+    assert resumed.of(events.StepFinished) == []
+    assert any("was paused" in event.message for event in resumed.of(events.WarningIssued))
+    again = training_run(tmp_path / "run", experiment, resume=True).run()
+    assert again.events[-1].step == 8
+
+
+def test_a_stopped_epoch_is_gone_on_with(tmp_path, training_run, experiment):
+    training_run(tmp_path / "run", experiment, {6: [events.Stop()]}).run()
+    resumed = training_run(tmp_path / "run", experiment, resume=True).run()
+    assert [event.epoch for event in resumed.of(events.EpochFinished)] == [2]
+    assert resumed.of(events.StepFinished)[-1].epoch == 2
+    assert resumed.events[-1].epoch == 2

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from napari_surfseg import events
 from napari_surfseg.data.patches.loader import PatchLoader
-from napari_surfseg.geometry import in_finest_voxels
+from napari_surfseg.geometry import in_finest_voxels, to_index
 from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.training.checkpoint_writer import CheckpointWriter
+from napari_surfseg.training.kept_settings import KeptSettings
 from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
+from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.run_data import open_run_data
 from napari_surfseg.training.scoring import Scoring
 from napari_surfseg.training.steering import Steering
@@ -23,6 +26,7 @@ from napari_surfseg.training.validation import Validator
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
+    from napari_surfseg.training.checkpoint_writer import Restored
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
     from napari_surfseg.training.run_data import RunData
@@ -56,6 +60,8 @@ class RunParts:
         Writes ``best.pt`` and ``last.pt``.
     steering : Steering
         What watchers asked for.
+    means : EpochMeans
+        Of the epoch that a resumed run goes on with.
     threads : ThreadTuner or None
         Finds the best number of CPU threads; None on a GPU.
     """
@@ -69,6 +75,7 @@ class RunParts:
     stroke_start: StrokeStart | None
     checkpoints: CheckpointWriter
     steering: Steering
+    means: EpochMeans
     threads: ThreadTuner | None
 
 
@@ -91,32 +98,41 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
         precision=plan.precision,
     )
     checkpoints = CheckpointWriter(plan.folders, data, learner, state, reporter)
-    loss_weights = checkpoints.restore() if plan.resume else data.experiment.loss.weights
+    restored = checkpoints.restore() if plan.resume else None
+    settings = _choose_settings(data.experiment, restored, state)
     if plan.start is not None:
         learner.start_with(plan.start.weights)
     stroke_start = _begin_with_strokes(plan, data, learner, state)
-    settings = _choose_prediction_settings(plan, data)
+    if stroke_start is not None and restored is not None and restored.stroke_start is not None:
+        stroke_start.restore(restored.stroke_start)
+    prediction = _choose_prediction_settings(plan, data)
     scoring = None
     if data.validation:
-        validator = _build_validator(data, settings)
+        validator = _build_validator(data, prediction)
         scoring = Scoring(validator, data.experiment.training, state, checkpoints, reporter)
     previewer = Previewer(
         data.pairs,
         data.cache,
         plan.folders.previews,
-        settings,
+        prediction,
         data.experiment.preview,
         first_index=state.num_previews,
     )
+    if restored is not None:
+        _show_kept_place(previewer, settings)
     # Last of what can fail: its threads are to be stopped.
-    loader = _build_loader(plan, data, state, stroke_start)
+    loader = _build_loader(plan, data, state, stroke_start, settings)
+    if restored is not None:
+        loader.restore_tally(restored.patches)
     updates = StrokeUpdates(
         data, loader, state, reporter, stroke_start=stroke_start, previewer=previewer
     )
     steering = Steering(
-        loss_weights=loss_weights,
-        max_epochs=data.experiment.training.max_epochs,
-        max_minutes=data.experiment.training.max_minutes,
+        loss_weights=settings.loss_weights,
+        max_epochs=settings.max_epochs,
+        max_minutes=settings.max_minutes,
+        rate_scale=settings.rate_scale,
+        is_paused=settings.is_paused,
         set_preview=previewer.apply,
         set_foreground_share=loader.set_foreground_share,
         update_labels=updates.apply,
@@ -131,8 +147,38 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
         stroke_start=stroke_start,
         checkpoints=checkpoints,
         steering=steering,
+        means=EpochMeans() if restored is None else restored.means,
         threads=ThreadTuner.for_this_machine() if plan.device.type == "cpu" else None,
     )
+
+
+def _choose_settings(
+    experiment: Experiment, restored: Restored | None, state: TrainingState
+) -> KeptSettings:
+    """Choose between what the configuration says and what was changed while the run went on."""
+    configured = KeptSettings.of(experiment)
+    if restored is None:
+        return configured
+    settings = restored.settings.updated(restored.experiment, experiment)
+    iterations = experiment.training.train_iterations_per_epoch
+
+    def is_met(bounds: KeptSettings) -> bool:
+        return state.progress(bounds.max_epochs, bounds.max_minutes, iterations) >= 1
+
+    if is_met(settings) and not is_met(configured):
+        # Made shorter while it went on, and ended: who resumes it wants the rest.
+        settings = replace(
+            settings, max_epochs=configured.max_epochs, max_minutes=configured.max_minutes
+        )
+    return settings
+
+
+def _show_kept_place(previewer: Previewer, settings: KeptSettings) -> None:
+    size, center = to_index(settings.preview_size), settings.preview_center
+    place = events.SetPreview(size=size, seconds=settings.preview_seconds)
+    if center is not None:
+        place = replace(place, image=settings.preview_image, center=to_index(center))
+    previewer.apply(place)  # refused where the volume is no longer part of the run
 
 
 def _begin_with_strokes(
@@ -177,7 +223,11 @@ def _build_validator(data: RunData, settings: PredictionSettings) -> Validator:
 
 
 def _build_loader(
-    plan: RunPlan, data: RunData, state: TrainingState, stroke_start: StrokeStart | None
+    plan: RunPlan,
+    data: RunData,
+    state: TrainingState,
+    stroke_start: StrokeStart | None,
+    settings: KeptSettings,
 ) -> PatchLoader:
     training = data.experiment.training
     return PatchLoader(
@@ -190,4 +240,5 @@ def _build_loader(
         cache=data.cache,
         start_step=state.step * training.accumulate,
         filled=None if stroke_start is None else stroke_start.filled,
+        foreground_shares=[(int(begin), share) for begin, share in settings.foreground_shares],
     )

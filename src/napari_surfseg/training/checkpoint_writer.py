@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from napari_surfseg import events
-from napari_surfseg.errors import CheckpointError, OutputError
+from napari_surfseg.errors import CheckpointError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from napari_surfseg.vocabulary import LOSS_TERMS
+from napari_surfseg.training.background_writer import BackgroundWriter
+from napari_surfseg.training.host_copy import copy_to_host
+from napari_surfseg.training.kept_settings import KeptSettings
+from napari_surfseg.training.reporting import EpochMeans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.training.background_writer import SaveOutcome
     from napari_surfseg.training.learner import Learner
     from napari_surfseg.training.plan import RunFolders
     from napari_surfseg.training.reporting import Reporter
     from napari_surfseg.training.run_data import RunData
     from napari_surfseg.training.state import TrainingState
 
-__all__ = ["CheckpointWriter"]
+__all__ = ["CheckpointWriter", "Restored"]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What ``last.pt`` holds for parts of a run that are made after it is read.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        The configuration it was saved with.
+    settings : KeptSettings
+        Those in use then.
+    means : EpochMeans
+        Of the steps of the epoch it was saved in.
+    patches : dict
+        The loader's tally of that epoch.
+    stroke_start : dict or None
+        Where the handover from the pixel classifier was.
+    """
+
+    experiment: Experiment
+    settings: KeptSettings
+    means: EpochMeans
+    patches: dict[str, Any]
+    stroke_start: dict[str, float] | None
 
 
 class CheckpointWriter:
@@ -52,25 +83,78 @@ class CheckpointWriter:
         self._learner = learner
         self._state = state
         self._reporter = reporter
-        self._failed: dict[str, OutputError] = {}
+        self._writer = BackgroundWriter(save_checkpoint)
+        self._failed: dict[Path, SaveOutcome] = {}
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a file is being written, so that another save would have to wait."""
+        return self._writer.is_writing
 
     def save_best(self, metrics: Mapping[str, float] | None = None) -> None:
         """Write ``best.pt`` with the scores of its weights, if they were scored."""
-        self._save(self._folders.best, self._build(metrics=dict(metrics or {})))
+        self._submit(self._folders.best, self._build(metrics=dict(metrics or {})))
 
-    def save_last(self, loss_weights: Mapping[str, float]) -> None:
-        """Write ``last.pt`` with all that resuming needs."""
+    def save_last(
+        self,
+        settings: KeptSettings,
+        means: EpochMeans,
+        patches: Mapping[str, Any],
+        stroke_start: Mapping[str, float] | None,
+    ) -> None:
+        """Write ``last.pt`` with all that resuming needs.
+
+        Training waits only for the copy to host memory; a thread writes it.
+        """
         self._state.count_time()
         training = {
             **self._learner.state(),
             "counters": self._state.as_dict(),
-            "loss_weights": dict(loss_weights),
+            "settings": settings.as_dict(),
+            "epoch_means": means.as_dict(),
+            "patches": dict(patches),
+            "stroke_start": stroke_start,
             "cut": self._data.cut,
         }
-        self._save(self._folders.last, self._build(training=training))
+        self._submit(self._folders.last, self._build(training=training))
 
-    def restore(self) -> dict[str, float]:
-        """Go on from ``last.pt``; return the loss weights it was using.
+    def report_saves(self) -> None:
+        """Report what was written since the last call; warn once of what could not be."""
+        for outcome in self._writer.take_outcomes():
+            path = outcome.path
+            name = f"{path.parent.name}/{path.name}"
+            if outcome.error is None:
+                self._failed.pop(path, None)
+                if outcome.note is not None:
+                    self._reporter.warn(outcome.note)
+                self._reporter.report(
+                    events.CheckpointSaved(path=name, epoch=outcome.checkpoint.epoch)
+                )
+                continue
+            if path not in self._failed:
+                self._reporter.warn(f"{outcome.error} Training goes on with the earlier {name}.")
+            self._failed[path] = outcome
+
+    def finish_saves(self) -> None:
+        """Wait for all that is being written.
+
+        Raises
+        ------
+        OutputError
+            If the newest save of a file failed, and fails again now.
+        """
+        self._writer.wait()
+        self.report_saves()
+        for path, outcome in list(self._failed.items()):
+            save_checkpoint(path, outcome.checkpoint)
+            del self._failed[path]
+
+    def wait(self) -> None:
+        """Wait for what is being written, whatever becomes of it."""
+        self._writer.wait()
+
+    def restore(self) -> Restored:
+        """Go on from ``last.pt``; return what other parts of the run go on from.
 
         Raises
         ------
@@ -85,7 +169,13 @@ class CheckpointWriter:
                 raise KeyError("training")
             self._learner.restore(training, checkpoint.weights)
             self._state.restore(training["counters"])
-            return {term: float(training["loss_weights"][term]) for term in LOSS_TERMS}
+            return Restored(
+                experiment=checkpoint.experiment,
+                settings=KeptSettings.from_dict(training["settings"]),
+                means=EpochMeans(**training["epoch_means"]),
+                patches=dict(training["patches"]),
+                stroke_start=training["stroke_start"],
+            )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).split("\n", 1)[0].rstrip(".:")
             raise CheckpointError(
@@ -117,28 +207,11 @@ class CheckpointWriter:
             training=training,
         )
 
-    def require_saved(self) -> None:
-        """Make sure that the newest save of each file succeeded: at the end, no later one follows.
-
-        Raises
-        ------
-        OutputError
-            As it was raised by the save that failed.
-        """
-        for error in self._failed.values():
-            raise error
-
-    def _save(self, path: Path, checkpoint: Checkpoint) -> None:
-        """Save, or warn: the earlier file is whole, and the next save may succeed."""
-        name = f"{path.parent.name}/{path.name}"
-        try:
-            note = save_checkpoint(path, checkpoint)
-        except OutputError as error:
-            if name not in self._failed:
-                self._reporter.warn(f"{error} Training goes on with the earlier {name}.")
-            self._failed[name] = error
-            return
-        self._failed.pop(name, None)
-        if note is not None:
-            self._reporter.warn(note)
-        self._reporter.report(events.CheckpointSaved(path=name, epoch=checkpoint.epoch))
+    def _submit(self, path: Path, checkpoint: Checkpoint) -> None:
+        """Copy what training will change, and have it written."""
+        frozen = replace(
+            checkpoint,
+            weights=copy_to_host(checkpoint.weights),
+            training=copy_to_host(checkpoint.training),
+        )
+        self._writer.submit(path, frozen)

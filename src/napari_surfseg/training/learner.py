@@ -102,6 +102,8 @@ class Learner:
             self.network, architecture.ema_decay if decay == "auto" else decay
         )
         self._optimizer = AdamW(self.network.parameters(), weight_decay=training.weight_decay)
+        #: False from the first change of a weight until the whole step is taken.
+        self.is_whole = True
 
     @property
     def num_parameters(self) -> int:
@@ -174,8 +176,10 @@ class Learner:
         found = torch.cat([torch.stack(rows).detach().mean(0), norm.detach()[None]]).tolist()
         values = dict(zip([*names, "gradient_norm"], found, strict=True))
         _refuse_nonfinite(values, step)
+        self.is_whole = False
         self._optimizer.step(rate)
         self.average.update(self.network)
+        self.is_whole = True
         return values
 
     def compile_ahead(self, loss_weights: Mapping[str, float]) -> None:

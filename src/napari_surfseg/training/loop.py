@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +13,9 @@ from napari_surfseg import events
 from napari_surfseg.cancelling import listening
 from napari_surfseg.errors import CancelledError, DataError, OutputError
 from napari_surfseg.metrics.score import compute_metrics
+from napari_surfseg.training.kept_settings import KeptSettings
 from napari_surfseg.training.recovery import StepRecovery
 from napari_surfseg.training.reporting import EpochMeans
-from napari_surfseg.training.schedule import compute_progress
 from napari_surfseg.training.tuning import tune_checkpoint
 
 if TYPE_CHECKING:
@@ -31,6 +33,19 @@ __all__ = ["TrainingLoop"]
 UNWRITABLE = (OutputError, DataError, OSError)
 #: How often a paused worker looks for commands.
 PAUSE_SECONDS = 0.1
+#: What a person changes is saved so soon, and several changes in a row once.
+CHANGED_SECONDS = 5.0
+STILL_PAUSED = (
+    "The run was paused when its worker ended, and waits still: continue it in the window, or stop "
+    "it and resume."
+)
+LASTING = (
+    events.Resume,
+    events.SetLossWeights,
+    events.SetPreview,
+    events.SetTraining,
+    events.UpdateLabels,
+)
 
 
 class TrainingLoop:
@@ -66,15 +81,35 @@ class TrainingLoop:
         self._poll_commands = poll_commands
         self._recovery = StepRecovery(parts.learner, state, parts.steering, reporter)
         self._preview_trouble = ""
+        self._means = parts.means
+        self._saved_step = state.step
+        self._save_due = time.monotonic() + 60 * self._training.save_minutes
 
     def run(self) -> None:
-        """Train to the end, or until it is stopped."""
+        """Train to the end, or until it is stopped.
+
+        Whatever ends it, ``last.pt`` holds the steps that were taken.
+        """
+        try:
+            self._run()
+        except BaseException:
+            self._save_before_failing()
+            raise
+        finally:
+            self._parts.checkpoints.wait()
+
+    def _run(self) -> None:
+        if self._means.is_cut_short and not self._is_over():
+            self._state.epoch -= 1  # it goes on
+            self._means.is_cut_short = False
         self._reporter.report_start(
             self._plan,
             self._parts.experiment,
             self._parts.steering,
             num_parameters=self._parts.learner.num_parameters,
         )
+        if self._parts.steering.is_waiting():
+            self._reporter.warn(STILL_PAUSED)
         self._show_classifier()
         self._compile_ahead()
         self._state.skip_time()
@@ -110,34 +145,37 @@ class TrainingLoop:
             compile_some()
 
     def _run_epoch(self) -> None:
-        means = EpochMeans()
-        begun_at = self._state.elapsed_seconds()
+        means = self._means
+        num_before = means.num_steps
+        if num_before == 0:
+            means.begun_at = self._state.elapsed_seconds()
         iterations = self._training.train_iterations_per_epoch
-        rate = 0.0
         self._reporter.begin_epoch()
         while means.num_steps < iterations:
             self._wait_for_commands()
             if self._is_over():
                 break
-            rate = self._take_step(means)
+            self._take_step(means)
             if self._parts.previewer.is_due():
                 self._write_preview()
-        if means.num_steps == 0:
+            self._save_if_due()
+        is_whole = means.num_steps >= iterations
+        if means.num_steps == num_before and not is_whole:
             return
         self._state.epoch += 1
+        # Counted once, whatever happens from here on.
+        self._means = EpochMeans() if is_whole else replace(means, is_cut_short=True)
         self._reporter.report_epoch(
             means,
-            rate=rate,
-            begun_at=begun_at,
             progress=self._progress(),
-            patches=self._parts.loader.epoch_stats(),
+            patches=self._parts.loader.epoch_stats(reset=is_whole),
             cache=self._parts.data.cache.stats().as_dict(),
         )
-        self._score_epoch(is_whole=means.num_steps == iterations)
+        self._score_epoch(is_whole=is_whole)
         self._save_last()
 
-    def _take_step(self, means: EpochMeans) -> float:
-        """Take one optimizer step and report it; return its learning rate."""
+    def _take_step(self, means: EpochMeans) -> None:
+        """Take one optimizer step and report it."""
         parts, state = self._parts, self._state
         begun = time.perf_counter()
         rate = parts.learner.compute_rate(
@@ -146,9 +184,9 @@ class TrainingLoop:
         values = self._recovery.take_step(parts.loader, rate)
         state.step += 1
         if values is None:
-            return rate
+            return
         seconds = time.perf_counter() - begun
-        means.add(values, seconds)
+        means.add(values, seconds, rate=rate)
         if parts.threads is not None:
             parts.threads.apply(seconds)
         self._reporter.report_step(
@@ -157,7 +195,6 @@ class TrainingLoop:
             steps_per_second=means.steps_per_second,
             progress=self._progress(),
         )
-        return rate
 
     def _score_epoch(self, *, is_whole: bool) -> None:
         scoring = self._parts.scoring
@@ -177,8 +214,51 @@ class TrainingLoop:
             self._apply_commands()
 
     def _save_last(self) -> None:
-        self._parts.steering.is_saving = False
-        self._parts.checkpoints.save_last(self._parts.steering.loss_weights)
+        """Have ``last.pt`` written, as things are between two steps."""
+        parts = self._parts
+        parts.steering.is_saving = False
+        self._saved_step = self._state.step
+        self._save_due = time.monotonic() + 60 * self._training.save_minutes
+        stroke_start = parts.stroke_start
+        parts.checkpoints.save_last(
+            self._settings_in_use(),
+            self._means,
+            parts.loader.tally_as_dict(),
+            None if stroke_start is None else stroke_start.as_dict(),
+        )
+
+    def _settings_in_use(self) -> KeptSettings:
+        steering, shown = self._parts.steering, self._parts.previewer.as_command()
+        settings = KeptSettings.of(self._parts.experiment)
+        return replace(
+            settings,
+            loss_weights=dict(steering.loss_weights),
+            max_epochs=steering.max_epochs,
+            max_minutes=steering.max_minutes,
+            rate_scale=steering.rate_scale,
+            # Who stops a run does not want to find it waiting when it is resumed.
+            is_paused=steering.is_waiting(),
+            foreground_shares=[list(each) for each in self._parts.loader.foreground_shares],
+            preview_image=shown.image,
+            preview_center=None if shown.center is None else list(shown.center),
+            preview_size=list(shown.size or settings.preview_size),
+            preview_seconds=shown.seconds or 0.0,
+        )
+
+    def _save_if_due(self) -> None:
+        """Report what was saved, and save again if it is time and the disk has kept up."""
+        checkpoints = self._parts.checkpoints
+        checkpoints.report_saves()
+        if time.monotonic() >= self._save_due and not checkpoints.is_writing:
+            self._save_last()
+
+    def _save_before_failing(self) -> None:
+        """Keep the steps that were taken; what goes wrong here must not hide why training ends."""
+        if self._state.step == self._saved_step or not self._parts.learner.is_whole:
+            return
+        with contextlib.suppress(Exception):
+            self._save_last()
+            self._parts.checkpoints.finish_saves()
 
     def _write_preview(self) -> None:
         stroke_start, state = self._parts.stroke_start, self._state
@@ -220,7 +300,7 @@ class TrainingLoop:
                 self._reporter.warn(f"The samples of the report could not be made: {error}")
         if is_stopped:
             self._save_last()
-        self._parts.checkpoints.require_saved()
+        self._parts.checkpoints.finish_saves()
         self._reporter.report_end(is_stopped=is_stopped)
 
     def _score_last(self, scoring: Scoring) -> None:
@@ -232,7 +312,10 @@ class TrainingLoop:
     def _tune(self, validator: Validator) -> None:
         share = self._training.tuning_share
         best = self._plan.folders.best
-        if share == 0 or not best.exists():
+        if share == 0:
+            return
+        self._parts.checkpoints.wait()
+        if not best.exists():
             return
 
         def is_stopped() -> bool:
@@ -240,6 +323,7 @@ class TrainingLoop:
             return self._parts.steering.is_stopping
 
         try:
+            self._parts.checkpoints.finish_saves()  # best.pt is read, and written again
             tune_checkpoint(
                 best,
                 validator,
@@ -261,10 +345,12 @@ class TrainingLoop:
         if not steering.is_waiting():
             return
         self._reporter.report(events.RunPaused())
+        self._save_last()  # a pause may last until the machine is restarted
         while steering.is_waiting():
             if self._parts.previewer.is_due():
                 self._write_preview()
             time.sleep(PAUSE_SECONDS)
+            self._save_if_due()
             self._state.skip_time()  # a pause is no running time
             self._apply_commands()
         self._state.skip_time()
@@ -274,18 +360,20 @@ class TrainingLoop:
     def _apply_commands(self) -> None:
         for command in self._poll_commands():
             self._reporter.report(self._parts.steering.apply(command))
+            if isinstance(command, LASTING):
+                self._save_due = min(self._save_due, time.monotonic() + CHANGED_SECONDS)
         if self._parts.steering.is_saving:
             self._save_last()
+            if self._parts.steering.is_waiting():  # nothing else is to be done meanwhile
+                self._parts.checkpoints.wait()
+                self._parts.checkpoints.report_saves()
 
     def _progress(self) -> float:
         steering = self._parts.steering
-        epochs, minutes = steering.max_epochs, steering.max_minutes
-        iterations = self._training.train_iterations_per_epoch
-        return compute_progress(
-            self._state.step,
-            self._state.elapsed_seconds(),
-            max_steps=None if epochs is None else epochs * iterations,
-            max_seconds=None if minutes is None else minutes * 60,
+        return self._state.progress(
+            steering.max_epochs,
+            steering.max_minutes,
+            self._training.train_iterations_per_epoch,
         )
 
     def _is_over(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_surfseg.events import PreviewWritten
+from napari_surfseg.events import PreviewWritten, SetPreview
 from napari_surfseg.files import remove_file, written_aside
 from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.inference.predict_region import predict_region
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Preview
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
-    from napari_surfseg.events import SetPreview
     from napari_surfseg.geometry import Box
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.training.stroke_start import StrokeStart
@@ -134,6 +133,12 @@ class Previewer:
         if moved or was_off:
             self._due = time.monotonic() + self._rest() / 2
         return None
+
+    def as_command(self) -> SetPreview:
+        """Return the command that would bring another previewer to show the same."""
+        return SetPreview(
+            image=self._image, center=self._center, size=self._size, seconds=self._seconds
+        )
 
     def hurry(self) -> None:
         """Let the next preview be due now: there is something new to see."""

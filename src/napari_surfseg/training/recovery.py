@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from napari_surfseg.errors import NonFiniteLossError
+from napari_surfseg.training.host_copy import copy_to_host
 from napari_surfseg.wording import format_number
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class StepRecovery:
 
     def _keep(self) -> None:
         learner = self._learner
-        self._good = _copy_to_host(
+        self._good = copy_to_host(
             {"state": learner.state(), "averaged": learner.average.network.state_dict()}
         )
         self._num_since = 0
@@ -109,14 +108,3 @@ class StepRecovery:
             f"{STEPS_BETWEEN} steps ago were restored; training continues at half the learning "
             f"rate ({format_number(self._steering.rate_scale)} of the scheduled one)."
         )
-
-
-def _copy_to_host(values: Any) -> Any:
-    """Copy dictionaries, lists and the tensors in them."""
-    if isinstance(values, torch.Tensor):
-        return values.detach().to("cpu", copy=True)
-    if isinstance(values, dict):
-        return {key: _copy_to_host(value) for key, value in values.items()}
-    if isinstance(values, list):
-        return [_copy_to_host(value) for value in values]
-    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,19 +27,42 @@ __all__ = ["EpochMeans", "Reporter"]
 REPORT_SECONDS = 0.1
 
 
+@dataclass
 class EpochMeans:
-    """Means over the steps of an epoch; a term counts only the steps that computed it."""
+    """Means over the steps of an epoch; a term counts only the steps that computed it.
 
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
-        self.num_steps = 0
-        self.step_seconds = 0.0
+    Attributes
+    ----------
+    num_steps : int
+        Steps added.
+    step_seconds : float
+        Time they took.
+    rate : float
+        Learning rate of the newest.
+    begun_at : float
+        Seconds of running time when the epoch began.
+    is_cut_short : bool
+        The epoch was reported before its last step, since the training ended in it. Resumed,
+        the training goes on with it.
+    """
 
-    def add(self, values: dict[str, float], seconds: float) -> None:
-        """Add the values of a step and the time it took."""
+    num_steps: int = 0
+    step_seconds: float = 0.0
+    rate: float = 0.0
+    begun_at: float = 0.0
+    is_cut_short: bool = False
+    _sums: dict[str, float] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for ``last.pt``; ``EpochMeans(**values)`` goes on from them."""
+        return asdict(self)
+
+    def add(self, values: dict[str, float], seconds: float, *, rate: float = 0.0) -> None:
+        """Add the values of a step, the time it took and its learning rate."""
         self.num_steps += 1
         self.step_seconds += seconds
+        self.rate = rate
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
@@ -128,13 +152,11 @@ class Reporter:
         self,
         means: EpochMeans,
         *,
-        rate: float,
-        begun_at: float,
         progress: float,
         patches: dict[str, Any],
         cache: dict[str, Any],
     ) -> None:
-        """Report the epoch that ended; it began at ``begun_at`` seconds of running time."""
+        """Report the epoch that ended."""
         values = means.means()
         elapsed = self._state.elapsed_seconds()
         self.report(
@@ -143,8 +165,8 @@ class Reporter:
                 losses=_terms(values),
                 head_total=values["head_total"],
                 total=values["total"],
-                learning_rate=rate,
-                epoch_seconds=elapsed - begun_at,
+                learning_rate=means.rate,
+                epoch_seconds=elapsed - means.begun_at,
                 steps_per_second=means.steps_per_second,
                 elapsed_seconds=elapsed,
                 patches=patches,

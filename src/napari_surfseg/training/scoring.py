@@ -61,7 +61,7 @@ class Scoring:
 
     def may_validate(self) -> bool:
         """Whether another validation, as long as the newest, keeps within its share of the time."""
-        spent = self._state.validation_seconds + (self._newest.seconds if self._newest else 0.0)
+        spent = self._state.validation_seconds + self._state.newest_validation_seconds
         return spent <= self._training.validation_share * self._state.elapsed_seconds()
 
     def validate(self, network: torch.nn.Module) -> None:
@@ -70,6 +70,7 @@ class Scoring:
         self._newest = result
         self._state.validated_step = self._state.step
         self._state.validation_seconds += result.seconds
+        self._state.newest_validation_seconds = result.seconds
         self._state.threshold = result.threshold
         # On strokes, since the other scores need to know what lies between them.
         scored_by = "dice" if result.is_sparse else self._training.best_by

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from napari_surfseg.training.schedule import compute_progress
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,6 +26,8 @@ class TrainingState:
         Running seconds counted so far, over all resumptions; see :meth:`elapsed_seconds`.
     validation_seconds : float
         Of those, spent on validation.
+    newest_validation_seconds : float
+        Of those, on the newest one.
     threshold : float
         Probability above which a voxel is surface, of the newest validation.
     best : dict
@@ -44,6 +48,7 @@ class TrainingState:
     epoch: int = 0
     elapsed: float = 0.0
     validation_seconds: float = 0.0
+    newest_validation_seconds: float = 0.0
     threshold: float = 0.5
     best: dict[str, float] = field(default_factory=dict)
     best_value: float = float("-inf")
@@ -65,6 +70,15 @@ class TrainingState:
     def skip_time(self) -> None:
         """Leave that time out: preparations and pauses are no running time."""
         self._counted_until = time.perf_counter()
+
+    def progress(self, max_epochs: int | None, max_minutes: float | None, iterations: int) -> float:
+        """Share of the training that is done, 0 to 1, with epochs of so many steps."""
+        return compute_progress(
+            self.step,
+            self.elapsed_seconds(),
+            max_steps=None if max_epochs is None else max_epochs * iterations,
+            max_seconds=None if max_minutes is None else max_minutes * 60,
+        )
 
     def record_scores(self, metrics: Mapping[str, float], value: float) -> bool:
         """Take the scores of this epoch; return whether ``value`` is the best so far."""

@@ -22,7 +22,7 @@ from napari_surfseg.data.strokes.filled_targets import FilledTargets
 from napari_surfseg.data.strokes.pixel_classifier import PixelClassifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -158,6 +158,15 @@ class StrokeStart:
         """Begin beside a network that took so many steps, or has learned in another run."""
         self._learned_at = step
         self._first_share = SHARE_AFTER_STROKES if step or has_learned else 1.0
+
+    def as_dict(self) -> dict[str, float]:
+        """Where the handover is, for ``last.pt``."""
+        return {"learned_at": self._learned_at, "first_share": self._first_share}
+
+    def restore(self, values: Mapping[str, float]) -> None:
+        """Go on from :meth:`as_dict`."""
+        self._learned_at = int(values["learned_at"])
+        self._first_share = float(values["first_share"])
 
     def share(self, step: int) -> float:
         """Share of the classifier in a preview, from 1 before the first step down to 0."""

@@ -33,7 +33,7 @@ from napari_surfseg.data.patches.sampling import PatchSampler, place_patch
 from napari_surfseg.geometry import box_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_surfseg.config import Data
     from napari_surfseg.data.cache import CacheStats, VolumeCache
@@ -127,6 +127,8 @@ class PatchLoader:
         targets themselves; their centres are still drawn from the targets.
     prefetch : int, optional
         Batches kept ready; by default two more than there are workers.
+    foreground_shares : sequence of tuple, optional
+        Those of the run that is resumed, instead of the one in ``data``.
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class PatchLoader:
         start_step: int = 0,
         filled: Sequence[FilledTargets] | None = None,
         prefetch: int | None = None,
+        foreground_shares: Sequence[tuple[int, float]] | None = None,
     ) -> None:
         self._pairs = list(pairs)
         self._patch = data.patch_size
@@ -154,9 +157,7 @@ class PatchLoader:
         self._targets = [cache.view(pair.open_targets(cache)) for pair in self._pairs]
         self._filled = None if filled is None else list(filled)
         self._patch_targets = self._view_targets()
-        self._sampler = PatchSampler(
-            self._pairs, self._targets, foreground_share=data.foreground_share, seed=seed
-        )
+        self._sampler = self._build_sampler(foreground_shares or [(0, data.foreground_share)])
         self._symmetries = [
             choose_symmetries(data.augmentation.symmetries, self._patch, pair.spacing)
             for pair in self._pairs
@@ -296,9 +297,20 @@ class PatchLoader:
         batch.centred.append(place.centred)
         batch.starts.append(start)
 
+    @property
+    def foreground_shares(self) -> list[tuple[int, float]]:
+        """Shares of the patches centred on the surface, each from a patch of the stream on."""
+        return self._sampler.foreground_shares
+
     def set_foreground_share(self, share: float) -> None:
-        """Centre another share of the patches on the surface, those already prepared excepted."""
-        self._sampler.set_foreground_share(share)
+        """Centre another share of the patches on the surface.
+
+        It holds from the first batch that cannot be prepared yet, whichever are: so a resumed run
+        can repeat it.
+        """
+        ahead = self._depth if self._threads else 0
+        begin = (self._next_step + ahead) * self._batch_size
+        self._sampler.set_foreground_share(share, from_index=begin)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -335,12 +347,15 @@ class PatchLoader:
         self._pairs = list(pairs)
         self._filled = None if filled is None else list(filled)
         self._patch_targets = self._view_targets()
-        self._sampler = PatchSampler(
-            self._pairs,
-            self._targets,
-            foreground_share=self._sampler.foreground_share,
-            seed=self._seed,
+        self._sampler = self._build_sampler(self._sampler.foreground_shares)
+
+    def _build_sampler(self, shares: Sequence[tuple[int, float]]) -> PatchSampler:
+        sampler = PatchSampler(
+            self._pairs, self._targets, foreground_share=shares[0][1], seed=self._seed
         )
+        for begin, share in shares[1:]:
+            sampler.set_foreground_share(share, from_index=begin)
+        return sampler
 
     def _buffers(self) -> tuple[PatchBuffer, PatchBuffer]:
         """Memory of this thread for a patch and its labels."""
@@ -375,6 +390,27 @@ class PatchLoader:
         if reset:
             self._tally = _Tally()
         return stats
+
+    def tally_as_dict(self) -> dict[str, Any]:
+        """Plain values of what :meth:`epoch_stats` counts, for a run that is resumed."""
+        tally = self._tally
+        return {
+            "num_patches": tally.num_patches,
+            "num_centred": tally.num_centred,
+            "counts": tally.counts.tolist(),
+            "sources": dict(tally.sources),
+            "wait_seconds": tally.wait_seconds,
+        }
+
+    def restore_tally(self, values: Mapping[str, Any]) -> None:
+        """Go on counting from :meth:`tally_as_dict`."""
+        self._tally = _Tally(
+            num_patches=values["num_patches"],
+            num_centred=values["num_centred"],
+            counts=np.array(values["counts"], np.int64),
+            sources=Counter(values["sources"]),
+            wait_seconds=values["wait_seconds"],
+        )
 
     def cache_stats(self) -> CacheStats:
         """Count what the cache has done so far."""

@@ -85,21 +85,26 @@ class PatchSampler:
         ]
         weights = np.array([pair.census.num_supervised for pair in pairs], dtype=np.float64)
         self._cumulative = np.cumsum(weights / weights.sum())
-        self._share = foreground_share
+        self._shares = [(0, foreground_share)]
         self._phase = float(np.random.default_rng([seed, 0x5A]).random())
 
     @property
-    def foreground_share(self) -> float:
-        """Share of the patches centred on the surface."""
-        return self._share
+    def foreground_shares(self) -> list[tuple[int, float]]:
+        """Shares of the patches centred on the surface, each from a patch of the stream on."""
+        return list(self._shares)
 
-    def set_foreground_share(self, share: float) -> None:
-        """Use another share for the patches drawn from now on."""
-        self._share = share
+    def set_foreground_share(self, share: float, *, from_index: int = 0) -> None:
+        """Use another share from a patch of the stream on."""
+        earlier = [each for each in self._shares if each[0] < from_index]
+        self._shares = [*earlier, (from_index, share)]
 
     def is_foreground(self, index: int) -> bool:
         """Whether patch ``index`` of the stream is to be centred on the surface."""
-        upto = [math.floor(i * self._share + self._phase) for i in (index, index + 1)]
+        share = next(
+            (value for begin, value in reversed(self._shares) if begin <= index),
+            self._shares[0][1],
+        )
+        upto = [math.floor(i * share + self._phase) for i in (index, index + 1)]
         return upto[1] > upto[0]
 
     def draw(self, index: int, rng: np.random.Generator) -> Place:
