@@ -50,6 +50,8 @@ def test_the_meaning_of_strokes_is_settled_before_any_is_painted(
     controller, view, viewer, tmp_path
 ):
     view.data.paint.click()
+    controller.form._recount.timeout.emit()  # a layer that is drawn again may have been painted on
+    controller.form._recount.stop()
     controller.start()
     assert view.data.labels.error.text().startswith("No voxel is labelled as surface yet")
     assert not (tmp_path / "surfaces").exists()
