@@ -240,3 +240,21 @@ def test_a_stopped_epoch_is_gone_on_with(tmp_path, training_run, experiment):
     assert [event.epoch for event in resumed.of(events.EpochFinished)] == [2]
     assert resumed.of(events.StepFinished)[-1].epoch == 2
     assert resumed.events[-1].epoch == 2
+
+
+def test_an_epoch_killed_after_its_last_step_is_still_counted(tmp_path, training_run, experiment):
+    failing = training_run(tmp_path / "run", experiment)
+    emit = failing.trainer._reporter._emit
+
+    def fail_at_the_last_step(event):
+        emit(event)
+        if isinstance(event, events.StepFinished) and event.step == 8:
+            raise KeyError("killed")
+
+    failing.trainer._reporter._emit = fail_at_the_last_step
+    with pytest.raises(KeyError, match="killed"):
+        failing.run()
+    resumed = training_run(tmp_path / "run", experiment, resume=True).run()
+    assert [event.epoch for event in resumed.of(events.EpochFinished)] == [2]
+    assert [event.epoch for event in resumed.of(events.ValidationFinished)] == [2]
+    assert resumed.events[-1].epoch == 2

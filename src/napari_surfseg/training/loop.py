@@ -115,6 +115,10 @@ class TrainingLoop:
         self._state.skip_time()
         while not self._is_over():
             self._run_epoch()
+        if self._means.num_steps and not (
+            self._means.is_cut_short or self._parts.steering.is_stopping
+        ):
+            self._end_epoch()  # killed between its last step and its report
         self._finish()
 
     def _show_classifier(self) -> None:
@@ -159,9 +163,13 @@ class TrainingLoop:
             if self._parts.previewer.is_due():
                 self._write_preview()
             self._save_if_due()
-        is_whole = means.num_steps >= iterations
-        if means.num_steps == num_before and not is_whole:
-            return
+        if means.num_steps > num_before or means.num_steps >= iterations:
+            self._end_epoch()
+
+    def _end_epoch(self) -> None:
+        """Count and report the epoch, score it and save."""
+        means = self._means
+        is_whole = means.num_steps >= self._training.train_iterations_per_epoch
         self._state.epoch += 1
         # Counted once, whatever happens from here on.
         self._means = EpochMeans() if is_whole else replace(means, is_cut_short=True)
