@@ -14,7 +14,7 @@ from napari_surfseg.gui.controls.label_schemes import (
     name_scheme,
     suggest_meanings,
 )
-from napari_surfseg.gui.controls.number_boxes import WholeBox
+from napari_surfseg.gui.controls.number_boxes import WholeBox, with_error
 from napari_surfseg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -197,7 +197,13 @@ class MeaningsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
-        for item in (self.scheme, self.thickness, self.counting, self.values, self.error):
+        for item in (
+            self.scheme,
+            with_error(self.thickness),
+            self.counting,
+            self.values,
+            self.error,
+        ):
             layout.addWidget(item)
         self.values.changed.connect(self._on_meaning)
 

@@ -213,6 +213,7 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("training.validation_share", "Validation time", step=0.05),
         Setting("training.tuning_share", "Tuning time", step=0.05),
         Setting("training.early_stopping", "Early stopping", empty="off"),
+        Setting("training.save_minutes", "Save every", step=0.5, decimals=1),
         Setting(
             "preview.seconds",
             "Preview every",
