@@ -213,7 +213,14 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("training.validation_share", "Validation time", step=0.05),
         Setting("training.tuning_share", "Tuning time", step=0.05),
         Setting("training.early_stopping", "Early stopping", empty="off"),
-        Setting("training.save_minutes", "Save every", step=0.5, decimals=1),
+        Setting(
+            "training.save_minutes",
+            "Save every",
+            step=0.5,
+            decimals=1,
+            meaning="Time between two saves of the newest network, which is also saved after every "
+            "epoch and at a stop for any reason; what a kill costs at most.",
+        ),
         Setting(
             "preview.seconds",
             "Preview every",
