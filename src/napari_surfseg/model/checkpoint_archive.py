@@ -130,7 +130,12 @@ def _check_opcodes(content: bytes) -> None:
 
 
 class _Reader(pickle.Unpickler):
-    """Reads the contents with stand-ins for storages and tensors; runs nothing of the file's."""
+    """Reads the contents with stand-ins for storages and tensors; runs nothing of the file's.
+
+    The file can name three functions, all of them stand-ins of this module or an empty mapping;
+    any other name ends the reading, and so did any opcode that could make an object by itself
+    (:data:`OPCODES`). What is used afterwards is read by torch with ``weights_only=True``.
+    """
 
     def __init__(self, content: bytes, folder: str, records: dict[str, int]) -> None:
         super().__init__(io.BytesIO(content))

@@ -1,6 +1,6 @@
 """What a worker writes to ``events.jsonl``: steps ever more sparsely, the rest in full.
 
-Ten steps a second would be 400 MB a day, which nobody can open. What is told of the steps
+Ten steps a second would be 400 MB a day, which nobody can open. What is written of the steps
 therefore thins as the run grows, at first with its length, so that a curve keeps its resolution
 wherever one looks, and then evenly::
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EventLog"]
 
-#: Steps told of a time and of all before it, as long as the next limit allows it.
-TOLD_STEPS = 1500
+#: Steps written of a time and of all before it, as long as the next limit allows it.
+WRITTEN_STEPS = 1500
 #: A person who looks at a run of days waits no longer than this for news.
 LONGEST_SECONDS = 30.0
 #: Held back while the disk takes nothing: days of epochs and validations.
@@ -50,7 +50,7 @@ class EventLog:
         self._say = say
         self._held: list[events.Event] = []
         self._trouble = ""
-        self._step_told = self._preview_told = float("-inf")
+        self._step_written = self._preview_written = float("-inf")
         self._elapsed = 0.0
         self._terms_left_out: dict[str, float] = {}
 
@@ -100,23 +100,23 @@ class EventLog:
         match event:
             case events.StepFinished():
                 self._elapsed = event.elapsed_seconds or 0.0
-                if self._is_soon(self._step_told):
+                if self._is_soon(self._step_written):
                     self._terms_left_out |= event.losses
                     return None
-                self._step_told = self._elapsed
+                self._step_written = self._elapsed
                 # A term that only some steps compute must not be missed by chance.
                 losses, self._terms_left_out = {**self._terms_left_out, **event.losses}, {}
                 return replace(event, losses=losses)
             case events.PreviewWritten():
-                if self._is_soon(self._preview_told):
+                if self._is_soon(self._preview_written):
                     return None
-                self._preview_told = self._elapsed
+                self._preview_written = self._elapsed
             case events.CommandApplied():
-                self._preview_told = float("-inf")  # somebody waits to see what it does
+                self._preview_written = float("-inf")  # somebody waits to see what it does
             case _:
                 pass
         return event
 
-    def _is_soon(self, told: float) -> bool:
-        rest = min(self._elapsed / TOLD_STEPS, LONGEST_SECONDS)
-        return 0 <= self._elapsed - told < rest
+    def _is_soon(self, written: float) -> bool:
+        rest = min(self._elapsed / WRITTEN_STEPS, LONGEST_SECONDS)
+        return 0 <= self._elapsed - written < rest
