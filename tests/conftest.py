@@ -102,3 +102,38 @@ def make_napari_viewer(make_napari_viewer):
     for _ in range(3):
         QApplication.processEvents()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
+@pytest.fixture
+def tiny_checkpoint():
+    """A network that was not trained, with all that a checkpoint says of one."""
+    import torch
+
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.model.checkpoint import Checkpoint
+    from napari_surfseg.model.grey_values import GreyValues
+    from napari_surfseg.model.intensity import Intensity
+    from napari_surfseg.model.network import build_unet
+
+    experiment = Experiment(
+        experiment={"name": "cell walls"},
+        model={"preset": "tiny", "base_channels": 4, "multipliers": (1, 2)},
+    )
+    torch.manual_seed(1)
+    percentiles = (110.0, 150.0, 250.0, 300.0, 400.0, 700.0, 900.0)
+    return Checkpoint(
+        experiment=experiment,
+        weights=build_unet(experiment.model).state_dict(),
+        intensity=Intensity(
+            100.0, 1000.0, 0.4, 0.2, values=GreyValues("uint16", 90.0, 1010.0, percentiles)
+        ),
+        patch_size=(16, 32, 32),
+        spacing=(8.0, 4.0, 4.0),
+        units="nanometer",
+        threshold=0.37,
+        postprocess={"threshold": 0.37, "closing_radius": 1},
+        epoch=3,
+        step=30,
+        surface_fraction=0.1,
+        metrics={"surface_dice": 0.9, "dice": 0.8},
+    )

@@ -286,9 +286,9 @@ def predict(
     from napari_surfseg.device import choose_device
     from napari_surfseg.inference.predict_volume import predict_volume
     from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
-    from napari_surfseg.model.checkpoint import load_checkpoint
+    from napari_surfseg.model.open_network import open_network
 
-    trained = load_checkpoint(path)
+    trained = open_network(path)
     wanted = trained.experiment.inference
 
     def predict_to(target: Path) -> Volume:

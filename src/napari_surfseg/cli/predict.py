@@ -133,10 +133,10 @@ def run(options: argparse.Namespace) -> int:
     from napari_surfseg.device import choose_device
     from napari_surfseg.inference.predict_volume import predict_volume
     from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
-    from napari_surfseg.model.checkpoint import load_checkpoint
+    from napari_surfseg.model.open_network import open_network
 
     device = choose_device(options.device)
-    checkpoint = load_checkpoint(path)
+    checkpoint = open_network(path)
     settings = checkpoint.experiment.inference
     with counting("predicting") as progress:
         summary = predict_volume(

@@ -116,13 +116,13 @@ def run_prediction_job(
     """
     from napari_surfseg.data.open import open_volume
     from napari_surfseg.device import choose_device
-    from napari_surfseg.model.checkpoint import load_checkpoint
+    from napari_surfseg.model.open_network import open_network
     from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
 
     report("loading the network", 0.0)
     device = choose_device(job.device)
     volume = open_volume(job.image, spacing=job.spacing)
-    checkpoint = load_checkpoint(job.checkpoint)
+    checkpoint = open_network(job.checkpoint)
     predict = _predict_whole if job.box is None else _predict_box
     result = predict(volume, checkpoint, job, folder, device, report)
     result["spacing"] = list(volume.spacing)
@@ -262,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def carry_out(path: Path, report: Callable[[str, float], None]) -> dict[str, Any]:
         job = read_job(path, PredictionJob.from_values)
-        if not Path(job.checkpoint).is_file():
+        if not Path(job.checkpoint).exists():
             raise CheckpointError(f"There is no checkpoint {job.checkpoint}.")
         try:
             return run_prediction_job(job, path.parent, report)

@@ -33,13 +33,21 @@ from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.geometry import Size3, Spacing3
     from napari_surfseg.model.network import SurfaceUNet
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "describe_checkpoint",
+    "load_checkpoint",
+    "rebuild_checkpoint",
+    "save_checkpoint",
+]
 
 FORMAT = "napari-surfseg checkpoint"
 VERSION = 1
@@ -136,19 +144,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str | None:
     values = {
         "format": FORMAT,
         "version": VERSION,
-        "experiment": checkpoint.experiment.model_dump(mode="json"),
         "weights": checkpoint.weights,
-        "intensity": checkpoint.intensity.as_dict(),
-        "patch_size": list(checkpoint.patch_size),
-        "spacing": list(checkpoint.spacing),
-        "units": checkpoint.units,
-        "threshold": checkpoint.threshold,
-        "postprocess": checkpoint.postprocess,
-        "epoch": checkpoint.epoch,
-        "step": checkpoint.step,
-        "surface_fraction": checkpoint.surface_fraction,
-        "metrics": checkpoint.metrics,
         "training": checkpoint.training,
+        **describe_checkpoint(checkpoint),
     }
     with written_aside(path) as temporary:
         try:
@@ -162,6 +160,23 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str | None:
     except OutputError as error:
         return str(error)
     return None
+
+
+def describe_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Plain values of all that a checkpoint holds besides its tensors."""
+    return {
+        "experiment": checkpoint.experiment.model_dump(mode="json"),
+        "intensity": checkpoint.intensity.as_dict(),
+        "patch_size": list(checkpoint.patch_size),
+        "spacing": list(checkpoint.spacing),
+        "units": checkpoint.units,
+        "threshold": checkpoint.threshold,
+        "postprocess": checkpoint.postprocess,
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "surface_fraction": checkpoint.surface_fraction,
+        "metrics": checkpoint.metrics,
+    }
 
 
 def _find_cause(path: Path, error: RuntimeError) -> OSError:
@@ -196,6 +211,24 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{path} is of checkpoint version {values.get('version')}, but this program reads "
             f"version {VERSION}; update napari-surfseg."
         )
+    return rebuild_checkpoint(path, values)
+
+
+def rebuild_checkpoint(path: Path, values: Mapping[str, Any]) -> Checkpoint:
+    """Make a checkpoint of what :func:`describe_checkpoint` gave and its tensors, and check it.
+
+    Parameters
+    ----------
+    path : Path
+        For sentences.
+    values : mapping
+        With ``weights`` and ``training`` besides.
+
+    Raises
+    ------
+    CheckpointError
+        Naming ``path``, if anything is missing, of the wrong kind or does not fit.
+    """
     try:
         checkpoint = Checkpoint(
             experiment=build_experiment(values["experiment"], source=str(path)),

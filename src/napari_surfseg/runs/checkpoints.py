@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import DataChecked, LabelsUpdated, ValidationFinished, parse_events
+from napari_surfseg.model.network_kinds import find_shared_network
 from napari_surfseg.runs.checkpoint_summary import CheckpointSummary, read_summary
 from napari_surfseg.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT, RunFolder
 
@@ -51,7 +52,8 @@ def find_checkpoint(path: str | Path, *, newest: bool = False) -> Path:
     ----------
     path : path-like
         A file, which means itself; a run folder or its folder of checkpoints means ``best.pt``,
-        or ``last.pt`` where there is no other.
+        or ``last.pt`` where there is no other; an exported bundle means its weights, and an
+        nnU-Net result itself.
     newest : bool
         Prefer ``last.pt``; also for a ``best.pt`` that has one beside it.
 
@@ -73,9 +75,12 @@ def find_checkpoint(path: str | Path, *, newest: bool = False) -> Path:
         for name in names:
             if (folder / name).is_file():
                 return folder / name
+    shared = find_shared_network(path)
+    if shared is not None:
+        return shared
     raise CheckpointError(
-        f"There is no checkpoint in the folder {path}; name a best.pt or last.pt, or a run "
-        "folder that was trained."
+        f"There is no checkpoint in the folder {path}; name a best.pt or last.pt, a run folder "
+        "that was trained, or an exported bundle."
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from napari_surfseg.errors import CheckpointError, ConfigError
-from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.model.open_network import open_network
 from napari_surfseg.model.presets import resolve_architecture
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def load_start(model: Model) -> Checkpoint | None:
     if model.start_from is None:
         return None
     try:
-        return load_checkpoint(model.start_from)
+        return open_network(model.start_from)
     except CheckpointError as error:
         raise CheckpointError(
             f"The network cannot start from model.start_from: {error}", field="model.start_from"
