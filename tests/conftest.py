@@ -137,3 +137,68 @@ def tiny_checkpoint():
         surface_fraction=0.1,
         metrics={"surface_dice": 0.9, "dice": 0.8},
     )
+
+
+class Registry:
+    """A registry of networks in a folder of its own, in the place of the package's."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.entries = []
+        self._write()
+
+    def add(self, name="sheets-tiny", *, weights=None, **changes):
+        """Add a network of random weights, or of others, and return the file of its weights."""
+        import hashlib
+
+        import torch
+        from safetensors.torch import save_file
+
+        from napari_surfseg.config import Model
+        from napari_surfseg.model.network import build_unet
+
+        model = changes.pop("model", {"preset": "tiny"})
+        path = self.folder / f"{name}.safetensors"
+        if weights is None:
+            torch.manual_seed(len(self.entries))
+            weights = build_unet(Model(**model)).state_dict()
+        save_file({key: tensor.half() for key, tensor in weights.items()}, path)
+        entry = {
+            "name": name,
+            "title": "Sheets",
+            "description": "Sheets in tests.",
+            "finds": ["sheets"],
+            "thickness": [1.5, 5],
+            "anisotropy": 2,
+            "licence": "CC0",
+            "attribution": "none",
+            "file": path.name,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "model": model,
+            "patch_size": [16, 32, 32],
+            "threshold": 0.4,
+        }
+        self.entries.append(entry | changes)
+        self._write()
+        return path
+
+    def _write(self):
+        import yaml
+
+        from napari_surfseg.networks import registry
+
+        text = yaml.safe_dump({"networks": self.entries})
+        (self.folder / "registry.yaml").write_text(text, encoding="utf-8")
+        registry.forget()
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """Let no network come with the package but those that the test adds."""
+    from napari_surfseg.networks import registry as module
+
+    folder = tmp_path / "networks"
+    folder.mkdir()
+    monkeypatch.setattr(module, "FOLDER", folder)
+    monkeypatch.setattr(module, "_cached", lambda network: tmp_path / "cache" / network.file)
+    return Registry(folder)

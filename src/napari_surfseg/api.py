@@ -21,7 +21,8 @@ from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.volume import ArrayVolume, Volume
 from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import read_events
-from napari_surfseg.runs.checkpoints import find_checkpoint, read_checkpoints
+from napari_surfseg.networks.registry import find_network
+from napari_surfseg.runs.checkpoints import find_checkpoint, find_trained, read_checkpoints
 from napari_surfseg.runs.folder import RunFolder, RunState, find_experiment, find_new_run_path
 from napari_surfseg.runs.follow import read_state
 
@@ -236,7 +237,7 @@ class Run:
 
 def predict(
     volume: VolumeLike,
-    checkpoint: str | Path | Run,
+    checkpoint: str | Path | Run | None = None,
     output: str | Path | None = None,
     *,
     probabilities: bool = False,
@@ -251,8 +252,9 @@ def predict(
     ----------
     volume : array, Volume, str or Path
         Z, Y, X; of any size where it lies on disk.
-    checkpoint : path-like or Run
-        ``best.pt``, ``last.pt``, or a run, which means its ``best.pt``.
+    checkpoint : path-like or Run, optional
+        ``best.pt``, ``last.pt``, a run, which means its ``best.pt``, or the name of a network
+        that comes with the package; by default the first of those.
     output : path-like, optional
         ``.zarr`` or ``.tif``: the result is written there, piece by piece, with the shape,
         spacing and place of the volume. Without it the result is an array in memory.
@@ -281,14 +283,17 @@ def predict(
         If ``output`` is there already or cannot be written.
     """
     opened = _as_volume(volume, "the image")
-    path = find_checkpoint(checkpoint.path if isinstance(checkpoint, Run) else Path(checkpoint))
+    if checkpoint is None:
+        source: str | Path = find_network().name
+    else:
+        source = find_trained(checkpoint.path if isinstance(checkpoint, Run) else checkpoint)
 
     from napari_surfseg.device import choose_device
     from napari_surfseg.inference.predict_volume import predict_volume
     from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
     from napari_surfseg.model.open_network import open_network
 
-    trained = open_network(path)
+    trained = open_network(source)
     wanted = trained.experiment.inference
 
     def predict_to(target: Path) -> Volume:

@@ -58,6 +58,10 @@ def _none_is_auto(value: Any) -> Any:
     return "auto" if value is None else value
 
 
+def _none_is_fresh(value: Any) -> Any:
+    return "none" if value is None else value
+
+
 def _about(unit: str, offered: tuple[float, float] | None = None) -> dict[str, Any]:
     """Describe a number: its unit, and the range that a control in a window offers.
 
@@ -372,11 +376,13 @@ class Model(_Section):
         default=None,
         description="Also score lower-resolution heads; by default the preset's.",
     )
-    start_from: PathText | None = Field(
-        default=None,
-        description="A checkpoint, or a run folder (which stands for its `best.pt`), whose "
-        "weights the network starts from. Its size must be the same; `preset: auto` takes its "
-        "network. The grey values are normalised by the new volumes.",
+    start_from: Annotated[PathText, BeforeValidator(_none_is_fresh)] = Field(
+        default="auto",
+        description="Whose weights the network starts from. `auto`: the network of this size that "
+        "comes with the package, if there is one. `none`: fresh weights. The name of a network "
+        "that `surfseg networks` lists, a checkpoint, or a run folder (which stands for its "
+        "`best.pt`): the weights that fit are taken; `preset: auto` takes its size as well. The "
+        "grey values are normalised by the new volumes.",
     )
 
 

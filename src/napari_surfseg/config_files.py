@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from napari_surfseg.config import Experiment, Pair, ValidationSlab
 from napari_surfseg.config_errors import explain_error, unknown_key
 from napari_surfseg.errors import ConfigError
+from napari_surfseg.networks.registry import AUTO, FRESH, is_network_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,7 +258,7 @@ def _map_paths(experiment: Experiment, change: Callable[[str], str]) -> Experime
     if isinstance(data.validation, tuple):
         update["validation"] = tuple(changed(pair) for pair in data.validation)
     model = experiment.model
-    if model.start_from is not None:
+    if model.start_from not in (AUTO, FRESH) and not is_network_name(model.start_from):
         model = model.model_copy(update={"start_from": change(model.start_from)})
     return experiment.model_copy(update={"data": data.model_copy(update=update), "model": model})
 

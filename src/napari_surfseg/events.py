@@ -66,6 +66,7 @@ __all__ = [
     "UpdateLabels",
     "ValidationFinished",
     "WarningIssued",
+    "WeightsLoaded",
     "append_command",
     "iterate_lines",
     "parse_events",
@@ -140,6 +141,26 @@ class DataChecked(Event):
 
     volumes: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsLoaded(Event):
+    """The network begins with the weights of another one.
+
+    Attributes
+    ----------
+    source : str
+        The name of a network of the package, or a checkpoint.
+    num_taken, num_parameters : int
+        Parameters taken from it, and of the network.
+    note : str
+        A sentence on what did not fit; empty where all did.
+    """
+
+    source: str
+    num_taken: int
+    num_parameters: int
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

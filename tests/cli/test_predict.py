@@ -62,3 +62,52 @@ def test_a_run_folder_stands_for_its_best_checkpoint(surfseg, volumes, checkpoin
             "predict", "image.tif", "--checkpoint", place, "--output", "o.tif", "--overwrite"
         )
         assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--network", "sheets-tiny"), ("--checkpoint", "sheets-tiny")]
+)
+def test_a_network_of_the_package_needs_no_run(surfseg, volumes, registry, read, arguments):
+    registry.add()
+    code, out, err = surfseg("predict", "image.tif", "--output", "o.tif", *arguments)
+    assert code == 0, err
+    assert "in o.tif" in out
+    assert out.endswith("by sheets-tiny\n")
+    assert read("o.tif").shape == (24, 40, 48)
+
+
+def test_without_one_a_checkpoint_is_wanted(surfseg, volumes, registry):
+    code, _, err = surfseg("predict", "image.tif", "--output", "o.tif")
+    assert code == 2
+    assert err == "No network comes with this installation; name a checkpoint.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--network", "other"), "There is no network 'other' in this package; there is sheets"),
+        (("--checkpoint", "other"), "There is no checkpoint other, nor a network of that name; "),
+        (("--checkpoint", "other/best.pt"), "There is no checkpoint other/best.pt.\n"),
+    ],
+)
+def test_other_names_are_refused(surfseg, volumes, registry, arguments, said):
+    registry.add()
+    code, _, err = surfseg("predict", "image.tif", "--output", "o.tif", *arguments)
+    assert code == 2
+    assert err.startswith(said)
+
+
+def test_a_volume_is_normalised_by_its_own_values(surfseg, volumes, registry, read):
+    """Another type and range of the same image give the same surfaces."""
+    import tifffile
+
+    registry.add()
+    assert surfseg("predict", "image.tif", "--output", "bytes.tif", "--probabilities")[0] == 0
+    for dtype, scale in ((np.uint16, 200.0), (np.float32, 1 / 255)):
+        tifffile.imwrite("other.tif", (read("image.tif") * scale).astype(dtype))
+        common = ("--output", "other_p.tif", "--probabilities", "--overwrite")
+        code, _, err = surfseg("predict", "other.tif", *common)
+        assert code == 0, err
+        assert "warning: The grey values" not in err
+        difference = np.abs(read("other_p.tif").astype(int) - read("bytes.tif"))
+        assert np.percentile(difference, 95) <= 8

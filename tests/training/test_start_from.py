@@ -1,5 +1,7 @@
 """Starting from the weights of another network: what is taken, what is refused, what is kept."""
 
+import re
+
 import pytest
 import torch
 
@@ -10,6 +12,8 @@ from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
+from napari_surfseg.model.shipped_network import load_shipped
+from napari_surfseg.runs.event_text import describe_event
 
 BEST = "first/checkpoints/best.pt"
 SMALL = "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}"
@@ -110,15 +114,12 @@ def test_heads_that_the_other_network_lacks_stay_fresh(tmp_path, train, experime
 @pytest.mark.parametrize(
     ("override", "setting", "said"),
     [
-        ("model.base_channels=8", "model.base_channels", "is 4, but the network .* has 8; set it"),
-        ("model.multipliers=[1,3]", "model.multipliers", r"is \[1, 2\], but .* has \[1, 3\]"),
-        (SMALL.replace("}", ", blocks_per_stage: 2}"), "model.blocks_per_stage",
-         "is the preset's own, but .* has 2"),
-        ("model={preset: tiny}", "model.base_channels", "has the preset's own; leave it out"),
-        ("model={preset: small}", "model.preset", "is tiny, but .* has small; .* model.preset to"),
+        ("model.base_channels=8", "model.base_channels", "is 4, but .* has 8, .* set it"),
+        ("model={preset: tiny}", "model.base_channels", "has the preset's own, .* leave it out"),
+        ("model={preset: small}", "model.preset", "is tiny, but .* has small, .* model.preset to"),
     ],
 )  # fmt: skip
-def test_another_size_is_refused_by_its_setting(
+def test_a_network_of_which_nothing_fits_is_refused_by_its_setting(
     tmp_path, train, experiment, override, setting, said
 ):
     save_network(tmp_path / "first", override)
@@ -126,6 +127,91 @@ def test_another_size_is_refused_by_its_setting(
         train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
     assert refused.value.field == setting
     assert str(refused.value).startswith(f"{setting} is ")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.multipliers=[1,3]",
+         r"^\d\d(\.\d)? % .* of another size \(model\.multipliers is \[1, 3\] there and"),
+        (SMALL.replace("}", ", blocks_per_stage: 2}"),
+         r"^100 % .* \(model\.blocks_per_stage is 2 there and the preset's own here\)\."),
+        (SMALL.replace("}", ", activation: mish}"),
+         "trained with the activation mish, this network has leakyrelu"),
+    ],
+)  # fmt: skip
+def test_of_another_size_what_fits_is_taken_and_said(tmp_path, train, experiment, override, said):
+    first = save_network(tmp_path / "first", override)
+    run = train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
+    (taken,) = run.of(events.WeightsLoaded)
+    assert re.search(said, taken.note)
+    assert taken.source == f"{tmp_path}/{BEST}"
+    assert 0 < taken.num_taken <= taken.num_parameters
+    last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
+    fitting = {
+        name: tensor
+        for name, tensor in first.weights.items()
+        if name in last.weights and last.weights[name].shape == tensor.shape
+    }
+    assert sum(tensor.numel() for tensor in fitting.values()) == taken.num_taken
+    assert_alike(last.weights, fitting)
+
+
+def test_what_fits_wholly_is_said_without_a_note(tmp_path, train, experiment):
+    save_network(tmp_path / "first")
+    run = train(tmp_path / "second", experiment, f"model.start_from={tmp_path}/{BEST}")
+    (taken,) = run.of(events.WeightsLoaded)
+    assert (taken.note, taken.num_taken) == ("", taken.num_parameters)
+    assert describe_event(taken) == [f"    starts from {tmp_path}/{BEST}"]
+
+
+# -- networks that come with the package -----------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["auto", "sheets-tiny"])
+def test_a_network_of_the_package_is_the_start(tmp_path, train, experiment, registry, start):
+    registry.add()
+    overrides = ("model={preset: auto}", f"model.start_from={start}")
+    run = train(tmp_path / "second", experiment, *overrides)
+    (taken,) = run.of(events.WeightsLoaded)
+    assert taken.source == "sheets-tiny"
+    last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
+    assert_alike(last.weights, load_shipped().weights)
+    assert last.experiment.model.start_from == "sheets-tiny"
+    assert last.experiment.model.preset == "tiny"
+    assert last.intensity is not None
+    train(tmp_path / "second", experiment, *overrides, "training.max_epochs=2", resume=True)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "{preset: tiny, start_from: none}",
+        "{preset: tiny, start_from: null}",  # what configurations of earlier versions hold
+        SMALL.partition("=")[2],  # of another width
+        "{preset: tiny, blocks_per_stage: 2}",  # in part is not by default
+        "{preset: tiny, activation: mish}",
+    ],
+)
+def test_without_one_that_fits_weights_are_fresh(tmp_path, train, experiment, registry, model):
+    registry.add()
+    run = train(tmp_path / "second", experiment, f"model={model}")
+    assert run.of(events.WeightsLoaded) == []
+    last = load_checkpoint(tmp_path / "second" / "checkpoints" / "last.pt")
+    assert last.experiment.model.start_from == "none"
+
+
+def test_one_that_was_not_fetched_is_no_default(tmp_path, train, experiment, registry):
+    registry.add(url="http://127.0.0.1:9/sheets-tiny.safetensors")
+    run = train(tmp_path / "second", experiment, "model={preset: tiny}")
+    assert run.of(events.WeightsLoaded) == []
+
+
+def test_one_that_is_damaged_is_refused_by_the_setting(tmp_path, train, experiment, registry):
+    registry.add().write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match=r"model\.start_from.*is damaged") as refused:
+        train(tmp_path / "second", experiment, "model={preset: tiny}")
+    assert refused.value.field == "model.start_from"
 
 
 @pytest.mark.parametrize("content", [None, b"something else"])

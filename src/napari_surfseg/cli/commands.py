@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_surfseg.cli import demo, evaluate, phantom, predict, report, runs, train
+from napari_surfseg.cli import demo, evaluate, networks, phantom, predict, report, runs, train
 
 __all__ = ["ALL"]
 
@@ -12,6 +12,7 @@ ALL = (
     evaluate.add,
     report.add,
     runs.add,
+    networks.add,
     phantom.add,
     demo.add,
 )

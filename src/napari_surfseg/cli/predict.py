@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 DESCRIPTION = """\
-Find surfaces in a volume with a trained network.
+Find surfaces in a volume with a trained network: your own, or without --checkpoint the
+one that comes with the package, which knows membranes, walls and sheets in general.
 
 The result has the image's shape, spacing and place: 0 and 1 as uint8, or with
 --probabilities 0 to 255. It is written aside and appears when it is complete.
-Normalisation, window and threshold come from the checkpoint.
+Normalisation, window and threshold come from the checkpoint; a network of the package
+normalises each volume by its own grey values.
 """
 
 EXAMPLES = """\
 examples:
+  surfseg predict scan.tif --output surfaces.tif
   surfseg predict scan.zarr --checkpoint runs/first --output surfaces.zarr
   surfseg predict scan.tif --checkpoint best.pt --output probs.tif --probabilities --flips
   surfseg predict scan.zarr::1 --checkpoint best.pt --output level1.zarr
@@ -55,12 +58,17 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
         help="zarr, OME-Zarr, zipped zarr, N5, TIFF, folder of slices, npy, mrc, HDF5, "
         "BigDataViewer, NIfTI or NRRD; PATH::KEY names an array inside",
     )
-    parser.add_argument(
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument(
         "--checkpoint",
-        type=Path,
-        required=True,
         metavar="FILE",
-        help="best.pt or last.pt; a run folder stands for its best.pt",
+        help="best.pt or last.pt; a run folder stands for its best.pt (default: the network that "
+        "comes with the package)",
+    )
+    network.add_argument(
+        "--network",
+        metavar="NAME",
+        help="a network that `surfseg networks` lists",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="OUT", help="OUT.zarr or OUT.tif"
@@ -116,7 +124,8 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.data.open import open_volume
-    from napari_surfseg.runs.checkpoints import find_checkpoint
+    from napari_surfseg.networks.registry import find_network
+    from napari_surfseg.runs.checkpoints import find_trained
     from napari_surfseg.runs.launch import prepare_this_process
     from napari_surfseg.wording import format_duration, format_percent, format_size
 
@@ -126,7 +135,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"The --min-size is {options.min_size}, but it must be at least 0.")
     spacing = None if options.spacing == "file" else options.spacing
     volume = open_volume(options.image, spacing=spacing)
-    path = find_checkpoint(options.checkpoint)
+    if options.checkpoint is None:
+        source: str | Path = find_network(options.network).name
+    else:
+        source = find_trained(options.checkpoint)
     prepare_this_process()
 
     # From here on torch is needed, which takes seconds to load.
@@ -136,7 +148,7 @@ def run(options: argparse.Namespace) -> int:
     from napari_surfseg.model.open_network import open_network
 
     device = choose_device(options.device)
-    checkpoint = open_network(path)
+    checkpoint = open_network(source)
     settings = checkpoint.experiment.inference
     with counting("predicting") as progress:
         summary = predict_volume(
@@ -166,7 +178,7 @@ def run(options: argparse.Namespace) -> int:
     say(
         f"{what} of {volume.name}, {format_size(summary.shape)}, in {summary.output}: "
         f"{format_percent(summary.surface_fraction)} above {summary.threshold:.2f}, "
-        f"{format_duration(summary.seconds)}"
+        f"{format_duration(summary.seconds)}, by {source}"
     )
     return 0
 

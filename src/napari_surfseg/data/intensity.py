@@ -18,6 +18,7 @@ from napari_surfseg.geometry import block_box, blocks_under, box_shape, count_vo
 from napari_surfseg.model.grey_values import (
     AS_THEY_ARE,
     fit_grey_values,
+    leave_out_void,
     measure_grey_values,
 )
 from napari_surfseg.model.intensity import Intensity
@@ -45,6 +46,7 @@ def compute_intensity(
     *,
     boxes: Sequence[Box] | None = None,
     void_value: float | None = None,
+    without_void: bool = False,
     max_samples: int = 64,
     seed: int = 0,
 ) -> Intensity:
@@ -58,6 +60,8 @@ def compute_intensity(
         The part of each that counts; by default all of it.
     void_value : float, optional
         Value that means "outside the scan"; left out.
+    without_void : bool
+        Also leave out a value that so many voxels have that it must mean that.
     max_samples : int
         Pieces of about 64^3 voxels read in all; volumes that are not larger are
         read whole.
@@ -76,6 +80,8 @@ def compute_intensity(
     """
     boxes = [volume.box for volume in volumes] if boxes is None else boxes
     sample = _sample_values(volumes, boxes, void_value, max_samples, seed)
+    if without_void:
+        sample = leave_out_void(sample)
     if all(volume.dtype == np.uint8 for volume in volumes):
         low, high = 0.0, 255.0
     else:
@@ -107,7 +113,7 @@ def sample_grey_values(
 
 
 def fit_intensity(
-    volume: Volume, intensity: Intensity, mode: FitMode = "auto", *, box: Box | None = None
+    volume: Volume, intensity: Intensity | None, mode: FitMode = "auto", *, box: Box | None = None
 ) -> tuple[Intensity, GreyFit]:
     """Find how a network that was trained on other volumes sees this one.
 
@@ -115,8 +121,9 @@ def fit_intensity(
     ----------
     volume : Volume
         The image.
-    intensity : Intensity
-        Of the network's training; without its grey values nothing can be compared.
+    intensity : Intensity, optional
+        Of the network's training; without its grey values nothing can be compared. None where
+        each volume is normalised by its own: that of the whole volume is measured.
     mode : str
         As in :func:`~napari_surfseg.model.grey_values.fit_grey_values`.
     box : (start, stop), optional
@@ -129,6 +136,8 @@ def fit_intensity(
     fit : GreyFit
         What was done and what is to be said.
     """
+    if intensity is None:
+        return compute_intensity([volume], without_void=True), AS_THEY_ARE
     if intensity.values is None or mode == "as_is":
         return intensity, AS_THEY_ARE
     found = sample_grey_values(volume, box=box)

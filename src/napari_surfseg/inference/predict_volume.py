@@ -258,7 +258,7 @@ def predict_to_file(
     num_surface = 0
 
     def read_u8(start: Index3, stop: Index3) -> NDArray[np.uint8]:
-        return settings.intensity.to_uint8(volume.read(start, stop))
+        return settings.known_intensity.to_uint8(volume.read(start, stop))
 
     def pieces() -> Iterator[tuple[Index3, NDArray[np.uint8]]]:
         nonlocal num_surface

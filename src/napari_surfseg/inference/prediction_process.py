@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.errors import CheckpointError, SurfsegError
+from napari_surfseg.errors import SurfsegError
 from napari_surfseg.geometry import to_box, to_spacing
 from napari_surfseg.inference.process_protocol import read_job, run_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import torch
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class PredictionJob:
     image : str
         Anything ``open_volume`` opens.
     checkpoint : str
-        ``best.pt`` or ``last.pt``.
+        ``best.pt`` or ``last.pt``, or the name of a network that comes with the package.
     threshold : float, optional
         Probability above which a voxel is surface; None takes the checkpoint's,
         with the post-processing that was chosen for it.
@@ -208,7 +208,7 @@ def _predict_box(
     settings = replace(settings, intensity=intensity)
     probabilities = predict_region(
         network,
-        lambda low, high: settings.intensity.to_uint8(volume.read(low, high)),
+        lambda low, high: intensity.to_uint8(volume.read(low, high)),
         job.box or volume.box,
         settings,
         bounds=volume.box,
@@ -262,8 +262,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     def carry_out(path: Path, report: Callable[[str, float], None]) -> dict[str, Any]:
         job = read_job(path, PredictionJob.from_values)
-        if not Path(job.checkpoint).exists():
-            raise CheckpointError(f"There is no checkpoint {job.checkpoint}.")
         try:
             return run_prediction_job(job, path.parent, report)
         except MemoryError:

@@ -30,7 +30,7 @@ class TrainedModel(Protocol):
     """What a checkpoint has to offer (``model.checkpoint.Checkpoint`` does)."""
 
     @property
-    def intensity(self) -> Intensity: ...  # noqa: D102
+    def intensity(self) -> Intensity | None: ...  # noqa: D102
     @property
     def patch_size(self) -> Size3: ...  # noqa: D102
     @property
@@ -54,9 +54,10 @@ class PredictionSettings:
 
     Attributes
     ----------
-    intensity : Intensity
+    intensity : Intensity, optional
         Its ``mean`` and ``std`` normalise the network's input; of a volume that is not
-        uint8 yet, it also makes the uint8.
+        uint8 yet, it also makes the uint8. None where each volume is normalised by its own,
+        which whoever predicts a volume puts in its place.
     window : tuple of int
         Window, usually the training patch.
     overlap : float
@@ -90,7 +91,7 @@ class PredictionSettings:
         If ``precision`` is neither of the two.
     """
 
-    intensity: Intensity
+    intensity: Intensity | None
     window: Size3
     overlap: float = 0.25
     multiple: Size3 | None = None
@@ -110,6 +111,19 @@ class PredictionSettings:
     def from_checkpoint(cls, checkpoint: TrainedModel) -> PredictionSettings:
         """Take intensity and window from a checkpoint, and the defaults for the rest."""
         return cls(intensity=checkpoint.intensity, window=checkpoint.patch_size)
+
+    @property
+    def known_intensity(self) -> Intensity:
+        """The intensity, once it is known.
+
+        Raises
+        ------
+        ValueError
+            If it is not.
+        """
+        if self.intensity is None:
+            raise ValueError("the grey values of the volume must be measured before it is seen")
+        return self.intensity
 
     @property
     def device_type(self) -> str:

@@ -136,7 +136,7 @@ class WindowNetwork:
         self.batch_size = settings.batch_size
         self.skip_constant = settings.skip_constant
         self._model = model
-        mean, std = settings.intensity.mean, settings.intensity.std
+        mean, std = settings.known_intensity.mean, settings.known_intensity.std
         self._scale = 1 / (255 * std)
         self._shift = -mean / std
         self._bf16 = settings.precision == "bf16"

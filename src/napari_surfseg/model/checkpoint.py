@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checkpoint",
+    "check_weights",
     "describe_checkpoint",
     "load_checkpoint",
     "rebuild_checkpoint",
@@ -67,8 +68,8 @@ class Checkpoint:
         What it was trained with; ``model.preset`` is never ``auto``.
     weights : dict of Tensor
         The averaged weights.
-    intensity : Intensity
-        How grey values become network input.
+    intensity : Intensity, optional
+        How grey values become network input; None where each volume is normalised by its own.
     patch_size, spacing : tuple
         Z, Y, X; the spacing is that of the training volumes.
     units : str, optional
@@ -85,11 +86,14 @@ class Checkpoint:
         Validation scores of these weights; empty if they were not scored.
     training : dict, optional
         What resuming needs; only in ``last.pt``.
+    anisotropy : float, optional
+        Longest edge of a voxel by the shortest, up to which it was trained on volumes of no
+        voxel size in particular; None where it was trained on voxels of :attr:`spacing`.
     """
 
     experiment: Experiment
     weights: dict[str, Tensor]
-    intensity: Intensity
+    intensity: Intensity | None
     patch_size: Size3
     spacing: Spacing3
     threshold: float = 0.5
@@ -100,6 +104,7 @@ class Checkpoint:
     metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] | None = None
     units: str | None = None
+    anisotropy: float | None = None
 
     def build_model(self, device: str | torch.device = "cpu") -> SurfaceUNet:
         """Build the network with these weights, in evaluation mode."""
@@ -109,6 +114,7 @@ class Checkpoint:
 
     def summary(self) -> dict[str, Any]:
         """Plain values for a person or a window: no tensors."""
+        values = None if self.intensity is None else self.intensity.values
         return {
             "name": self.experiment.experiment.name,
             "model": self.experiment.model.preset,
@@ -119,9 +125,7 @@ class Checkpoint:
             "postprocess": self.postprocess,
             "epoch": self.epoch,
             "step": self.step,
-            "grey_values": None
-            if self.intensity.values is None
-            else self.intensity.values.as_dict(),
+            "grey_values": None if values is None else values.as_dict(),
             "surface_fraction": self.surface_fraction,
             "metrics": {k: v for k, v in self.metrics.items() if math.isfinite(v)},
             "num_parameters": sum(tensor.numel() for tensor in self.weights.values()),
@@ -166,10 +170,11 @@ def describe_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     """Plain values of all that a checkpoint holds besides its tensors."""
     return {
         "experiment": checkpoint.experiment.model_dump(mode="json"),
-        "intensity": checkpoint.intensity.as_dict(),
+        "intensity": None if checkpoint.intensity is None else checkpoint.intensity.as_dict(),
         "patch_size": list(checkpoint.patch_size),
         "spacing": list(checkpoint.spacing),
         "units": checkpoint.units,
+        "anisotropy": checkpoint.anisotropy,
         "threshold": checkpoint.threshold,
         "postprocess": checkpoint.postprocess,
         "epoch": checkpoint.epoch,
@@ -233,7 +238,7 @@ def rebuild_checkpoint(path: Path, values: Mapping[str, Any]) -> Checkpoint:
         checkpoint = Checkpoint(
             experiment=build_experiment(values["experiment"], source=str(path)),
             weights=dict(values["weights"]),
-            intensity=Intensity.from_dict(values["intensity"]),
+            intensity=_read_intensity(values["intensity"]),
             patch_size=_triple(values["patch_size"], int),
             spacing=_triple(values["spacing"], float),
             threshold=float(values["threshold"]),
@@ -244,6 +249,7 @@ def rebuild_checkpoint(path: Path, values: Mapping[str, Any]) -> Checkpoint:
             metrics={str(key): float(value) for key, value in values["metrics"].items()},
             training=values["training"],
             units=_read_units(values.get("units")),
+            anisotropy=_number(values.get("anisotropy")),
         )
     except ConfigError as error:
         raise CheckpointError(f"The settings inside {path} are not usable: {error}") from None
@@ -251,7 +257,7 @@ def rebuild_checkpoint(path: Path, values: Mapping[str, Any]) -> Checkpoint:
         raise CheckpointError(
             f"{path} is damaged: its entry {error} is missing or of the wrong kind."
         ) from None
-    _check_weights(path, checkpoint)
+    check_weights(path, checkpoint)
     return checkpoint
 
 
@@ -281,6 +287,10 @@ def _read(path: Path) -> Any:
         raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason}.") from None
 
 
+def _read_intensity(values: Any) -> Intensity | None:
+    return None if values is None else Intensity.from_dict(values)
+
+
 def _read_units(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
@@ -298,8 +308,14 @@ def _triple(values: Any, kind: type) -> Any:
     return triple
 
 
-def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
-    """Compare names and shapes with the model's, without allocating it."""
+def check_weights(path: Path, checkpoint: Checkpoint) -> None:
+    """Compare names and shapes with the model's, without allocating it.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the file and the first weight that is missing, foreign or not finite.
+    """
     with torch.device("meta"):
         expected = build_unet(checkpoint.experiment.model, device="meta").state_dict()
     for name, tensor in expected.items():

@@ -22,6 +22,7 @@ __all__ = [
     "GreyFit",
     "GreyValues",
     "fit_grey_values",
+    "leave_out_void",
     "measure_grey_values",
 ]
 
@@ -135,13 +136,24 @@ def measure_grey_values(sample: NDArray[Any], dtype: np.dtype[Any]) -> GreyValue
         Of the volume.
     """
     low, high = float(sample.min()), float(sample.max())
+    found = np.percentile(leave_out_void(sample), PERCENTILES)
+    return GreyValues(str(dtype), low, high, tuple(float(value) for value in found))
+
+
+def leave_out_void(sample: NDArray[Any]) -> NDArray[Any]:
+    """Leave out the least and the greatest value where so many have it that it is no tissue.
+
+    Parameters
+    ----------
+    sample : numpy.ndarray
+        At least one value.
+    """
     inside = sample
-    for end in (low, high):
+    for end in (sample.min(), sample.max()):
         rest = inside[inside != end]
         if rest.size and rest.min() != rest.max() and rest.size < (1 - VOID_SHARE) * inside.size:
             inside = rest
-    found = np.percentile(inside, PERCENTILES)
-    return GreyValues(str(dtype), low, high, tuple(float(value) for value in found))
+    return inside
 
 
 def fit_grey_values(

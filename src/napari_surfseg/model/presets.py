@@ -20,6 +20,7 @@ __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "check_patch_size",
+    "choose_preset",
     "count_parameters",
     "estimate_training_bytes",
     "fit_patch_size",
@@ -152,6 +153,13 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+def choose_preset(model: Model, device: str) -> str:
+    """Choose the preset that ``auto`` means on a device, ``cpu`` or ``cuda``."""
+    if model.preset != "auto":
+        return model.preset
+    return "tiny" if device == "cpu" else "small"
+
+
 def resolve_architecture(model: Model, *, device: str = "cpu") -> Architecture:
     """Turn the ``model`` section into numbers.
 
@@ -162,10 +170,7 @@ def resolve_architecture(model: Model, *, device: str = "cpu") -> Architecture:
     device : str
         ``cpu`` or ``cuda``; decides what ``preset: auto`` means.
     """
-    preset = model.preset
-    if preset == "auto":
-        preset = "tiny" if device == "cpu" else "small"
-    found = ARCHITECTURES[preset]
+    found = ARCHITECTURES[choose_preset(model, device)]
     if model.multipliers is not None or model.base_channels is not None:
         base = model.base_channels or found.channels[0]
         if model.multipliers is not None:

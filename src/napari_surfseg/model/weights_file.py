@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.model.checkpoint import Checkpoint
 
-__all__ = ["load_weights_file", "save_weights_file"]
+__all__ = ["load_weights_file", "read_tensors", "save_weights_file"]
 
 #: Names of our texts in the header.
 DESCRIPTION_KEY, VERSION_KEY = "napari_surfseg", "napari_surfseg_version"
@@ -72,7 +72,7 @@ def load_weights_file(path: Path) -> Checkpoint:
     CheckpointError
         If the file is missing, damaged, of another program or of a newer version.
     """
-    texts, weights = _read(path)
+    texts, weights = read_tensors(path)
     if DESCRIPTION_KEY not in texts:
         raise CheckpointError(
             f"{path} holds weights only, without what they are for; choose a best.pt, a run folder "
@@ -92,7 +92,14 @@ def load_weights_file(path: Path) -> Checkpoint:
     return rebuild_checkpoint(path, {**values, "weights": weights, "training": None})
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """Read the texts of the header and all tensors, as float32.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

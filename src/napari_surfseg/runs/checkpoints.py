@@ -9,10 +9,12 @@ from typing import Any
 from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import DataChecked, LabelsUpdated, ValidationFinished, parse_events
 from napari_surfseg.model.network_kinds import find_shared_network
+from napari_surfseg.networks.registry import is_network_name, list_networks
 from napari_surfseg.runs.checkpoint_summary import CheckpointSummary, read_summary
 from napari_surfseg.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT, RunFolder
+from napari_surfseg.wording import list_words
 
-__all__ = ["RunCheckpoints", "find_checkpoint", "read_checkpoints"]
+__all__ = ["RunCheckpoints", "find_checkpoint", "find_trained", "read_checkpoints"]
 
 #: With less surface than this a score of the validation data is mostly chance.
 FEW_SURFACE_VOXELS = 1000
@@ -82,6 +84,36 @@ def find_checkpoint(path: str | Path, *, newest: bool = False) -> Path:
         f"There is no checkpoint in the folder {path}; name a best.pt or last.pt, a run folder "
         "that was trained, or an exported bundle."
     )
+
+
+def find_trained(source: str | Path, *, newest: bool = False) -> str | Path:
+    """Return what ``model.open_network`` opens where a person names a trained network.
+
+    Parameters
+    ----------
+    source : path-like
+        The name of a network that comes with the package, which means itself, or what
+        :func:`find_checkpoint` takes.
+    newest : bool
+        As for :func:`find_checkpoint`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    if is_network_name(source):
+        return source
+    try:
+        return find_checkpoint(source, newest=newest)
+    except CheckpointError as error:
+        known = [network.name for network in list_networks()]
+        if Path(source).exists() or Path(source).name != str(source) or not known:
+            raise
+        named = list_words(known, "or")
+        raise CheckpointError(
+            f"{str(error).rstrip('.')}, nor a network of that name; {named} comes with the package."
+        ) from None
 
 
 def read_checkpoints(path: str | Path) -> RunCheckpoints:

@@ -36,6 +36,9 @@ def describe_event(event: events.Event) -> list[str]:
         case events.DataChecked():
             rows = [_describe_volume(row) for row in event.volumes]
             return [*rows, *(f"    {note}" for note in event.notes)]
+        case events.WeightsLoaded():
+            note = f"    {event.note}"
+            return [f"    starts from {event.source}", *([note] if event.note else [])]
         case events.LabelsUpdated():
             rows = [_describe_volume(row) for row in event.volumes]
             return [f"labels painted: {event.num_changed:,} voxels changed", *rows]

@@ -102,6 +102,7 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     settings = _choose_settings(data.experiment, restored, state)
     if plan.start is not None:
         learner.start_with(plan.start.weights)
+        reporter.report_weights_loaded(plan.start, learner.num_parameters)
     stroke_start = _begin_with_strokes(plan, data, learner, state)
     if stroke_start is not None and restored is not None and restored.stroke_start is not None:
         stroke_start.restore(restored.stroke_start)

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from napari_surfseg.device import choose_device, choose_precision
+from napari_surfseg.errors import ConfigError
 from napari_surfseg.model.checkpoint import load_checkpoint
-from napari_surfseg.model.presets import check_patch_size, resolve_architecture
-from napari_surfseg.training.start_from import adopt_model, check_start, load_start
+from napari_surfseg.model.presets import check_patch_size, choose_preset, resolve_architecture
+from napari_surfseg.networks.registry import AUTO, FRESH
+from napari_surfseg.training.start_from import adopt_model, load_start, take_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
-    from napari_surfseg.config import Experiment
+    from napari_surfseg.config import Experiment, Model
     from napari_surfseg.model.checkpoint import Checkpoint
     from napari_surfseg.model.presets import Architecture
+    from napari_surfseg.training.start_from import Start
 
 __all__ = ["RunFolders", "RunPlan", "plan_run"]
 
@@ -60,7 +63,7 @@ class RunPlan:
         ``float32`` or ``bf16``.
     architecture : Architecture
         The network in numbers.
-    start : Checkpoint or None
+    start : Start or None
         Whose weights the network begins with.
     resume : bool
         Go on from ``last.pt``.
@@ -71,7 +74,7 @@ class RunPlan:
     device: torch.device
     precision: Literal["float32", "bf16"]
     architecture: Architecture
-    start: Checkpoint | None
+    start: Start | None
     resume: bool
 
 
@@ -84,15 +87,23 @@ def plan_run(experiment: Experiment, folders: RunFolders, *, device: str, resume
         If the device, the patch size, or the checkpoint to start from cannot be used.
     """
     chosen = choose_device(device)
-    # A run that is resumed started from other weights once, and has its own now.
-    start = None if resume else load_start(experiment.model)
-    known = start
-    if resume and experiment.model.preset == "auto":
-        known = load_checkpoint(folders.last)
+    model = experiment.model
+    found = None
+    if resume:
+        # It started from other weights once, and has its own now.
+        known = load_checkpoint(folders.last) if model.preset == "auto" else None
+    else:
+        found = load_start(model, choose_preset(model, chosen.type))
+        known = None if found is None or model.start_from == AUTO else found[1]
     settled = _settle(experiment, chosen, known)
+    start = None
+    if found is not None:
+        start = _take(settled.model, *found, only_whole=model.start_from == AUTO)
+    if not resume:
+        source = FRESH if start is None else start.source
+        model = settled.model.model_copy(update={"start_from": source})
+        settled = settled.model_copy(update={"model": model})
     architecture = resolve_architecture(settled.model, device=chosen.type)
-    if start is not None:
-        check_start(settled.model, architecture, start)
     check_patch_size(settled.data.patch_size, architecture)
     return RunPlan(
         experiment=settled,
@@ -105,14 +116,24 @@ def plan_run(experiment: Experiment, folders: RunFolders, *, device: str, resume
     )
 
 
+def _take(model: Model, source: str, checkpoint: Checkpoint, *, only_whole: bool) -> Start | None:
+    """Take what fits; of a network that nobody named all, or nothing."""
+    try:
+        start = take_weights(model, source, checkpoint)
+    except ConfigError:
+        if only_whole:
+            return None
+        raise
+    return start if start.is_whole or not only_whole else None
+
+
 def _settle(experiment: Experiment, device: torch.device, known: Checkpoint | None) -> Experiment:
     """Settle the network and the length; ``known`` is what the run goes on or starts from."""
     model, training = experiment.model, experiment.training
     if model.preset == "auto" and known is not None:
         model = adopt_model(model, known)
     elif model.preset == "auto":
-        preset = "tiny" if device.type == "cpu" else "small"
-        model = model.model_copy(update={"preset": preset})
+        model = model.model_copy(update={"preset": choose_preset(model, device.type)})
     if training.max_epochs is None and training.max_minutes is None:
         training = training.model_copy(update={"max_epochs": DEFAULT_EPOCHS})
     return experiment.model_copy(update={"model": model, "training": training})

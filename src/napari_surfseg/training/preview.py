@@ -82,7 +82,7 @@ class Previewer:
     ) -> None:
         self._pairs = {pair.image.source: pair for pair in reversed(pairs)}
         self._views = {
-            source: cache.view(pair.open_image(settings.intensity))
+            source: cache.view(pair.open_image(settings.known_intensity))
             for source, pair in self._pairs.items()
         }
         self._folder = folder

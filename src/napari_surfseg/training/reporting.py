@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.training.plan import RunPlan
+    from napari_surfseg.training.start_from import Start
     from napari_surfseg.training.state import TrainingState
     from napari_surfseg.training.steering import Steering
     from napari_surfseg.training.validation import ValidationResult
@@ -119,6 +120,17 @@ class Reporter:
                 iterations_per_epoch=experiment.training.train_iterations_per_epoch,
                 loss_weights=steering.loss_weights,
                 resumed=plan.resume,
+            )
+        )
+
+    def report_weights_loaded(self, start: Start, num_parameters: int) -> None:
+        """Report what the network begins with."""
+        self.report(
+            events.WeightsLoaded(
+                source=start.source,
+                num_taken=start.num_taken,
+                num_parameters=num_parameters,
+                note=start.note,
             )
         )
 

@@ -110,9 +110,10 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
 
 def _compare_with_start(plan: RunPlan, intensity: Intensity) -> list[str]:
     """Say if a network that is trained on was trained on other grey values before."""
-    if plan.start is None or plan.start.intensity.values is None or intensity.values is None:
+    known = None if plan.start is None else plan.start.checkpoint.intensity
+    if known is None or known.values is None or intensity.values is None:
         return []
-    then, now = plan.start.intensity.values, intensity.values
+    then, now = known.values, intensity.values
     fit = fit_grey_values(now, then, name="the new volumes")
     if fit.is_identity and not fit.warning:
         return []

@@ -115,7 +115,9 @@ class Validator:
         self.regions = choose_regions(
             pairs, max_voxels=max_voxels or MAX_VOXELS[settings.device_type], seed=seed
         )
-        self._images = [cache.view(pair.open_image(settings.intensity)) for pair in self._pairs]
+        self._images = [
+            cache.view(pair.open_image(settings.known_intensity)) for pair in self._pairs
+        ]
         self._targets = [cache.view(pair.open_targets()) for pair in self._pairs]
 
     def over(self, pairs: Sequence[CheckedPair], *, max_voxels: int) -> Validator:

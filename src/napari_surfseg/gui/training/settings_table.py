@@ -137,10 +137,11 @@ NETWORK_SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "model.start_from",
             "Start from",
-            empty="nothing",
-            meaning="A checkpoint, or a run's folder, which stands for its best.pt, whose weights "
-            "the network starts from (path). Its size must be the same; an automatic size takes "
-            "that network's. The grey values are normalised by the new volumes.",
+            empty="automatic",
+            meaning="Whose weights the network starts from: the name of a network that comes with "
+            "the package, a checkpoint, or a run's folder, which stands for its best.pt (path). "
+            "Automatic takes the network of the package that has this size, if there is one; none "
+            "starts with fresh weights. The grey values are normalised by the new volumes.",
         ),
         Setting("model.base_channels", "First channels", step=4, empty="preset's"),
         Setting("model.multipliers", "Widths", empty="preset's"),

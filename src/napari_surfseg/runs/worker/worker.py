@@ -23,7 +23,8 @@ from napari_surfseg.errors import (
     SurfsegError,
 )
 from napari_surfseg.files import guarded, remove_leftovers
-from napari_surfseg.runs.checkpoints import find_checkpoint
+from napari_surfseg.networks.registry import AUTO, FRESH
+from napari_surfseg.runs.checkpoints import find_trained
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.lock import WorkerLock
 from napari_surfseg.runs.worker.command_source import CommandSource
@@ -317,10 +318,10 @@ class _Session:
 def _find_start(experiment: Experiment) -> Experiment:
     """Name the checkpoint where ``model.start_from`` is a run folder: the trainer knows none."""
     model = experiment.model
-    if model.start_from is None:
+    if model.start_from in (AUTO, FRESH):
         return experiment
     try:
-        start = find_checkpoint(model.start_from)
+        start = find_trained(model.start_from)
     except CheckpointError as error:
         raise CheckpointError(
             f"The network cannot start from model.start_from: {error}", field="model.start_from"
