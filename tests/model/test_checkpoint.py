@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -71,12 +72,12 @@ def test_a_hostile_file_is_not_opened(tmp_path):
         (lambda v: v.pop("threshold"), "threshold"),
         (lambda v: v.update(patch_size=[1, 2]), "damaged"),
         (lambda v: v["experiment"].update(nonsense=1), "nonsense"),
-        (lambda v: v["weights"].pop("head.linear.bias"), "lack head.linear.bias"),
+        (lambda v: v["weights"].pop("refine.bias"), "lack refine.bias"),
         (lambda v: v["weights"].update(more=torch.zeros(1)), "stray more"),
-        (lambda v: v["weights"].update({"head.linear.bias": torch.zeros(3)}), "shape"),
+        (lambda v: v["weights"].update({"refine.bias": torch.zeros(3)}), "shape"),
         (
             lambda v: v["weights"].update(
-                {"head.linear.bias": torch.full_like(v["weights"]["head.linear.bias"], np.nan)}
+                {"refine.bias": torch.full_like(v["weights"]["refine.bias"], np.nan)}
             ),
             "NaN",
         ),
@@ -125,3 +126,13 @@ def test_a_failed_save_keeps_the_earlier_file(tmp_path, checkpoint, monkeypatch)
         save_checkpoint(path, checkpoint)
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["last.json", "last.pt"]
+
+
+def test_networks_from_before_the_refinement_are_named(tmp_path, checkpoint):
+    weights = dict(checkpoint.weights)
+    del weights["refine.weight"], weights["refine.bias"]
+    weights["head.linear.bias"] = torch.zeros(8)
+    path = tmp_path / "best.pt"
+    save_checkpoint(path, replace(checkpoint, weights=weights))
+    with pytest.raises(CheckpointError, match=r"earlier version.*checker board.*train again\.$"):
+        load_checkpoint(path)

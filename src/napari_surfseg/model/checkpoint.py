@@ -318,6 +318,11 @@ def check_weights(path: Path, checkpoint: Checkpoint) -> None:
     """
     with torch.device("meta"):
         expected = build_unet(checkpoint.experiment.model, device="meta").state_dict()
+    if "refine.weight" in expected and "head.linear.bias" in checkpoint.weights:
+        raise CheckpointError(
+            f"{path} is of an earlier version, whose networks tiny and small left a checker board "
+            "of 2x2x2 voxels and were built otherwise; train again."
+        )
     for name, tensor in expected.items():
         found = checkpoint.weights.get(name)
         if not isinstance(found, torch.Tensor):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["HalvedConv3d", "halve_small_convolutions"]
+__all__ = ["HalvedConv3d", "convolve_halved", "halve_small_convolutions"]
 
 #: PyTorch's own bound on channels x depth x height (ConvUtils, ``use_mkldnn``).
 SLOW_PATH_LIMIT = 20480
@@ -24,34 +24,32 @@ SLOW_PATH_LIMIT = 20480
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
+def convolve_halved(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve (B, C, Z, Y, X) with a 3x3x3 kernel, padding 1; a small single sample in halves."""
+    batch, channels, depth, height, _ = image.shape
+    is_slow = channels * depth * height <= SLOW_PATH_LIMIT
+    edges = enumerate(image.shape[2:], start=2)
+    axis = next((axis for axis, edge in edges if edge % 2 == 0 and edge > 2), None)
+    if batch != 1 or not is_slow or image.device.type != "cpu" or axis is None:
+        return functional.conv3d(image, weight, bias, padding=1)
+    half = image.shape[axis] // 2
+    # functional.pad lists the last axis first.
+    border = [0, 0, 0, 0, 0, 0]
+    border[2 * (4 - axis)] = border[2 * (4 - axis) + 1] = 1
+    padded = functional.pad(image, border)
+    halves = torch.cat([padded.narrow(axis, 0, half + 2), padded.narrow(axis, half, half + 2)])
+    padding = [1, 1, 1]
+    padding[axis - 2] = 0
+    result = functional.conv3d(halves, weight, bias, padding=padding)
+    return torch.cat([result[:1], result[1:]], dim=axis)
+
+
 class HalvedConv3d(nn.Conv3d):
     """A 3x3x3 convolution, stride 1, padding 1, that halves a small single sample."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the base class's name)
         """Convolve (B, C, Z, Y, X); equal to ``nn.Conv3d`` up to rounding."""
-        batch, channels, depth, height, width = input.shape
-        if batch != 1 or channels * depth * height > SLOW_PATH_LIMIT or input.device.type != "cpu":
-            return super().forward(input)
-        axis = next(
-            (
-                axis
-                for axis, edge in ((2, depth), (3, height), (4, width))
-                if edge % 2 == 0 and edge > 2
-            ),
-            None,
-        )
-        if axis is None:
-            return super().forward(input)
-        half = input.shape[axis] // 2
-        # functional.pad lists the last axis first.
-        border = [0, 0, 0, 0, 0, 0]
-        border[2 * (4 - axis)] = border[2 * (4 - axis) + 1] = 1
-        padded = functional.pad(input, border)
-        halves = torch.cat([padded.narrow(axis, 0, half + 2), padded.narrow(axis, half, half + 2)])
-        padding = [1, 1, 1]
-        padding[axis - 2] = 0
-        result = functional.conv3d(halves, self.weight, self.bias, padding=padding)
-        return torch.cat([result[:1], result[1:]], dim=axis)
+        return convolve_halved(input, self.weight, self.bias)
 
 
 def halve_small_convolutions(module: ModuleT) -> ModuleT:

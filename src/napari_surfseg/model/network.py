@@ -2,14 +2,17 @@
 
 ::
 
-    image ─ fold ─ stem ─ [E1] ──────────────── + ─ [D1] ─ unfold ─> logits
-                           └ down ─ [E2] ─ + ─ [D2] ┘ up  └> coarse head (training only)
-                                     └ … ┘
+             ┌──────────────────────────────────────────────┐
+    image ─ fold ─ stem ─ [E1] ──────────────── + ─ [D1] ─ refine ─ unfold ─> logits
+                           └ down ─ [E2] ─ + ─ [D2] ┘ up
+                                     └ … ┘  └> coarse head (training only)
 
 Each ``[ ]`` is a stack of residual blocks (two 3x3x3 convolutions with instance
 normalisation, and a shortcut). ``down`` folds stride^3 voxels into
 channels and mixes them with one matrix, ``up`` is the reverse: both are exact
 for thin structures, where pooling would already have dropped a two-voxel sheet.
+``refine``, only where the image is folded, is a 3x3x3 convolution at full resolution
+(:mod:`~napari_surfseg.model.folding`).
 """
 
 from __future__ import annotations
@@ -19,48 +22,15 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from napari_surfseg.model.folding import FoldedConv3d, fold_voxels, unfold_voxels
 from napari_surfseg.model.halved_convolution import halve_small_convolutions
-from napari_surfseg.model.presets import Architecture, resolve_architecture
+from napari_surfseg.model.presets import REFINED_MAPS, Architecture, resolve_architecture
 from napari_surfseg.model.residual import ResidualBlock, build_activation
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Model
 
-__all__ = ["SurfaceUNet", "build_unet", "fold_voxels", "unfold_voxels"]
-
-
-def fold_voxels(x: Tensor, factor: int) -> Tensor:
-    """Move ``factor``^3 neighbouring voxels into channels.
-
-    Parameters
-    ----------
-    x : Tensor
-        (B, C, Z, Y, X) with edges divisible by ``factor``.
-    factor : int
-        Edge of the folded cube.
-
-    Returns
-    -------
-    Tensor
-        (B, C * factor**3, Z / factor, Y / factor, X / factor); channels ordered
-        (C, dz, dy, dx).
-    """
-    if factor == 1:
-        return x
-    b, c, z, y, w = x.shape
-    f = factor
-    x = x.view(b, c, z // f, f, y // f, f, w // f, f)
-    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * f**3, z // f, y // f, w // f)
-
-
-def unfold_voxels(x: Tensor, factor: int) -> Tensor:
-    """Undo :func:`fold_voxels`: (B, C * factor**3, Z, Y, X) to factor times the edges."""
-    if factor == 1:
-        return x
-    b, c, z, y, w = x.shape
-    f = factor
-    x = x.view(b, c // f**3, f, f, f, z, y, w)
-    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // f**3, z * f, y * f, w * f)
+__all__ = ["SurfaceUNet", "build_unet"]
 
 
 class _Pointwise(nn.Module):
@@ -165,8 +135,13 @@ class SurfaceUNet(nn.Module):
             _blocks(joined * fine, fine, architecture.decoder_blocks, architecture)
             for fine, _, _ in steps
         )
-        self.head = _Pointwise(channels[0], stem, bias=True)
-        _start_unfolded_alike(self.head, architecture.stem_factor)
+        if architecture.stem_factor == 1:
+            self.head = _Pointwise(channels[0], 1, bias=True)
+        else:
+            # Without a bias: the sub-voxels' could differ by nothing but the checker board.
+            self.head = _Pointwise(channels[0], REFINED_MAPS * stem, bias=False)
+            _start_unfolded_alike(self.head, architecture.stem_factor)
+            self.refine = FoldedConv3d(REFINED_MAPS + 1, architecture.stem_factor)
         self.coarse_heads = nn.ModuleList(
             _Pointwise(width, 1, bias=True) for width in channels[1 : architecture.num_heads]
         )
@@ -184,7 +159,9 @@ class SurfaceUNet(nn.Module):
         Tensor or list of Tensor
             (B, 1, Z, Y, X) logits; in training a list, coarser heads after it.
         """
-        x = self.stem(fold_voxels(image, self.architecture.stem_factor))
+        factor = self.architecture.stem_factor
+        folded = fold_voxels(image, factor)
+        x = self.stem(folded)
         skips: list[Tensor] = []
         for encode, down in zip(self.encoder, self.down, strict=False):
             x = encode(x)
@@ -199,7 +176,9 @@ class SurfaceUNet(nn.Module):
             x = self.decoder[level](x)
             if self.training and 0 < level <= len(self.coarse_heads):
                 coarse.insert(0, self.coarse_heads[level - 1](x))
-        logits = unfold_voxels(self.head(x).contiguous(), self.architecture.stem_factor)
+        logits = self.head(x).contiguous()
+        if factor > 1:
+            logits = unfold_voxels(self.refine(torch.cat([logits, folded], dim=1)), factor)
         return [logits, *coarse] if self.training else logits
 
 
@@ -216,7 +195,8 @@ def build_unet(model: Model, *, device: str = "cpu") -> SurfaceUNet:
     """
     network = SurfaceUNet(resolve_architecture(model, device=device))
     # A surface is rare: starting from its prior instead of 1/2 saves the first steps.
-    nn.init.constant_(network.head.linear.bias, -1.5)
+    last = network.head.linear if network.architecture.stem_factor == 1 else network.refine
+    nn.init.constant_(cast("Tensor", last.bias), -1.5)
     if device == "cpu":
         halve_small_convolutions(network)
     return network.to(device)

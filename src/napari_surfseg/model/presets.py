@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARCHITECTURES",
+    "REFINED_MAPS",
     "Architecture",
     "check_patch_size",
     "choose_preset",
@@ -27,6 +28,9 @@ __all__ = [
     "nearest_patch_sizes",
     "resolve_architecture",
 ]
+
+#: Full-resolution maps that a folded network gives to its last convolution, beside the image.
+REFINED_MAPS = 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Architecture:
         1: the finest stage works at full resolution. 2: 2x2x2 voxels are folded
         into channels first and unfolded at the end, so that no feature map
         lives at full resolution. That loses nothing (a fold is a permutation)
-        and makes a step about eight times cheaper.
+        and makes a step about eight times cheaper. A last convolution at full
+        resolution then makes neighbouring voxels alike whose places in the fold differ.
     skip : str
         ``concat`` joins the encoder's features to the decoder's, ``add`` adds
         them, which saves a third of the finest, dearest convolutions.
@@ -262,7 +267,10 @@ def count_parameters(architecture: Architecture) -> int:
         total += stride**3 * fine * coarse + 2 * coarse  # down
         total += stride**3 * fine * coarse  # up
         total += block(joined * fine, fine) + (architecture.decoder_blocks - 1) * block(fine, fine)
-    total += channels[0] * stem + stem
+    if stem == 1:
+        total += channels[0] + 1
+    else:
+        total += channels[0] * REFINED_MAPS * stem + 27 * (REFINED_MAPS + 1) + 1
     total += sum(width + 1 for width in channels[1 : architecture.num_heads])
     return total
 
@@ -301,6 +309,8 @@ def estimate_training_bytes(
         if index < last:
             blocks += architecture.decoder_blocks + 1  # the joined skip counts as one more
         maps += blocks * 6 * width / factor**3
+    if architecture.stem_factor > 1:
+        maps += 2 * (REFINED_MAPS + 1)  # the head's, and joined to the image
     activations = maps * voxels * bytes_per_value
     losses = 24 * voxels * 4
     return int(5 * 4 * count_parameters(architecture) + activations + losses)
