@@ -18,3 +18,11 @@ def test_it_follows_the_network_smoothly_and_never_learns_itself():
     assert (average.network.weight - start).max().item() == pytest.approx(1.0, abs=0.02)
     assert not any(parameter.requires_grad for parameter in average.network.parameters())
     assert not average.network.training
+
+
+def test_tables_of_whole_numbers_are_left_alone() -> None:
+    network = nn.Linear(2, 2)
+    network.register_buffer("table", torch.arange(3))
+    average = WeightAverage(network, 0.5)
+    average.update(network)
+    assert torch.equal(average.network.table, torch.arange(3))

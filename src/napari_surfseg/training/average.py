@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from napari_surfseg.training.schedule import compute_ema_decay
 
@@ -27,12 +27,20 @@ class WeightAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.num_updates = 0
-        self._averaged = [*self.network.parameters(), *self.network.buffers()]
+        self._averaged = _find_averaged(self.network)
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move a little towards the trained network."""
         share = 1 - compute_ema_decay(self.num_updates, self.decay)
-        current = [*network.parameters(), *network.buffers()]
-        torch._foreach_lerp_(self._averaged, current, share)
+        torch._foreach_lerp_(self._averaged, _find_averaged(network), share)
         self.num_updates += 1
+
+
+def _find_averaged(network: nn.Module) -> list[Tensor]:
+    """List parameters and buffers; tables of whole numbers never change and have no average."""
+    return [
+        tensor
+        for tensor in (*network.parameters(), *network.buffers())
+        if tensor.is_floating_point()
+    ]
