@@ -32,7 +32,6 @@ from napari_surfseg.losses.combined import (
     compute_loss_targets,
 )
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
-from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.model.presets import resolve_architecture
 from napari_surfseg.training.average import WeightAverage
@@ -40,6 +39,9 @@ from napari_surfseg.training.optimizer import AdamW
 from napari_surfseg.training.schedule import compute_learning_rate, compute_progress
 
 ROOT = Path(__file__).resolve().parents[2]
+
+#: Longest edge of a voxel by the shortest, up to which scenes are drawn often enough.
+ANISOTROPY = 3.0
 
 
 @dataclass(frozen=True)
@@ -220,10 +222,11 @@ class Pretraining:
         checkpoint = Checkpoint(
             experiment=self._experiment,
             weights=averaged,
-            intensity=Intensity(0.0, 255.0, 0.5, 0.2),
+            intensity=None,  # each volume is normalised by its own grey values
             patch_size=size,
             spacing=(1.0, 1.0, 1.0),
             step=self._step,
+            anisotropy=ANISOTROPY,
         )
         save_checkpoint(self._folder / "network.pt", checkpoint)
 
