@@ -511,10 +511,11 @@ class Training(_Section):
         default="auto",
         description="Decay of the averaged weights, which are the ones scored and used.",
     )
-    best_by: Literal["surface_dice", "score"] = Field(
-        default="surface_dice",
-        description="Validation score that decides which weights are `best.pt`. On strokes it "
-        "is Dice on their voxels; without validation `best.pt` is the newest.",
+    best_by: Literal["mean_dice", "surface_dice", "score"] = Field(
+        default="mean_dice",
+        description="Validation score that decides which weights are `best.pt`, of the epochs "
+        "after the learning rate has risen. On strokes it is Dice on their voxels; without "
+        "validation `best.pt` is the newest.",
     )
     validation_share: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.1,

@@ -222,6 +222,9 @@ class ValidationFinished(Event):
         Whether they are strokes, between which nothing is known.
     scored_by : str
         The score by which ``is_best`` was decided.
+    is_warming_up : bool
+        The learning rate was still rising; the first validation after that is the best of all
+        before it.
     """
 
     epoch: int
@@ -233,6 +236,7 @@ class ValidationFinished(Event):
     num_surface: int = 0
     is_sparse: bool = False
     scored_by: str = "surface_dice"
+    is_warming_up: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,6 +174,13 @@ SCORES = _by_key(
         decides=True,
     ),
     Score(
+        key="mean_dice",
+        title="mean Dice",
+        note="Mean of surface Dice and Dice: high where surfaces are in place and no thicker.",
+        color="#d9a03f",
+        decides=True,
+    ),
+    Score(
         key="surface_dice",
         title="surface Dice",
         note="Share of the two surfaces within the tolerance of each other.",

@@ -9,6 +9,7 @@ from napari_surfseg import events, files
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import CheckpointError, OutputError
 from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.runs.checkpoint_summary import read_summary
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
 
@@ -20,7 +21,11 @@ def test_best_holds_the_weights_that_were_scored(tmp_path, training_run, experim
     assert best.epoch == scored.epoch
     assert best.threshold == scored.threshold
     assert best.metrics["surface_dice"] == scored.metrics["surface_dice"]
+    assert best.chosen_by == scored.scored_by == "mean_dice"
+    assert best.summary()["chosen_by"] == "mean_dice"
+    assert read_summary(tmp_path / "run" / "checkpoints" / "best.pt").chosen_by == "mean_dice"
     assert best.training is None
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt").chosen_by is None
 
 
 def test_a_resumed_run_repeats_the_unbroken_one(tmp_path, training_run, experiment):

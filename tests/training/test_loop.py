@@ -1,5 +1,7 @@
 """The training loop on a small synthetic sheet, with the real parts."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from napari_surfseg import events
@@ -8,6 +10,7 @@ from napari_surfseg.errors import DataError, NonFiniteLossError
 from napari_surfseg.metrics.error_samples import read_error_samples
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.training import loop as loop_module
+from napari_surfseg.training.validation import Validator
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
 
@@ -50,6 +53,32 @@ def test_it_learns(tmp_path, training_run, experiment):
     )
     run = training_run(tmp_path / "run", experiment).run()
     assert run.of(events.ValidationFinished)[-1].metrics["surface_dice"] > 0.95
+
+
+def test_an_epoch_of_the_warm_up_never_stays_the_best(
+    tmp_path, training_run, experiment, monkeypatch
+):
+    falling = iter([0.9, 0.8, 0.7, 0.75, 0.7, 0.7, 0.7, 0.7])
+
+    def score(*_args, **_options):
+        return {"surface_dice": 1.0, "dice": 1.0, "mean_dice": next(falling)}
+
+    monkeypatch.setattr(Validator, "measure", score)
+    experiment = apply_overrides(
+        experiment,
+        [
+            "training.max_epochs=8",
+            "training.train_iterations_per_epoch=1",
+            "training.tuning_share=0",
+        ],
+    )
+    run = training_run(tmp_path / "run", experiment)
+    monkeypatch.setattr("napari_surfseg.training.scoring.write_topology_errors", Mock())
+    scored = run.run().of(events.ValidationFinished)
+    assert [event.epoch for event in scored if event.is_warming_up] == [1]
+    assert [event.epoch for event in scored if event.is_best] == [1, 2]
+    assert run.of(events.RunCompleted)[-1].best["epoch"] == 2
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").epoch == 2
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path, training_run, experiment):

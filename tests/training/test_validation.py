@@ -113,7 +113,7 @@ def test_dense_labels_say_how_many_voxels_were_scored(start):
     (kept,) = [r for r in run.of(events.DataChecked)[0].volumes if r["role"] == "validation"]
     event = run.of(events.ValidationFinished)[-1]
     assert not event.is_sparse
-    assert event.scored_by == "surface_dice"
+    assert event.scored_by == "mean_dice"
     assert event.num_surface == kept["num_surface"]
     assert event.num_annotated == kept["num_surface"] + kept["num_background"]
 

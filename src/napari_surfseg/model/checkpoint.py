@@ -84,6 +84,9 @@ class Checkpoint:
         Greatest share of surface in the annotated voxels of a training volume.
     metrics : dict
         Validation scores of these weights; empty if they were not scored.
+    chosen_by : str, optional
+        The score by which they were the best of their run; None of ``last.pt``, and where
+        nothing was scored.
     training : dict, optional
         What resuming needs; only in ``last.pt``.
     anisotropy : float, optional
@@ -105,6 +108,7 @@ class Checkpoint:
     training: dict[str, Any] | None = None
     units: str | None = None
     anisotropy: float | None = None
+    chosen_by: str | None = None
 
     def build_model(self, device: str | torch.device = "cpu") -> SurfaceUNet:
         """Build the network with these weights, in evaluation mode."""
@@ -128,6 +132,7 @@ class Checkpoint:
             "grey_values": None if values is None else values.as_dict(),
             "surface_fraction": self.surface_fraction,
             "metrics": {k: v for k, v in self.metrics.items() if math.isfinite(v)},
+            "chosen_by": self.chosen_by,
             "num_parameters": sum(tensor.numel() for tensor in self.weights.values()),
         }
 
@@ -181,6 +186,7 @@ def describe_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "step": checkpoint.step,
         "surface_fraction": checkpoint.surface_fraction,
         "metrics": checkpoint.metrics,
+        "chosen_by": checkpoint.chosen_by,
     }
 
 
@@ -248,7 +254,8 @@ def rebuild_checkpoint(path: Path, values: Mapping[str, Any]) -> Checkpoint:
             surface_fraction=_number(values.get("surface_fraction")),
             metrics={str(key): float(value) for key, value in values["metrics"].items()},
             training=values["training"],
-            units=_read_units(values.get("units")),
+            units=_read_text(values.get("units")),
+            chosen_by=_read_text(values.get("chosen_by")),
             anisotropy=_number(values.get("anisotropy")),
         )
     except ConfigError as error:
@@ -291,7 +298,7 @@ def _read_intensity(values: Any) -> Intensity | None:
     return None if values is None else Intensity.from_dict(values)
 
 
-def _read_units(value: Any) -> str | None:
+def _read_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise ValueError(f"{value!r}")

@@ -29,6 +29,8 @@ class CheckpointSummary:
         Finished when it was saved.
     metrics : dict
         Validation scores of its weights; empty if they were not scored.
+    chosen_by : str
+        The score by which they were the best of their run; empty where that is not known.
     threshold : float, optional
         Probability above which a voxel is surface.
     postprocess : dict
@@ -41,6 +43,7 @@ class CheckpointSummary:
     epoch: int | None = None
     step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    chosen_by: str = ""
     threshold: float | None = None
     postprocess: dict[str, Any] = field(default_factory=dict)
 
@@ -60,6 +63,7 @@ def read_summary(path: Path) -> CheckpointSummary:
         values = {}
     epoch, step = _number(values.get("epoch")), _number(values.get("step"))
     threshold = _number(values.get("threshold"))
+    chosen_by = values.get("chosen_by")
     metrics, postprocess = values.get("metrics"), values.get("postprocess")
     tuned = postprocess if isinstance(postprocess, dict) else {}
     return CheckpointSummary(
@@ -69,6 +73,7 @@ def read_summary(path: Path) -> CheckpointSummary:
         epoch=None if epoch is None else int(epoch),
         step=None if step is None else int(step),
         metrics=metrics if isinstance(metrics, dict) else {},
+        chosen_by=chosen_by if isinstance(chosen_by, str) else "",
         threshold=_number(tuned.get("threshold"), threshold),
         postprocess=tuned,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_surfseg import events
-from napari_surfseg.vocabulary import LOSS_TERMS, SCORES
+from napari_surfseg.vocabulary import LOSS_TERMS, SCORES, title_of
 from napari_surfseg.wording import (
     describe_basis,
     format_bytes,
@@ -15,7 +15,14 @@ from napari_surfseg.wording import (
     format_size,
 )
 
-__all__ = ["describe_cache", "describe_event", "describe_patches", "describe_tuning"]
+__all__ = [
+    "describe_cache",
+    "describe_choice",
+    "describe_criterion",
+    "describe_event",
+    "describe_patches",
+    "describe_tuning",
+]
 
 #: Scores that a validation line names, in this order; the others stay in events.jsonl.
 SHOWN_METRICS = (*SCORES, "b0_pred", "b1_pred", "b2_pred")
@@ -26,6 +33,25 @@ def describe_tuning(event: events.TuningProgressed) -> str:
     place = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
     tried = f" ({event.done} of {event.total} settings)" if event.done else ""
     return f"choosing post-processing{place}: {event.name}{tried}"
+
+
+def describe_criterion(scored: events.ValidationFinished) -> str:
+    """Name what decides which weights are the best, in the midst of a sentence."""
+    by = title_of(scored.scored_by)
+    return f"{by} on strokes, the newest of those near the greatest" if scored.is_sparse else by
+
+
+def describe_choice(scored: events.ValidationFinished) -> str:
+    """Say in a sentence by what these weights are the best; empty where they are not."""
+    if not scored.is_best:
+        return ""
+    by = describe_criterion(scored)
+    if scored.is_warming_up:
+        return (
+            f"Kept as best.pt for now, by {by}: the learning rate still rose, so the first epoch "
+            "that is scored after that replaces it."
+        )
+    return f"Kept as best.pt by {by}."
 
 
 def describe_event(event: events.Event) -> list[str]:
@@ -56,7 +82,8 @@ def describe_event(event: events.Event) -> list[str]:
                 for name in SHOWN_METRICS
                 if event.metrics.get(name) is not None
             )
-            best = "  ** best so far **" if event.is_best else ""
+            phase = ", the learning rate still rises" if event.is_warming_up else ""
+            best = f"  ** best so far by {event.scored_by}{phase} **" if event.is_best else ""
             kind = "strokes, voxel by voxel" if event.is_sparse else ""
             basis = describe_basis(event.num_annotated, event.num_surface)
             parts = [part for part in (basis, kind, format_duration(event.seconds)) if part]

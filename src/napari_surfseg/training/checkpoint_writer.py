@@ -91,9 +91,12 @@ class CheckpointWriter:
         """Whether a file is being written, so that another save would have to wait."""
         return self._writer.is_writing
 
-    def save_best(self, metrics: Mapping[str, float] | None = None) -> None:
-        """Write ``best.pt`` with the scores of its weights, if they were scored."""
-        self._submit(self._folders.best, self._build(metrics=dict(metrics or {})))
+    def save_best(
+        self, metrics: Mapping[str, float] | None = None, chosen_by: str | None = None
+    ) -> None:
+        """Write ``best.pt`` with the scores of its weights and which of them made it the best."""
+        checkpoint = self._build(metrics=dict(metrics or {}), chosen_by=chosen_by)
+        self._submit(self._folders.best, checkpoint)
 
     def save_last(
         self,
@@ -187,6 +190,7 @@ class CheckpointWriter:
         self,
         *,
         metrics: dict[str, float] | None = None,
+        chosen_by: str | None = None,
         training: dict[str, object] | None = None,
     ) -> Checkpoint:
         return Checkpoint(
@@ -204,6 +208,7 @@ class CheckpointWriter:
                 for pair in self._data.train
             ),
             metrics=metrics or {},
+            chosen_by=chosen_by,
             training=training,
         )
 

@@ -126,6 +126,12 @@ class Learner:
             rate = max(rate, self._peak_rate * min(1.0, (step + 1) / QUICK_STEPS))
         return scale * rate
 
+    def is_warming_up(self, progress: float, *, step: int) -> bool:
+        """Whether the learning rate still rises."""
+        if self._learns_from_strokes:
+            return progress < WARMUP_SHARE and step < QUICK_STEPS
+        return progress < WARMUP_SHARE
+
     def take_step(
         self, batches: Iterator[Batch], loss_weights: Mapping[str, float], rate: float, step: int
     ) -> dict[str, float]:

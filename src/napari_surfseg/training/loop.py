@@ -217,7 +217,12 @@ class TrainingLoop:
         """Score the averaged weights, unless a person stops the run meanwhile."""
         try:
             with listening(self._poll_commands.is_stopped):
-                scoring.validate(self._parts.learner.average.network)
+                scoring.validate(
+                    self._parts.learner.average.network,
+                    is_warming_up=self._parts.learner.is_warming_up(
+                        self._progress(), step=self._state.step
+                    ),
+                )
         except CancelledError:
             self._apply_commands()
 

@@ -187,7 +187,9 @@ class Reporter:
             )
         )
 
-    def report_validation(self, result: ValidationResult, *, is_best: bool, scored_by: str) -> None:
+    def report_validation(
+        self, result: ValidationResult, *, is_best: bool, scored_by: str, is_warming_up: bool
+    ) -> None:
         """Report the scores of the averaged weights."""
         self.report(
             events.ValidationFinished(
@@ -200,6 +202,7 @@ class Reporter:
                 num_surface=result.num_surface,
                 is_sparse=result.is_sparse,
                 scored_by=scored_by,
+                is_warming_up=is_warming_up,
             )
         )
 

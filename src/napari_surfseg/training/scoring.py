@@ -24,6 +24,10 @@ NOTHING_SCORED = (
     "scored; label some there, or give another volume for validation, to have scores."
 )
 
+#: Differences of Dice on strokes that say nothing: there are few voxels, and none of them beside
+#: a surface that is too thick or where nobody painted. See ``benchmarks/results/best_epoch.md``.
+STROKES_TOLERANCE = 0.05
+
 
 class Scoring:
     """Validates a run as often as its share of the time allows, and keeps the best weights.
@@ -64,8 +68,11 @@ class Scoring:
         spent = self._state.validation_seconds + self._state.newest_validation_seconds
         return spent <= self._training.validation_share * self._state.elapsed_seconds()
 
-    def validate(self, network: torch.nn.Module) -> None:
-        """Score the averaged weights; where they are the best so far, save them."""
+    def validate(self, network: torch.nn.Module, *, is_warming_up: bool = False) -> None:
+        """Score the averaged weights; where they are the best so far, save them.
+
+        Those made while the learning rate still rises are the best only until others are scored.
+        """
         result = self.validator.run(network)
         self._newest = result
         self._state.validated_step = self._state.step
@@ -75,13 +82,20 @@ class Scoring:
         # On strokes, since the other scores need to know what lies between them.
         scored_by = "dice" if result.is_sparse else self._training.best_by
         is_scored = scored_by in result.metrics
-        is_best = is_scored and self._state.record_scores(result.metrics, result.metrics[scored_by])
-        self._reporter.report_validation(result, is_best=is_best, scored_by=scored_by)
+        is_best = is_scored and self._state.record_scores(
+            result.metrics,
+            scored_by,
+            tolerance=STROKES_TOLERANCE if result.is_sparse else 0.0,
+            is_warming_up=is_warming_up,
+        )
+        self._reporter.report_validation(
+            result, is_best=is_best, scored_by=scored_by, is_warming_up=is_warming_up
+        )
         if not is_scored:
             self._keep_unscored()
         elif is_best:
             self._best = result
-            self._checkpoints.save_best(result.metrics)
+            self._checkpoints.save_best(result.metrics, scored_by)
 
     def _keep_unscored(self) -> None:
         """Save the newest weights, unless older ones were scored; say so once."""

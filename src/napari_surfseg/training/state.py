@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -32,10 +33,14 @@ class TrainingState:
         Probability above which a voxel is surface, of the newest validation.
     best : dict
         Scores of the best validation with its ``epoch``; empty before the first.
+    best_by : str
+        The score by which it is the best; empty before the first, and of older runs.
     best_value : float
-        The score by which it is the best.
+        The greatest such score.
+    is_best_provisional : bool
+        It was made while the learning rate rose: the first one after that replaces it.
     stale_validations : int
-        Validations since then.
+        Validations since one was better than all before.
     num_previews : int
         Previews written.
     num_skipped : int
@@ -51,7 +56,9 @@ class TrainingState:
     newest_validation_seconds: float = 0.0
     threshold: float = 0.5
     best: dict[str, float] = field(default_factory=dict)
+    best_by: str = ""
     best_value: float = float("-inf")
+    is_best_provisional: bool = False
     stale_validations: int = 0
     num_previews: int = 0
     num_skipped: int = 0
@@ -80,15 +87,53 @@ class TrainingState:
             max_seconds=None if max_minutes is None else max_minutes * 60,
         )
 
-    def record_scores(self, metrics: Mapping[str, float], value: float) -> bool:
-        """Take the scores of this epoch; return whether ``value`` is the best so far."""
-        if not value > self.best_value:  # NaN is never the best
+    def record_scores(
+        self,
+        metrics: Mapping[str, float],
+        by: str,
+        *,
+        tolerance: float = 0.0,
+        is_warming_up: bool = False,
+    ) -> bool:
+        """Take the scores of this epoch; return whether it is the best so far.
+
+        An epoch never stays the best for what it was before the learning rate had risen: scores
+        are easily high while everything is still in motion. Of scores that do not differ the
+        newest is the best, since it has learned longer.
+
+        Parameters
+        ----------
+        metrics : mapping
+            All of them.
+        by : str
+            The one that decides.
+        tolerance : float
+            A score so little below the greatest does not differ from it.
+        is_warming_up : bool
+            Whether the learning rate still rises. The best of these epochs counts until there is
+            another.
+        """
+        value = metrics[by]
+        is_first = self.is_best_provisional and not is_warming_up
+        top = float("-inf") if is_first else self._find_best_value(metrics, by)
+        if value > top or is_warming_up:
+            self.stale_validations = 0
+        else:
             self.stale_validations += 1
+        if not value >= top - tolerance:  # NaN is never the best
             return False
-        self.best_value = value
+        self.best_by, self.best_value = by, max(value, top)
+        self.is_best_provisional = is_warming_up
         self.best = {**metrics, "epoch": float(self.epoch)}
-        self.stale_validations = 0
         return True
+
+    def _find_best_value(self, metrics: Mapping[str, float], by: str) -> float:
+        """Return the greatest so far of a score, if it can be compared with these."""
+        if by == self.best_by or math.isinf(self.best_value):
+            return self.best_value
+        # Another score decides since. Dice on strokes says nothing beside Dice of whole surfaces.
+        is_alike = ("surface_dice" in self.best) == ("surface_dice" in metrics)
+        return self.best.get(by, float("-inf")) if is_alike else float("-inf")
 
     def forget_best_score(self) -> None:
         """Let the next validation be the best: the scores so far were by other labels."""

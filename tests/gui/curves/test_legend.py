@@ -10,7 +10,7 @@ from napari_surfseg.vocabulary import SCORES
 def legend(qtbot):
     legend = CurveLegend()
     qtbot.addWidget(legend)
-    for name in ("recall", "dice", "cldice", "best", "surface_dice", "soft_dice", "total"):
+    for name in ("recall", "dice", "cldice", "best", "mean_dice", "soft_dice", "total"):
         legend.add(name)
     return legend
 
@@ -25,7 +25,7 @@ def names_in(legend, rows):
 
 
 def test_rows_stand_in_the_order_of_the_vocabulary(legend):
-    assert names_in(legend, legend._first) == ["total", "surface_dice", "best"]
+    assert names_in(legend, legend._first) == ["total", "mean_dice", "best"]
     assert names_in(legend, legend.groups["loss"].rows) == ["soft_dice", "cldice"]
     assert names_in(legend, legend.groups["score"].rows) == ["dice", "recall"]
     assert legend.groups["score"].button.text() == "Other scores (2)"
@@ -52,7 +52,7 @@ def test_a_tick_outlives_the_rows(legend):
 def test_another_main_score_is_shown_at_once(legend):
     legend.set_main_score("dice")
     assert names_in(legend, legend._first) == ["total", "dice", "best"]
-    assert names_in(legend, legend.groups["score"].rows) == ["surface_dice", "recall"]
+    assert names_in(legend, legend.groups["score"].rows) == ["mean_dice", "recall"]
 
 
 def test_words_and_colours_come_from_the_vocabulary(legend):

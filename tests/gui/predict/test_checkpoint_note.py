@@ -22,6 +22,8 @@ def write_summary(run_dir, **values):
     [
         ({}, 0.5, 0, "epoch 3, not scored."),
         ({"metrics": {"surface_dice": 0.97}}, 0.5, 0, "epoch 3, surface Dice 0.970."),
+        ({"metrics": {"surface_dice": 0.97}, "chosen_by": "mean_dice"}, 0.5, 0,
+         "surface Dice 0.970, the best by mean Dice."),
         ({"postprocess": {"threshold": 0.3, "min_voxels": 60, "smoothing": 0.7}}, 0.3, 60,
          "tuned with smoothing."),
         ({"threshold": "?"}, None, None, "epoch 3, not scored."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from napari_surfseg.events import TuningProgressed, ValidationFinished
@@ -22,10 +24,19 @@ def scored(metrics, **changes):
 
 
 TUNING = TuningProgressed(done=20, total=80, name="closing", stage=6, num_stages=7)
-WHOLE = scored({"surface_dice": 0.91, "dice": 0.7}, num_annotated=300_000, num_surface=25_000)
+WHOLE = scored(
+    {"surface_dice": 0.91, "dice": 0.7, "mean_dice": 0.805},
+    num_annotated=300_000,
+    num_surface=25_000,
+    scored_by="mean_dice",
+)
 
 STROKES = scored(
-    {"dice": 0.8, "precision": 0.7}, num_annotated=1204, num_surface=310, is_sparse=True
+    {"dice": 0.8, "precision": 0.7},
+    num_annotated=1204,
+    num_surface=310,
+    is_sparse=True,
+    scored_by="dice",
 )
 
 
@@ -48,6 +59,16 @@ def test_details_say_what_they_were_made_on():
     whole = describe_all_scores(WHOLE).splitlines()
     assert whole[-1] == "on 300,000 annotated voxels, 25,000 of them surface."
     assert "between them nothing is known" in describe_all_scores(STROKES)
+
+
+def test_what_made_the_weights_the_best_is_said():
+    assert describe_validation(WHOLE, None, only_deciding=True) == "mean Dice 0.805"
+    assert describe_all_scores(WHOLE).startswith("Kept as best.pt by mean Dice.\n")
+    first = describe_all_scores(STROKES).splitlines()[0]
+    assert first == "Kept as best.pt by Dice on strokes, the newest of those near the greatest."
+    early = replace(WHOLE, is_warming_up=True)
+    assert "for now, by mean Dice: the learning rate still rose" in describe_all_scores(early)
+    assert "best.pt" not in describe_all_scores(replace(WHOLE, is_best=False))
 
 
 @pytest.mark.parametrize("state", [RunState.VANISHED, RunState.STOPPED, RunState.FAILED])

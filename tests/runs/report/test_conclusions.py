@@ -1,5 +1,7 @@
 """The sentences of a report, from histories made for each of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,31 @@ def test_limits_of_few_steps_thresholds_and_topology(make_history):
     assert "`topo_score` is absent" in text
     history = make_history([1], [0.9], topo_score=0.5)
     assert "absent" not in " ".join(list_limits(history))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"scored_by": "mean_dice"}, "`best.pt` is epoch 1, chosen by mean Dice; by another score"),
+        (
+            {"scored_by": "dice", "is_sparse": True},
+            "chosen by Dice on strokes, the newest of those near the greatest;",
+        ),
+        ({"is_warming_up": True}, "chosen by surface Dice, while the learning rate still rose:"),
+    ],
+)
+def test_what_the_best_epoch_was_chosen_by(make_history, changes, text):
+    history = make_history([1], [0.9])
+    history.validations[1] = replace(history.validations[1], **changes)
+    assert text in " ".join(list_limits(history))
+
+
+def test_the_trend_is_that_of_the_score_that_decides(make_history, make):
+    history = make_history([1.0, 0.9, 0.8, 0.7], [0.9, 0.8, 0.7, 0.7])
+    for epoch, value in enumerate([0.5, 0.6, 0.7, 0.8], 1):
+        event = make.scored(epoch, 0.9 - 0.05 * epoch, is_best=True, mean_dice=value)
+        history.validations[epoch] = replace(event, scored_by="mean_dice")
+    assert "The mean Dice was still rising at the end" in said(history)
 
 
 def test_weights_changed_midway_are_mentioned_and_used(make_history):

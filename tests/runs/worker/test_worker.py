@@ -83,7 +83,7 @@ def test_a_run_from_start_to_end(folder, fake_trainer):
         "centred on the surface 65.0 %",
         "10 hits, 2 misses, 0 evictions",
         "surface_dice 0.9000",
-        "** best so far **",
+        "** best so far by surface_dice **",
         "completed after 3 epochs",
     ):
         assert wanted in text

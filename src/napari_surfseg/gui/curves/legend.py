@@ -125,7 +125,7 @@ class CurveLegend(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.rows: dict[str, LegendRow] = {}
-        self.main_score = "surface_dice"
+        self.main_score = "mean_dice"
         self._light = False
         self._choices: dict[str, bool] = {}
         self._first = QVBoxLayout()

@@ -181,7 +181,8 @@ class CurvesPanel(QWidget):
         middle of the training. Those that are folded away are made when they are unfolded.
         """
         nothing = np.zeros(0)
-        for key, name in ((RAW, "total"), ("0:total", "total"), ("0:surface_dice", "surface_dice")):
+        score = self.stores[0].main_score
+        for key, name in ((RAW, "total"), ("0:total", "total"), (f"0:{score}", score)):
             color = line_color(name, light=self._light)
             self.canvas.set_line(key, Line(title_of(name), nothing, nothing, color))
         self._set_marks(self.stores[0])

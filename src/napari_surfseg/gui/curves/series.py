@@ -109,7 +109,7 @@ class CurveStore:
         #: Whether the run is scored on validation data; None before it said so.
         self.has_validation: bool | None = None
         #: The score that decides which weights are the best: on strokes it is another one.
-        self.main_score = "surface_dice"
+        self.main_score = "mean_dice"
 
     def extend(self, events: Iterable[Event]) -> set[str]:
         """Take in events and return the names of the curves that grew.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_surfseg.runs.checkpoints import read_checkpoints
+from napari_surfseg.vocabulary import title_of
 from napari_surfseg.wording import describe_scores
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
         f"epoch {'?' if summary.epoch is None else summary.epoch}",
         scored,
     ]
+    if summary.chosen_by:
+        parts.append(f"the best by {title_of(summary.chosen_by)}")
     clean_up = [name for name, key in CLEAN_UP if summary.postprocess.get(key)]
     if clean_up:
         parts.append(f"tuned with {', '.join(clean_up)}")

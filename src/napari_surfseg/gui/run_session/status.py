@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg.runs.event_text import describe_tuning
+from napari_surfseg.runs.event_text import describe_choice, describe_tuning
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.wording import describe_basis, describe_scores, format_duration
 
@@ -85,10 +85,13 @@ def describe_pace(snapshot: RunSnapshot | None) -> str:
 
 
 def describe_all_scores(scored: ValidationFinished | None) -> str:
-    """Write every score with a name of its own, one a line, and what they were made on."""
+    """Write every score with a name of its own, one a line, and what they were made on.
+
+    Of the best ones the first line says by which score they are.
+    """
     if scored is None:
         return ""
-    lines = describe_scores(scored.metrics)
+    lines = [describe_choice(scored), *describe_scores(scored.metrics)]
     basis = describe_basis(scored.num_annotated, scored.num_surface)
     if scored.is_sparse:
         basis += ". They are strokes, counted voxel by voxel: between them nothing is known, so "
@@ -97,7 +100,7 @@ def describe_all_scores(scored: ValidationFinished | None) -> str:
 
 
 def describe_validation(
-    scored: ValidationFinished | None, snapshot: RunSnapshot | None, *, most: int | None = None
+    scored: ValidationFinished | None, snapshot: RunSnapshot | None, *, only_deciding: bool = False
 ) -> str:
     """Write scores in a line, most important first, and why there are none where there are none.
 
@@ -107,13 +110,14 @@ def describe_validation(
         The scores.
     snapshot : RunSnapshot or None
         Of the run, which may have no validation.
-    most : int, optional
-        Scores to write, where there is little room.
+    only_deciding : bool
+        Write the one score by which the best weights are chosen.
     """
     if scored is None:
         absent = snapshot is not None and snapshot.is_validated is False
         return "not scored: no validation" if absent else "–"
-    said = "   ".join(describe_scores(scored.metrics, SHOWN_SCORES)[:most])
+    shown = (scored.scored_by,) if only_deciding else SHOWN_SCORES
+    said = "   ".join(describe_scores(scored.metrics, shown))
     if scored.is_sparse and said:
         said += f" on {scored.num_annotated:,} annotated voxels"
     return said or "–"

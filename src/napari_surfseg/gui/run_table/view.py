@@ -113,7 +113,7 @@ class RunsView(QWidget):
         hint(
             self.table,
             "The runs of the folder, the newest first. Select one, or two to compare. "
-            "Done in per cent; surface Dice is the best one so far; the curve is the total loss.",
+            "Done in per cent; surface Dice is that of best.pt; the curve is the total loss.",
         )
         self.table.itemSelectionChanged.connect(self._show_buttons)
         self.table.itemDoubleClicked.connect(lambda _item: self.attach_clicked.emit())

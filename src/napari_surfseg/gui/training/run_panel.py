@@ -188,7 +188,7 @@ class RunPanel(QWidget):
         best_scores = snapshot.best_validation if snapshot else None
         self.newest.set_text(describe_validation(newest_scores, snapshot))
         self.newest.set_details(describe_all_scores(newest_scores))
-        best = describe_validation(best_scores, snapshot, most=1)
+        best = describe_validation(best_scores, snapshot, only_deciding=True)
         self.best.set_details(describe_all_scores(best_scores))
         if snapshot is not None and snapshot.best_epoch is not None:
             best = f"epoch {snapshot.best_epoch}: {best}"

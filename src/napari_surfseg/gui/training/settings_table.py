@@ -85,7 +85,11 @@ CHOICES: dict[str, dict[Any, str]] = {
         "silu": "SiLU",
     },
     "model.deep_supervision": {None: "preset's", True: "on", False: "off"},
-    "training.best_by": {"surface_dice": "surface Dice", "score": "score (surface, topology, VOI)"},
+    "training.best_by": {
+        "mean_dice": "mean Dice (surface, voxels)",
+        "surface_dice": "surface Dice",
+        "score": "score (surface, topology, VOI)",
+    },
     "training.precision": {"auto": "automatic", "float32": "float32", "bf16": "bf16"},
 }
 
@@ -208,8 +212,9 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "training.best_by",
             "Best by",
-            meaning="Validation score that decides which weights are kept as best.pt. On strokes "
-            "it is Dice on their voxels; without validation the newest are kept.",
+            meaning="Validation score that decides which weights are kept as best.pt, of the "
+            "epochs after the learning rate has risen. On strokes it is Dice on their voxels; "
+            "without validation the newest are kept.",
         ),
         Setting("training.validation_share", "Validation time", step=0.05),
         Setting("training.tuning_share", "Tuning time", step=0.05),

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg import events
+from napari_surfseg.runs.event_text import describe_criterion
+from napari_surfseg.vocabulary import title_of
 from napari_surfseg.wording import (
     describe_basis,
     describe_scores,
@@ -41,7 +43,7 @@ FEW_SURFACE_VOXELS = 20_000
 FEW_STEPS = 1000
 SHARE_TOLERANCE = 0.05
 #: Beside the surface Dice, in the headline.
-SHOWN_SCORES = ("score", "topo_score", "voi_score", "dice")
+SHOWN_SCORES = ("dice", "mean_dice", "score", "topo_score", "voi_score")
 
 
 def describe_headline(history: RunHistory) -> str:
@@ -95,6 +97,7 @@ def list_limits(history: RunHistory) -> list[str]:
     found = [
         _describe_validation_data(history),
         _describe_few_steps(history),
+        _describe_choice(history),
         _describe_threshold(history),
         _describe_changed_weights(history),
         _describe_topology(history),
@@ -168,32 +171,36 @@ def _describe_trades(history: RunHistory) -> list[str]:
 
 
 def _describe_trend(history: RunHistory) -> str:
-    epochs, scores = history.metric_values("surface_dice")
-    if len(scores) < 3:
+    best_of_all = history.best
+    if best_of_all is None or best_of_all.is_sparse:
         return ""
-    top = int(np.argmax(scores))
+    epochs, scores = history.metric_values(best_of_all.scored_by)
+    if len(scores) < 3 or best_of_all.epoch not in epochs:
+        return ""
+    name = title_of(best_of_all.scored_by)
+    top = int(np.searchsorted(epochs, best_of_all.epoch))
     best, last = scores[top], scores[-1]
     if last < best - NOTABLE_SCORE and _loss_fell_since(history, epochs[top]):
         return (
             f"Since epoch {epochs[top]:.0f} the training loss fell further while the validation "
-            f"surface Dice went from {format_number(best)} to {format_number(last)}: the network "
+            f"{name} went from {format_number(best)} to {format_number(last)}: the network "
             "has begun to learn its training volumes by heart; `best.pt` is from before that."
         )
     quarter = scores[-max(2, len(scores) // 4) :]
     if top == len(scores) - 1 and quarter[-1] - quarter[0] > NOTABLE_SCORE / 2:
         return (
-            f"The surface Dice was still rising at the end (the last scored epoch, "
+            f"The {name} was still rising at the end (the last scored epoch, "
             f"{epochs[-1]:.0f}, is the best): a longer training should bring more."
         )
     if best - last <= NOTABLE_SCORE and len(scores) >= 4:
         reached = epochs[int(np.argmax(scores >= best - NOTABLE_SCORE))]
         if reached > LEVEL_SHARE * epochs[-1]:
             return (
-                f"The surface Dice came near its best only at epoch {reached:.0f} of "
+                f"The {name} came near its best only at epoch {reached:.0f} of "
                 f"{epochs[-1]:.0f}: nothing shows that a longer training would not bring more."
             )
         return (
-            f"The surface Dice came within {NOTABLE_SCORE} of its best at epoch {reached:.0f} "
+            f"The {name} came within {NOTABLE_SCORE} of its best at epoch {reached:.0f} "
             "and has been level since: more epochs alone will not help much."
         )
     return ""
@@ -295,6 +302,16 @@ def _describe_few_steps(history: RunHistory) -> str:
         f"{_count(history.num_steps, 'step')} are few: the run shows that the network learns, not "
         "how well it can."
     )
+
+
+def _describe_choice(history: RunHistory) -> str:
+    best = history.best
+    if best is None:
+        return ""
+    chosen = f"`best.pt` is epoch {best.epoch}, chosen by {describe_criterion(best)}"
+    if best.is_warming_up:
+        return f"{chosen}, while the learning rate still rose: the run ended before others counted."
+    return f"{chosen}; by another score another epoch may be the best."
 
 
 def _describe_threshold(history: RunHistory) -> str:

@@ -16,7 +16,7 @@ from matplotlib.patches import Circle, Patch
 
 from napari_surfseg.files import written_aside
 from napari_surfseg.runs.report.conclusions import compute_change
-from napari_surfseg.vocabulary import SCORES, color_of
+from napari_surfseg.vocabulary import SCORES, color_of, title_of
 from napari_surfseg.wording import format_number
 
 if TYPE_CHECKING:
@@ -92,8 +92,10 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
     axes = figure.subplots()
     _style(axes)
     last_epoch = max(epochs[-1] for _, epochs, _ in curves)
+    best = history.best
+    deciding = "" if best is None else best.scored_by
     for name, epochs, values in curves:
-        main = SCORES[name].decides
+        main = name == deciding
         axes.plot(
             epochs,
             values,
@@ -104,13 +106,13 @@ def draw_scores(history: RunHistory, path: Path) -> bool:
             zorder=3 if main else 2,
         )
     low = max(0.0, min(float(values.min()) for _, _, values in curves) - 0.05)
-    _label_ends(axes, [(name, float(values[-1])) for name, _, values in curves], low)
-    best = history.best
+    ends = [(name, float(values[-1])) for name, _, values in curves]
+    _label_ends(axes, ends, low, bold=deciding)
     if best is not None:
         score = best.metrics.get(best.scored_by)
         axes.axvline(best.epoch, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(
-            f"best.pt, epoch {best.epoch}",
+            f"best.pt by {title_of(best.scored_by)}, epoch {best.epoch}",
             (best.epoch, 0.02),
             xycoords=("data", "axes fraction"),
             xytext=(-5, 0) if best.epoch > last_epoch / 2 else (5, 0),
@@ -330,7 +332,7 @@ def _draw_time(axes: Axes, history: RunHistory) -> None:
     axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=2, handlelength=1)
 
 
-def _label_ends(axes: Axes, ends: list[tuple[str, float]], low: float) -> None:
+def _label_ends(axes: Axes, ends: list[tuple[str, float]], low: float, *, bold: str) -> None:
     """Write each curve's name at its end, moved apart where they would overlap."""
     order = sorted(range(len(ends)), key=lambda place: ends[place][1])
     heights = [(ends[place][1] - low) / (SCORE_TOP - low) for place in order]
@@ -351,7 +353,7 @@ def _label_ends(axes: Axes, ends: list[tuple[str, float]], low: float) -> None:
             va="center",
             fontsize=8.5,
             color=color_of(name, light=True),
-            fontweight="bold" if SCORES[name].decides else "normal",
+            fontweight="bold" if name == bold else "normal",
             annotation_clip=False,
         )
 
