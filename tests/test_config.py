@@ -11,6 +11,8 @@ from napari_surfseg.config import (
     Pair,
     Training,
 )
+from napari_surfseg.config_files import build_experiment
+from napari_surfseg.errors import ConfigError
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 
@@ -68,3 +70,17 @@ def test_sections_are_frozen_and_strict(section):
         setattr(model, name, None)
     with pytest.raises(ValidationError, match="Extra inputs"):
         type(model).model_validate({"no_such_key": 1})
+
+
+@pytest.mark.parametrize("value", ["auto", "none", 16, 2.5, [8, 4, 4]])
+def test_voxels_are_resampled_to_a_word_or_a_size(value):
+    found = Data(resample=value).resample
+    assert found == (value if isinstance(value, str) else tuple(value)
+                     if isinstance(value, list) else (value,) * 3)  # fmt: skip
+    assert Data.model_validate(Data(resample=value).model_dump(mode="json")).resample == found
+
+
+@pytest.mark.parametrize("value", [[8], -1, 0, [0, 1, 1], [1, 2, float("inf")], None, "maybe"])
+def test_no_voxel_size_is_one_sentence(value):
+    with pytest.raises(ConfigError, match=r"data\.resample.* auto, none or a voxel size: Z, Y, X"):
+        build_experiment({"data": {"resample": value}})

@@ -58,6 +58,22 @@ def _none_is_auto(value: Any) -> Any:
     return "auto" if value is None else value
 
 
+def _one_size_is_three(value: Any) -> Any:
+    """Take one number for all three axes; refuse what is neither a word nor three lengths."""
+
+    def is_length(value: Any) -> bool:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and 0 < value < float("inf")
+
+    if is_length(value):
+        return (value,) * 3
+    is_list = isinstance(value, list | tuple)
+    is_size = is_list and len(value) == 3 and all(map(is_length, value))
+    if not is_size and value not in ("auto", "none"):
+        raise ValueError("it must be auto, none or a voxel size: Z, Y, X, each above 0")
+    return value
+
+
 def _none_is_fresh(value: Any) -> Any:
     return "none" if value is None else value
 
@@ -299,6 +315,16 @@ class Data(_Section):
         default=None,
         description="Z, Y, X voxel size for all volumes, in the files' unit; by default as each "
         "file says, else 1.",
+    )
+    resample: Annotated[
+        Literal["auto", "none"] | PositiveSpacing, BeforeValidator(_one_size_is_three)
+    ] = Field(
+        default="auto",
+        description="In voxels of which size the network sees the volumes; results lie on their "
+        "own grid. `auto`: where the voxels differ by more than a factor of 1.5 along an axis "
+        "from those that the network was trained on before (`model.start_from`, or in a "
+        "prediction), in the size of those. `none`: as they are. Z, Y, X: this size, in the "
+        "files' unit.",
     )
     void_value: float | None = Field(
         default=None,

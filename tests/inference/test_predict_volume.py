@@ -1,6 +1,6 @@
 """Whole volumes to files: same result by every path, and nothing half-written."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import torch
 import zarr
 from tests.inference.conftest import PLAIN, identity, noise, read_all
 
-from napari_surfseg.config import Model
+from napari_surfseg.config import Experiment, Model
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.volume import ArrayVolume, TransposedVolume
 from napari_surfseg.errors import CancelledError, OutputError
@@ -238,6 +238,8 @@ class SomeCheckpoint:
     threshold: float = 0.6
     postprocess: None = None
     surface_fraction: float = 0.9
+    anisotropy: None = None
+    experiment: Experiment = field(default_factory=Experiment)
 
     def build_model(self, device):
         assert str(device) == "cpu"

@@ -18,6 +18,7 @@ __all__ = [
     "UsageError",
     "add_command",
     "add_device",
+    "read_resample",
     "read_share",
     "read_size",
     "read_spacing",
@@ -93,6 +94,15 @@ def read_spacing(text: str) -> Spacing3 | str:
             f"{text!r} is not a voxel size; give Z,Y,X above 0 such as 0.235,0.15,0.15, or file"
         )
     return values[0], values[1], values[2]
+
+
+def read_resample(text: str) -> Spacing3 | str:
+    """Read a voxel size, one edge for all three, ``auto`` or ``none``."""
+    if text in ("auto", "none"):
+        return text
+    if text == "file":
+        raise argparse.ArgumentTypeError("'file' is no voxel size; give Z,Y,X, auto or none")
+    return read_spacing(text)
 
 
 def read_share(text: str) -> float:

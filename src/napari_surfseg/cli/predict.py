@@ -11,6 +11,7 @@ from napari_surfseg.cli.options import (
     UsageError,
     add_command,
     add_device,
+    read_resample,
     read_share,
     read_spacing,
 )
@@ -117,6 +118,14 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
         "the training's, as_is leaves them (default: the checkpoint's setting, which is auto "
         "unless changed)",
     )
+    parser.add_argument(
+        "--resample",
+        type=read_resample,
+        metavar="auto|none|Z,Y,X",
+        help="in voxels of which size the network sees the image: auto resamples where they differ "
+        "by more than a factor of 1.5 from those trained on, none leaves them; the result is on "
+        "the image's own grid (default: as it was trained)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     add_device(parser)
 
@@ -161,6 +170,7 @@ def run(options: argparse.Namespace) -> int:
                 overlap=settings.overlap if options.overlap is None else options.overlap,
                 flips=_read_flips(options.flips, settings.flips),
                 fit=options.intensity or settings.intensity,
+                resample=options.resample,
             ),
             output_settings=OutputSettings(
                 threshold=options.threshold,

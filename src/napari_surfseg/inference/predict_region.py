@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from napari_surfseg.geometry import box_shape, box_slices, to_index
+from napari_surfseg.data.resampling import resample_box, source_box
+from napari_surfseg.geometry import box_shape, box_slices, shift_box, to_index, whole_box
 from napari_surfseg.inference.sliding_window import (
     SlabReader,
     WindowCounter,
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from napari_surfseg.geometry import Box
+    from napari_surfseg.data.resampling import Resampling
+    from napari_surfseg.geometry import Box, Index3
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.inference.sliding_window import Model, ReadU8
 
@@ -76,6 +80,23 @@ def predict_region(
     CancelledError
         When ``should_stop`` said so.
     """
+    if settings.resampling is not None:
+        return _predict_resampled(
+            settings.resampling,
+            lambda read, seen, within: predict_region(
+                model,
+                read,
+                seen,
+                replace(settings, resampling=None),
+                bounds=within,
+                progress=progress,
+                should_stop=should_stop,
+            ),
+            read_u8,
+            box,
+            box if bounds is None else bounds,
+            dtype,
+        )
     convert = find_converter(dtype)
     settings = settings.with_flips_for(box_shape(box))
     widened = _widen(box, settings, bounds)
@@ -96,6 +117,38 @@ def predict_region(
             z = slab.start[0]
             result[z : z + len(slab.probs)] = convert(slab.probs)
     return np.ascontiguousarray(result[box_slices(box, widened[0])])
+
+
+def _predict_resampled(
+    resampling: Resampling,
+    predict: Callable[[ReadU8, Box, Box], NDArray[np.uint8]],
+    read_u8: ReadU8,
+    box: Box,
+    bounds: Box,
+    dtype: DTypeLike,
+) -> NDArray[Any]:
+    """Predict a region in the network's grid, and bring the probabilities back to its own."""
+    origin = bounds[0]
+    back = to_index(-at for at in origin)
+    shape = box_shape(bounds)
+    seen_shape = resampling.shape(shape)
+
+    def read_seen(start: Index3, stop: Index3) -> NDArray[np.uint8]:
+        made = resample_box(
+            lambda low, high: read_u8(*shift_box((low, high), origin)),
+            shape,
+            seen_shape,
+            (start, stop),
+        )
+        return np.rint(made).astype(np.uint8)
+
+    wanted = shift_box(box, back)
+    seen_box = source_box(seen_shape, shape, wanted)
+    found = predict(read_seen, seen_box, whole_box(seen_shape))
+    probabilities = resample_box(
+        lambda low, high: found[box_slices((low, high), seen_box[0])], seen_shape, shape, wanted
+    )
+    return np.asarray(find_converter(dtype)(torch.from_numpy(probabilities / 255)))
 
 
 def _widen(box: Box, settings: PredictionSettings, bounds: Box | None) -> Box:

@@ -6,6 +6,7 @@ either the whole result is left or nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from dataclasses import dataclass, replace
@@ -15,9 +16,11 @@ import numpy as np
 import torch
 
 from napari_surfseg.data.intensity import fit_intensity
+from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.resampling import KnownVoxels, ResampledVolume, choose_resampling
 from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.errors import DeviceMemoryError
-from napari_surfseg.geometry import whole_box
+from napari_surfseg.geometry import box_at, clip_box, to_spacing, whole_box
 from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.inference.postprocess_slabs import postprocess_slabs
 from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
@@ -31,7 +34,7 @@ from napari_surfseg.inference.sliding_window import (
     find_converter,
     stream_slabs,
 )
-from napari_surfseg.inference.volume_writer import VolumeWriter, check_output
+from napari_surfseg.inference.volume_writer import VolumeWriter, check_output, scratch_folder
 from napari_surfseg.inference.window_size import choose_fitting_window, fit_to_device
 from napari_surfseg.inference.windows import Block, split_into_blocks
 from napari_surfseg.model.network import SurfaceUNet
@@ -44,8 +47,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_surfseg.data.resampling import ResampleMode, Resampling
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Index3, Size3, Spacing3
+    from napari_surfseg.geometry import Box, Index3, Size3, Spacing3
     from napari_surfseg.inference.settings import TrainedModel
     from napari_surfseg.inference.sliding_window import Model
 
@@ -53,12 +57,17 @@ __all__ = [
     "PredictionSummary",
     "check_result",
     "compare_spacing",
+    "plan_resampling",
     "predict_to_file",
     "predict_volume",
 ]
 
 #: Bytes a block's slab of sums, its planes and what is read ahead may take together.
 MAX_SLAB_BYTES = 1_000_000_000
+
+#: Voxels along an edge of a piece that is brought back to the volume's own grid; of the writer's
+#: chunks.
+PIECE_EDGE = 128
 
 #: Spacing ratio from which structures look too different to what was trained on.
 SPACING_RATIO = 1.5
@@ -157,10 +166,14 @@ def predict_volume(
     if multiple is None and isinstance(network, SurfaceUNet):
         divisor = network.architecture.divisor
         multiple = (divisor, divisor, divisor)
-    chosen = choose_fitting_window(network, volume.shape, replace(given, multiple=multiple))
+    resampling, resampled = plan_resampling(volume, checkpoint, given.resample)
+    seen = volume.shape if resampling is None else resampling.shape(volume.shape)
+    chosen = choose_fitting_window(network, seen, replace(given, multiple=multiple))
     intensity, fit = fit_intensity(volume, given.intensity, given.fit)
-    given = replace(given, intensity=intensity)
-    known = (compare_spacing(volume, checkpoint.spacing, checkpoint.units), fit.warning)
+    given = replace(given, intensity=intensity, resampling=resampling)
+    notes = tuple(note for note in (fit.note, resampled if resampling else "") if note)
+    unlike = resampled or compare_spacing(volume, checkpoint.spacing, checkpoint.units)
+    known = (None if resampling else unlike, fit.warning)
 
     def predict_with(window: Size3) -> PredictionSummary:
         summary = predict_to_file(
@@ -174,7 +187,7 @@ def predict_volume(
         )
         result = check_result(volume.name, summary.surface_fraction, checkpoint.surface_fraction)
         warnings = tuple(warning for warning in (*volume.notes, *known, result) if warning)
-        return replace(summary, warnings=warnings, notes=(fit.note,) if fit.note else ())
+        return replace(summary, warnings=warnings, notes=notes)
 
     try:
         return predict_with(chosen)
@@ -230,6 +243,17 @@ def predict_to_file(
     CancelledError
         When ``should_stop`` said so; nothing is left.
     """
+    if settings.resampling is not None:
+        return _predict_resampled(
+            model,
+            volume,
+            output,
+            settings,
+            output_settings or OutputSettings(),
+            max_slab_bytes,
+            progress,
+            should_stop,
+        )
     began = time.monotonic()
     written = output_settings or OutputSettings()
     path = check_output(output, overwrite=written.overwrite, source=volume.source)
@@ -238,35 +262,133 @@ def predict_to_file(
     box = WindowedBox.over(whole_box(shape), settings)
     blocks = _plan_blocks(box, volume, max_slab_bytes)
     num_windows = sum(_num_windows(box, block) for block in blocks)
-    counter = WindowCounter(
-        num_windows,
-        f"The prediction of {volume.name} was cancelled; nothing was written.",
-        progress,
-        should_stop,
-    )
+    counter = WindowCounter(num_windows, _describe_cancelled(volume), progress, should_stop)
     network = WindowNetwork(model, settings)
+
+    def read_u8(start: Index3, stop: Index3) -> NDArray[np.uint8]:
+        return settings.known_intensity.to_uint8(volume.read(start, stop))
+
+    def slabs() -> Iterator[Slab]:
+        for block in blocks:
+            reader = SlabReader(read_u8, box, block, chunks=volume.chunks)
+            yield from stream_slabs(network, reader, box, block, on_windows=counter)
+
+    with evaluation_mode(model):
+        result = _write(
+            path,
+            volume,
+            written,
+            slabs(),
+            in_order=len(blocks) == 1,
+            raise_if_stopped=counter.raise_if_stopped,
+        )
+    return replace(
+        result,
+        window=settings.window,
+        num_windows=num_windows,
+        num_skipped=counter.num_skipped,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _predict_resampled(
+    model: Model,
+    volume: Volume,
+    output: str | Path,
+    settings: PredictionSettings,
+    written: OutputSettings,
+    max_slab_bytes: int,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> PredictionSummary:
+    """Predict in the network's grid into a scratch file, and bring that to the volume's own."""
+    began = time.monotonic()
+    path = check_output(output, overwrite=written.overwrite, source=volume.source)
+    resampling = settings.resampling
+    assert resampling is not None  # noqa: S101  what leads here
+    seen = ResampledVolume(volume, resampling.shape(volume.shape))
+    stopping = WindowCounter(1, _describe_cancelled(volume), None, should_stop)
+    with scratch_folder(path) as folder:
+        summary = predict_to_file(
+            model,
+            seen,
+            folder,
+            replace(settings, resampling=None),
+            output_settings=OutputSettings(probabilities=True),
+            max_slab_bytes=max_slab_bytes,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        found = ResampledVolume(open_volume(folder), volume.shape)
+        boxes = list(_plan_pieces(volume.shape, max_slab_bytes))
+
+        def slabs() -> Iterator[Slab]:
+            for start, stop in boxes:
+                stopping.raise_if_stopped()
+                yield Slab(start, torch.from_numpy(found.read(start, stop)).float() / 255)
+
+        result = _write(
+            path,
+            volume,
+            written,
+            slabs(),
+            in_order=all(start[1:] == (0, 0) for start, _ in boxes),
+            raise_if_stopped=stopping.raise_if_stopped,
+        )
+    return replace(
+        result,
+        window=summary.window,
+        num_windows=summary.num_windows,
+        num_skipped=summary.num_skipped,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _describe_cancelled(volume: Volume) -> str:
+    return f"The prediction of {volume.name} was cancelled; nothing was written."
+
+
+def _plan_pieces(shape: Size3, max_bytes: int) -> Iterator[Box]:
+    """Cut a volume into pieces that fit into memory: whole planes where they do, else columns."""
+    # Of each voxel a few float32 on the way.
+    voxels = max_bytes // 24
+    edge = max(PIECE_EDGE, int(math.sqrt(voxels / PIECE_EDGE)) // PIECE_EDGE * PIECE_EDGE)
+    is_whole = shape[1] * shape[2] * min(shape[0], PIECE_EDGE) <= voxels
+    columns = shape[1:] if is_whole else (edge, edge)
+    ranges = (range(0, size, step) for size, step in zip(shape[1:], columns, strict=True))
+    for y, x in itertools.product(*ranges):
+        for z in range(0, shape[0], PIECE_EDGE):
+            yield clip_box(box_at((z, y, x), (PIECE_EDGE, *columns)), whole_box(shape))
+
+
+def _write(
+    path: Path,
+    volume: Volume,
+    written: OutputSettings,
+    slabs: Iterator[Slab],
+    *,
+    in_order: bool,
+    raise_if_stopped: Callable[[], None],
+) -> PredictionSummary:
+    """Write slabs of probabilities as what is wanted of them, and describe that."""
+    shape = volume.shape
     threshold = 0.5 if written.threshold is None else written.threshold
     min_component = written.min_component
     postprocess = None if written.probabilities else written.postprocess
     if postprocess is not None:
         threshold = postprocess.threshold
         min_component = max(min_component, postprocess.min_voxels)
-        if len(blocks) > 1:
+        if not in_order:
             postprocess = None
     as_probabilities = written.probabilities or postprocess is not None
     convert = find_converter(np.uint8 if as_probabilities else np.bool_, threshold)
     num_surface = 0
 
-    def read_u8(start: Index3, stop: Index3) -> NDArray[np.uint8]:
-        return settings.known_intensity.to_uint8(volume.read(start, stop))
-
     def pieces() -> Iterator[tuple[Index3, NDArray[np.uint8]]]:
         nonlocal num_surface
-        for block in blocks:
-            reader = SlabReader(read_u8, box, block, chunks=volume.chunks)
-            for slab in stream_slabs(network, reader, box, block, on_windows=counter):
-                num_surface += _count_above(slab, threshold)
-                yield slab.start, convert(slab.probs).view(np.uint8)
+        for slab in slabs:
+            num_surface += _count_above(slab, threshold)
+            yield slab.start, convert(slab.probs).view(np.uint8)
 
     metadata = VolumeMetadata.like(volume, "probabilities" if written.probabilities else "labels")
     writer = VolumeWriter(
@@ -275,26 +397,55 @@ def predict_to_file(
         # A result lies beside its source: whoever opens both finds the same axes in both.
         replace(metadata, axes=volume.stored_axes),
         overwrite=written.overwrite,
-        in_order=len(blocks) == 1,
+        in_order=in_order,
         min_component=min_component,
         component_level=max(math.floor(threshold * 255), 0) if written.probabilities else 0,
     )
     found = pieces()
     if postprocess is not None:
         found = postprocess_slabs(found, shape, postprocess)
-    with evaluation_mode(model):
-        num_removed = writer.write(found, should_stop=counter.raise_if_stopped)
+    num_removed = writer.write(found, should_stop=raise_if_stopped)
     return PredictionSummary(
         output=path,
         shape=shape,
-        window=settings.window,
-        num_windows=num_windows,
-        num_skipped=counter.num_skipped,
+        window=shape,
+        num_windows=0,
+        num_skipped=0,
         threshold=threshold,
         surface_fraction=num_surface / math.prod(shape),
         num_removed=num_removed,
-        seconds=time.monotonic() - began,
+        seconds=0.0,
     )
+
+
+def plan_resampling(
+    volume: Volume, checkpoint: TrainedModel, wanted: ResampleMode | None = None
+) -> tuple[Resampling | None, str]:
+    """Choose in voxels of which size a network sees a volume.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    checkpoint : TrainedModel
+        The network: the voxels that it knows.
+    wanted : str or tuple of float, optional
+        As ``data.resample``; by default what it was trained with, and where that was a size, in
+        the same.
+
+    Returns
+    -------
+    resampling : Resampling or None
+        None where the volume is seen as it is.
+    note : str
+        A sentence; or empty.
+    """
+    known = KnownVoxels(checkpoint.spacing, checkpoint.units, checkpoint.anisotropy)
+    mode = checkpoint.experiment.data.resample if wanted is None else wanted
+    if wanted is None and not isinstance(mode, str):
+        ratios = compare_sizes(volume.spacing, volume.units, known.spacing, known.units)
+        mode = to_spacing(size / ratio for size, ratio in zip(volume.spacing, ratios, strict=True))
+    return choose_resampling(volume, mode, known)
 
 
 def compare_spacing(

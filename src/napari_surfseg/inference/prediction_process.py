@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from napari_surfseg.data.resampling import ResampleMode
     from napari_surfseg.data.volume import Volume
     from napari_surfseg.geometry import Box, Spacing3
     from napari_surfseg.inference.settings import Flips, PredictionSettings
@@ -63,6 +64,9 @@ class PredictionJob:
     intensity : str, optional
         ``auto``, ``as_is`` or ``match``: what is done where the grey values do not fit those
         trained on; None takes the checkpoint's setting.
+    resample : str or tuple of float, optional
+        ``auto``, ``none`` or Z, Y, X: in voxels of which size the network sees the volume; None
+        takes the checkpoint's setting.
     box : (start, stop), optional
         Predict these voxels only, Z, Y, X, half open; the network also sees what lies
         around them.
@@ -80,6 +84,7 @@ class PredictionJob:
     skeleton: bool = True
     mesh: bool = True
     intensity: FitMode | None = None
+    resample: ResampleMode | None = None
     box: Box | None = None
 
     @classmethod
@@ -88,6 +93,8 @@ class PredictionJob:
         known = {item.name for item in fields(cls)}
         if values.get("spacing") is not None:
             values["spacing"] = to_spacing(values["spacing"])
+        if isinstance(values.get("resample"), list):
+            values["resample"] = to_spacing(values["resample"])
         if values.get("box") is not None:
             values["box"] = to_box(values["box"])
         return cls(**{key: value for key, value in values.items() if key in known})
@@ -195,7 +202,11 @@ def _predict_box(
 ) -> dict[str, Any]:
     from napari_surfseg.data.intensity import fit_intensity
     from napari_surfseg.inference.predict_region import predict_region
-    from napari_surfseg.inference.predict_volume import check_result, compare_spacing
+    from napari_surfseg.inference.predict_volume import (
+        check_result,
+        compare_spacing,
+        plan_resampling,
+    )
 
     network = checkpoint.build_model(device)
     divisor = network.architecture.divisor
@@ -205,7 +216,8 @@ def _predict_box(
         context=min(checkpoint.patch_size) // 4,
     )
     intensity, fit = fit_intensity(volume, settings.intensity, settings.fit, box=job.box)
-    settings = replace(settings, intensity=intensity)
+    resampling, resampled = plan_resampling(volume, checkpoint, job.resample)
+    settings = replace(settings, intensity=intensity, resampling=resampling)
     probabilities = predict_region(
         network,
         lambda low, high: intensity.to_uint8(volume.read(low, high)),
@@ -219,8 +231,8 @@ def _predict_box(
     # A box may hold no surface: only a whole volume's result is doubted for that.
     share = float(np.count_nonzero(probabilities > threshold * 255) / probabilities.size)
     result = check_result(volume.name, share, checkpoint.surface_fraction) if share else None
-    spacing = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
-    said = (*volume.notes, fit.note, fit.warning, spacing, result)
+    unlike = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
+    said = (*volume.notes, fit.note, fit.warning, resampled or unlike, result)
     return {
         "probabilities": "probabilities.npy",
         "threshold": threshold,
@@ -238,6 +250,7 @@ def _settings(
         overlap=job.overlap,
         flips=job.flips,
         device=device,
+        resample=job.resample,
         fit=job.intensity or checkpoint.experiment.inference.intensity,
     )
 

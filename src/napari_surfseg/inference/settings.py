@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import torch
 
+    from napari_surfseg.config import Experiment
+    from napari_surfseg.data.resampling import ResampleMode, Resampling
     from napari_surfseg.geometry import Size3, Spacing3
     from napari_surfseg.model.grey_values import FitMode
     from napari_surfseg.model.intensity import Intensity
@@ -37,6 +39,10 @@ class TrainedModel(Protocol):
     def spacing(self) -> Spacing3: ...  # noqa: D102
     @property
     def units(self) -> str | None: ...  # noqa: D102
+    @property
+    def anisotropy(self) -> float | None: ...  # noqa: D102
+    @property
+    def experiment(self) -> Experiment: ...  # noqa: D102
     @property
     def threshold(self) -> float: ...  # noqa: D102
     @property
@@ -81,6 +87,12 @@ class PredictionSettings:
     skip_constant : bool
         Windows of equal voxels (the void around a masked scan) get probability 0
         without the network.
+    resample : str or tuple of float, optional
+        As ``data.resample``: how the resampling of a whole volume is chosen; by default as the
+        network was trained.
+    resampling : Resampling, optional
+        The network sees the volume in voxels of another size; boxes, shapes and results are those
+        of the volume's own grid all the same, windows and context those of the network's.
     fit : str
         What is done where a whole volume's grey values do not fit those trained on; see
         :func:`~napari_surfseg.model.grey_values.fit_grey_values`.
@@ -101,6 +113,8 @@ class PredictionSettings:
     precision: Precision = "float32"
     batch_size: int | None = None
     skip_constant: bool = True
+    resample: ResampleMode | None = None
+    resampling: Resampling | None = None
     fit: FitMode = "auto"
 
     def __post_init__(self) -> None:

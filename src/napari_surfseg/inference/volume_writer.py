@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Piece = tuple[Index3, NDArray[np.uint8]]
 
-__all__ = ["SUFFIXES", "VolumeWriter", "check_output"]
+__all__ = ["SUFFIXES", "VolumeWriter", "check_output", "scratch_folder"]
 
 SUFFIXES = (".zarr", ".tif", ".tiff")
 
@@ -173,7 +173,7 @@ class VolumeWriter:
             if self._in_order and self._min_component <= 1:
                 self._write_tiff(temporary, (page for _, slab in pieces for page in slab))
                 return 0
-            with _scratch_folder(self._path) as folder:
+            with scratch_folder(self._path) as folder:
                 array = self._create_array(str(folder), None, self._shape)
                 removed = self._fill(array, pieces, check)
                 self._write_tiff(temporary, self._pages(array, check))
@@ -305,8 +305,11 @@ def _join_to_chunks(pieces: Iterable[Piece], depth: int, size: int) -> Iterator[
         first = (border, start[1], start[2])
 
 
-class _scratch_folder:  # noqa: N801  a context manager
-    """A folder beside the output, so that scratch needs no other disk; removed at the end."""
+class scratch_folder:  # noqa: N801  a context manager
+    """A folder beside the output, so that scratch needs no other disk; removed at the end.
+
+    Gives the path of a zarr in it.
+    """
 
     def __init__(self, path: Path) -> None:
         try:

@@ -103,6 +103,15 @@ DATA_SETTINGS: dict[str, tuple[Setting, ...]] = {
             "layers' scale, or what the files say, else 1.",
         ),
         Setting(
+            "data.resample",
+            "Resample to",
+            empty="automatic",
+            meaning="Z, Y, X voxel size in which the network sees the volumes, in the unit of the "
+            "layers, or none for as they are. Automatic: where the voxels differ by more than a "
+            "factor of 1.5 along an axis from those that the network was trained on before, in "
+            "the size of those. Results lie on the volume's own grid.",
+        ),
+        Setting(
             "data.intensity",
             "Grey values",
             meaning="What is done where the grey values of a volume do not fit those of the first. "
