@@ -491,7 +491,8 @@ class Training(_Section):
     )
     max_minutes: PositiveFloat | None = Field(
         default=None,
-        description="Wall-clock budget of the training; the learning-rate schedule spans it.",
+        description="Wall-clock budget of the training; the learning-rate schedule spans it, and "
+        "goes on smoothly where it is changed later.",
         json_schema_extra=_about("minutes", offered=(0.1, 100000)),
     )
     train_iterations_per_epoch: Positive = Field(

@@ -8,8 +8,9 @@ from napari_surfseg import events
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import DataError, NonFiniteLossError
 from napari_surfseg.metrics.error_samples import read_error_samples
-from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.model.checkpoint import load_checkpoint, save_checkpoint
 from napari_surfseg.training import loop as loop_module
+from napari_surfseg.training.schedule import LONGER_PEAK
 from napari_surfseg.training.validation import Validator
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
@@ -287,3 +288,95 @@ def test_an_epoch_killed_after_its_last_step_is_still_counted(tmp_path, training
     assert [event.epoch for event in resumed.of(events.EpochFinished)] == [2]
     assert [event.epoch for event in resumed.of(events.ValidationFinished)] == [2]
     assert resumed.events[-1].epoch == 2
+
+
+def rates_of(run):
+    return {event.step: event.learning_rate for event in run.of(events.StepFinished)}
+
+
+def sixteen_steps(experiment, *overrides):
+    return apply_overrides(
+        experiment, ["training.max_epochs=4", "data.validation.fraction=0", *overrides]
+    )
+
+
+@pytest.mark.parametrize(
+    "override", ["training.max_epochs=40", "training.max_minutes=60", "training.max_epochs=5"]
+)
+def test_a_run_made_longer_after_its_end_goes_on_at_its_low_rate(
+    tmp_path, training_run, experiment, override
+):
+    experiment = sixteen_steps(experiment)
+    first = rates_of(training_run(tmp_path / "run", experiment).run())
+    bound = ["training.max_epochs=null"] if "minutes" in override else []
+    longer = apply_overrides(experiment, [*bound, override])
+    stop = {20: [events.Stop()]}
+    second = rates_of(training_run(tmp_path / "run", longer, stop, resume=True).run())
+    peak = max(first.values())
+    assert min(second) == 17
+    assert second[17] < 0.01 * peak
+    assert max(second.values()) <= LONGER_PEAK * peak
+
+
+def test_a_bound_changed_while_it_runs_makes_no_jump(tmp_path, training_run, experiment):
+    change = events.SetTraining(max_epochs=40)
+    commands = {8: [change], 12: [events.Stop()]}
+    run = training_run(tmp_path / "run", sixteen_steps(experiment), commands).run()
+    rates = rates_of(run)
+    expected = rates_of(training_run(tmp_path / "other", sixteen_steps(experiment)).run())
+    assert rates[9] == pytest.approx(expected[9])
+    assert rates[9] > rates[10] > 0.95 * rates[9]
+    resumed = rates_of(
+        training_run(
+            tmp_path / "run", sixteen_steps(experiment), {16: [events.Stop()]}, resume=True
+        ).run()
+    )
+    assert rates[12] > resumed[13] > 0.95 * rates[12]
+
+
+def test_a_run_made_longer_and_killed_repeats_the_unbroken_one(tmp_path, training_run, experiment):
+    """Bit for bit: in the midst of its second rise, of a second extension, and later."""
+    losses = {}
+    for name, stops in {"whole": (), "parts": (18, 26, 35)}.items():
+        losses[name] = {}
+        for epochs in (4, 7, 10):
+            now = sixteen_steps(experiment, f"training.max_epochs={epochs}")
+            while True:
+                commands = {step: [events.Stop()] for step in stops}
+                resume = (tmp_path / name).exists()
+                run = training_run(tmp_path / name, now, commands, resume=resume).run()
+                losses[name] |= {
+                    event.step: (event.total, event.learning_rate)
+                    for event in run.of(events.StepFinished)
+                }
+                stops = [step for step in stops if step > run.events[-1].step]
+                if isinstance(run.events[-1], events.RunCompleted):
+                    break
+    assert list(losses["whole"]) == list(range(1, 41))
+    assert losses["parts"] == losses["whole"]
+
+
+def test_a_run_saved_before_its_schedule_was_kept_goes_on_smoothly(
+    tmp_path, training_run, experiment
+):
+    experiment = sixteen_steps(experiment)
+    first = rates_of(training_run(tmp_path / "run", experiment).run())
+    path = tmp_path / "run" / "checkpoints" / "last.pt"
+    old = load_checkpoint(path)
+    del old.training["turn"]
+    save_checkpoint(path, old)
+    longer = apply_overrides(experiment, ["training.max_epochs=5"])
+    second = rates_of(training_run(tmp_path / "run", longer, resume=True).run())
+    assert second[17] < 0.01 * max(first.values())
+
+
+def test_the_scale_a_person_set_holds_for_the_longer_run(tmp_path, training_run, experiment):
+    experiment = sixteen_steps(experiment)
+    longer = apply_overrides(experiment, ["training.max_epochs=8"])
+    highest = {}
+    for name, scale in (("plain", 1.0), ("scaled", 0.25)):
+        commands = {2: [events.SetTraining(learning_rate_scale=scale)]}
+        training_run(tmp_path / name, experiment, commands).run()
+        second = rates_of(training_run(tmp_path / name, longer, resume=True).run())
+        highest[name] = max(second.values())
+    assert highest["scaled"] == pytest.approx(0.25 * highest["plain"])

@@ -15,7 +15,8 @@ from napari_surfseg.data.strokes.stroke_files import write_strokes
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.metrics.surface import compute_dice
 from napari_surfseg.model.intensity import Intensity
-from napari_surfseg.training.schedule import compute_learning_rate
+from napari_surfseg.training.assembly import QUICK_STEPS
+from napari_surfseg.training.schedule import Bounds, Cycle
 from napari_surfseg.training.stroke_start import (
     HANDOVER_STEPS,
     SHARE_AFTER_STROKES,
@@ -169,12 +170,18 @@ def test_new_strokes_show_in_the_next_preview(start, volume):
 
 
 def test_the_rate_rises_at_once_where_somebody_waits(start):
-    training = start().run()
-    learner = training.parts.learner
-    assert learner.compute_rate(0.0, step=100) == learner.compute_rate(0.15, step=100)
-    assert learner.compute_rate(0.5, step=100) < learner.compute_rate(0.15, step=100)
-    peak = learner.compute_rate(0.15, step=0)
-    assert compute_learning_rate(0.0, start=peak / 10, peak=peak) < peak / 5
+    settings = {"training.max_epochs": "1000", "training.max_learning_rate": "0.003"}
+    training = start(**settings)
+    training.commands = {3: [events.Stop()]}
+    training.run()
+    rates = training.parts.schedule
+    waited = Cycle(0.003, 0.0003)
+    bounds = Bounds(4000, None)
+    for step in (10, QUICK_STEPS - 1, 100, 599):
+        rate = rates.compute_rate(bounds, step, 0.0)
+        assert rate == pytest.approx(0.003 * min(1, (step + 1) / QUICK_STEPS))
+        assert rate > waited.rate(step / 4000)
+    assert rates.compute_rate(bounds, 2000, 0.0) == waited.rate(0.5)
 
 
 def test_the_same_seed_repeats_the_losses(start):

@@ -17,6 +17,7 @@ from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.run_data import open_run_data
+from napari_surfseg.training.schedule import Cycle, RateSchedule, Turn
 from napari_surfseg.training.scoring import Scoring
 from napari_surfseg.training.steering import Steering
 from napari_surfseg.training.stroke_start import open_stroke_start
@@ -26,6 +27,7 @@ from napari_surfseg.training.validation import Validator
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
+    from napari_surfseg.model.presets import Architecture
     from napari_surfseg.training.checkpoint_writer import Restored
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     from napari_surfseg.training.stroke_start import StrokeStart
 
 __all__ = ["RunParts", "assemble_run"]
+
+#: Steps in which the learning rate reaches its peak where somebody paints and waits, however
+#: long the training may last.
+QUICK_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class RunParts:
         The volumes.
     learner : Learner
         Takes the steps.
+    schedule : RateSchedule
+        Gives the learning rates.
     loader : PatchLoader
         Gives the batches; to be closed at the end.
     scoring : Scoring or None
@@ -69,6 +77,7 @@ class RunParts:
     experiment: Experiment
     data: RunData
     learner: Learner
+    schedule: RateSchedule
     loader: PatchLoader
     scoring: Scoring | None
     previewer: Previewer
@@ -142,6 +151,9 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
         experiment=data.experiment,
         data=data,
         learner=learner,
+        schedule=_build_schedule(
+            data.experiment, plan.architecture, restored, is_quick=stroke_start is not None
+        ),
         loader=loader,
         scoring=scoring,
         previewer=previewer,
@@ -163,8 +175,8 @@ def _choose_settings(
     settings = restored.settings.updated(restored.experiment, experiment)
     iterations = experiment.training.train_iterations_per_epoch
 
-    def is_met(bounds: KeptSettings) -> bool:
-        return state.progress(bounds.max_epochs, bounds.max_minutes, iterations) >= 1
+    def is_met(kept: KeptSettings) -> bool:
+        return state.progress(kept.bounds(iterations)) >= 1
 
     if is_met(settings) and not is_met(configured):
         # Made shorter while it went on, and ended: who resumes it wants the rest.
@@ -172,6 +184,26 @@ def _choose_settings(
             settings, max_epochs=configured.max_epochs, max_minutes=configured.max_minutes
         )
     return settings
+
+
+def _build_schedule(
+    experiment: Experiment,
+    architecture: Architecture,
+    restored: Restored | None,
+    *,
+    is_quick: bool,
+) -> RateSchedule:
+    """Build what gives the learning rates; it goes on from where it was."""
+    training = experiment.training
+    peak, start = training.max_learning_rate, training.learning_rate
+    if peak == "auto":
+        peak = architecture.max_learning_rate
+    if start == "auto":
+        start = peak / 10
+    if restored is None:
+        bounds = KeptSettings.of(experiment).bounds(training.train_iterations_per_epoch)
+    turn = Turn(bounds) if restored is None else restored.turn
+    return RateSchedule(Cycle(peak, start), turn, quick_steps=QUICK_STEPS if is_quick else None)
 
 
 def _show_kept_place(previewer: Previewer, settings: KeptSettings) -> None:

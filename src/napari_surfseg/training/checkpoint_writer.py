@@ -12,6 +12,7 @@ from napari_surfseg.training.background_writer import BackgroundWriter
 from napari_surfseg.training.host_copy import copy_to_host
 from napari_surfseg.training.kept_settings import KeptSettings
 from napari_surfseg.training.reporting import EpochMeans
+from napari_surfseg.training.schedule import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,8 @@ class Restored:
         Of the steps of the epoch it was saved in.
     patches : dict
         The loader's tally of that epoch.
+    turn : Turn
+        Where the learning rate last went on by other bounds.
     stroke_start : dict or None
         Where the handover from the pixel classifier was.
     """
@@ -50,6 +53,7 @@ class Restored:
     settings: KeptSettings
     means: EpochMeans
     patches: dict[str, Any]
+    turn: Turn
     stroke_start: dict[str, float] | None
 
 
@@ -103,6 +107,7 @@ class CheckpointWriter:
         settings: KeptSettings,
         means: EpochMeans,
         patches: Mapping[str, Any],
+        turn: Turn,
         stroke_start: Mapping[str, float] | None,
     ) -> None:
         """Write ``last.pt`` with all that resuming needs.
@@ -116,6 +121,7 @@ class CheckpointWriter:
             "settings": settings.as_dict(),
             "epoch_means": means.as_dict(),
             "patches": dict(patches),
+            "turn": turn.as_dict(),
             "stroke_start": stroke_start,
             "cut": self._data.cut,
         }
@@ -172,11 +178,13 @@ class CheckpointWriter:
                 raise KeyError("training")
             self._learner.restore(training, checkpoint.weights)
             self._state.restore(training["counters"])
+            settings = KeptSettings.from_dict(training["settings"])
             return Restored(
                 experiment=checkpoint.experiment,
-                settings=KeptSettings.from_dict(training["settings"]),
+                settings=settings,
                 means=EpochMeans(**training["epoch_means"]),
                 patches=dict(training["patches"]),
+                turn=_read_turn(training, settings, checkpoint.experiment),
                 stroke_start=training["stroke_start"],
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -220,3 +228,10 @@ class CheckpointWriter:
             training=copy_to_host(checkpoint.training),
         )
         self._writer.submit(path, frozen)
+
+
+def _read_turn(training: Mapping[str, Any], settings: KeptSettings, experiment: Experiment) -> Turn:
+    """Read where the learning rate was; files of before it was kept hold the bounds alone."""
+    if "turn" in training:
+        return Turn.from_dict(training["turn"])
+    return Turn(settings.bounds(experiment.training.train_iterations_per_epoch))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_surfseg.training.schedule import Bounds
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class KeptSettings:
             preview_size=list(experiment.preview.size),
             preview_seconds=experiment.preview.seconds,
         )
+
+    def bounds(self, iterations: int) -> Bounds:
+        """Return the end of the training, with epochs of so many steps."""
+        return Bounds.of(self.max_epochs, self.max_minutes, iterations)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for ``last.pt``."""

@@ -19,7 +19,6 @@ from napari_surfseg.losses.combined import (
 from napari_surfseg.model.network import build_unet
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
-from napari_surfseg.training.schedule import WARMUP_SHARE, compute_learning_rate
 from napari_surfseg.training.stroke_start import STROKES_POS_WEIGHT
 from napari_surfseg.vocabulary import LOSS_TERMS
 
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
     from napari_surfseg.model.presets import Architecture
 
 __all__ = ["Learner"]
-
-#: Steps in which the learning rate reaches its peak where somebody paints and waits.
-QUICK_STEPS = 30
 
 
 class Learner:
@@ -84,16 +80,7 @@ class Learner:
             spacing=spacing,
             euler_window=loss.euler_window,
         )
-        self._learns_from_strokes = False
         training = experiment.training
-        self._peak_rate = (
-            architecture.max_learning_rate
-            if training.max_learning_rate == "auto"
-            else training.max_learning_rate
-        )
-        self._start_rate = (
-            self._peak_rate / 10 if training.learning_rate == "auto" else training.learning_rate
-        )
         self.network = build_unet(experiment.model, device=device.type).to(device)
         if device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -111,26 +98,8 @@ class Learner:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def learn_from_strokes(self) -> None:
-        """Learn at once, and from targets that are filled in around strokes."""
-        self._learns_from_strokes = True
+        """Learn from targets that are filled in around strokes."""
         self._loss_settings = replace(self._loss_settings, pos_weight=STROKES_POS_WEIGHT)
-
-    def compute_rate(self, progress: float, scale: float = 1.0, *, step: int = 0) -> float:
-        """Learning rate at a share of the training, times what a watcher asked for.
-
-        Somebody who paints waits for the first steps, however long the training may last: with
-        strokes the rate rises within :data:`QUICK_STEPS`.
-        """
-        rate = compute_learning_rate(progress, start=self._start_rate, peak=self._peak_rate)
-        if self._learns_from_strokes and progress < WARMUP_SHARE:
-            rate = max(rate, self._peak_rate * min(1.0, (step + 1) / QUICK_STEPS))
-        return scale * rate
-
-    def is_warming_up(self, progress: float, *, step: int) -> bool:
-        """Whether the learning rate still rises."""
-        if self._learns_from_strokes:
-            return progress < WARMUP_SHARE and step < QUICK_STEPS
-        return progress < WARMUP_SHARE
 
     def take_step(
         self, batches: Iterator[Batch], loss_weights: Mapping[str, float], rate: float, step: int

@@ -16,6 +16,7 @@ from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.training.kept_settings import KeptSettings
 from napari_surfseg.training.recovery import StepRecovery
 from napari_surfseg.training.reporting import EpochMeans
+from napari_surfseg.training.schedule import Bounds
 from napari_surfseg.training.tuning import tune_checkpoint
 
 if TYPE_CHECKING:
@@ -186,9 +187,8 @@ class TrainingLoop:
         """Take one optimizer step and report it."""
         parts, state = self._parts, self._state
         begun = time.perf_counter()
-        rate = parts.learner.compute_rate(
-            self._progress(), parts.steering.rate_scale, step=state.step
-        )
+        scheduled = parts.schedule.compute_rate(self._bounds(), state.step, state.elapsed_seconds())
+        rate = parts.steering.rate_scale * scheduled
         values = self._recovery.take_step(parts.loader, rate)
         state.step += 1
         if values is None:
@@ -219,8 +219,8 @@ class TrainingLoop:
             with listening(self._poll_commands.is_stopped):
                 scoring.validate(
                     self._parts.learner.average.network,
-                    is_warming_up=self._parts.learner.is_warming_up(
-                        self._progress(), step=self._state.step
+                    is_warming_up=self._parts.schedule.is_warming_up(
+                        self._bounds(), self._state.step, self._state.elapsed_seconds()
                     ),
                 )
         except CancelledError:
@@ -237,6 +237,7 @@ class TrainingLoop:
             self._settings_in_use(),
             self._means,
             parts.loader.tally_as_dict(),
+            parts.schedule.turn,
             None if stroke_start is None else stroke_start.as_dict(),
         )
 
@@ -382,8 +383,11 @@ class TrainingLoop:
                 self._parts.checkpoints.report_saves()
 
     def _progress(self) -> float:
+        return self._state.progress(self._bounds())
+
+    def _bounds(self) -> Bounds:
         steering = self._parts.steering
-        return self._state.progress(
+        return Bounds.of(
             steering.max_epochs,
             steering.max_minutes,
             self._training.train_iterations_per_epoch,

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.training.schedule import compute_progress
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from napari_surfseg.training.schedule import Bounds
 
 __all__ = ["TrainingState"]
 
@@ -78,14 +78,9 @@ class TrainingState:
         """Leave that time out: preparations and pauses are no running time."""
         self._counted_until = time.perf_counter()
 
-    def progress(self, max_epochs: int | None, max_minutes: float | None, iterations: int) -> float:
-        """Share of the training that is done, 0 to 1, with epochs of so many steps."""
-        return compute_progress(
-            self.step,
-            self.elapsed_seconds(),
-            max_steps=None if max_epochs is None else max_epochs * iterations,
-            max_seconds=None if max_minutes is None else max_minutes * 60,
-        )
+    def progress(self, bounds: Bounds) -> float:
+        """Share of the training that is done, 0 to 1."""
+        return bounds.compute_progress(self.step, self.elapsed_seconds())
 
     def record_scores(
         self,

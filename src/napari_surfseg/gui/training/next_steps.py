@@ -75,7 +75,8 @@ class NextSteps(QWidget):
         self.longer = self._button(
             "train_longer",
             "Train longer",
-            "Go on with this run from its last checkpoint for as long as is set beside.",
+            "Go on with this run from its last checkpoint for as long as is set beside. The "
+            "learning rate rises again a little and falls once more.",
         )
         self.error = FieldError("next_steps")
         low, high = offered_range("training.max_minutes")
