@@ -36,12 +36,14 @@ from napari_surfseg.data.phantom.settings import PhantomSettings  # noqa: E402
 from napari_surfseg.events import EpochFinished, ValidationFinished  # noqa: E402
 from napari_surfseg.training import trainer as trainer_module  # noqa: E402
 from napari_surfseg.training.schedule import WARMUP_SHARE  # noqa: E402
+from napari_surfseg.training.scoring import STROKES_TOLERANCE  # noqa: E402
+from napari_surfseg.training.state import TrainingState  # noqa: E402
 from napari_surfseg.training.trainer import Trainer  # noqa: E402
 from quality import SHARED_DATA, Volumes, describe_machine, prepare_dataset  # noqa: E402
 from strokes import paint_slice  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari_surfseg.events import Event
     from napari_surfseg.training.assembly import RunParts
@@ -69,31 +71,54 @@ class Epoch:
     score_seconds: float
 
 
-Criterion = tuple["Callable[[Epoch], float]", bool, int]
+@dataclass(frozen=True)
+class Criterion:
+    """A way to choose an epoch: by a score, as :meth:`TrainingState.record_scores` does.
+
+    Attributes
+    ----------
+    scores : tuple of str
+        Validation scores of which the mean is taken; none for the newest epoch.
+    with_warm_up : bool
+        Whether an epoch may stay the best that was made while the learning rate rose.
+    over : int
+        Epochs over which it is averaged.
+    tolerance : float
+        Of scores that differ by no more the newest is chosen.
+    """
+
+    scores: tuple[str, ...] = ()
+    with_warm_up: bool = False
+    over: int = 1
+    tolerance: float = 0.0
 
 
-def mean_of(*names: str) -> Callable[[Epoch], float]:
-    """Make the mean of validation scores."""
-    return lambda row: float(np.mean([row.validation[name] for name in names]))
-
-
-#: A score, whether epochs of the warm-up may be chosen, and over how many epochs it is averaged.
-CRITERIA: dict[str, Criterion] = {
-    "surface_dice": (mean_of("surface_dice"), True, 1),
-    "dice": (mean_of("dice"), True, 1),
-    "voi_score": (mean_of("voi_score"), True, 1),
-    "score": (mean_of("score"), True, 1),
-    "surface_dice + dice": (mean_of("surface_dice", "dice"), True, 1),
-    "three": (mean_of(*MEASURES), True, 1),
-    "surface_dice, no warm-up": (mean_of("surface_dice"), False, 1),
-    "dice, no warm-up": (mean_of("dice"), False, 1),
-    "score, no warm-up": (mean_of("score"), False, 1),
-    "surface_dice + dice, no warm-up": (mean_of("surface_dice", "dice"), False, 1),
-    "three, no warm-up": (mean_of(*MEASURES), False, 1),
-    "three, no warm-up, over 2": (mean_of(*MEASURES), False, 2),
-    "three, no warm-up, over 3": (mean_of(*MEASURES), False, 3),
-    "the last epoch": (lambda row: row.progress, True, 1),
+#: The first is what a run uses where labels are dense.
+CRITERIA = {
+    "mean_dice, no warm-up": Criterion(("surface_dice", "dice")),
+    "mean_dice": Criterion(("surface_dice", "dice"), with_warm_up=True),
+    "surface_dice (before)": Criterion(("surface_dice",), with_warm_up=True),
+    "surface_dice, no warm-up": Criterion(("surface_dice",)),
+    "dice, no warm-up": Criterion(("dice",)),
+    "voi_score, no warm-up": Criterion(("voi_score",)),
+    "score": Criterion(("score",), with_warm_up=True),
+    "score, no warm-up": Criterion(("score",)),
+    "surface_dice, dice, voi_score": Criterion(MEASURES, with_warm_up=True),
+    "the three, no warm-up": Criterion(MEASURES),
+    "the three, no warm-up, over 2": Criterion(MEASURES, over=2),
+    "the three, no warm-up, over 3": Criterion(MEASURES, over=3),
+    "the last epoch": Criterion(),
 }
+#: The first is what a run uses on strokes, where the rate rises within the first epoch.
+STROKE_CRITERIA = {
+    "dice within 0.05": Criterion(("dice",), with_warm_up=True, tolerance=STROKES_TOLERANCE),
+    "dice within 0.02": Criterion(("dice",), with_warm_up=True, tolerance=0.02),
+    "dice (before)": Criterion(("dice",), with_warm_up=True),
+    "dice, no warm-up": Criterion(("dice",)),
+    "the last epoch": Criterion(),
+}
+#: Whose choices are listed run by run.
+LISTED = 5
 
 
 def prepare(name: str, data: Path, folder: Path, seed: int) -> Volumes:
@@ -235,23 +260,21 @@ class _Watch:
         self._since = time.process_time()
 
 
-def choose(rows: Sequence[Epoch], criterion: Criterion) -> Epoch | None:
-    """Return the epoch that a criterion chooses: the first of the greatest values."""
-    value_of, may_warm_up, over = criterion
+def choose(rows: Sequence[Epoch], criterion: Criterion) -> Epoch:
+    """Return the epoch that a criterion chooses."""
+    state = TrainingState()
     values: list[float] = []
-    best: Epoch | None = None
-    top = -np.inf
-    for row in rows:
-        try:
-            values.append(value_of(row))
-        except KeyError:
-            return None  # strokes have no such score
-        value = float(np.mean(values[-over:]))
-        is_last = row is rows[-1]
-        allowed = may_warm_up or row.progress > WARMUP_SHARE or (is_last and best is None)
-        if allowed and value > top:
-            best, top = row, value
-    return best
+    for state.epoch, row in enumerate(rows):
+        scores = [row.validation[name] for name in criterion.scores]
+        values.append(float(np.mean(scores)) if scores else row.progress)
+        is_warming_up = row.progress < WARMUP_SHARE and not criterion.with_warm_up
+        state.record_scores(
+            {"value": float(np.mean(values[-criterion.over :]))},
+            "value",
+            tolerance=criterion.tolerance,
+            is_warming_up=is_warming_up,
+        )
+    return rows[int(state.best["epoch"])]
 
 
 def usefulness(row: Epoch) -> float:
@@ -259,71 +282,59 @@ def usefulness(row: Epoch) -> float:
     return float(np.mean([row.unseen[name] for name in MEASURES]))
 
 
-def summarise(runs: dict[str, list[Epoch]]) -> list[str]:
-    """Make the tables: what each criterion chose and what it costs."""
+def summarise(runs: dict[str, list[Epoch]], criteria: dict[str, Criterion]) -> list[str]:
+    """Make a table of what each criterion costs."""
     lines = [
-        "| criterion | worst regret: mean | surface Dice | Dice | VOI score | mean regret | cases "
-        f"over {WANTED} | chosen in the warm-up |",
+        "| criterion | worst regret | of surface Dice | of Dice | of VOI score | mean regret | "
+        f"regret over {WANTED} | chosen in the warm-up |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, criterion in CRITERIA.items():
-        regrets, warm = [], 0
+    for name, criterion in criteria.items():
+        regrets, num_early = [], 0
         for rows in runs.values():
             chosen = choose(rows, criterion)
-            if chosen is None:
-                continue
-            warm += chosen.progress <= WARMUP_SHARE
+            num_early += chosen.progress < WARMUP_SHARE
             regrets.append(
                 [max(map(usefulness, rows)) - usefulness(chosen)]
                 + [max(row.unseen[m] for row in rows) - chosen.unseen[m] for m in MEASURES]
             )
-        if not regrets:
-            continue
-        worst = [f"{value:.3f}" for value in np.max(regrets, axis=0)]
-        over = int(np.count_nonzero(np.array(regrets)[:, 0] > WANTED))
+        worst = " | ".join(f"{value:.3f}" for value in np.max(regrets, axis=0))
+        num_over = int(np.count_nonzero(np.array(regrets)[:, 0] > WANTED))
         lines.append(
-            f"| {name} | {' | '.join(worst)} | {np.mean(regrets, axis=0)[0]:.4f} | {over} of "
-            f"{len(regrets)} | {warm} |"
+            f"| {name} | {worst} | {np.mean(regrets, axis=0)[0]:.4f} | {num_over} of "
+            f"{len(regrets)} | {num_early} |"
         )
     return lines
 
 
-def list_choices(runs: dict[str, list[Epoch]]) -> list[str]:
-    """Make a table of the chosen epochs, one row a run."""
+def list_choices(runs: dict[str, list[Epoch]], criteria: dict[str, Criterion]) -> list[str]:
+    """Make a table of the chosen epochs, one row a run, with the regret of each."""
+    listed = dict(list(criteria.items())[:LISTED])
     lines = [
-        f"| run | best unseen | {' | '.join(CRITERIA)} |",
-        "| --- | ---: |" + " ---: |" * len(CRITERIA),
+        f"| run | best epoch unseen | {' | '.join(listed)} |",
+        "| --- | ---: |" + " ---: |" * len(listed),
     ]
     for name, rows in runs.items():
         best = max(rows, key=usefulness)
-        cells = []
-        for criterion in CRITERIA.values():
-            chosen = choose(rows, criterion)
-            regret = None if chosen is None else usefulness(best) - usefulness(chosen)
-            cells.append("-" if chosen is None else f"{chosen.epoch} ({regret:.3f})")
-        lines.append(f"| {name} | {best.epoch}: {usefulness(best):.3f} | {' | '.join(cells)} |")
+        chosen = [choose(rows, criterion) for criterion in listed.values()]
+        cells = [f"{row.epoch} ({usefulness(best) - usefulness(row):.3f})" for row in chosen]
+        lines.append(f"| {name} | {best.epoch} of {len(rows)} | {' | '.join(cells)} |")
     return lines
 
 
-def describe_cost(runs: dict[str, list[Epoch]]) -> list[str]:
-    """Make a table of the processor time that a validation takes."""
+def describe_cost(runs: dict[str, list[Epoch]], steps: int) -> list[str]:
+    """Make a table of the processor time that a validation takes, a row a data set."""
     lines = [
-        "| data | a step | predicting the validation part | its scores |",
+        "| data | a step | predicting the validation part | all scores of it |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for name, rows in runs.items():
-        predict, score = (
-            np.median([getattr(row, key) for row in rows])
-            for key in ("predict_seconds", "score_seconds")
-        )
-        step = np.median([row.step_seconds for row in rows]) / (
-            rows[0].progress and 1 / (len(rows) * rows[0].progress) * STEPS
-        )
-        lines.append(f"| {name} | {step:.2f} s | {predict:.2f} s | {score:.2f} s |")
+    for name in dict.fromkeys(case.split(",")[0] for case in runs):
+        rows = [row for case, some in runs.items() if case.startswith(f"{name},") for row in some]
+        step = np.median([row.step_seconds for row in rows]) / steps
+        predict = np.median([row.predict_seconds for row in rows])
+        score = np.median([row.score_seconds for row in rows])
+        lines.append(f"| {name} | {step:.3f} s | {predict:.3f} s | {score:.3f} s |")
     return lines
-
-
-STEPS = 30
 
 
 def main() -> None:
@@ -334,7 +345,7 @@ def main() -> None:
     parser.add_argument("--dataset", nargs="+", choices=DATASETS, default=list(DATASETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=14)
-    parser.add_argument("--steps", type=int, default=STEPS, help="optimizer steps an epoch")
+    parser.add_argument("--steps", type=int, default=30, help="optimizer steps an epoch")
     parser.add_argument("--patch", type=int, nargs=3, default=[32, 48, 48])
     parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder of real volumes")
     parser.add_argument("--work-dir", type=Path, help="keep the scores here; what is there is used")
@@ -367,10 +378,14 @@ def main() -> None:
     dense = {case: rows for case, rows in runs.items() if "strokes" not in case}
     strokes = {case: rows for case, rows in runs.items() if "strokes" in case}
     lines = ["# The best epoch", "", describe_machine(), ""]
-    for title, some in (("Dense labels", dense), ("Strokes", strokes)):
+    for title, some, criteria in (
+        ("Dense labels", dense, CRITERIA),
+        ("Strokes", strokes, STROKE_CRITERIA),
+    ):
         if some:
-            lines += [f"## {title}", "", *summarise(some), "", *list_choices(some), ""]
-    lines += ["## Cost", "", *describe_cost(runs), ""]
+            lines += [f"## {title}", "", *summarise(some, criteria), ""]
+            lines += [*list_choices(some, criteria), ""]
+    lines += ["## Processor time", "", *describe_cost(runs, options.steps), ""]
     print("\n".join(lines))
     if options.record:
         RESULTS.parent.mkdir(exist_ok=True)
