@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
+
+from napari_surfseg.model.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "pretrain"
@@ -106,11 +109,35 @@ def test_the_recorded_settings_are_read(load: Any) -> None:
     assert sum(settings.shares.values()) == pytest.approx(1)
 
 
+def test_a_killed_run_goes_on_as_if_it_had_not_been(load: Any, tmp_path: Path) -> None:
+    train = load("train")
+    settings = train.Settings(
+        "test", {"preset": "tiny"}, {"walls": 0.5, "sheets": 0.5}, volume=(32, 32, 32), pool=3,
+        refresh=0.4, steps=6, save_minutes=0.0,
+        draw=load("draw").DrawSettings(patches=((1, 32, 32, 32), (2, 32, 16, 32))),
+    )  # fmt: skip
+
+    class Killed(train.Pretraining):  # type: ignore[misc,name-defined]
+        def _take_step(self, rate: float) -> dict[str, float]:
+            if self._step == 4:
+                raise KeyboardInterrupt
+            return dict(super()._take_step(rate))
+
+    folders = tmp_path / "killed", tmp_path / "whole"
+    for folder in folders:
+        folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        Killed(settings, folders[0]).run()
+    for folder in folders:
+        train.Pretraining(settings, folder).run()
+    found = [load_checkpoint(folder / "network.pt").weights for folder in folders]
+    for name, tensor in found[0].items():
+        assert torch.equal(tensor, found[1][name]), name
+
+
 @pytest.mark.slow
 def test_a_short_run_learns_and_goes_on_after_an_end(tmp_path: Path) -> None:
     """A few hundred steps on synthetic cells are enough to find the walls of others."""
-    import torch
-
     command = [
         sys.executable, str(TOOL / "train.py"), str(TOOL / "surfaces-tiny.yaml"), str(tmp_path),
         "--set", "recorded=[]", "--set", "pool=12", "--set", "minutes=null",

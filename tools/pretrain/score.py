@@ -1,28 +1,38 @@
 """Score a network on volumes with instances, at several sizes of voxels, without any training.
 
     python tools/pretrain/score.py OUT/network.pt IMAGE.tif INSTANCES.tif --zoom 0.7 1 1.5 2
+    python tools/pretrain/score.py OUT/network.pt --synthetic 12
 
-Prediction is the project's own, grey values are normalised by the volume. The labels are the
-borders of the instances, made after zooming, two voxels thick.
+The second takes so many synthetic volumes of each kind, of a seed that no training has.
+Prediction is the project's own, grey values are normalised by the volume. The labels of recorded
+volumes are the borders of the instances, made after zooming, two voxels thick.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
 import torch
-from scenes import BORDERS
+from scenes import BORDERS, SCENES
 from scipy import ndimage
+from stream import Stream
 
 from napari_surfseg.data.instances import compute_boundaries
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.settings import PredictionSettings
 from napari_surfseg.metrics.surface import compute_dice, compute_surface_agreement
-from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.model.intensity import Intensity
+from napari_surfseg.model.open_network import open_network
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: No training has it: its volumes are new to every network.
+SCORED_SEED = 987_654_321
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -55,27 +65,32 @@ def score(probs: np.ndarray, labels: np.ndarray) -> list[tuple[float, float]]:
 
 
 def main() -> None:
-    """Print a row for each zoom: surface Dice / Dice at each threshold."""
+    """Print rows of surface Dice / Dice at each threshold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("network", type=Path)
-    parser.add_argument("image", type=Path)
-    parser.add_argument("instances", type=Path)
+    parser.add_argument("network", help="a checkpoint, a file of weights, or a shipped one's name")
+    parser.add_argument("image", type=Path, nargs="?")
+    parser.add_argument("instances", type=Path, nargs="?")
+    parser.add_argument("--synthetic", type=int, metavar="COUNT")
     parser.add_argument("--zoom", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--invert", action="store_true")
+    parser.add_argument("--invert", action="store_true", help="exchange dark and bright")
     parser.add_argument("--flips", action="store_true")
-    parser.add_argument("--crop", type=int, help="only a cube of this edge in the middle")
-    parser.add_argument("--save", type=Path)
     arguments = parser.parse_args()
-    network = load_checkpoint(arguments.network).build_model()
     torch.set_num_threads(1)
+    network = open_network(arguments.network).build_model("cpu")
+    print(" " * 12 + " ".join(f"     > {threshold:.1f}   " for threshold in THRESHOLDS))
+    if arguments.synthetic:
+        for kind in (*SCENES, "roll"):
+            stream = Stream(SCORED_SEED, (80, 80, 80), {kind: 1.0})
+            found = []
+            for number in range(arguments.synthetic):
+                pair = stream.make(number)
+                labels = (pair.labels == 1).astype(np.uint8)
+                found.append(score(predict(network, pair.image, flips=arguments.flips), labels))
+            _print_row(kind, np.median(found, axis=0))
+        return
     image, cells = (tifffile.imread(path) for path in (arguments.image, arguments.instances))
-    if arguments.crop:
-        starts = [max(0, (n - arguments.crop) // 2) for n in image.shape]
-        box = tuple(slice(a, a + arguments.crop) for a in starts)
-        image, cells = image[box], cells[box]
     if arguments.invert:
         image = 255 - image
-    print("zoom      " + " ".join(f"     > {threshold:.1f}   " for threshold in THRESHOLDS))
     for zoom in arguments.zoom:
         seen, ids = image, cells.astype(np.int32)
         if zoom != 1:
@@ -85,11 +100,12 @@ def main() -> None:
             seen = np.clip(ndimage.zoom(source, zoom, order=1), 0, 255).astype(np.uint8)
             ids = ndimage.zoom(ids, zoom, order=0)
         labels = compute_boundaries(np.ascontiguousarray(ids), BORDERS)
-        probs = predict(network, seen, flips=arguments.flips)
-        if arguments.save:
-            tifffile.imwrite(arguments.save, probs)
-        cells_ = " ".join(f"{a:.3f}/{b:.3f}" for a, b in score(probs, labels))
-        print(f"{zoom:<8g}  {cells_}", flush=True)
+        found = score(predict(network, seen, flips=arguments.flips), labels)
+        _print_row(f"zoom {zoom:g}", found)
+
+
+def _print_row(name: str, found: Sequence[Sequence[float]]) -> None:
+    print(f"{name:<12}" + " ".join(f"{a:.3f}/{b:.3f}" for a, b in found), flush=True)
 
 
 if __name__ == "__main__":
