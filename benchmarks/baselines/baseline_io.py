@@ -1,4 +1,4 @@
-"""What every baseline shares: its command line and how it hands its result over."""
+"""What every baseline shares: its command line, its threshold and how it hands its result over."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+
+#: Thresholds that a baseline chooses from.
+THRESHOLDS = np.arange(0.05, 0.96, 0.05)
 
 
 def parse_arguments(description: str | None) -> argparse.Namespace:
@@ -24,6 +27,29 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     parser.add_argument("--seed", type=int, default=2025)
     return parser.parse_args()
+
+
+def choose_threshold(
+    probs: np.ndarray, is_surface: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Return the threshold of the best Dice on voxels whose label is known.
+
+    Parameters
+    ----------
+    probs, is_surface : ndarray
+        Of the same voxels; ``is_surface`` is boolean.
+    weights : ndarray, optional
+        Voxels of the volume that each of these stands for.
+    """
+    if weights is None:
+        weights = np.ones(probs.shape, np.float32)
+    total = weights[is_surface].sum()
+    scores = []
+    for threshold in THRESHOLDS:
+        found = probs >= threshold
+        both = weights[found & is_surface].sum()
+        scores.append(2 * both / max(weights[found].sum() + total, 1e-9))
+    return round(float(THRESHOLDS[int(np.argmax(scores))]), 2)
 
 
 def write_result(output: Path, probs: np.ndarray, **facts: float) -> None:

@@ -20,4 +20,4 @@ def build_network() -> UNet:
 
 
 if __name__ == "__main__":
-    run_monai_baseline(build_network, parse_arguments(__doc__), learning_rate=1e-3)
+    run_monai_baseline(build_network, parse_arguments(__doc__), learning_rate=3e-3)

@@ -45,7 +45,7 @@ def test_a_run_leaves_everything_it_promises(tmp_path, training_run, experiment)
         for dimension in range(3)
     )
     assert sum(kept.counts.values()) == unmatched
-    assert all(row.error.location[2] >= 96 * 0.7 for row in kept.rows)
+    assert all(row.error.location[2] >= int(96 * 0.7) for row in kept.rows)
 
 
 def test_it_learns(tmp_path, training_run, experiment):
