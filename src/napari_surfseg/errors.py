@@ -12,7 +12,7 @@
     ├── TrainingError            training cannot go on
     │   └── NonFiniteLossError   a loss term became NaN or infinite
     ├── OutputError              a result could not be written; nothing half-written is left
-    ├── DeviceMemoryError        the network does not fit into the device's memory
+    ├── DeviceMemoryError        the network does not fit into the memory there is
     └── CancelledError           the person asked to stop before there was a result
 
 The message names the file, layer or key, says what was found and what is
@@ -94,7 +94,25 @@ class OutputError(SurfsegError):
 
 
 class DeviceMemoryError(SurfsegError):
-    """The network does not fit into the device's memory."""
+    """The network does not fit into the memory there is.
+
+    Parameters
+    ----------
+    message, field
+        As for every error of this package.
+    window : tuple of int, optional
+        Z, Y, X voxels that it was too small for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        window: tuple[int, int, int] | None = None,
+    ) -> None:
+        super().__init__(message, field=field)
+        self.window = window
 
 
 class CancelledError(SurfsegError):

@@ -45,6 +45,7 @@ __all__ = [
     "EventWriter",
     "LabelsUpdated",
     "LineReader",
+    "MemoryExceeded",
     "Pause",
     "PostprocessTuned",
     "PreviewWritten",
@@ -368,6 +369,25 @@ class WarningIssued(Event):
     """Something a person should know that does not stop the run."""
 
     message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryExceeded(WarningIssued):
+    """Memory ran out; the message says what is done with less of it from now on.
+
+    Attributes
+    ----------
+    patch_size : tuple of int
+        Z, Y, X voxels of a training patch from now on.
+    patches_at_once : int
+        Patches of a batch that go through the network together from now on.
+    window : tuple of int, optional
+        The largest window that validation and previews use, once one did not fit.
+    """
+
+    patch_size: Size3
+    patches_at_once: int
+    window: Size3 | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

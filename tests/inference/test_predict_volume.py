@@ -11,7 +11,7 @@ from tests.inference.conftest import PLAIN, identity, noise, read_all
 from napari_surfseg.config import Experiment, Model
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.volume import ArrayVolume, TransposedVolume
-from napari_surfseg.errors import CancelledError, OutputError
+from napari_surfseg.errors import CancelledError, DeviceMemoryError, OutputError
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.predict_volume import (
     check_result,
@@ -201,7 +201,9 @@ def stopped_after_the_last(state=[]):  # noqa: B006  one counter for both runs
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
-@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("broken"), DeviceMemoryError("It is too small."), KeyboardInterrupt()]
+)
 def test_a_failing_network_leaves_what_was_there(folder, name, error):
     predict(folder / name, probabilities=True)
     before = read_all(folder / name)

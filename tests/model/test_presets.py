@@ -8,6 +8,7 @@ from napari_surfseg.model.presets import (
     check_patch_size,
     count_parameters,
     estimate_training_bytes,
+    find_smaller_patch,
     fit_patch_size,
     nearest_patch_sizes,
     resolve_architecture,
@@ -79,3 +80,19 @@ def test_a_patch_is_cut_down_to_the_volume():
 def test_a_patch_of_one_coarse_voxel_is_refused():
     with pytest.raises(ConfigError, match=r"at least one edge 32 or more\.$"):
         check_patch_size((16, 16, 16), ARCHITECTURES["tiny"])
+
+
+@pytest.mark.parametrize(
+    ("patch", "divisor", "smaller"),
+    [
+        ((64, 64, 64), 16, (48, 48, 48)),
+        ((72, 136, 136), 8, (72, 120, 120)),
+        ((16, 64, 128), 16, (16, 64, 96)),
+        ((32, 32, 32), 16, (16, 16, 32)),
+        ((32, 16, 16), 16, None),
+        ((16, 16, 32), 16, None),
+        ((100, 100, 100), 16, (80, 80, 80)),
+    ],
+)
+def test_the_next_smaller_patch_fits_the_strides(patch, divisor, smaller):
+    assert find_smaller_patch(patch, divisor) == smaller

@@ -20,6 +20,9 @@ CHANGED = replace(
     preview_center=[1, 2, 3],
     rate_scale=0.5,
     is_paused=True,
+    patch_size=[32, 32, 32],
+    patches_at_once=1,
+    largest_window=[16, 16, 32],
 )
 
 
@@ -38,6 +41,8 @@ def test_what_was_changed_holds_as_long_as_the_configuration_stays():
         ("data.foreground_share=0.75", {"foreground_shares"}),
         ("preview.size=[4,4,4]", {"preview_size"}),
         ("preview.seconds=9", {"preview_seconds"}),
+        ("data.patch_size=[48,48,48]", {"patch_size", "patches_at_once", "largest_window"}),
+        ("training.train_batch_size=2", {"patch_size", "patches_at_once", "largest_window"}),
     ],
 )
 def test_a_later_change_of_the_configuration_wins(override, names):
@@ -55,3 +60,12 @@ def test_values_that_are_missing_or_of_another_kind_are_refused():
         KeptSettings.from_dict({**values, "loss_weights": {}})
     with pytest.raises((TypeError, ValueError)):
         KeptSettings.from_dict({**values, "foreground_shares": [["x", "y"]]})
+    with pytest.raises((TypeError, ValueError)):
+        KeptSettings.from_dict({**values, "patch_size": ["x"]})
+
+
+def test_files_of_earlier_versions_hold_no_rung():
+    values = CHANGED.as_dict()
+    for name in ("patch_size", "patches_at_once", "largest_window"):
+        del values[name]
+    assert KeptSettings.from_dict(values).patches_at_once == 0

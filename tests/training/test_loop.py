@@ -6,7 +6,7 @@ import pytest
 
 from napari_surfseg import events
 from napari_surfseg.config_files import apply_overrides
-from napari_surfseg.errors import DataError, NonFiniteLossError
+from napari_surfseg.errors import DataError, DeviceMemoryError, NonFiniteLossError
 from napari_surfseg.metrics.error_samples import read_error_samples
 from napari_surfseg.model.checkpoint import load_checkpoint, save_checkpoint
 from napari_surfseg.training import loop as loop_module
@@ -191,7 +191,7 @@ def test_a_step_that_failed_in_its_midst_is_not_saved(tmp_path, training_run, ex
         raise MemoryError
 
     run.trainer._poll_commands = poll
-    with pytest.raises(MemoryError):
+    with pytest.raises(DeviceMemoryError):
         run.run()
     assert not (tmp_path / "run" / "checkpoints" / "last.pt").exists()
 

@@ -19,7 +19,7 @@ from napari_surfseg.inference.sliding_window import (
     find_converter,
     stream_slabs,
 )
-from napari_surfseg.inference.window_size import fit_to_device
+from napari_surfseg.inference.window_size import fit_to_device, with_fitting_window
 from napari_surfseg.inference.windows import Block
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def predict_region(
     ------
     CancelledError
         When ``should_stop`` said so.
+    DeviceMemoryError
+        If memory ran out with the smallest window as well.
     """
     if settings.resampling is not None:
         return _predict_resampled(
@@ -97,11 +99,31 @@ def predict_region(
             box if bounds is None else bounds,
             dtype,
         )
+
+    def predict(chosen: PredictionSettings) -> NDArray[Any]:
+        widened = _widen(box, chosen, bounds)
+        fitted = fit_to_device(chosen, model, box_shape(widened))
+        windowed = WindowedBox.over(widened, fitted)
+        counter = WindowCounter(
+            windowed.grid.num_windows, "The prediction was cancelled.", progress, should_stop
+        )
+        with evaluation_mode(model):
+            result = _predict_windows(model, read_u8, windowed, fitted, dtype, counter)
+        return np.ascontiguousarray(result[box_slices(box, widened[0])])
+
+    return with_fitting_window(settings.with_flips_for(box_shape(box)), predict)
+
+
+def _predict_windows(
+    model: Model,
+    read_u8: ReadU8,
+    windowed: WindowedBox,
+    settings: PredictionSettings,
+    dtype: DTypeLike,
+    counter: WindowCounter,
+) -> NDArray[Any]:
+    """Predict every window of a box and join them."""
     convert = find_converter(dtype)
-    settings = settings.with_flips_for(box_shape(box))
-    widened = _widen(box, settings, bounds)
-    settings = fit_to_device(settings, model, box_shape(widened))
-    windowed = WindowedBox.over(widened, settings)
     grid = windowed.grid
     block = Block(
         (0, grid.shape[1]), (0, grid.shape[2]), (0, len(grid.starts[1])), (0, len(grid.starts[2]))
@@ -109,14 +131,10 @@ def predict_region(
     network = WindowNetwork(model, settings)
     reader = SlabReader(read_u8, windowed, block)
     result = np.empty(windowed.shape, dtype)
-    counter = WindowCounter(
-        grid.num_windows, "The prediction was cancelled.", progress, should_stop
-    )
-    with evaluation_mode(model):
-        for slab in stream_slabs(network, reader, windowed, block, on_windows=counter):
-            z = slab.start[0]
-            result[z : z + len(slab.probs)] = convert(slab.probs)
-    return np.ascontiguousarray(result[box_slices(box, widened[0])])
+    for slab in stream_slabs(network, reader, windowed, block, on_windows=counter):
+        z = slab.start[0]
+        result[z : z + len(slab.probs)] = convert(slab.probs)
+    return result
 
 
 def _predict_resampled(

@@ -19,11 +19,10 @@ from napari_surfseg.data.intensity import fit_intensity
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.resampling import KnownVoxels, ResampledVolume, choose_resampling
 from napari_surfseg.data.units import compare_sizes, format_sizes
-from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.geometry import box_at, clip_box, to_spacing, whole_box
 from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.inference.postprocess_slabs import postprocess_slabs
-from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
+from napari_surfseg.inference.settings import OutputSettings, PredictionSettings, WindowLimit
 from napari_surfseg.inference.sliding_window import (
     Slab,
     SlabReader,
@@ -35,7 +34,11 @@ from napari_surfseg.inference.sliding_window import (
     stream_slabs,
 )
 from napari_surfseg.inference.volume_writer import VolumeWriter, check_output, scratch_folder
-from napari_surfseg.inference.window_size import choose_fitting_window, fit_to_device
+from napari_surfseg.inference.window_size import (
+    choose_fitting_window,
+    fit_to_device,
+    with_fitting_window,
+)
 from napari_surfseg.inference.windows import Block, split_into_blocks
 from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.surfaces.postprocess import PostProcess
@@ -168,33 +171,32 @@ def predict_volume(
         multiple = (divisor, divisor, divisor)
     resampling, resampled = plan_resampling(volume, checkpoint, given.resample)
     seen = volume.shape if resampling is None else resampling.shape(volume.shape)
-    chosen = choose_fitting_window(network, seen, replace(given, multiple=multiple))
     intensity, fit = fit_intensity(volume, given.intensity, given.fit)
-    given = replace(given, intensity=intensity, resampling=resampling)
+    limit = WindowLimit()
+    given = replace(
+        given, intensity=intensity, resampling=resampling, multiple=multiple, limit=limit
+    )
     notes = tuple(note for note in (fit.note, resampled if resampling else "") if note)
     unlike = resampled or compare_spacing(volume, checkpoint.spacing, checkpoint.units)
     known = (None if resampling else unlike, fit.warning)
 
-    def predict_with(window: Size3) -> PredictionSummary:
-        summary = predict_to_file(
+    def predict_with(settings: PredictionSettings) -> PredictionSummary:
+        window = choose_fitting_window(network, seen, settings)
+        return predict_to_file(
             network,
             volume,
             output,
-            replace(given, window=window, multiple=None),
+            replace(settings, window=window, multiple=None),
             output_settings=written,
             progress=progress,
             should_stop=should_stop,
         )
-        result = check_result(volume.name, summary.surface_fraction, checkpoint.surface_fraction)
-        warnings = tuple(warning for warning in (*volume.notes, *known, result) if warning)
-        return replace(summary, warnings=warnings, notes=notes)
 
-    try:
-        return predict_with(chosen)
-    except DeviceMemoryError:
-        if chosen == given.window:
-            raise
-        return predict_with(given.window)  # where it was trained, the patch fits
+    summary = with_fitting_window(given, predict_with)
+    result = check_result(volume.name, summary.surface_fraction, checkpoint.surface_fraction)
+    said = (*volume.notes, *known, limit.describe(), result)
+    warnings = tuple(warning for warning in said if warning)
+    return replace(summary, warnings=warnings, notes=notes)
 
 
 def _read_postprocess(checkpoint: TrainedModel) -> PostProcess | None:

@@ -207,13 +207,16 @@ def _predict_box(
         compare_spacing,
         plan_resampling,
     )
+    from napari_surfseg.inference.settings import WindowLimit
 
     network = checkpoint.build_model(device)
+    limit = WindowLimit()
     divisor = network.architecture.divisor
     settings = replace(
         _settings(job, checkpoint, device),
         multiple=(divisor, divisor, divisor),
         context=min(checkpoint.patch_size) // 4,
+        limit=limit,
     )
     intensity, fit = fit_intensity(volume, settings.intensity, settings.fit, box=job.box)
     resampling, resampled = plan_resampling(volume, checkpoint, job.resample)
@@ -232,7 +235,7 @@ def _predict_box(
     share = float(np.count_nonzero(probabilities > threshold * 255) / probabilities.size)
     result = check_result(volume.name, share, checkpoint.surface_fraction) if share else None
     unlike = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
-    said = (*volume.notes, fit.note, fit.warning, resampled or unlike, result)
+    said = (*volume.notes, fit.note, fit.warning, resampled or unlike, limit.describe(), result)
     return {
         "probabilities": "probabilities.npy",
         "threshold": threshold,

@@ -6,10 +6,14 @@ No torch here, so that a window can hold them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from napari_surfseg.wording import format_shape
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from napari_surfseg.config import Experiment
@@ -19,7 +23,14 @@ if TYPE_CHECKING:
     from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.surfaces.postprocess import PostProcess
 
-__all__ = ["Flips", "OutputSettings", "Precision", "PredictionSettings", "TrainedModel"]
+__all__ = [
+    "Flips",
+    "OutputSettings",
+    "Precision",
+    "PredictionSettings",
+    "TrainedModel",
+    "WindowLimit",
+]
 
 Precision = Literal["float32", "bf16"]
 Flips = bool | Literal["auto"]
@@ -50,6 +61,37 @@ class TrainedModel(Protocol):
     @property
     def surface_fraction(self) -> float | None: ...  # noqa: D102
     def build_model(self, device: Any) -> torch.nn.Module: ...  # noqa: D102
+
+
+class WindowLimit:
+    """The largest window that memory is known to hold, once it ran out.
+
+    Parameters
+    ----------
+    report : callable, optional
+        ``report(before, now)`` is called with the windows whenever it becomes smaller.
+    """
+
+    def __init__(self, report: Callable[[Size3, Size3], None] | None = None) -> None:
+        self.window: Size3 | None = None
+        self._largest: Size3 | None = None
+        self.report = report
+
+    def lower(self, before: Size3, now: Size3) -> None:
+        """Use no larger window than ``now`` from here on, since ``before`` did not fit."""
+        self.window = now
+        self._largest = self._largest or before
+        if self.report is not None:
+            self.report(before, now)
+
+    def describe(self) -> str | None:
+        """Say in one sentence which window did not fit and which is used; None if all did."""
+        if self.window is None or self._largest is None:
+            return None
+        return (
+            f"Memory ran out with windows of {format_shape(self._largest)} voxels, so windows of "
+            f"{format_shape(self.window)} were used."
+        )
 
 
 @dataclass(frozen=True)
@@ -96,6 +138,8 @@ class PredictionSettings:
     fit : str
         What is done where a whole volume's grey values do not fit those trained on; see
         :func:`~napari_surfseg.model.grey_values.fit_grey_values`.
+    limit : WindowLimit, optional
+        What fitted into memory so far, shared by predictions that follow each other.
 
     Raises
     ------
@@ -116,6 +160,7 @@ class PredictionSettings:
     resample: ResampleMode | None = None
     resampling: Resampling | None = None
     fit: FitMode = "auto"
+    limit: WindowLimit | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bf16"):

@@ -25,6 +25,8 @@ import torch
 from napari_surfseg.errors import CancelledError, DeviceMemoryError
 from napari_surfseg.geometry import box_shape, to_index
 from napari_surfseg.inference.windows import Block, WindowGrid, build_grid
+from napari_surfseg.out_of_memory import free_memory, is_out_of_memory
+from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +47,7 @@ __all__ = [
     "WindowedBox",
     "evaluation_mode",
     "find_converter",
+    "lack_of_memory",
     "stream_slabs",
 ]
 
@@ -155,14 +158,13 @@ class WindowNetwork:
         count = len(windows)
         try:
             return self._predict(windows)
-        except torch.cuda.OutOfMemoryError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             if count == 1:
-                size = " x ".join(str(edge) for edge in windows.shape[1:])
-                raise DeviceMemoryError(
-                    f"The memory of the device {self.device} is too small for a window of {size} "
-                    "voxels; end other programs that use it, or predict on the cpu."
-                ) from None
+                raise lack_of_memory(self.device, to_index(windows.shape[1:])) from None
         # Outside the handler, which would keep the failed attempt's tensors alive.
+        free_memory()
         return torch.cat([self(windows[: count // 2]), self(windows[count // 2 :])])
 
     @torch.inference_mode()
@@ -189,6 +191,16 @@ class WindowNetwork:
                 "it must keep the shape"
             )
         return torch.sigmoid(logits.float())
+
+
+def lack_of_memory(device: str | torch.device, window: Size3) -> DeviceMemoryError:
+    """Make the error that says that memory is too small for a window."""
+    instead = "" if str(device) == "cpu" else ", or predict on the cpu"
+    return DeviceMemoryError(
+        f"The memory of the device {device} is too small for a window of {format_shape(window)} "
+        f"voxels; end other programs that use it{instead}.",
+        window=window,
+    )
 
 
 class SlabReader:

@@ -24,6 +24,7 @@ __all__ = [
     "choose_preset",
     "count_parameters",
     "estimate_training_bytes",
+    "find_smaller_patch",
     "fit_patch_size",
     "nearest_patch_sizes",
     "resolve_architecture",
@@ -97,6 +98,9 @@ class Architecture:
         coarse = self.stage_factors()[1 : self.num_heads]
         return [patch_size, *((z // factor, y // factor, x // factor) for factor in coarse)]
 
+
+#: A patch with more than this share of another's voxels takes hardly less memory.
+SMALLER_SHARE = 0.8
 
 #: What a preset's name stands for; the reasons for the sizes are in ``docs/models.md``.
 ARCHITECTURES: dict[str, Architecture] = {
@@ -249,6 +253,33 @@ def fit_patch_size(patch_size: Size3, shape: Size3, divisor: int) -> Size3:
     if max(fitting) == divisor:
         fitting[patch_size.index(max(patch_size))] = 2 * divisor
     return fitting[0], fitting[1], fitting[2]
+
+
+def find_smaller_patch(patch_size: Size3, divisor: int) -> Size3 | None:
+    """Find the next smaller patch that the strides divide, with at most four fifths of the voxels.
+
+    The longest edges are cut first, so that a patch becomes more like a cube.
+
+    Returns
+    -------
+    tuple of int or None
+        None where the patch is the smallest that instance normalisation allows: one edge of
+        twice ``divisor``, the others of ``divisor``.
+    """
+    edges = [max(divisor, edge // divisor * divisor) for edge in patch_size]
+    while True:
+        longest = max(edges)
+        if longest <= 2 * divisor:
+            # All longest edges but one, since one has to stay.
+            shorter = [i for i in range(3) if edges[i] == longest][:-1]
+        else:
+            shorter = [i for i in range(3) if edges[i] == longest]
+        if longest <= divisor or not shorter:
+            return None
+        for axis in shorter:
+            edges[axis] -= divisor
+        if prod(edges) <= SMALLER_SHARE * prod(patch_size):
+            return edges[0], edges[1], edges[2]
 
 
 def count_parameters(architecture: Architecture) -> int:

@@ -10,13 +10,15 @@ import torch
 from napari_surfseg import events
 from napari_surfseg.data.patches.loader import PatchLoader
 from napari_surfseg.geometry import in_finest_voxels, to_index
-from napari_surfseg.inference.settings import PredictionSettings
+from napari_surfseg.inference.settings import PredictionSettings, WindowLimit
+from napari_surfseg.model.presets import check_patch_size
 from napari_surfseg.training.checkpoint_writer import CheckpointWriter
 from napari_surfseg.training.kept_settings import KeptSettings
 from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.preview import Previewer
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.run_data import open_run_data
+from napari_surfseg.training.rung import Rung
 from napari_surfseg.training.schedule import Cycle, RateSchedule, Turn
 from napari_surfseg.training.scoring import Scoring
 from napari_surfseg.training.steering import Steering
@@ -70,6 +72,10 @@ class RunParts:
         What watchers asked for.
     means : EpochMeans
         Of the epoch that a resumed run goes on with.
+    rung : Rung
+        What a step takes at once.
+    limit : WindowLimit
+        What fitted into memory when the network was applied.
     threads : ThreadTuner or None
         Finds the best number of CPU threads; None on a GPU.
     """
@@ -85,6 +91,8 @@ class RunParts:
     checkpoints: CheckpointWriter
     steering: Steering
     means: EpochMeans
+    rung: Rung
+    limit: WindowLimit
     threads: ThreadTuner | None
 
 
@@ -115,7 +123,10 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     stroke_start = _begin_with_strokes(plan, data, learner, state)
     if stroke_start is not None and restored is not None and restored.stroke_start is not None:
         stroke_start.restore(restored.stroke_start)
-    prediction = _choose_prediction_settings(plan, data)
+    rung, limit = _find_rung(data.experiment, settings, plan.architecture), WindowLimit()
+    if settings.largest_window is not None:
+        limit.window = to_index(settings.largest_window)
+    prediction = _choose_prediction_settings(plan, data, limit)
     scoring = None
     if data.validation:
         validator = _build_validator(data, prediction)
@@ -131,7 +142,7 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     if restored is not None:
         _show_kept_place(previewer, settings)
     # Last of what can fail: its threads are to be stopped.
-    loader = _build_loader(plan, data, state, stroke_start, settings)
+    loader = _build_loader(plan, data, state, stroke_start, settings, rung)
     if restored is not None:
         loader.restore_tally(restored.patches)
     updates = StrokeUpdates(
@@ -161,8 +172,17 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
         checkpoints=checkpoints,
         steering=steering,
         means=EpochMeans() if restored is None else restored.means,
+        rung=rung,
+        limit=limit,
         threads=ThreadTuner.for_this_machine() if plan.device.type == "cpu" else None,
     )
+
+
+def _find_rung(experiment: Experiment, settings: KeptSettings, architecture: Architecture) -> Rung:
+    """Find what a step takes at once: less than configured, once memory ran out."""
+    patch_size = to_index(settings.patch_size or experiment.data.patch_size)
+    check_patch_size(patch_size, architecture)
+    return Rung(patch_size, settings.patches_at_once or experiment.training.train_batch_size)
 
 
 def _choose_settings(
@@ -231,7 +251,9 @@ def _begin_with_strokes(
     return stroke_start
 
 
-def _choose_prediction_settings(plan: RunPlan, data: RunData) -> PredictionSettings:
+def _choose_prediction_settings(
+    plan: RunPlan, data: RunData, limit: WindowLimit
+) -> PredictionSettings:
     """Choose how validation and previews predict."""
     divisor = plan.architecture.divisor
     return PredictionSettings(
@@ -241,6 +263,7 @@ def _choose_prediction_settings(plan: RunPlan, data: RunData) -> PredictionSetti
         multiple=(divisor, divisor, divisor),
         device=plan.device,
         precision=plan.precision,
+        limit=limit,
     )
 
 
@@ -261,11 +284,12 @@ def _build_loader(
     state: TrainingState,
     stroke_start: StrokeStart | None,
     settings: KeptSettings,
+    rung: Rung,
 ) -> PatchLoader:
     training = data.experiment.training
     return PatchLoader(
         data.train,
-        data.experiment.data,
+        data.experiment.data.model_copy(update={"patch_size": rung.patch_size}),
         data.intensity,
         batch_size=training.train_batch_size,
         seed=data.experiment.experiment.seed,

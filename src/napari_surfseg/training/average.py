@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from napari_surfseg.training.schedule import compute_ema_decay
+from napari_surfseg.training.whole_change import WholeChange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["WeightAverage"]
 
@@ -28,13 +33,28 @@ class WeightAverage:
         self.decay = decay
         self.num_updates = 0
         self._averaged = _find_averaged(self.network)
+        self._change = WholeChange([[tensor] for tensor in self._averaged])
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Move a little towards the trained network."""
+        """Move a little towards the trained network.
+
+        Where it is interrupted by an error, another call moves what is left.
+        """
         share = 1 - compute_ema_decay(self.num_updates, self.decay)
-        torch._foreach_lerp_(self._averaged, _find_averaged(network), share)
+        current = _find_averaged(network)
+
+        def move(begin: int, end: int) -> None:
+            torch._foreach_lerp_(self._averaged[begin:end], current[begin:end], share)
+
+        self._change.apply(move)
         self.num_updates += 1
+
+    def restore(self, weights: Mapping[str, torch.Tensor], num_updates: int) -> None:
+        """Go on from weights averaged over so many updates."""
+        self.network.load_state_dict(weights)
+        self.num_updates = num_updates
+        self._change.forget()
 
 
 def _find_averaged(network: nn.Module) -> list[Tensor]:

@@ -89,6 +89,8 @@ class CheckpointWriter:
         self._reporter = reporter
         self._writer = BackgroundWriter(save_checkpoint)
         self._failed: dict[Path, SaveOutcome] = {}
+        #: Of the patches learned from now, which a prediction begins with.
+        self.patch_size = data.experiment.data.patch_size
 
     @property
     def is_writing(self) -> bool:
@@ -205,7 +207,7 @@ class CheckpointWriter:
             experiment=self._data.experiment,
             weights=self._learner.average.network.state_dict(),
             intensity=self._data.intensity,
-            patch_size=self._data.experiment.data.patch_size,
+            patch_size=self.patch_size,
             spacing=self._data.spacing,
             units=self._data.units,
             threshold=self._state.threshold,

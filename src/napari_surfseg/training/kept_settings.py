@@ -26,6 +26,7 @@ CONFIGURED = (
     ("foreground_shares",),
     ("preview_size",),
     ("preview_seconds",),
+    ("patch_size", "patches_at_once", "largest_window"),
 )
 
 
@@ -49,6 +50,11 @@ class KeptSettings:
         Factor on the scheduled learning rate.
     is_paused : bool
         Waiting for a person.
+    patch_size, patches_at_once
+        Where the run is on the ladder that it goes down where memory runs out; files of earlier
+        versions do not say (empty, 0).
+    largest_window : optional
+        The largest window of validation and previews, once one did not fit.
     """
 
     loss_weights: dict[str, float]
@@ -61,6 +67,9 @@ class KeptSettings:
     preview_center: list[int] | None = field(default=None)
     rate_scale: float = 1.0
     is_paused: bool = False
+    patch_size: list[int] = field(default_factory=list)
+    patches_at_once: int = 0
+    largest_window: list[int] | None = None
 
     @staticmethod
     def of(experiment: Experiment) -> KeptSettings:
@@ -72,6 +81,8 @@ class KeptSettings:
             foreground_shares=[[0, experiment.data.foreground_share]],
             preview_size=list(experiment.preview.size),
             preview_seconds=experiment.preview.seconds,
+            patch_size=list(experiment.data.patch_size),
+            patches_at_once=experiment.training.train_batch_size,
         )
 
     def bounds(self, iterations: int) -> Bounds:
@@ -96,6 +107,8 @@ class KeptSettings:
             kept,
             loss_weights={term: float(kept.loss_weights[term]) for term in LOSS_TERMS},
             foreground_shares=[[int(i), float(share)] for i, share in kept.foreground_shares],
+            patch_size=[int(edge) for edge in kept.patch_size],
+            patches_at_once=max(0, int(kept.patches_at_once)),
         )
 
     def updated(self, then: Experiment, now: Experiment) -> KeptSettings:

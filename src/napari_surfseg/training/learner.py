@@ -10,6 +10,7 @@ import torch
 
 from napari_surfseg.data.patches.warp import warp_batch
 from napari_surfseg.errors import NonFiniteLossError
+from napari_surfseg.geometry import to_index
 from napari_surfseg.losses.combined import (
     LossSettings,
     compute_combined_loss,
@@ -17,20 +18,21 @@ from napari_surfseg.losses.combined import (
     terms_at_step,
 )
 from napari_surfseg.model.network import build_unet
+from napari_surfseg.out_of_memory import free_memory, is_out_of_memory
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
 from napari_surfseg.training.stroke_start import STROKES_POS_WEIGHT
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from torch import Tensor
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.patches.loader import Batch
     from napari_surfseg.geometry import Spacing3
-    from napari_surfseg.losses.combined import LossTargets
+    from napari_surfseg.losses.combined import LossResult
     from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.model.presets import Architecture
 
@@ -89,6 +91,8 @@ class Learner:
             self.network, architecture.ema_decay if decay == "auto" else decay
         )
         self._optimizer = AdamW(self.network.parameters(), weight_decay=training.weight_decay)
+        #: Patches of a batch that go through the network together; the others follow.
+        self.patches_at_once = training.train_batch_size
         #: False from the first change of a weight until the whole step is taken.
         self.is_whole = True
 
@@ -109,7 +113,7 @@ class Learner:
         Parameters
         ----------
         batches : iterator of Batch
-            ``training.accumulate`` of them are taken.
+            ``training.accumulate`` of them are taken, each in parts of ``patches_at_once``.
         loss_weights : mapping
             Weight of each term.
         rate : float
@@ -137,25 +141,33 @@ class Learner:
         self._optimizer.forget_gradients()
         rows: list[Tensor] = []
         names: list[str] = []
-        for part in range(training.accumulate):
-            heads, targets = self._predict(next(batches), step * training.accumulate + part)
-            result = compute_combined_loss(heads, targets, loss_weights, among=due)
-            (result.total / training.accumulate).backward()  # type: ignore[no-untyped-call]
-            names = ["total", "head_total", *result.terms]
-            rows.append(torch.stack([result.total, result.head_total, *result.terms.values()]))
+        for number in range(training.accumulate):
+            batch, index = next(batches), step * training.accumulate + number
+            row: Tensor | float = 0.0
+            for part, share in self._split(batch):
+                result = self._compute_loss(batch, index, part, loss_weights, due)
+                (result.total / (training.accumulate / share)).backward()  # type: ignore[no-untyped-call]
+                names = ["total", "head_total", *result.terms]
+                terms = torch.stack([result.total, result.head_total, *result.terms.values()])
+                row = row + terms.detach() * share
+            rows.append(torch.as_tensor(row))
         clip = training.gradient_clip
         norm = torch.nn.utils.clip_grad_norm_(
             self.network.parameters(), math.inf if clip is None else clip
         )
         # One transfer a step: the values are wanted for the log and for the check below.
-        found = torch.cat([torch.stack(rows).detach().mean(0), norm.detach()[None]]).tolist()
+        found = torch.cat([torch.stack(rows).mean(0), norm.detach()[None]]).tolist()
         values = dict(zip([*names, "gradient_norm"], found, strict=True))
         _refuse_nonfinite(values, step)
         self.is_whole = False
-        self._optimizer.step(rate)
-        self.average.update(self.network)
+        _do_twice(lambda: self._optimizer.step(rate))
+        _do_twice(lambda: self.average.update(self.network))
         self.is_whole = True
         return values
+
+    def forget_step(self) -> None:
+        """Drop what is left of a step that could not be finished."""
+        self._optimizer.forget_gradients()
 
     def compile_ahead(self, loss_weights: Mapping[str, float]) -> None:
         """Run the compiled loops of the loss once, on a patch too small to take time."""
@@ -168,24 +180,38 @@ class Learner:
         result = compute_combined_loss([logits], targets, loss_weights)
         result.total.backward()  # type: ignore[no-untyped-call]
 
-    def _predict(self, batch: Batch, batch_index: int) -> tuple[list[Tensor], list[LossTargets]]:
-        """Return the logits of every head for a batch, and the labels' side of the loss."""
-        image, labels = self._move(batch, batch_index)
-        shapes = self._architecture.head_shapes(self._experiment.data.patch_size)
+    def _split(self, batch: Batch) -> Iterator[tuple[slice, float]]:
+        """Give the parts of a batch that fit into memory, and what share of it each is."""
+        count = len(batch.image)
+        for begin in range(0, count, self.patches_at_once):
+            part = slice(begin, min(begin + self.patches_at_once, count))
+            yield part, (part.stop - begin) / count
+
+    def _compute_loss(
+        self,
+        batch: Batch,
+        index: int,
+        part: slice,
+        loss_weights: Mapping[str, float],
+        due: Collection[str],
+    ) -> LossResult:
+        """Compute the loss of some patches of the batch of this index in the stream."""
+        image, labels = self._move(batch, index, part)
+        shapes = self._architecture.head_shapes(to_index(labels.shape[2:]))
         targets = compute_loss_targets(labels, self._loss_settings, head_shapes=shapes)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             heads = self.network(image)
-        return heads, targets
+        return compute_combined_loss(heads, targets, loss_weights, among=due)
 
-    def _move(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
-        """Bring a batch to the device, normalise it and warp some of it."""
-        labels = torch.from_numpy(batch.labels).to(self._device, non_blocking=True)
-        image = torch.from_numpy(batch.image).to(self._device, non_blocking=True).float()
+    def _move(self, batch: Batch, index: int, part: slice) -> tuple[Tensor, Tensor]:
+        """Bring patches to the device, normalise them and warp some."""
+        labels = torch.from_numpy(batch.labels[part]).to(self._device, non_blocking=True)
+        image = torch.from_numpy(batch.image[part]).to(self._device, non_blocking=True).float()
         image = (image / 255 - self._intensity.mean) / self._intensity.std
         augmentation = self._experiment.data.augmentation
         if not (augmentation.affine or augmentation.elastic):
             return image, labels
-        seed = self._experiment.experiment.seed * 1_000_003 + batch_index
+        seed = self._experiment.experiment.seed * 1_000_003 + index
         return warp_batch(
             image,
             labels,
@@ -193,6 +219,7 @@ class Learner:
             elastic=augmentation.elastic,
             generator=torch.Generator().manual_seed(seed),
             spacing=self._spacing,
+            part=(part.start, len(batch.image)),
         )
 
     def start_with(self, weights: Mapping[str, Tensor]) -> None:
@@ -211,9 +238,26 @@ class Learner:
     def restore(self, state: Mapping[str, Any], averaged: Mapping[str, Tensor]) -> None:
         """Go on from :meth:`state`; what does not fit raises as torch does."""
         self.network.load_state_dict(state["weights"])
-        self.average.network.load_state_dict(averaged)
-        self.average.num_updates = int(state["num_updates"])
+        self.average.restore(averaged, int(state["num_updates"]))
         self._optimizer.load_state_dict(state["optimizer"])
+        self.is_whole = True
+
+
+def _do_twice(change: Callable[[], None]) -> None:
+    """Change weights; where memory runs out, do what is left of it with the memory freed.
+
+    The graph is gone by then and weights are small beside it, so that this is likely to help. It
+    is no step taken back: what was changed already stays, and the step becomes whole.
+    """
+    try:
+        change()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return
+    free_memory()
+    change()
 
 
 def _refuse_nonfinite(values: Mapping[str, float], step: int) -> None:

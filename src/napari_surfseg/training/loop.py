@@ -13,7 +13,9 @@ from napari_surfseg import events
 from napari_surfseg.cancelling import listening
 from napari_surfseg.errors import CancelledError, DataError, OutputError
 from napari_surfseg.metrics.score import compute_metrics
+from napari_surfseg.out_of_memory import when_out_of_memory
 from napari_surfseg.training.kept_settings import KeptSettings
+from napari_surfseg.training.memory_ladder import MemoryLadder
 from napari_surfseg.training.recovery import StepRecovery
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.schedule import Bounds
@@ -40,6 +42,11 @@ STILL_PAUSED = (
     "The run was paused when its worker ended, and waits still: continue it in the window, or stop "
     "it and resume."
 )
+NO_MEMORY_FOR_PREVIEW = (
+    "The live preview could not be made: there is not enough memory; choose a smaller region with "
+    "preview.size."
+)
+UNTUNED = "No post-processing could be chosen, so best.pt is used with a plain threshold"
 LASTING = (
     events.Resume,
     events.SetLossWeights,
@@ -80,8 +87,14 @@ class TrainingLoop:
         self._state = state
         self._reporter = reporter
         self._poll_commands = poll_commands
-        self._recovery = StepRecovery(parts.learner, state, parts.steering, reporter)
+        self._ladder = MemoryLadder(
+            parts,
+            StepRecovery(parts.learner, state, parts.steering, reporter),
+            reporter,
+            divisor=plan.architecture.divisor,
+        )
         self._preview_trouble = ""
+        self._memory_troubles: set[str] = set()
         self._means = parts.means
         self._saved_step = state.step
         self._save_due = time.monotonic() + 60 * self._training.save_minutes
@@ -108,7 +121,9 @@ class TrainingLoop:
             self._parts.experiment,
             self._parts.steering,
             num_parameters=self._parts.learner.num_parameters,
+            patch_size=self._ladder.rung.patch_size,
         )
+        self._ladder.report_start()
         if self._parts.steering.is_waiting():
             self._reporter.warn(STILL_PAUSED)
         self._show_classifier()
@@ -147,7 +162,8 @@ class TrainingLoop:
             self._apply_commands()
             if self._parts.steering.is_stopping:
                 return
-            compile_some()
+            with when_out_of_memory(lambda: None):  # the step itself finds out
+                compile_some()
 
     def _run_epoch(self) -> None:
         means = self._means
@@ -189,7 +205,7 @@ class TrainingLoop:
         begun = time.perf_counter()
         scheduled = parts.schedule.compute_rate(self._bounds(), state.step, state.elapsed_seconds())
         rate = parts.steering.rate_scale * scheduled
-        values = self._recovery.take_step(parts.loader, rate)
+        values = self._ladder.take_step(rate)
         state.step += 1
         if values is None:
             return
@@ -216,7 +232,10 @@ class TrainingLoop:
     def _validate(self, scoring: Scoring) -> None:
         """Score the averaged weights, unless a person stops the run meanwhile."""
         try:
-            with listening(self._poll_commands.is_stopped):
+            with (
+                when_out_of_memory(self._go_on_unscored),
+                listening(self._poll_commands.is_stopped),
+            ):
                 scoring.validate(
                     self._parts.learner.average.network,
                     is_warming_up=self._parts.schedule.is_warming_up(
@@ -226,6 +245,19 @@ class TrainingLoop:
         except CancelledError:
             self._apply_commands()
 
+    def _go_on_unscored(self) -> None:
+        """Keep the newest weights where there is not the memory to score any."""
+        self._warn_of_memory("The validation data could not be scored")
+        if not self._state.best:
+            with when_out_of_memory(lambda: None):
+                self._parts.checkpoints.save_best()
+
+    def _warn_of_memory(self, what: str) -> None:
+        """Warn once of what could not be done."""
+        if what not in self._memory_troubles:
+            self._memory_troubles.add(what)
+            self._reporter.warn(f"{what}: there is not enough memory. Training is not ended by it.")
+
     def _save_last(self) -> None:
         """Have ``last.pt`` written, as things are between two steps."""
         parts = self._parts
@@ -233,16 +265,18 @@ class TrainingLoop:
         self._saved_step = self._state.step
         self._save_due = time.monotonic() + 60 * self._training.save_minutes
         stroke_start = parts.stroke_start
-        parts.checkpoints.save_last(
-            self._settings_in_use(),
-            self._means,
-            parts.loader.tally_as_dict(),
-            parts.schedule.turn,
-            None if stroke_start is None else stroke_start.as_dict(),
-        )
+        with when_out_of_memory(lambda: self._warn_of_memory("last.pt could not be saved")):
+            parts.checkpoints.save_last(
+                self._settings_in_use(),
+                self._means,
+                parts.loader.tally_as_dict(),
+                parts.schedule.turn,
+                None if stroke_start is None else stroke_start.as_dict(),
+            )
 
     def _settings_in_use(self) -> KeptSettings:
         steering, shown = self._parts.steering, self._parts.previewer.as_command()
+        window = self._parts.limit.window
         settings = KeptSettings.of(self._parts.experiment)
         return replace(
             settings,
@@ -257,6 +291,9 @@ class TrainingLoop:
             preview_center=None if shown.center is None else list(shown.center),
             preview_size=list(shown.size or settings.preview_size),
             preview_seconds=shown.seconds or 0.0,
+            patch_size=list(self._ladder.rung.patch_size),
+            patches_at_once=self._ladder.rung.patches_at_once,
+            largest_window=None if window is None else list(window),
         )
 
     def _save_if_due(self) -> None:
@@ -275,6 +312,10 @@ class TrainingLoop:
             self._parts.checkpoints.finish_saves()
 
     def _write_preview(self) -> None:
+        with when_out_of_memory(lambda: self._warn_of_preview(NO_MEMORY_FOR_PREVIEW)):
+            self._write_preview_now()
+
+    def _write_preview_now(self) -> None:
         stroke_start, state = self._parts.stroke_start, self._state
         share = 0.0 if stroke_start is None else stroke_start.share(state.step)
         try:
@@ -308,14 +349,19 @@ class TrainingLoop:
             if self._parts.previewer.is_on:
                 self._write_preview()
         if scoring is not None:
-            try:
-                scoring.write_samples(self._plan.folders.samples)
-            except UNWRITABLE as error:
-                self._reporter.warn(f"The samples of the report could not be made: {error}")
+            self._write_samples(scoring)
         if is_stopped:
             self._save_last()
         self._parts.checkpoints.finish_saves()
         self._reporter.report_end(is_stopped=is_stopped)
+
+    def _write_samples(self, scoring: Scoring) -> None:
+        what = "The samples of the report could not be made"
+        try:
+            with when_out_of_memory(lambda: self._warn_of_memory(what)):
+                scoring.write_samples(self._plan.folders.samples)
+        except UNWRITABLE as error:
+            self._reporter.warn(f"{what}: {error}")
 
     def _score_last(self, scoring: Scoring) -> None:
         """Score the last weights, where the end came before it was their turn."""
@@ -338,14 +384,15 @@ class TrainingLoop:
 
         try:
             self._parts.checkpoints.finish_saves()  # best.pt is read, and written again
-            tune_checkpoint(
-                best,
-                validator,
-                self._parts.data.train,
-                report=self._reporter.report,
-                is_stopped=is_stopped,
-                max_seconds=share * self._state.elapsed_seconds(),
-            )
+            with when_out_of_memory(lambda: self._warn_of_memory(UNTUNED)):
+                tune_checkpoint(
+                    best,
+                    validator,
+                    self._parts.data.train,
+                    report=self._reporter.report,
+                    is_stopped=is_stopped,
+                    max_seconds=share * self._state.elapsed_seconds(),
+                )
         except OutputError as error:
             self._reporter.warn(f"{error} The post-processing is not kept; best.pt is as it was.")
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.adamw import adamw
 
+from napari_surfseg.training.whole_change import WholeChange
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -46,6 +48,8 @@ class AdamW:
             torch.zeros((), device=parameter.device if on_gpu else "cpu")
             for parameter in self._parameters
         ]
+        members = zip(self._parameters, self._means, self._squares, self._steps, strict=True)
+        self._change = WholeChange(list(members))
 
     @staticmethod
     def _zeros_like(parameter: Parameter) -> Tensor:
@@ -56,10 +60,16 @@ class AdamW:
         for parameter in self._parameters:
             parameter.grad = None
 
-    @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Change every parameter that has a gradient, with this learning rate."""
-        used = [i for i, parameter in enumerate(self._parameters) if parameter.grad is not None]
+        """Change every parameter that has a gradient, with this learning rate.
+
+        Where it is interrupted by an error, another call changes those that are left.
+        """
+        self._change.apply(lambda begin, end: self._step_some(range(begin, end), rate))
+
+    @torch.no_grad()
+    def _step_some(self, indices: range, rate: float) -> None:
+        used = [i for i in indices if self._parameters[i].grad is not None]
         gradients = [gradient for i in used if (gradient := self._parameters[i].grad) is not None]
         adamw(
             [self._parameters[i] for i in used],
@@ -91,6 +101,7 @@ class AdamW:
         ValueError
             If it belongs to other parameters.
         """
+        self._change.forget()
         for name, own in self.state_dict().items():
             given = state[name]
             if [tensor.shape for tensor in given] != [tensor.shape for tensor in own]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Preview
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
-    from napari_surfseg.geometry import Box
+    from napari_surfseg.geometry import Box, Size3
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.training.stroke_start import StrokeStart
 
@@ -98,6 +98,10 @@ class Previewer:
         self._begun = time.monotonic()
         self._due = self._begun + FIRST_SECONDS
         self._last_seconds = 0.0
+
+    def use_window(self, window: Size3) -> None:
+        """Begin with another window than the patch of the configuration."""
+        self._settings = replace(self._settings, window=window)
 
     def apply(self, command: SetPreview) -> str | None:
         """Show another place, another size, or more or less often, from now on.

@@ -78,6 +78,14 @@ class StepRecovery:
         self._num_since += 1
         return values
 
+    def take_back(self) -> None:
+        """Restore the newest copy of the state, of at most :data:`STEPS_BETWEEN` steps ago.
+
+        For a step that ended while it changed the weights and cannot be made whole.
+        """
+        if self._good is not None:
+            self._learner.restore(self._good["state"], self._good["averaged"])
+
     def _keep(self) -> None:
         learner = self._learner
         self._good = copy_to_host(
@@ -99,7 +107,7 @@ class StepRecovery:
             return
         if self._is_restored or self._good is None:
             raise error
-        self._learner.restore(self._good["state"], self._good["averaged"])
+        self.take_back()
         self._steering.rate_scale /= 2
         self._num_in_row = self._num_since = 0
         self._is_restored = True

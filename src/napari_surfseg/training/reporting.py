@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_surfseg.config import Experiment
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.start_from import Start
     from napari_surfseg.training.state import TrainingState
@@ -103,7 +104,13 @@ class Reporter:
         self.report(events.WarningIssued(message=message))
 
     def report_start(
-        self, plan: RunPlan, experiment: Experiment, steering: Steering, *, num_parameters: int
+        self,
+        plan: RunPlan,
+        experiment: Experiment,
+        steering: Steering,
+        *,
+        num_parameters: int,
+        patch_size: Size3,
     ) -> None:
         """Report what the run will do; ``experiment`` has everything settled."""
         self.report(
@@ -113,7 +120,7 @@ class Reporter:
                 precision=plan.precision,
                 model=experiment.model.preset,
                 num_parameters=num_parameters,
-                patch_size=experiment.data.patch_size,
+                patch_size=patch_size,
                 epoch=self._state.epoch,
                 max_epochs=steering.max_epochs,
                 max_minutes=steering.max_minutes,

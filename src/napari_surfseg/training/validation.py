@@ -11,7 +11,6 @@ import numpy as np
 from napari_surfseg.cancelling import is_stop_wanted, raise_if_stopped
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
 from napari_surfseg.data.strokes.density import DENSE_SHARE, count_annotated_near_surface
-from napari_surfseg.errors import DeviceMemoryError
 from napari_surfseg.geometry import count_voxels, in_finest_voxels
 from napari_surfseg.inference.predict_region import predict_region
 from napari_surfseg.inference.window_size import choose_fitting_window
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.training.validation_regions import ValidationRegion
 
@@ -132,6 +132,10 @@ class Validator:
             max_voxels=max_voxels,
         )
 
+    def use_window(self, window: Size3) -> None:
+        """Begin with another window than the patch of the configuration."""
+        self._settings = replace(self._settings, window=window)
+
     @property
     def device(self) -> str | torch.device:
         """Where the network runs."""
@@ -210,10 +214,7 @@ class Validator:
             shape = self._pairs[region.pair].image.shape
             window = choose_fitting_window(network, shape, self._settings)
             larger = replace(self._settings, window=window)
-            try:
-                found.append(self._predict(network, region, larger, should_stop))
-            except DeviceMemoryError:
-                found.append(self._predict(network, region, self._settings, should_stop))
+            found.append(self._predict(network, region, larger, should_stop))
         return found
 
     def measure(

@@ -358,3 +358,41 @@ def test_a_recount_draws_by_the_new_counts_and_keeps_the_share():
         min(max(at - 4, 0), size - 8) for at, size in zip(place, labels.shape, strict=True)
     )
     assert batch.starts == [expected, expected]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("patch", [(16, 16, 16), (8, 16, 8)])
+def test_a_restarted_stream_is_that_of_a_loader_made_so(workers, patch):
+    loader = make_loader(workers=workers)
+    with loader:
+        tally = None
+        for step in range(4):
+            if step == 2:
+                tally = loader.tally_as_dict()
+            next(loader)
+        loader.restart(2, patch)
+        loader.restore_tally(tally)
+        again = [next(loader) for _ in range(3)]
+        assert loader.epoch_stats()["num_patches"] == 10
+    assert_same(again, take(make_loader(start_step=2, patch_size=patch), 3))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_without_memory_can_be_asked_again(workers, monkeypatch):
+    real, calls = PatchLoader.build, []
+
+    def build(loader, step):
+        calls.append(step)
+        if len(calls) == 2:
+            raise MemoryError
+        return real(loader, step)
+
+    monkeypatch.setattr(PatchLoader, "build", build)
+    loader = make_loader(workers=workers)
+    with loader:
+        found = [next(loader)]
+        with pytest.raises(MemoryError):
+            next(loader)
+        loader.restart(1, (16, 16, 16))
+        found += [next(loader), next(loader)]
+    assert_same(found, take(make_loader(), 3))

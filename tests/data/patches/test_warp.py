@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -194,3 +196,17 @@ def test_mirrored_beyond_the_edges(monkeypatch):
     expected = torch.tensor([2.5, 0.5, 0.5, 2.5, 4.5, 6.5, 6.5, 4.5])
     assert torch.allclose(warped[0, 0, 2, 2], expected, atol=1e-5)
     assert targets[0, 0, 2, 2].tolist() == [2, 2, 1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("edges", [(0, 2, 4), (0, 1, 2, 3, 4), (0, 3, 4)])
+def test_parts_of_a_batch_are_warped_as_the_whole_is(edges):
+    image, labels = make_batch()
+    whole = warp_batch(image, labels, affine=0.7, elastic=0.7, generator=seeded(2))
+    found = [
+        warp_batch(
+            image[a:b], labels[a:b], affine=0.7, elastic=0.7, generator=seeded(2), part=(a, 4)
+        )
+        for a, b in itertools.pairwise(edges)
+    ]
+    assert torch.equal(torch.cat([part[0] for part in found]), whole[0])
+    assert torch.equal(torch.cat([part[1] for part in found]), whole[1])

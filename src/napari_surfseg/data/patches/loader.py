@@ -31,6 +31,7 @@ from napari_surfseg.data.patches.augment import (
 )
 from napari_surfseg.data.patches.sampling import PatchSampler, place_patch
 from napari_surfseg.geometry import box_at
+from napari_surfseg.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Index3, Size3
     from napari_surfseg.model.intensity import Intensity
 
 __all__ = ["Batch", "PatchLoader"]
@@ -147,7 +148,6 @@ class PatchLoader:
         foreground_shares: Sequence[tuple[int, float]] | None = None,
     ) -> None:
         self._pairs = list(pairs)
-        self._patch = data.patch_size
         self._augmentation = data.augmentation
         self._intensity = intensity
         self._batch_size = batch_size
@@ -158,13 +158,8 @@ class PatchLoader:
         self._filled = None if filled is None else list(filled)
         self._patch_targets = self._view_targets()
         self._sampler = self._build_sampler(foreground_shares or [(0, data.foreground_share)])
-        self._symmetries = [
-            choose_symmetries(data.augmentation.symmetries, self._patch, pair.spacing)
-            for pair in self._pairs
-        ]
-        self._noise = build_noise(seed, self._patch[2])
+        self._set_patch(data.patch_size)
         self._tally = _Tally()
-        self._local = threading.local()
 
         self._changed = threading.Condition()
         self._closed = False
@@ -201,7 +196,8 @@ class PatchLoader:
         result = self._take()
         self._tally.wait_seconds += time.perf_counter() - begun
         if isinstance(result, BaseException):
-            self.close()
+            if not is_out_of_memory(result):  # else it may be asked again, for a smaller patch
+                self.close()
             raise result
         self._tally.num_patches += len(result.sources)
         self._tally.num_centred += sum(result.centred)
@@ -251,6 +247,27 @@ class PatchLoader:
                 if not self._closed:
                     self._ready[step] = result
                 self._changed.notify_all()
+
+    def _set_patch(self, patch: Size3) -> None:
+        self._patch = patch
+        self._symmetries = [
+            choose_symmetries(self._augmentation.symmetries, patch, pair.spacing)
+            for pair in self._pairs
+        ]
+        self._noise = build_noise(self._seed, patch[2])
+        self._local = threading.local()
+
+    def restart(self, step: int, patch: Size3) -> None:
+        """Give the batches from a step on again, of another patch size perhaps.
+
+        What is ready is dropped, so that every batch from there on is what a loader made with
+        this size gives.
+        """
+        with self.held(), self._changed:
+            if patch != self._patch:
+                self._set_patch(patch)
+            self._ready.clear()
+            self._next_step = self._next_build = step
 
     def build(self, step: int) -> Batch:
         """Build the batch of any step, without delivering it."""

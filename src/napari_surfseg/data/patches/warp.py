@@ -43,6 +43,7 @@ def warp_batch(
     elastic: float,
     generator: torch.Generator | None = None,
     spacing: Spacing3 = (1.0, 1.0, 1.0),
+    part: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Turn, scale, shear and bend some samples of a batch about their centres.
 
@@ -62,6 +63,9 @@ def warp_batch(
         Z, Y, X voxel size: a turn is one in space, not in voxels. The less two
         axes resemble each other, the less the patch is turned from one into
         the other.
+    part : (int, int), optional
+        The first of the given samples in a larger batch, and the samples of that one: they are
+        warped as they would be within it.
 
     Returns
     -------
@@ -75,25 +79,31 @@ def warp_batch(
             f"and {tuple(labels.shape)}"
         )
     device = generator.device if generator is not None else torch.device("cpu")
-    chances = torch.rand(len(image), 2, generator=generator, device=device)
+    first, num_samples = part or (0, len(image))
+    chances = torch.rand(num_samples, 2, generator=generator, device=device)
     turned, bent = (chances < torch.tensor([affine, elastic], device=device)).cpu().unbind(1)
-    chosen = (turned | bent).nonzero().flatten()
+    warped_ones = turned | bent
+    chosen = warped_ones[first : first + len(image)].nonzero().flatten()
     if not len(chosen):
         return image, labels
     shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
     # Half the patch along X, Y, Z in physical units: grid_sample counts in halves, X first.
     half = [size / 2 * step for size, step in zip(shape, spacing, strict=True)][::-1]
     grids = []
-    for sample in chosen.tolist():
+    for sample in warped_ones.nonzero().flatten().tolist():
+        # Drawn for all samples of the batch in turn, whichever of them are given.
         matrix = (
             _draw_matrix(generator, device, spacing) if turned[sample] else torch.eye(3)
         ).double()
+        moves = _draw_moves(generator, device, shape, spacing) if bent[sample] else None
+        if not first <= sample < first + len(image):
+            continue
         scale = torch.tensor(half, dtype=torch.float64)
         theta = torch.zeros(1, 3, 4)
         theta[0, :, :3] = matrix * scale[None, :] / scale[:, None]
         grid = functional.affine_grid(theta.to(image.device), [1, 1, *shape], align_corners=False)
-        if bent[sample]:
-            moves = _draw_moves(generator, device, shape, spacing) / torch.tensor(half)
+        if moves is not None:
+            moves = moves / torch.tensor(half)
             field = functional.interpolate(
                 moves.permute(3, 0, 1, 2)[None].to(image.device),
                 size=shape,

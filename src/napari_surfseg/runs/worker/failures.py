@@ -11,6 +11,7 @@ import yaml
 from napari_surfseg.config_files import exists
 from napari_surfseg.data.source import parse_source
 from napari_surfseg.errors import RunError, SurfsegError
+from napari_surfseg.out_of_memory import is_out_of_memory
 from napari_surfseg.wording import format_size
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_failure", "is_foreseen"]
 
-#: How torch words it, which has no exception class of its own for the CPU.
-OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
 #: A full disk and a used-up quota; the latter has no number on Windows.
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 #: torch's zip writer hides the system's error behind this when a disk fills up.
@@ -30,14 +29,6 @@ TORCH_WRITE_WORDS = ("pytorchstreamwriter", "file write failed", "unexpected pos
 def is_foreseen(error: BaseException) -> bool:
     """Whether the sentence says it all, so that a traceback would only be noise."""
     return isinstance(error, SurfsegError) or is_out_of_memory(error) or _is_full(error)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on the device or off it."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(word in text for word in OUT_OF_MEMORY_WORDS)
 
 
 def explain_failure(
