@@ -36,7 +36,7 @@ from napari_surfseg.model.network import build_unet
 from napari_surfseg.model.presets import resolve_architecture
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
-from napari_surfseg.training.schedule import compute_learning_rate, compute_progress
+from napari_surfseg.training.schedule import Bounds, Cycle
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,8 +112,8 @@ class Pretraining:
         )
         architecture = resolve_architecture(self._experiment.model)
         self._architecture = architecture
-        self._peak = settings.peak or architecture.max_learning_rate
-        self._start = settings.start or self._peak / 10
+        peak = settings.peak or architecture.max_learning_rate
+        self._cycle = Cycle(peak=peak, start=settings.start or peak / 10)
         self._network = build_unet(self._experiment.model).train()
         self._average = WeightAverage(self._network, settings.ema_decay)
         if settings.begin:
@@ -134,20 +134,16 @@ class Pretraining:
         """Train to the end."""
         settings = self._settings
         self._fill_pool()
+        bounds = Bounds(settings.steps, None if settings.minutes is None else settings.minutes * 60)
         clock, saved = time.perf_counter() - self._elapsed, self._elapsed
         totals: dict[str, float] = {}
         counted = 0
         while True:
             self._elapsed = time.perf_counter() - clock
-            progress = compute_progress(
-                self._step,
-                self._elapsed,
-                max_steps=settings.steps,
-                max_seconds=None if settings.minutes is None else settings.minutes * 60,
-            )
+            progress = bounds.compute_progress(self._step, self._elapsed)
             if progress >= 1:
                 break
-            rate = compute_learning_rate(progress, start=self._start, peak=self._peak)
+            rate = self._cycle.rate(progress)
             for name, value in self._take_step(rate).items():
                 totals[name] = totals.get(name, 0.0) + value
             counted += 1
