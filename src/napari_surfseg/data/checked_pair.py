@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_surfseg.config import Labels
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.census import LabelCensus
+    from napari_surfseg.data.resampling import Resampling
     from napari_surfseg.data.volume import Volume
     from napari_surfseg.geometry import Box, Size3, Spacing3
     from napari_surfseg.model.intensity import Intensity
@@ -49,6 +50,9 @@ class CheckedPair:
         Sentences a person should read; none of them is an error.
     remarks : tuple of str
         Sentences on what was settled by looking at the volume.
+    resampling : Resampling or None
+        The network sees the pair in voxels of another size; all else here, boxes, counts and
+        labels, is in the volume's own grid.
     """
 
     image: Volume
@@ -62,6 +66,7 @@ class CheckedPair:
     parent: int | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    resampling: Resampling | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +82,16 @@ class CheckedPair:
     def spacing(self) -> Spacing3:
         """Voxel size, the image's."""
         return self.image.spacing
+
+    @property
+    def seen_shape(self) -> Size3:
+        """Extent of the part in use, in the voxels that the network sees."""
+        return self.shape if self.resampling is None else self.resampling.shape(self.shape)
+
+    @property
+    def seen_spacing(self) -> Spacing3:
+        """Size of the voxels that the network sees."""
+        return self.spacing if self.resampling is None else self.resampling.spacing(self.spacing)
 
     @property
     def foreground_fraction(self) -> float:

@@ -22,7 +22,7 @@ import numpy as np
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND, IGNORE
 from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.data.volume import Volume
-from napari_surfseg.geometry import to_index, to_spacing
+from napari_surfseg.geometry import box_slices, to_index, to_spacing, whole_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ __all__ = [
     "ResampledVolume",
     "Resampling",
     "choose_resampling",
+    "resample_array",
     "resample_box",
     "resample_labels",
     "source_box",
@@ -209,6 +210,16 @@ def resample_box(read: Read, shape: Size3, new_shape: Size3, box: Box) -> NDArra
     for axis in sorted(range(3), key=lambda axis: new_shape[axis] / shape[axis]):
         found = taps[axis].apply(found, axis)
     return found
+
+
+def resample_array(values: VoxelArray, shape: Size3) -> NDArray[np.float32]:
+    """Bring an array into another shape, as :func:`resample_box` does a volume."""
+    return resample_box(
+        lambda start, stop: values[box_slices((start, stop))],
+        to_index(values.shape),
+        shape,
+        whole_box(shape),
+    )
 
 
 def source_box(shape: Size3, new_shape: Size3, box: Box) -> Box:

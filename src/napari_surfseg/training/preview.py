@@ -217,7 +217,8 @@ class Previewer:
 
     def _predict(self, network: torch.nn.Module, box: Box) -> NDArray[np.uint8]:
         view = self._views[self._image]
-        return predict_region(network, view.read, box, self._settings, bounds=view.box)
+        settings = replace(self._settings, resampling=self._pairs[self._image].resampling)
+        return predict_region(network, view.read, box, settings, bounds=view.box)
 
     def _rest(self) -> float:
         """Seconds to leave to training after a preview that took as long as the last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg import events
@@ -11,6 +11,8 @@ from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity, fit_pairs
 from napari_surfseg.data.patches.sides import resolve_symmetries
+from napari_surfseg.data.resampling import KnownVoxels, Resampling, choose_resampling
+from napari_surfseg.geometry import to_spacing
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.model.grey_values import fit_grey_values
 from napari_surfseg.model.presets import fit_patch_size
@@ -64,8 +66,8 @@ class RunData:
 
     @property
     def spacing(self) -> Spacing3:
-        """Voxel size of the training volumes."""
-        return self.train[0].spacing
+        """Size of the voxels that the network sees."""
+        return self.train[0].seen_spacing
 
     @property
     def units(self) -> str | None:
@@ -82,8 +84,10 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
         For the first volume that cannot be used.
     """
     settings, seed = plan.experiment.data, plan.experiment.experiment.seed
-    train, validation = open_pairs(settings, seed=seed, cut=_read_cut(plan))
+    earlier = _read_earlier(plan)
+    train, validation = open_pairs(settings, seed=seed, cut=earlier.get("cut"))
     fitted, fits = fit_pairs([*train, *validation], settings.intensity)
+    fitted, seen, unseen = _resample(plan, fitted, earlier.get("resampling"))
     train, validation = fitted[: len(train)], fitted[len(train) :]
     intensity = compute_intensity(
         [pair.image for pair in train],
@@ -91,7 +95,7 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
         void_value=settings.void_value,
     )
     experiment, notes = _settle(plan, train)
-    notes += [fit.note for fit in fits if fit.note]
+    notes += [*seen, *(fit.note for fit in fits if fit.note)]
     notes += _compare_with_start(plan, intensity)
     data = RunData(
         experiment=experiment,
@@ -102,10 +106,42 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
         cut=describe_cut(settings, train, validation),
     )
     _report(data, notes, reporter, resume=plan.resume)
-    for fit in fits:
-        if fit.warning:
-            reporter.warn(fit.warning)
+    for warning in (*unseen, *(fit.warning for fit in fits)):
+        if warning:
+            reporter.warn(warning)
     return data
+
+
+def _resample(
+    plan: RunPlan, pairs: list[CheckedPair], earlier: list[Spacing3 | None] | None
+) -> tuple[list[CheckedPair], list[str], list[str]]:
+    """Settle in voxels of which size the network sees each pair.
+
+    A run that is resumed sees them as it did: ``earlier`` says how.
+
+    Returns
+    -------
+    pairs : list of CheckedPair
+        Some of them with a resampling.
+    notes, warnings : list of str
+        What is done, and what is not although voxels differ; each once.
+    """
+    if earlier is not None and len(earlier) == len(pairs):
+        scales = [None if scale is None else Resampling(to_spacing(scale)) for scale in earlier]
+        made = zip(pairs, scales, strict=True)
+        return [replace(pair, resampling=scale) for pair, scale in made], [], []
+    known = None
+    if plan.start is not None:
+        start = plan.start.checkpoint
+        known = KnownVoxels(start.spacing, start.units, start.anisotropy)
+    said: dict[str, bool] = {}
+    resampled = []
+    for pair in pairs:
+        found, note = choose_resampling(pair.image, plan.experiment.data.resample, known)
+        said[note] = found is not None
+        resampled.append(replace(pair, resampling=found))
+    notes = [note for note, is_done in said.items() if note and is_done]
+    return resampled, notes, [note for note, is_done in said.items() if note and not is_done]
 
 
 def _compare_with_start(plan: RunPlan, intensity: Intensity) -> list[str]:
@@ -123,18 +159,18 @@ def _compare_with_start(plan: RunPlan, intensity: Intensity) -> list[str]:
     ]
 
 
-def _read_cut(plan: RunPlan) -> dict[str, Any] | None:
-    """Find how the volumes were cut when the run that is resumed began."""
+def _read_earlier(plan: RunPlan) -> dict[str, Any]:
+    """Read how the volumes were cut and seen when the run that is resumed began."""
     if not plan.resume or not plan.folders.last.exists():
-        return None
-    return (load_checkpoint(plan.folders.last).training or {}).get("cut")
+        return {}
+    return load_checkpoint(plan.folders.last).training or {}
 
 
 def _settle(plan: RunPlan, train: list[CheckedPair]) -> tuple[Experiment, list[str]]:
     """Fit the patch, then choose flips and turns; return the reasons as well."""
     experiment, notes = plan.experiment, []
     data = experiment.data
-    z, y, x = (max(extents) for extents in zip(*(pair.shape for pair in train), strict=True))
+    z, y, x = (max(extents) for extents in zip(*(pair.seen_shape for pair in train), strict=True))
     fitting = fit_patch_size(data.patch_size, (z, y, x), plan.architecture.divisor)
     if fitting != data.patch_size:
         notes.append(

@@ -211,7 +211,9 @@ class Validator:
         """
         found = []
         for region in self.regions:
-            shape = self._pairs[region.pair].image.shape
+            pair = self._pairs[region.pair]
+            shape = pair.image.shape
+            shape = shape if pair.resampling is None else pair.resampling.shape(shape)
             window = choose_fitting_window(network, shape, self._settings)
             larger = replace(self._settings, window=window)
             found.append(self._predict(network, region, larger, should_stop))
@@ -237,12 +239,13 @@ class Validator:
         settings: PredictionSettings,
         should_stop: Callable[[], bool] | None = None,
     ) -> NDArray[np.uint8]:
+        pair = self._pairs[region.pair]
         return predict_region(
             network,
             self._images[region.pair].read,
             region.box,
-            settings,
-            bounds=self._pairs[region.pair].image.box,
+            replace(settings, resampling=pair.resampling),
+            bounds=pair.image.box,
             should_stop=should_stop or is_stop_wanted,
         )
 

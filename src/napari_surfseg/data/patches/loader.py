@@ -23,6 +23,7 @@ from napari_surfseg.data.kernels import count_meanings
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.data.padding import read_padded
 from napari_surfseg.data.patches.augment import (
+    SYMMETRIES,
     PatchBuffer,
     build_noise,
     choose_symmetries,
@@ -30,7 +31,8 @@ from napari_surfseg.data.patches.augment import (
     draw_grey_change,
 )
 from napari_surfseg.data.patches.sampling import PatchSampler, place_patch
-from napari_surfseg.geometry import box_at
+from napari_surfseg.data.resampling import resample_array, resample_labels
+from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Index3, Size3
+    from napari_surfseg.geometry import Box, Index3, Size3
     from napari_surfseg.model.intensity import Intensity
 
 __all__ = ["Batch", "PatchLoader"]
@@ -251,7 +253,7 @@ class PatchLoader:
     def _set_patch(self, patch: Size3) -> None:
         self._patch = patch
         self._symmetries = [
-            choose_symmetries(self._augmentation.symmetries, patch, pair.spacing)
+            choose_symmetries(self._augmentation.symmetries, patch, pair.seen_spacing)
             for pair in self._pairs
         ]
         self._noise = build_noise(self._seed, patch[2])
@@ -284,22 +286,17 @@ class PatchLoader:
         place = self._sampler.draw(index, rng)
         allowed = self._symmetries[place.source]
         symmetry = allowed[int(rng.integers(len(allowed)))]
-        roi = self._pairs[place.source].roi
-        within = roi
+        resampling = self._pairs[place.source].resampling
+        cut = self._patch if resampling is None else resampling.own_shape(self._patch)
+        within = self._pairs[place.source].roi
         if self._filled is not None:
-            within = self._filled[place.source].chunk_bounds(place.voxel, self._patch)
-        start = place_patch(place.voxel, self._patch, symmetry, within)
-        box = box_at(start, self._patch)
-        image, labels = self._buffers()
-        read_padded(self._images[place.source], *box, bounds=roi, out=image.view)
-        read_padded(
-            self._patch_targets[place.source],
-            *box,
-            "constant",
-            value=IGNORE,
-            bounds=roi,
-            out=labels.view,
+            within = self._filled[place.source].chunk_bounds(place.voxel, cut)
+        # A patch of other voxels is turned after it was resampled: its middle is where it is.
+        start = place_patch(
+            place.voxel, cut, symmetry if resampling is None else SYMMETRIES[0], within
         )
+        image, labels = self._buffers()
+        self._read_patch(place.source, box_at(start, cut), image.view, labels.view)
         change = draw_grey_change(
             rng,
             intensity=self._augmentation.intensity,
@@ -313,6 +310,19 @@ class PatchLoader:
         batch.sources.append(place.source)
         batch.centred.append(place.centred)
         batch.starts.append(start)
+
+    def _read_patch(self, source: int, box: Box, image: Patches, labels: Patches) -> None:
+        """Read a box of a pair into a patch and its labels, resampled where they differ in size."""
+        roi = self._pairs[source].roi
+        grey = image if box_shape(box) == image.shape else None
+        classes = labels if grey is not None else None
+        grey = read_padded(self._images[source], *box, bounds=roi, out=grey)
+        classes = read_padded(
+            self._patch_targets[source], *box, "constant", value=IGNORE, bounds=roi, out=classes
+        )
+        if grey is not image:
+            image[...] = np.rint(resample_array(grey, to_index(image.shape)))
+            labels[...] = resample_labels(classes, to_index(labels.shape))
 
     @property
     def foreground_shares(self) -> list[tuple[int, float]]:

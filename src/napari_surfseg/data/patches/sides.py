@@ -95,7 +95,7 @@ def resolve_symmetries(
     """
     if wanted != "auto":
         return wanted, ""
-    possible = [find_symmetries(patch, pair.spacing) for pair in pairs]
+    possible = [find_symmetries(patch, pair.seen_spacing) for pair in pairs]
     if not any(s.axes != (0, 1, 2) for found in possible for s in found):
         return True, "Patches are flipped but not turned: their shape or voxel size forbids it."
     texture = measure_sides(pairs, seed=seed)
