@@ -202,3 +202,34 @@ def registry(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "FOLDER", folder)
     monkeypatch.setattr(module, "_cached", lambda network: tmp_path / "cache" / network.file)
     return Registry(folder)
+
+
+def tiny_monai():
+    """Return arguments that make each network of MONAI small enough for a test, by its name."""
+    stages = {"channels": [4, 8, 8], "strides": [2, 2]}
+    features = {"features": [4, 4, 8, 8, 8, 4]}
+    return {
+        "AttentionUnet": stages,
+        "BasicUNet": features,
+        "BasicUNetPlusPlus": features,
+        "DynUNet": {"strides": [1, 2, 2, 2], "filters": [4, 8, 8, 8]},
+        "FlexibleUNet": {"decoder_channels": [8, 8, 8, 8, 4]},
+        "MedNeXt": {
+            "init_filters": 4,
+            "kernel_size": 3,
+            "blocks_down": [1, 1, 1, 1],
+            "blocks_bottleneck": 1,
+            "blocks_up": [1, 1, 1, 1],
+        },
+        "SegResNet": {"blocks_down": [1, 1, 1], "blocks_up": [1, 1]},
+        "SegResNetDS": {"init_filters": 4, "blocks_down": [1, 1, 1]},
+        "SwinUNETR": {
+            "feature_size": 12,
+            "depths": [1, 1, 1, 1],
+            "num_heads": [1, 1, 1, 1],
+            "window_size": 4,
+        },
+        "UNETR": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2},
+        "UNet": stages,
+        "VNet": {},
+    }

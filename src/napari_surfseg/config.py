@@ -9,6 +9,7 @@ imports torch or numpy, so a window or a cluster script can use it at once.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -28,6 +29,7 @@ from napari_surfseg.vocabulary import LOSS_TERMS, LossTerm
 
 __all__ = [
     "MODEL_PRESETS",
+    "MONAI_NETWORKS",
     "Augmentation",
     "Data",
     "Experiment",
@@ -47,6 +49,22 @@ __all__ = [
 
 #: Model presets, smallest first; ``auto`` takes ``tiny`` on a CPU and ``small`` on a GPU.
 MODEL_PRESETS = ("tiny", "small", "base", "exp001")
+
+#: Networks of MONAI that map a volume to a volume, by the names of their classes.
+MONAI_NETWORKS = (
+    "AttentionUnet",
+    "BasicUNet",
+    "BasicUNetPlusPlus",
+    "DynUNet",
+    "FlexibleUNet",
+    "MedNeXt",
+    "SegResNet",
+    "SegResNetDS",
+    "SwinUNETR",
+    "UNETR",
+    "UNet",
+    "VNet",
+)
 
 
 def _one_is_a_list(value: Any) -> Any:
@@ -108,6 +126,51 @@ def _is_a_path(path: str) -> str:
             "write a path of Windows in single quotes or with /"
         )
     return path
+
+
+#: Bounds of what is handed to a network's class: no network of use needs more.
+MOST_ARGUMENTS, DEEPEST_ARGUMENT, LARGEST_ARGUMENT = 256, 4, 4096
+ARGUMENT_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_ -]{0,39}")
+
+
+def _are_plain_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take numbers, words and lists of them: neither code nor the name of a place to import."""
+    waiting: list[tuple[str, Any, int]] = [(key, value, 1) for key, value in arguments.items()]
+    num_values = 0
+    while waiting:
+        name, value, depth = waiting.pop(0)
+        num_values += 1
+        if num_values > MOST_ARGUMENTS or depth > DEEPEST_ARGUMENT:
+            raise ValueError(
+                f"it holds more than {MOST_ARGUMENTS} values, or lists within lists within lists"
+            )
+        if not name.isidentifier() or len(name) > 40:
+            raise ValueError(f"{name[:40]!r} is no name of an argument, such as init_filters")
+        if isinstance(value, list | tuple):
+            waiting += [(name, item, depth + 1) for item in value]
+        elif isinstance(value, dict):
+            waiting += [(str(key), item, depth + 1) for key, item in value.items()]
+        else:
+            _check_argument(name, value)
+    return arguments
+
+
+def _check_argument(name: str, value: Any) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        if not ARGUMENT_WORD.fullmatch(value):
+            raise ValueError(
+                f"{name} is {value[:60]!r}, but a text is a word of at most 40 letters, digits, "
+                "- and _, such as the name of a layer in MONAI"
+            )
+    elif not isinstance(value, int | float):
+        raise ValueError(
+            f"{name} is a {type(value).__name__}, but an argument is a number, a word, true, "
+            "false, null, or a list or mapping of these"
+        )
+    elif not abs(value) <= LARGEST_ARGUMENT:  # which NaN is not, either
+        raise ValueError(f"{name} is {value:g}, but numbers go up to {LARGEST_ARGUMENT}")
 
 
 PathText = Annotated[Text, AfterValidator(_is_a_path)]
@@ -370,9 +433,22 @@ class Data(_Section):
 class Model(_Section):
     """The network: a preset, and changes to it."""
 
-    preset: Literal["auto", "tiny", "small", "base", "exp001"] = Field(
+    preset: Literal["auto", "tiny", "small", "base", "exp001", "monai"] = Field(
         default="auto",
-        description="`tiny`, `small`, `base`, `exp001`; `auto` chooses by device.",
+        description="`tiny`, `small`, `base`, `exp001`; `auto` chooses by device; `monai` takes "
+        "the network of MONAI that `network` names.",
+    )
+    network: Literal[MONAI_NETWORKS] | None = Field(  # type: ignore[valid-type]
+        default=None,
+        description="With `preset: monai`: "
+        + ", ".join(f"`{name}`" for name in MONAI_NETWORKS[:-1])
+        + f" or `{MONAI_NETWORKS[-1]}`.",
+    )
+    arguments: Annotated[dict[str, Any], AfterValidator(_are_plain_arguments)] | None = Field(
+        default=None,
+        description="With `preset: monai`: arguments of the network's class, as MONAI documents "
+        "them, for example `{init_filters: 16}`. `in_channels`, `out_channels`, `spatial_dims` "
+        "and `img_size` are set by the program.",
     )
     base_channels: Positive | None = Field(
         default=None,
@@ -410,6 +486,29 @@ class Model(_Section):
         "`best.pt`): the weights that fit are taken; `preset: auto` takes its size as well. The "
         "grey values are normalised by the new volumes.",
     )
+
+    @property
+    def title(self) -> str:
+        """What a person calls the network."""
+        return self.preset if self.network is None else f"{self.network} of MONAI"
+
+    @model_validator(mode="after")
+    def _one_family(self) -> Model:
+        """Refuse what the other family of networks takes, which would mean nothing here."""
+        if self.preset != "monai":
+            for name in ("network", "arguments"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} goes with preset: monai, but preset is {self.preset}")
+            return self
+        if self.network is None:
+            raise ValueError(f"preset: monai needs network, one of {', '.join(MONAI_NETWORKS)}")
+        for name in ("base_channels", "multipliers", "blocks_per_stage", "dropout", "activation"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} is for the program's own networks; with preset: monai such settings "
+                    "are in arguments, by MONAI's names"
+                )
+        return self
 
 
 def _weight_field(term: LossTerm) -> Any:

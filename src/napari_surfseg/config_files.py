@@ -174,9 +174,13 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
         # A slab and a list of pairs are alternatives: setting a key of the one replaces the other.
         if not isinstance(node, dict) and parts[:depth] == ["data", "validation"]:
             values["data"]["validation"] = node = {}
+        if node is None and parts[:depth] == ["model", "arguments"]:
+            values["model"]["arguments"] = node = {}
         known = list(node) if isinstance(node, dict) else []
         if parts[:depth] == ["data", "validation"]:
             known = list(ValidationSlab.model_fields)
+        if parts[:depth] == ["model", "arguments"]:
+            known.append(part)  # which there are is known to MONAI
         if part not in known:
             raise unknown_key(".".join(parts[: depth + 1]), known)
         if depth == len(parts) - 1:

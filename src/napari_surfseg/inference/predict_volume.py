@@ -40,7 +40,6 @@ from napari_surfseg.inference.window_size import (
     with_fitting_window,
 )
 from napari_surfseg.inference.windows import Block, split_into_blocks
-from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.surfaces.postprocess import PostProcess
 from napari_surfseg.wording import format_percent
 
@@ -166,9 +165,8 @@ def predict_volume(
     given = settings or PredictionSettings.from_checkpoint(checkpoint)
     network = checkpoint.build_model(given.device)
     multiple = given.multiple
-    if multiple is None and isinstance(network, SurfaceUNet):
-        divisor = network.architecture.divisor
-        multiple = (divisor, divisor, divisor)
+    if multiple is None and (architecture := getattr(network, "architecture", None)) is not None:
+        multiple = architecture.window_multiple
     resampling, resampled = plan_resampling(volume, checkpoint, given.resample)
     seen = volume.shape if resampling is None else resampling.shape(volume.shape)
     intensity, fit = fit_intensity(volume, given.intensity, given.fit)

@@ -211,10 +211,9 @@ def _predict_box(
 
     network = checkpoint.build_model(device)
     limit = WindowLimit()
-    divisor = network.architecture.divisor
     settings = replace(
         _settings(job, checkpoint, device),
-        multiple=(divisor, divisor, divisor),
+        multiple=network.architecture.window_multiple,
         context=min(checkpoint.patch_size) // 4,
         limit=limit,
     )

@@ -11,7 +11,6 @@ from napari_surfseg.geometry import to_index
 from napari_surfseg.inference.settings import WindowLimit
 from napari_surfseg.inference.sliding_window import lack_of_memory
 from napari_surfseg.inference.windows import choose_window
-from napari_surfseg.model.network import SurfaceUNet
 from napari_surfseg.model.presets import find_smaller_patch
 from napari_surfseg.out_of_memory import free_memory, is_out_of_memory
 
@@ -46,7 +45,7 @@ def choose_fitting_window(model: Model, shape: Size3, settings: PredictionSettin
     Parameters
     ----------
     model : callable
-        The network; only of a ``SurfaceUNet`` it is known what memory it takes.
+        The network; only of one with an ``architecture`` it is known what memory it takes.
     shape : tuple of int
         Voxels of the volume.
     settings : PredictionSettings
@@ -62,11 +61,10 @@ def choose_fitting_window(model: Model, shape: Size3, settings: PredictionSettin
     if known is not None:
         return to_index(min(pair) for pair in zip(settings.window, known, strict=True))
     most = MAX_WINDOW_VOXELS
-    if isinstance(model, SurfaceUNet):
-        architecture = model.architecture
-        channels = architecture.channels[0] / architecture.stem_factor**3  # a voxel of the image
+    architecture = getattr(model, "architecture", None)
+    if architecture is not None:
         allowed = ACTIVATION_BYTES.get(settings.device_type, ACTIVATION_BYTES["cpu"])
-        most = min(most, int(allowed / (4 * channels * LIVE_TENSORS)))
+        most = min(most, int(allowed / (4 * architecture.finest_values * LIVE_TENSORS)))
     return choose_window(
         shape,
         settings.window,

@@ -30,7 +30,7 @@ from napari_surfseg.errors import CheckpointError, ConfigError, OutputError
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.model.checkpoint_archive import UnsafeArchiveError, check_archive
 from napari_surfseg.model.intensity import Intensity
-from napari_surfseg.model.network import build_unet
+from napari_surfseg.model.networks import build_network, find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.geometry import Size3, Spacing3
-    from napari_surfseg.model.network import SurfaceUNet
+    from napari_surfseg.model.networks import AnyNetwork
 
 __all__ = [
     "Checkpoint",
@@ -110,9 +110,11 @@ class Checkpoint:
     anisotropy: float | None = None
     chosen_by: str | None = None
 
-    def build_model(self, device: str | torch.device = "cpu") -> SurfaceUNet:
+    def build_model(self, device: str | torch.device = "cpu") -> AnyNetwork:
         """Build the network with these weights, in evaluation mode."""
-        network = build_unet(self.experiment.model, device=torch.device(device).type)
+        network = build_network(
+            self.experiment.model, self.patch_size, device=torch.device(device).type
+        )
         network.load_state_dict(self.weights)
         return network.to(device).eval()
 
@@ -121,7 +123,7 @@ class Checkpoint:
         values = None if self.intensity is None else self.intensity.values
         return {
             "name": self.experiment.experiment.name,
-            "model": self.experiment.model.preset,
+            "model": self.experiment.model.title,
             "patch_size": list(self.patch_size),
             "spacing": list(self.spacing),
             "units": self.units,
@@ -133,8 +135,15 @@ class Checkpoint:
             "surface_fraction": self.surface_fraction,
             "metrics": {k: v for k, v in self.metrics.items() if math.isfinite(v)},
             "chosen_by": self.chosen_by,
-            "num_parameters": sum(tensor.numel() for tensor in self.weights.values()),
+            "num_parameters": sum(
+                tensor.numel() for name, tensor in self.weights.items() if _is_learned(name, tensor)
+            ),
         }
+
+
+def _is_learned(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor is a weight; others count, point, or are statistics of batches."""
+    return tensor.is_floating_point() and not name.endswith(("running_mean", "running_var"))
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str | None:
@@ -323,8 +332,10 @@ def check_weights(path: Path, checkpoint: Checkpoint) -> None:
     CheckpointError
         Naming the file and the first weight that is missing, foreign or not finite.
     """
-    with torch.device("meta"):
-        expected = build_unet(checkpoint.experiment.model, device="meta").state_dict()
+    try:
+        expected = find_weights(checkpoint.experiment.model, checkpoint.patch_size)
+    except ConfigError as error:
+        raise CheckpointError(f"The network inside {path} is not usable: {error}") from None
     if "refine.weight" in expected and "head.linear.bias" in checkpoint.weights:
         raise CheckpointError(
             f"{path} is of an earlier version, whose networks tiny and small left a checker board "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from napari_surfseg.errors import ConfigError
 
@@ -84,6 +84,21 @@ class Architecture:
     def divisor(self) -> int:
         """Number by which every edge of a patch must be divisible."""
         return self.stem_factor * prod(self.strides)
+
+    @property
+    def window_multiple(self) -> Size3:
+        """By what the edges of a window must be divisible."""
+        return self.divisor, self.divisor, self.divisor
+
+    @property
+    def finest_values(self) -> float:
+        """Numbers a voxel of the image in its largest activation."""
+        return self.channels[0] / self.stem_factor**3
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a step of training draws random numbers."""
+        return self.dropout > 0
 
     def stage_factors(self) -> tuple[int, ...]:
         """Full-resolution voxels along an edge of one voxel of each stage."""
@@ -201,6 +216,14 @@ def resolve_architecture(model: Model, *, device: str = "cpu") -> Architecture:
     return replace(found, num_heads=max(1, num_heads))
 
 
+class _Divided(Protocol):
+    """Any architecture."""
+
+    @property
+    def divisor(self) -> int:
+        """Number by which every edge of a patch must be divisible."""
+
+
 def nearest_patch_sizes(size: int, divisor: int) -> tuple[int, ...]:
     """Edges that fit ``divisor``, the next smaller (if any) and the next larger."""
     smaller = size // divisor * divisor
@@ -208,7 +231,7 @@ def nearest_patch_sizes(size: int, divisor: int) -> tuple[int, ...]:
     return (smaller, larger) if smaller else (larger,)
 
 
-def check_patch_size(patch_size: Size3, architecture: Architecture) -> None:
+def check_patch_size(patch_size: Size3, architecture: _Divided) -> None:
     """Refuse a patch that the strides do not divide, naming the nearest sizes that fit.
 
     Raises

@@ -255,12 +255,11 @@ def _choose_prediction_settings(
     plan: RunPlan, data: RunData, limit: WindowLimit
 ) -> PredictionSettings:
     """Choose how validation and previews predict."""
-    divisor = plan.architecture.divisor
     return PredictionSettings(
         intensity=data.intensity,
         window=data.experiment.data.patch_size,
         overlap=data.experiment.inference.overlap,
-        multiple=(divisor, divisor, divisor),
+        multiple=plan.architecture.window_multiple,
         device=plan.device,
         precision=plan.precision,
         limit=limit,

@@ -32,7 +32,7 @@ class WeightAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.num_updates = 0
-        self._averaged = _find_averaged(self.network)
+        self._averaged, self._copied = _split(self.network)
         self._change = WholeChange([[tensor] for tensor in self._averaged])
 
     @torch.no_grad()
@@ -42,12 +42,14 @@ class WeightAverage:
         Where it is interrupted by an error, another call moves what is left.
         """
         share = 1 - compute_ema_decay(self.num_updates, self.decay)
-        current = _find_averaged(network)
+        current, copied = _split(network)
 
         def move(begin: int, end: int) -> None:
             torch._foreach_lerp_(self._averaged[begin:end], current[begin:end], share)
 
         self._change.apply(move)
+        for own, other in zip(self._copied, copied, strict=True):
+            own.copy_(other)
         self.num_updates += 1
 
     def restore(self, weights: Mapping[str, torch.Tensor], num_updates: int) -> None:
@@ -57,10 +59,10 @@ class WeightAverage:
         self._change.forget()
 
 
-def _find_averaged(network: nn.Module) -> list[Tensor]:
-    """List parameters and buffers; tables of whole numbers never change and have no average."""
-    return [
-        tensor
-        for tensor in (*network.parameters(), *network.buffers())
-        if tensor.is_floating_point()
-    ]
+def _split(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Return what can be averaged, statistics of batches too, and what counts or points."""
+    tensors = [*network.parameters(), *network.buffers()]
+    return (
+        [tensor for tensor in tensors if tensor.is_floating_point()],
+        [tensor for tensor in tensors if not tensor.is_floating_point()],
+    )

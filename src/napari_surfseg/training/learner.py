@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.modules.batchnorm import _NormBase
 
 from napari_surfseg.data.patches.warp import warp_batch
 from napari_surfseg.errors import NonFiniteLossError
@@ -17,7 +18,7 @@ from napari_surfseg.losses.combined import (
     compute_loss_targets,
     terms_at_step,
 )
-from napari_surfseg.model.network import build_unet
+from napari_surfseg.model.networks import build_network
 from napari_surfseg.out_of_memory import free_memory, is_out_of_memory
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Spacing3
     from napari_surfseg.losses.combined import LossResult
     from napari_surfseg.model.intensity import Intensity
-    from napari_surfseg.model.presets import Architecture
+    from napari_surfseg.model.networks import AnyArchitecture
 
 __all__ = ["Learner"]
 
@@ -61,7 +62,7 @@ class Learner:
     def __init__(
         self,
         experiment: Experiment,
-        architecture: Architecture,
+        architecture: AnyArchitecture,
         intensity: Intensity,
         spacing: Spacing3,
         *,
@@ -83,13 +84,21 @@ class Learner:
             euler_window=loss.euler_window,
         )
         training = experiment.training
-        self.network = build_unet(experiment.model, device=device.type).to(device)
+        self.network = build_network(
+            experiment.model, experiment.data.patch_size, device=device.type
+        ).to(device)
         if device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         decay = training.ema_decay
         self.average = WeightAverage(
             self.network, architecture.ema_decay if decay == "auto" else decay
         )
+        self._statistics = [
+            tensor
+            for module in self.network.modules()
+            if isinstance(module, _NormBase)
+            for tensor in module.buffers()
+        ]
         self._optimizer = AdamW(self.network.parameters(), weight_decay=training.weight_decay)
         #: Patches of a batch that go through the network together; the others follow.
         self.patches_at_once = training.train_batch_size
@@ -132,9 +141,21 @@ class Learner:
         NonFiniteLossError
             Before any weight was changed.
         """
+        statistics = [tensor.clone() for tensor in self._statistics]
+        try:
+            return self._take_step(batches, loss_weights, rate, step)
+        except BaseException:
+            # The forward pass counts batches in, also those of a step that is not taken.
+            for tensor, before in zip(self._statistics, statistics, strict=True):
+                tensor.copy_(before)
+            raise
+
+    def _take_step(
+        self, batches: Iterator[Batch], loss_weights: Mapping[str, float], rate: float, step: int
+    ) -> dict[str, float]:
         training = self._experiment.training
         due = terms_at_step(step, self._experiment.loss.interval)
-        if self._architecture.dropout:
+        if self._architecture.is_random:
             # Tied to the step, so that a resumed run repeats what an unbroken one does.
             torch.manual_seed(self._experiment.experiment.seed + step)
         self.network.train()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from napari_surfseg.device import choose_device, choose_precision
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.model.checkpoint import load_checkpoint
-from napari_surfseg.model.presets import check_patch_size, choose_preset, resolve_architecture
+from napari_surfseg.model.networks import resolve_network, settle_model
+from napari_surfseg.model.presets import check_patch_size, choose_preset
 from napari_surfseg.networks.registry import AUTO, FRESH
 from napari_surfseg.training.start_from import adopt_model, load_start, take_weights
 
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from napari_surfseg.config import Experiment, Model
+    from napari_surfseg.config import Experiment
     from napari_surfseg.model.checkpoint import Checkpoint
-    from napari_surfseg.model.presets import Architecture
+    from napari_surfseg.model.networks import AnyArchitecture
     from napari_surfseg.training.start_from import Start
 
 __all__ = ["RunFolders", "RunPlan", "plan_run"]
@@ -61,7 +62,7 @@ class RunPlan:
         Where the network learns.
     precision : str
         ``float32`` or ``bf16``.
-    architecture : Architecture
+    architecture : Architecture or MonaiArchitecture
         The network in numbers.
     start : Start or None
         Whose weights the network begins with.
@@ -73,7 +74,7 @@ class RunPlan:
     folders: RunFolders
     device: torch.device
     precision: Literal["float32", "bf16"]
-    architecture: Architecture
+    architecture: AnyArchitecture
     start: Start | None
     resume: bool
 
@@ -96,15 +97,15 @@ def plan_run(experiment: Experiment, folders: RunFolders, *, device: str, resume
         found = load_start(model, choose_preset(model, chosen.type))
         known = None if found is None or model.start_from == AUTO else found[1]
     settled = _settle(experiment, chosen, known)
+    architecture = resolve_network(settled.model, settled.data.patch_size, device=chosen.type)
+    check_patch_size(settled.data.patch_size, architecture)
     start = None
     if found is not None:
-        start = _take(settled.model, *found, only_whole=model.start_from == AUTO)
+        start = _take(settled, *found, only_whole=model.start_from == AUTO)
     if not resume:
         source = FRESH if start is None else start.source
         model = settled.model.model_copy(update={"start_from": source})
         settled = settled.model_copy(update={"model": model})
-    architecture = resolve_architecture(settled.model, device=chosen.type)
-    check_patch_size(settled.data.patch_size, architecture)
     return RunPlan(
         experiment=settled,
         folders=folders,
@@ -116,10 +117,12 @@ def plan_run(experiment: Experiment, folders: RunFolders, *, device: str, resume
     )
 
 
-def _take(model: Model, source: str, checkpoint: Checkpoint, *, only_whole: bool) -> Start | None:
+def _take(
+    experiment: Experiment, source: str, checkpoint: Checkpoint, *, only_whole: bool
+) -> Start | None:
     """Take what fits; of a network that nobody named all, or nothing."""
     try:
-        start = take_weights(model, source, checkpoint)
+        start = take_weights(experiment.model, source, checkpoint, experiment.data.patch_size)
     except ConfigError:
         if only_whole:
             return None
@@ -134,6 +137,7 @@ def _settle(experiment: Experiment, device: torch.device, known: Checkpoint | No
         model = adopt_model(model, known)
     elif model.preset == "auto":
         model = model.model_copy(update={"preset": choose_preset(model, device.type)})
+    model = settle_model(model)
     if training.max_epochs is None and training.max_minutes is None:
         training = training.model_copy(update={"max_epochs": DEFAULT_EPOCHS})
     return experiment.model_copy(update={"model": model, "training": training})

@@ -118,7 +118,7 @@ class Reporter:
                 name=experiment.experiment.name,
                 device=_describe(plan.device),
                 precision=plan.precision,
-                model=experiment.model.preset,
+                model=experiment.model.title,
                 num_parameters=num_parameters,
                 patch_size=patch_size,
                 epoch=self._state.epoch,

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
+from napari_surfseg.config_files import build_experiment
 from napari_surfseg.errors import CheckpointError, ConfigError
-from napari_surfseg.model.network import build_unet
+from napari_surfseg.model.networks import find_weights, resolve_network
 from napari_surfseg.model.open_network import open_network
-from napari_surfseg.model.presets import resolve_architecture
 from napari_surfseg.networks.registry import AUTO, FRESH, find_start_network
 from napari_surfseg.wording import format_percent
 
@@ -18,12 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_surfseg.config import Model
+    from napari_surfseg.geometry import Size3
     from napari_surfseg.model.checkpoint import Checkpoint
 
 __all__ = ["Start", "adopt_model", "load_start", "take_weights"]
 
 #: Settings that decide the others.
-SIZE_SETTINGS = ("preset", "base_channels", "multipliers", "blocks_per_stage")
+SIZE_SETTINGS = (
+    "preset",
+    "network",
+    "arguments",
+    "base_channels",
+    "multipliers",
+    "blocks_per_stage",
+)
 #: With less than this share of its parameters taken, a network knows nothing of the other.
 LEAST_SHARE = 0.05
 #: Coarse heads serve training only: whether they fit says nothing of the size.
@@ -100,12 +106,13 @@ def adopt_model(model: Model, checkpoint: Checkpoint) -> Model:
     What is set besides the preset stays set.
     """
     given = model.model_dump(exclude_none=True, exclude={"preset"})
-    return checkpoint.experiment.model.model_copy(
+    adopted = checkpoint.experiment.model.model_copy(
         update={key: getattr(model, key) for key in given}
     )
+    return build_experiment({"model": adopted.model_dump()}, source="model.start_from").model
 
 
-def take_weights(model: Model, source: str, checkpoint: Checkpoint) -> Start:
+def take_weights(model: Model, source: str, checkpoint: Checkpoint, patch_size: Size3) -> Start:
     """Choose the weights of a checkpoint that fit a network, and say what does not.
 
     Parameters
@@ -116,14 +123,15 @@ def take_weights(model: Model, source: str, checkpoint: Checkpoint) -> Start:
         What the checkpoint is called.
     checkpoint : Checkpoint
         What it starts from.
+    patch_size : tuple of int
+        Z, Y, X voxels that it is trained with: some networks have weights by place.
 
     Raises
     ------
     ConfigError
         If nothing fits, naming the first setting that differs.
     """
-    with torch.device("meta"):
-        wanted = build_unet(model, device="meta").state_dict()
+    wanted = find_weights(model, patch_size)
     weights = {
         name: tensor
         for name, tensor in checkpoint.weights.items()
@@ -135,8 +143,11 @@ def take_weights(model: Model, source: str, checkpoint: Checkpoint) -> Start:
         _refuse(model, source, checkpoint)
     differing = {*wanted, *checkpoint.weights} - set(weights)
     is_same_size = all(name.startswith(HEADS) for name in differing)
-    here = resolve_architecture(model).activation
-    there = resolve_architecture(checkpoint.experiment.model).activation
+    here, there = (
+        # Of a network of MONAI it is one of the arguments.
+        getattr(resolve_network(one, patch_size), "activation", "")
+        for one in (model, checkpoint.experiment.model)
+    )
     said = []
     if not is_same_size:
         said.append(
@@ -145,7 +156,7 @@ def take_weights(model: Model, source: str, checkpoint: Checkpoint) -> Start:
         )
     elif differing & set(wanted):
         said.append(f"{source} lacks heads at coarser resolutions, so these start fresh")
-    if here != there:
+    if here != there and here and there:
         said.append(f"{source} was trained with the activation {there}, this network has {here}")
     note = f"{'; '.join(said)}." if said else ""
     return Start(source, checkpoint, weights, is_same_size and here == there, note)

@@ -45,7 +45,7 @@ def explain_failure(
         return RunError(
             f"There is not enough memory for patches of {format_size(experiment.data.patch_size)} "
             f"in batches of {experiment.training.train_batch_size} with the model "
-            f"{experiment.model.preset}; make data.patch_size or training.train_batch_size "
+            f"{experiment.model.title}; make data.patch_size or training.train_batch_size "
             "smaller, or choose a smaller model.preset.",
             field="data.patch_size",
         )
