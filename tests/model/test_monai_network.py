@@ -43,6 +43,7 @@ OTHERS = {
     "DenseNet": "classifies",
     "DiffusionModelUNet": "generates",
     "FullyConnectedNet": "takes vectors",
+    "HighResBlock": "a part of HighResNet",
     "HighResNet": "ends in a rectifier, so that no logit is below 0",
     "HyenaNDUNETR": "needs a library of its own",
     "LocalNet": "registers",

@@ -26,3 +26,21 @@ def test_tables_of_whole_numbers_are_left_alone() -> None:
     average = WeightAverage(network, 0.5)
     average.update(network)
     assert torch.equal(average.network.table, torch.arange(3))
+
+
+def test_statistics_of_batches_are_averaged_and_what_counts_or_points_is_copied():
+    network = nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2), nn.InstanceNorm3d(2))
+    network.register_buffer("index", torch.zeros(3, dtype=torch.int64))
+    average = WeightAverage(network, decay=0.5)
+    network(torch.full((1, 1, 2, 2, 2), 8.0))
+    network.index += 5
+    average.update(network)
+    followed = dict(average.network.named_buffers())
+    for name, tensor in network.named_buffers():
+        if tensor.is_floating_point():
+            started = torch.zeros_like(tensor) if "mean" in name else torch.ones_like(tensor)
+            torch.testing.assert_close(followed[name], started + 0.9 * (tensor - started))
+        else:
+            assert torch.equal(followed[name], tensor)
+    assert int(followed["1.num_batches_tracked"]) == 1
+    average.network(torch.zeros(1, 1, 2, 2, 2))

@@ -48,3 +48,40 @@ def test_a_nonfinite_loss_stops_before_the_weights_change(
         run.run()
     for before, now in zip(run.before, run.parts.learner.network.parameters(), strict=True):
         assert torch.equal(before, now)
+
+
+def test_a_step_that_is_not_taken_leaves_statistics_of_batches_as_they_were(
+    tmp_path, training_run, experiment, monkeypatch
+):
+    """The forward pass alone changes them, with what led to a loss that is not finite."""
+    network = "model={preset: monai, network: SegResNetDS, arguments: {norm: batch, "
+    arguments = "init_filters: 4, blocks_down: [1, 1]}}"
+    run = training_run(tmp_path / "run", apply_overrides(experiment, [network + arguments]))
+    real = learner_module.compute_combined_loss
+
+    def poisoned(*args, **kwargs):
+        result = real(*args, **kwargs)
+        if run.trainer.state.step >= 2:
+            return replace(result, total=result.total * float("nan"))
+        return result
+
+    seen = []
+    take = learner_module.Learner.take_step
+
+    def watched(learner, *args):
+        before = {name: tensor.clone() for name, tensor in learner.network.named_buffers()}
+        try:
+            return take(learner, *args)
+        except NonFiniteLossError:
+            seen.append((before, dict(learner.network.named_buffers())))
+            raise
+
+    monkeypatch.setattr(learner_module, "compute_combined_loss", poisoned)
+    monkeypatch.setattr(learner_module.Learner, "take_step", watched)
+    monkeypatch.setattr(recovery, "MOST_IN_ROW", 1)
+    with pytest.raises(NonFiniteLossError):
+        run.run()
+    ((before, after),) = seen
+    assert any("running_mean" in name for name in before)
+    for name, tensor in before.items():
+        assert torch.equal(after[name], tensor), name

@@ -49,6 +49,8 @@ IN_FULL_VIEW = {
 NOT_OFFERED = {
     "data.phantom.shape": "the window has the scroll as a sample, which is a layer like others",
     "data.phantom.seed": "as above",
+    "model.network": "networks of MONAI are chosen in a file",
+    "model.arguments": "as above",
 }
 ROWS = [
     setting
