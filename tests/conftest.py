@@ -204,6 +204,7 @@ def registry(tmp_path, monkeypatch):
     return Registry(folder)
 
 
+@pytest.fixture
 def tiny_monai():
     """Return arguments that make each network of MONAI small enough for a test, by its name."""
     stages = {"channels": [4, 8, 8], "strides": [2, 2]}

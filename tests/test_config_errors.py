@@ -79,8 +79,8 @@ def refusal_of(function, *arguments):
         (
             "model.preset=huge",
             "model.preset",
-            "In --set, model.preset is 'huge', but it must be 'auto', 'tiny', 'small', 'base' or "
-            "'exp001'.",
+            "In --set, model.preset is 'huge', but it must be 'auto', 'tiny', 'small', 'base', "
+            "'exp001' or 'monai'.",
         ),
         (
             "loss.cldice=yes",
