@@ -69,11 +69,14 @@ def test_a_step_that_is_not_taken_leaves_statistics_of_batches_as_they_were(
     take = learner_module.Learner.take_step
 
     def watched(learner, *args):
-        before = {name: tensor.clone() for name, tensor in learner.network.named_buffers()}
+        def look():
+            return {name: tensor.clone() for name, tensor in learner.network.named_buffers()}
+
+        before = look()
         try:
             return take(learner, *args)
         except NonFiniteLossError:
-            seen.append((before, dict(learner.network.named_buffers())))
+            seen.append((before, look()))
             raise
 
     monkeypatch.setattr(learner_module, "compute_combined_loss", poisoned)

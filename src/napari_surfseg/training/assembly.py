@@ -29,7 +29,7 @@ from napari_surfseg.training.validation import Validator
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
-    from napari_surfseg.model.presets import Architecture
+    from napari_surfseg.model.networks import AnyArchitecture
     from napari_surfseg.training.checkpoint_writer import Restored
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
@@ -208,7 +208,7 @@ def _choose_settings(
 
 def _build_schedule(
     experiment: Experiment,
-    architecture: Architecture,
+    architecture: AnyArchitecture,
     restored: Restored | None,
     *,
     is_quick: bool,
