@@ -36,3 +36,9 @@ def test_every_rung_fits_the_strides(preset, patch):
         rung = rung.lower(divisor)
     assert all(b <= 0.8 * a for a, b in itertools.pairwise(voxels))
     assert voxels[-1] == 2 * divisor**3
+
+
+def test_a_network_of_one_size_of_patch_gets_fewer_patches_and_no_smaller_ones():
+    lower = Rung((32, 32, 32), 2).lower(None)
+    assert (lower.patch_size, lower.patches_at_once) == ((32, 32, 32), 1)
+    assert lower.lower(None) is None

@@ -91,6 +91,11 @@ class Architecture:
         return self.divisor, self.divisor, self.divisor
 
     @property
+    def has_fixed_size(self) -> bool:
+        """Whether it takes no patch of another size than it is trained with."""
+        return False
+
+    @property
     def finest_values(self) -> float:
         """Numbers a voxel of the image in its largest activation."""
         return self.channels[0] / self.stem_factor**3

@@ -178,7 +178,9 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     )
 
 
-def _find_rung(experiment: Experiment, settings: KeptSettings, architecture: Architecture) -> Rung:
+def _find_rung(
+    experiment: Experiment, settings: KeptSettings, architecture: AnyArchitecture
+) -> Rung:
     """Find what a step takes at once: less than configured, once memory ran out."""
     patch_size = to_index(settings.patch_size or experiment.data.patch_size)
     check_patch_size(patch_size, architecture)

@@ -91,7 +91,7 @@ class TrainingLoop:
             parts,
             StepRecovery(parts.learner, state, parts.steering, reporter),
             reporter,
-            divisor=plan.architecture.divisor,
+            divisor=None if plan.architecture.has_fixed_size else plan.architecture.divisor,
         )
         self._preview_trouble = ""
         self._memory_troubles: set[str] = set()

@@ -43,12 +43,13 @@ class MemoryLadder:
         Takes the steps.
     reporter : Reporter
         Reports each rung.
-    divisor : int
-        Number by which every edge of a patch must be divisible.
+    divisor : int or None
+        Number by which every edge of a patch must be divisible; None where the network takes
+        patches of one size only.
     """
 
     def __init__(
-        self, parts: RunParts, recovery: StepRecovery, reporter: Reporter, *, divisor: int
+        self, parts: RunParts, recovery: StepRecovery, reporter: Reporter, *, divisor: int | None
     ) -> None:
         self._parts = parts
         self._recovery = recovery

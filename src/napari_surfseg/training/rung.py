@@ -29,10 +29,15 @@ class Rung:
     patch_size: Size3
     patches_at_once: int
 
-    def lower(self, divisor: int) -> Rung | None:
-        """Return the next lower rung; None below the lowest."""
+    def lower(self, divisor: int | None) -> Rung | None:
+        """Return the next lower rung; None below the lowest.
+
+        Without a ``divisor`` the network takes patches of one size only.
+        """
         if self.patches_at_once > 1:
             return replace(self, patches_at_once=(self.patches_at_once + 1) // 2)
+        if divisor is None:
+            return None
         smaller = find_smaller_patch(self.patch_size, divisor)
         return None if smaller is None else replace(self, patch_size=smaller)
 
