@@ -91,6 +91,12 @@ class ShippedNetwork:
         return self.url is None or _cached(self).is_file()
 
     @property
+    def heading(self) -> str:
+        """Its name, whether it is here, and what it finds: for a list to choose from."""
+        came = "shipped" if self.is_at_hand else "fetched once"
+        return f"{self.name} ({came}: {', '.join(self.finds)})"
+
+    @property
     def limits(self) -> str:
         """What it was trained on, in words."""
         low, high = self.thickness

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from napari_surfseg import events
@@ -21,7 +22,9 @@ __all__ = [
     "describe_criterion",
     "describe_event",
     "describe_patches",
+    "describe_start_from",
     "describe_tuning",
+    "name_network",
 ]
 
 #: Scores that a validation line names, in this order; the others stay in events.jsonl.
@@ -33,6 +36,19 @@ def describe_tuning(event: events.TuningProgressed) -> str:
     place = f", step {event.stage} of {event.num_stages}" if event.num_stages else ""
     tried = f" ({event.done} of {event.total} settings)" if event.done else ""
     return f"choosing post-processing{place}: {event.name}{tried}"
+
+
+def name_network(source: str) -> str:
+    """Name a trained network in few words: a checkpoint by its run, as each is called best.pt."""
+    path = Path(source)
+    if path.parent.name == "checkpoints":
+        return f"{path.name} of {path.parent.parent.name}"
+    return path.name
+
+
+def describe_start_from(event: events.WeightsLoaded) -> str:
+    """Say in a sentence what a run began with, and what of it did not fit."""
+    return " ".join(filter(None, [f"Started from {name_network(event.source)}.", event.note]))
 
 
 def describe_criterion(scored: events.ValidationFinished) -> str:

@@ -62,6 +62,8 @@ class RunSnapshot:
         Whether there is validation data; None where it is not known yet.
     started : RunStarted, optional
         The newest start: device, model, parameters, patch size, weights.
+    loaded : WeightsLoaded, optional
+        What its network began with; None where it began from scratch.
     loss_weights : dict
         Loss weights in force.
     preview : PreviewWritten, optional
@@ -97,6 +99,7 @@ class RunSnapshot:
     best_validation: events.ValidationFinished | None = None
     is_validated: bool | None = None
     started: events.RunStarted | None = None
+    loaded: events.WeightsLoaded | None = None
     loss_weights: dict[str, float] = field(default_factory=dict)
     preview: events.PreviewWritten | None = None
     tuning: events.TuningProgressed | None = None
@@ -225,6 +228,8 @@ class RunFollower:
             case events.DataChecked():
                 roles = {row.get("role") for row in event.volumes or []}
                 changes = {"is_validated": "validation" in roles}
+            case events.WeightsLoaded():
+                changes = {"loaded": event}
             case events.PreviewWritten():
                 changes = {"preview": event}
             case events.TuningProgressed():

@@ -59,3 +59,11 @@ def test_a_run_has_notes_of_its_best_and_newest_weights(tmp_path):
     assert [note.threshold for note in found.notes.values()] == [0.3, 0.6]
     assert "The best weights are of epoch 1 of 14" in found.remark
     assert found.notes["newest"].text == "last.pt of first, network tiny, epoch 14, not scored."
+
+
+def test_a_network_of_the_package_says_what_it_finds(registry):
+    registry.add(threshold=0.35, postprocess={"threshold": 0.35, "min_voxels": 40})
+    found = read_weights_note("sheets-tiny")
+    note = found.notes["best"]
+    assert (note.threshold, note.min_voxels, note.title) == (0.35, 40, "")
+    assert note.text.startswith("sheets-tiny: comes with the package, finds sheets (surfaces 1.5 ")

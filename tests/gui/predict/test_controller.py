@@ -223,3 +223,28 @@ def test_a_run_that_trains_brings_its_values_up_to_date(controller, view, sessio
 def test_without_a_current_run_there_is_nothing_to_take(controller, view):
     view.use_current_clicked.connect.call_args.args[0]()
     assert last(view.set_error).startswith("There is no current run")
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_without_a_run_the_network_of_the_package_is_chosen(
+    viewer, view, session, jobs, form, registry, at_hand
+):
+    registry.add(**({} if at_hand else {"url": "https://example.org/net"}))
+    controller = PredictController(viewer, view, session, jobs=jobs)
+    assert form.read().checkpoint == ("sheets-tiny" if at_hand else "")
+    if at_hand:
+        assert "comes with the package" in last(view.set_summary)
+        assert last(view.set_tuned) == 0.4
+    controller.close()
+
+
+def test_the_first_run_takes_the_place_of_the_network_nobody_chose(
+    viewer, view, session, jobs, form, registry, tmp_path
+):
+    registry.add()
+    controller = PredictController(viewer, view, session, jobs=jobs)
+    view.checkpoint_changed.connect.call_args.args[0]("sheets-tiny")  # the line lost the focus
+    for name in ("first", "second"):
+        session.attached.emit(write_summary(tmp_path / name).path)
+    assert form.read().checkpoint == str(tmp_path / "first")
+    controller.close()

@@ -1,5 +1,9 @@
 """A prediction that is cancelled, and where its voxels lie."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.layers import Image
@@ -13,23 +17,25 @@ from napari_surfseg.gui.predict.prediction import (
     run_prediction,
 )
 
+FORM = PredictForm(
+    checkpoint="",
+    newest=False,
+    source=None,
+    threshold=None,
+    min_voxels=None,
+    overlap=0.25,
+    flips="auto",
+    device="cpu",
+    sheets=True,
+    skeleton=True,
+    mesh=True,
+    folder="",
+)
+
 
 def test_cancelling_while_a_layer_is_copied_leaves_nothing(tmp_path):
     (tmp_path / "best.pt").write_bytes(b"")
-    form = PredictForm(
-        checkpoint=str(tmp_path / "best.pt"),
-        newest=False,
-        source=None,
-        threshold=None,
-        min_voxels=None,
-        overlap=0.25,
-        flips="auto",
-        device="cpu",
-        sheets=True,
-        skeleton=True,
-        mesh=True,
-        folder=str(tmp_path / "predictions"),
-    )
+    form = replace(FORM, checkpoint=str(tmp_path / "best.pt"), folder=str(tmp_path / "predictions"))
     reported = []
 
     def report(stage, _share):
@@ -52,3 +58,35 @@ def test_a_box_of_a_file_lies_where_the_file_says(tmp_path):
     assert place == {
         "scale": (3.0, 2.0, 1.0), "translate": (33.0, -16.0, 8.5), "units": "nanometer",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("found_by", ["", "sheets-tiny"])
+def test_layers_say_where_only_the_package_was_at_work(tmp_path, found_by):
+    prediction = Prediction(tmp_path, {}, "scan", found_by=found_by)
+    after = " (found by sheets-tiny)" if found_by else ""
+    assert prediction.name_layer("surface") == f"scan surface{after}"
+
+
+def test_a_network_of_the_package_predicts_by_its_name(tmp_path, registry):
+    registry.add()
+    asked = {}
+
+    class Process:
+        ask = None
+
+        def report(self, *_):
+            """Nobody looks."""
+
+        check_cancelled = report
+
+        def run(self, job, _names):
+            asked.update(json.loads(Path(job).read_text()))
+            np.save(Path(job).parent / "probabilities.npy", np.zeros((4, 5, 6), np.uint8))
+            np.save(Path(job).parent / "surface.npy", np.zeros((4, 5, 6), np.uint8))
+            return {"probabilities": "probabilities.npy", "surface": "surface.npy"}
+
+    form = replace(FORM, checkpoint="sheets-tiny", folder=str(tmp_path / "predictions"))
+    volume = take_layer(Image(np.zeros((4, 5, 6), np.uint8), name="scan"))
+    made = run_prediction(form, volume, Process())
+    assert asked["checkpoint"] == made.found_by == "sheets-tiny"
+    assert made.checkpoint is None

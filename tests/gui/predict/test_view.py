@@ -1,6 +1,8 @@
 """What the widgets of "Predict surfaces" read and show."""
 
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_surfseg.gui.predict.controller import PredictViewProtocol
 from napari_surfseg.gui.predict.view import PredictView
@@ -77,3 +79,23 @@ def test_one_of_predict_and_cancel_can_be_pressed(view):
     view.set_state("Predicting…", 0.5)
     assert view.job.state.text() == "Predicting…"
     assert view.job.progress.value() == 500
+
+
+def test_a_network_of_the_package_is_taken_from_the_list_or_a_path_typed(qtbot, registry):
+    registry.add()
+    view = PredictView()
+    qtbot.addWidget(view)
+    field = view.inputs.network
+    assert view.form().checkpoint == ""
+    assert field.itemText(0) == "sheets-tiny (shipped: sheets)"
+    with qtbot.waitSignal(view.checkpoint_changed) as changed:
+        field.activated.emit(0)
+    assert changed.args == ["sheets-tiny"]
+    assert view.form().checkpoint == "sheets-tiny"
+    field.line.clear()
+    with qtbot.waitSignal(view.checkpoint_changed) as changed:
+        QTest.keyClicks(field.line, "/runs/first")
+        QTest.keyClick(field.line, Qt.Key.Key_Return)
+    assert changed.args == ["/runs/first"]
+    assert view.form().checkpoint == "/runs/first"
+    assert field.count() == 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
-from napari_surfseg.events import TuningProgressed, ValidationFinished
+from napari_surfseg.events import TuningProgressed, ValidationFinished, WeightsLoaded
 from napari_surfseg.gui.run_session.status import (
     compute_share,
     describe_all_scores,
@@ -77,3 +78,22 @@ def test_what_ended_meanwhile_says_how(state):
     assert "post-processing" not in describe_state(snapshot)
     assert compute_share(snapshot) == 0.7
     assert compute_share(None) == 0
+
+
+@pytest.mark.parametrize(
+    ("loaded", "said"),
+    [
+        (None, "Training on CPU."),
+        (("surfaces-tiny", ""), "Training on CPU. Started from surfaces-tiny."),
+        (
+            ("/runs/first/checkpoints/best.pt", "40 % were taken."),
+            "Training on CPU. Started from best.pt of first. 40 % were taken.",
+        ),
+    ],
+)
+def test_it_says_what_the_run_started_from(loaded, said):
+    event = loaded and WeightsLoaded(
+        source=loaded[0], note=loaded[1], num_taken=1, num_parameters=2
+    )
+    snapshot = RunSnapshot(state=RunState.RUNNING, started=Mock(device="cpu"), loaded=event)
+    assert describe_state(snapshot) == said

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_surfseg.networks.registry import find_network, is_network_name
 from napari_surfseg.runs.checkpoints import read_checkpoints
 from napari_surfseg.vocabulary import title_of
-from napari_surfseg.wording import describe_scores
+from napari_surfseg.wording import describe_scores, list_words
 
 if TYPE_CHECKING:
+    from napari_surfseg.networks.registry import ShippedNetwork
     from napari_surfseg.runs.checkpoint_summary import CheckpointSummary
 
-__all__ = ["CheckpointNote", "WeightsNote", "describe_checkpoint", "read_weights_note"]
+__all__ = [
+    "CheckpointNote",
+    "WeightsNote",
+    "describe_checkpoint",
+    "describe_shipped",
+    "read_weights_note",
+]
 
 #: Steps of clean-up, and the setting that switches each on.
 CLEAN_UP = (
@@ -84,6 +92,16 @@ def describe_checkpoint(summary: CheckpointSummary) -> CheckpointNote:
     return CheckpointNote(", ".join(parts) + ".", step + scored, summary.threshold, min_voxels)
 
 
+def describe_shipped(network: ShippedNetwork) -> CheckpointNote:
+    """Describe a network that comes with the package."""
+    text = (
+        f"{network.name}: comes with the package, finds {list_words(network.finds)} "
+        f"({network.limits})."
+    )
+    min_voxels = int((network.postprocess or {}).get("min_voxels", 0))
+    return CheckpointNote(text, "", network.threshold, min_voxels)
+
+
 def _describe_score(summary: CheckpointSummary) -> str:
     if summary.surface_dice is not None:
         return describe_scores({"surface_dice": summary.surface_dice})[0]
@@ -94,13 +112,15 @@ def _describe_score(summary: CheckpointSummary) -> str:
 
 
 def read_weights_note(text: str) -> WeightsNote:
-    """Read what there is to show of a checkpoint or a run folder; waits for the disk.
+    """Read what there is to show of a network, a checkpoint or a run folder; waits for the disk.
 
     Raises
     ------
     CheckpointError
         If there is no checkpoint.
     """
+    if is_network_name(text):
+        return WeightsNote({"best": describe_shipped(find_network(text))})
     found = read_checkpoints(text)
     summaries = {"best": found.best, "newest": found.newest}
     notes = {key: describe_checkpoint(summary) for key, summary in summaries.items() if summary}

@@ -24,6 +24,7 @@ from napari_surfseg.gui.predict.checkpoint_note import (
 from napari_surfseg.gui.predict.layers import build_layers
 from napari_surfseg.gui.predict.prediction import Prediction, run_prediction
 from napari_surfseg.gui.window import preferences
+from napari_surfseg.networks.registry import is_network_name, list_networks
 from napari_surfseg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ class PredictController(QObject):
         self._session = session
         self._jobs = jobs or Jobs()
         self._note = WeightsNote()
+        #: Whether nobody chose a network yet: the first run takes the place of the package's.
+        self._is_default = True
         #: The newest prediction, and the layer that it was made from.
         self.last: Prediction | None = None
         self.last_source: Layer | None = None
@@ -166,6 +169,8 @@ class PredictController(QObject):
         self._on_layers()
         if session.run_dir is not None:
             self.use_current()
+        else:
+            self._use_shipped()
 
     @property
     def is_busy(self) -> bool:
@@ -189,12 +194,21 @@ class PredictController(QObject):
         self._view.set_checkpoint(str(self._session.run_dir))
         self._on_checkpoint(str(self._session.run_dir))
 
+    def _use_shipped(self) -> None:
+        """Take the network of the package: it needs no run."""
+        known = list_networks()
+        if known and known[0].is_at_hand and not self._view.form().checkpoint:
+            self._view.set_checkpoint(known[0].name)
+            self._read_note(known[0].name)
+
     def _on_attached(self, run_dir: Path) -> None:
-        if not self._view.form().checkpoint:
+        if not self._view.form().checkpoint or self._is_default:
+            self._is_default = False
             self._view.set_checkpoint(str(run_dir))
             self._read_note(str(run_dir))
 
     def _on_checkpoint(self, text: str) -> None:
+        self._is_default = self._is_default and is_network_name(text)
         self._view.set_error("")
         self._read_note(text)
 
@@ -275,6 +289,7 @@ class PredictController(QObject):
             self._view.set_error("A prediction is under way; wait for its end or cancel it.")
             return
         if self._view.form().checkpoint != str(run_dir):
+            self._is_default = False
             self._view.set_checkpoint(str(run_dir))
             self._view.set_weights({})
         self._read_note(str(run_dir))

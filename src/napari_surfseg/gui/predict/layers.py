@@ -29,12 +29,11 @@ def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer
         The layer it was made from; the new ones lie exactly over it.
     """
     place = prediction.find_place(source, prediction.origin)
-    name = prediction.name
     meta: dict[str, Any] = {"surfseg": "prediction", "folder": str(prediction.folder)}
     arrays = prediction.arrays
     yield Image(
         arrays["probabilities"],
-        name=f"{name} probability",
+        name=prediction.name_layer("probability"),
         contrast_limits=(0, 255),
         colormap=build_probability_colormap(),
         blending="translucent",
@@ -43,12 +42,15 @@ def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer
         **place,
     )
     yield Labels(
-        arrays["surface"], name=f"{name} surface", metadata={**meta, "part": "surface"}, **place
+        arrays["surface"],
+        name=prediction.name_layer("surface"),
+        metadata={**meta, "part": "surface"},
+        **place,
     )
     if "skeleton" in arrays:
         yield Labels(
             arrays["skeleton"],
-            name=f"{name} skeleton",
+            name=prediction.name_layer("skeleton"),
             colormap=build_skeleton_colormap(),
             visible=False,
             metadata={**meta, "part": "skeleton"},
@@ -57,7 +59,7 @@ def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer
     if "vertices" in arrays:
         yield Surface(
             (arrays["vertices"], arrays["faces"]),
-            name=f"{name} mesh",
+            name=prediction.name_layer("mesh"),
             shading="smooth",
             opacity=0.85,
             colormap="copper",

@@ -17,7 +17,7 @@ from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.inference.prediction_process import PredictionJob
 from napari_surfseg.inference.process_protocol import write_job
-from napari_surfseg.runs.checkpoints import find_checkpoint
+from napari_surfseg.runs.checkpoints import find_trained
 from napari_surfseg.runs.folder import find_new_run_path
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class PredictForm:
     Attributes
     ----------
     checkpoint : str
-        Path of a checkpoint or a run folder.
+        Path of a checkpoint or a run folder, or the name of a network of the package.
     newest : bool
         Of a run, the newest weights instead of the best.
     source : SourceChoice or None
@@ -87,13 +87,15 @@ class Prediction:
     arrays : dict
         ``probabilities``, ``surface``, ``skeleton``, ``vertices`` and ``faces``.
     checkpoint : Path, optional
-        What it was made with.
+        What it was made with; None for a network of the package.
     made : float
         When that file was written, in seconds.
     shape : tuple of int, optional
         Z, Y, X voxels of the whole volume.
     box : (start, stop), optional
         Which of them were predicted; None for all.
+    found_by : str
+        The network of the package that made it; empty for one of a person's own.
     """
 
     folder: Path
@@ -104,6 +106,7 @@ class Prediction:
     made: float = 0.0
     shape: Size3 | None = None
     box: Box | None = None
+    found_by: str = ""
 
     def find_place(self, source: Layer | None, origin: Index3) -> dict[str, Any]:
         """Find where a voxel of the volume lies: over its layer, else where its file says.
@@ -119,6 +122,10 @@ class Prediction:
         start = np.asarray(self.result.get("translate", (0.0, 0.0, 0.0)), float)
         z, y, x = (start + scale * origin).tolist()
         return place_of(tuple(scale.tolist()), (z, y, x), self.result.get("units"))
+
+    def name_layer(self, part: str) -> str:
+        """Name the layer of a part; it says where no training of the person's own was at work."""
+        return f"{self.name} {part}" + (f" (found by {self.found_by})" if self.found_by else "")
 
     @property
     def origin(self) -> Index3:
@@ -169,8 +176,9 @@ def run_prediction(
     SurfsegError
         If it fails or is cancelled; its folder is deleted then.
     """
-    checkpoint = find_checkpoint(form.checkpoint, newest=form.newest).resolve()
-    made = checkpoint.stat().st_mtime
+    network = find_trained(form.checkpoint, newest=form.newest)
+    checkpoint = network.resolve() if isinstance(network, Path) else None
+    made = 0.0 if checkpoint is None else checkpoint.stat().st_mtime
     taken = take_file(volume) if isinstance(volume, str) else volume
     stem = Path(taken.name.rstrip("/")).stem if isinstance(volume, str) else taken.name
     parent = Path(form.folder or ".").expanduser().resolve()
@@ -189,7 +197,7 @@ def run_prediction(
         )
         job = PredictionJob(
             image=path,
-            checkpoint=str(checkpoint),
+            checkpoint=str(checkpoint or network),
             threshold=form.threshold,
             min_voxels=form.min_voxels,
             overlap=form.overlap,
@@ -209,4 +217,5 @@ def run_prediction(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Prediction(folder, result, stem, arrays, checkpoint, made, taken.shape, box)
+    found_by = "" if checkpoint is not None else str(network)
+    return Prediction(folder, result, stem, arrays, checkpoint, made, taken.shape, box, found_by)

@@ -17,6 +17,7 @@ from napari_surfseg.gui.controls.basics import (
     push_button,
 )
 from napari_surfseg.gui.controls.layer_or_file import SourceCombo
+from napari_surfseg.gui.controls.network_files import NetworkField
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox, with_error
 from napari_surfseg.gui.controls.tuned_number import TunedRow
 
@@ -27,13 +28,15 @@ class InputRows:
     """The rows that say which network predicts and which volume."""
 
     def __init__(self, form: QFormLayout) -> None:
-        self.checkpoint = QLineEdit()
-        self.checkpoint.setObjectName("checkpoint")
-        self.checkpoint.setPlaceholderText("best.pt, last.pt or a run folder")
-        hint(
-            self.checkpoint,
-            "A checkpoint (best.pt, last.pt) or a run folder, which stands for its best.pt (path).",
-        )
+        self.network = NetworkField("checkpoint")
+        self.checkpoint = self.network.line
+        self.checkpoint.setPlaceholderText("a network, a checkpoint or a run folder")
+        for part in (self.network, self.checkpoint):
+            hint(
+                part,
+                "A network that comes with the package (name, in the list), a checkpoint (best.pt, "
+                "last.pt) or a run folder, which stands for its best.pt (path).",
+            )
         self.browse = QToolButton()
         self.browse.setObjectName("choose_checkpoint")
         self.browse.setText("…")
@@ -54,7 +57,7 @@ class InputRows:
         self.summary = note("")
         self.summary.setObjectName("checkpoint_summary")
         line = QHBoxLayout()
-        line.addWidget(self.checkpoint, 1)
+        line.addWidget(self.network, 1)
         line.addWidget(self.browse)
         line.addWidget(self.use_current)
         self.source = SourceCombo("predict_volume", "volume")

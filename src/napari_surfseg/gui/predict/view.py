@@ -21,6 +21,7 @@ from napari_surfseg.gui.controls.basics import (
     scrolled,
 )
 from napari_surfseg.gui.controls.job_controls import JobControls
+from napari_surfseg.gui.controls.network_files import NETWORK_FILES
 from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.controls.tab_order import TabOrder
@@ -68,7 +69,7 @@ class PredictView(QWidget):
             "cancel_prediction", "Cancel", "End the prediction; nothing of it is left."
         )
         cancel.clicked.connect(self.cancel_clicked)
-        state = QLabel("Choose a checkpoint and a volume, then press Predict.")
+        state = QLabel("Choose a network and a volume, then press Predict.")
         state.setWordWrap(True)
         self.job = JobControls("predict", start=predict, cancel=cancel, state=state)
         layout = QVBoxLayout(self)
@@ -89,13 +90,14 @@ class PredictView(QWidget):
         inputs.checkpoint.editingFinished.connect(
             lambda: self.checkpoint_changed.emit(inputs.checkpoint.text().strip())
         )
+        inputs.network.chosen.connect(self.checkpoint_changed)
         inputs.browse.clicked.connect(self._on_browse)
         inputs.use_current.clicked.connect(self.use_current_clicked)
         inputs.weights.currentIndexChanged.connect(lambda _index: self.weights_changed.emit())
 
     def _on_browse(self) -> None:
         path = QFileDialog.getOpenFileName(
-            self, "Choose a checkpoint", self.inputs.checkpoint.text(), "Checkpoints (*.pt)"
+            self, "Choose a network", self.inputs.checkpoint.text(), NETWORK_FILES
         )[0]
         if path:
             self.set_checkpoint(path)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg.runs.event_text import describe_choice, describe_tuning
+from napari_surfseg.runs.event_text import (
+    describe_choice,
+    describe_start_from,
+    describe_tuning,
+)
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.wording import describe_basis, describe_scores, format_duration
 
@@ -39,7 +43,12 @@ def describe_state(snapshot: RunSnapshot | None) -> str:
             return f"{said[:1].upper()}{said[1:]}."
         case RunState.RUNNING:
             device = snapshot.started.device if snapshot.started else ""
-            return f"Training on {device.upper() if len(device) <= 4 else device}."
+            said = f"Training on {device.upper() if len(device) <= 4 else device}."
+            return (
+                said
+                if snapshot.loaded is None
+                else f"{said} {describe_start_from(snapshot.loaded)}"
+            )
         case RunState.PAUSED:
             return "Paused; Resume goes on with the next step."
         case RunState.COMPLETED:

@@ -17,6 +17,7 @@ from napari_surfseg.gui.strokes.brush_controller import BrushController
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.training.form_controller import FormController
 from napari_surfseg.gui.training.start import Plan, execute_plan
+from napari_surfseg.gui.training.start_from_controller import StartFromController
 from napari_surfseg.gui.training.steering import SteeringController
 from napari_surfseg.gui.window import preferences
 from napari_surfseg.runs.folder import RunFolder, RunState
@@ -94,6 +95,7 @@ class TrainingController(QObject):
         view.run.set_box_size(preferred.live_box)
         self._ask = ask
         self.form = FormController(viewer, view, self._jobs)
+        self.start_from = StartFromController(view, session, self._jobs)
         self.steering = SteeringController(view, session)
         self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
         self.brush = BrushController(viewer, view.data, view.strokes.brush, session)
@@ -125,7 +127,7 @@ class TrainingController(QObject):
             (session.follow_failed, self._on_follow_failed),
         ):
             disconnect(signal, slot)
-        for part in (self.form, self.steering, self.strokes, self.brush):
+        for part in (self.form, self.start_from, self.steering, self.strokes, self.brush):
             part.close()
         self._jobs.cancel_all()
 

@@ -1,4 +1,4 @@
-"""The page "Network": how large the network and its patches are."""
+"""The page "Network": how large the network and its patches are, and what it starts from."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from napari_surfseg.gui.training.settings_table import (
     describe_range,
     offered_range,
 )
+from napari_surfseg.gui.training.start_from_box import StartFromBox
 
 __all__ = ["NetworkPage"]
 
 
 class NetworkPage(QWidget):
-    """Preset, patch size, and the finer settings behind "More". Passive."""
+    """Preset, start, patch size, and the finer settings behind "More". Passive."""
 
     changed = Signal()
 
@@ -41,6 +42,11 @@ class NetworkPage(QWidget):
             "Size of the 3-D U-Net; automatic is tiny on a CPU and small on a GPU. Larger ones see "
             "more and take longer; exp001 is the reference experiment and wants a GPU.",
         )
+        self.start_from = StartFromBox()
+        self.start_from.chosen.connect(self.changed)
+        self.start_note = note("")
+        self.start_note.setObjectName("start_from_note")
+        self.start_error = FieldError("model_start_from")
         self.patch_error = FieldError("data_patch_size")
         self.patch: list[WholeBox] = []
         patch_box = QWidget()
@@ -74,6 +80,9 @@ class NetworkPage(QWidget):
         form = labelled_rows(spacing=6)
         form.addRow("Size", self.preset)
         form.addRow(self.model_error)
+        form.addRow("Start from", self.start_from)
+        form.addRow(self.start_note)
+        form.addRow(self.start_error)
         form.addRow("Patch", patch_box)
         form.addRow(self.patch_error)
         form.addRow(self.estimate)
@@ -99,6 +108,7 @@ class NetworkPage(QWidget):
         return {
             "data.patch_size": [spin.value() for spin in self.patch],
             "model.preset": self.preset.currentData(),
+            "model.start_from": self.start_from.value(),
         }
 
     def set_preset(self, preset: str) -> None:
@@ -112,8 +122,12 @@ class NetworkPage(QWidget):
 
     def errors(self) -> dict[str, FieldError]:
         """Return where sentences about a setting are shown, by the start of its key."""
-        return {"data.patch_size": self.patch_error, "model": self.model_error}
+        return {
+            "data.patch_size": self.patch_error,
+            "model": self.model_error,
+            "model.start_from": self.start_error,
+        }
 
     def lockable(self) -> list[QWidget]:
         """Return the controls in full view that are fixed for a run."""
-        return [self.preset, *self.patch]
+        return [self.preset, self.start_from, *self.patch]

@@ -282,6 +282,15 @@ class TrainingViewProtocol(Protocol):
     def set_start_from(self, checkpoint: str, preset: str) -> None:
         """Let the network start from a checkpoint, with the preset that fits, and show both."""
 
+    def set_automatic_start(self, network: str | None) -> None:
+        """Say which network of the package a run starts from that names none."""
+
+    def set_recent_starts(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Offer runs to start from: the folder and the name of each."""
+
+    def set_start_note(self, text: str) -> None:
+        """Say what is taken of the network that is started from."""
+
     def show_data_page(self) -> None:
         """Turn to the page with the volumes and labels."""
 

@@ -146,16 +146,7 @@ DATA_SETTINGS: dict[str, tuple[Setting, ...]] = {
 }
 
 NETWORK_SETTINGS: dict[str, tuple[Setting, ...]] = {
-    "Weights and size": (
-        Setting(
-            "model.start_from",
-            "Start from",
-            empty="automatic",
-            meaning="Whose weights the network starts from: the name of a network that comes with "
-            "the package, a checkpoint, or a run's folder, which stands for its best.pt (path). "
-            "Automatic takes the network of the package that has this size, if there is one; none "
-            "starts with fresh weights. The grey values are normalised by the new volumes.",
-        ),
+    "Size": (
         Setting("model.base_channels", "First channels", step=4, empty="preset's"),
         Setting("model.multipliers", "Widths", empty="preset's"),
         Setting("model.blocks_per_stage", "Blocks a stage", empty="preset's"),
@@ -270,6 +261,7 @@ LABELS = {
     "data.validation.fraction": "The share for validation",
     "experiment.name": "The run name",
     "model.preset": "The network's size",
+    "model.start_from": "Start from",
     "training.max_epochs": "The length in epochs",
     "training.max_minutes": "The length in minutes",
     "training.train_iterations_per_epoch": "Steps an epoch",

@@ -23,6 +23,7 @@ from napari_surfseg.gui.training.settings_table import LABELS, LIVE_SETTINGS
 from napari_surfseg.gui.training.training_page import TrainingPage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_surfseg.gui.training.settings_form import MoreSection
@@ -172,12 +173,22 @@ class TrainingView(QWidget):
 
     def set_start_from(self, checkpoint: str, preset: str) -> None:
         """Let the network start from a checkpoint, with the preset that fits, and show both."""
-        key = "model.start_from"
-        self._form_of(key).set_value(key, checkpoint)
+        self.network.start_from.set_value(checkpoint)
         self.network.set_preset(preset)
         self.form_changed.emit()
-        self.network.more.button.setChecked(True)
         self.tabs.setCurrentIndex(NETWORK_PAGE)
+
+    def set_automatic_start(self, network: str | None) -> None:
+        """Say which network of the package a run starts from that names none."""
+        self.network.start_from.set_meaning(network)
+
+    def set_recent_starts(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Offer runs to start from: the folder and the name of each."""
+        self.network.start_from.set_recent(runs)
+
+    def set_start_note(self, text: str) -> None:
+        """Say what is taken of the network that is started from."""
+        self.network.start_note.setText(text)
 
     def show_data_page(self) -> None:
         """Turn to the page with the volumes and labels."""
