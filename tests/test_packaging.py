@@ -12,10 +12,13 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import yaml
 
 import napari_surfseg
+from napari_surfseg.networks.registry import list_networks
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_surfseg"
@@ -90,6 +93,35 @@ def test_wheel_imports_and_reads_its_presets(unpacked: Path) -> None:
     file, read = _run_from(unpacked, code).rsplit(" ", 1)
     assert Path(file).resolve().is_relative_to(unpacked.resolve())
     assert read == "True"
+
+
+def test_wheel_stays_small(built: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    assert wheel.stat().st_size < 8e6
+
+
+def test_wheel_predicts_without_a_run_and_without_a_connection(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    if not list_networks():
+        pytest.skip("no network comes with the package")
+    z, y, x = np.mgrid[:48, :64, :64]
+    image = 160 - 90 * (np.abs((y + 0.3 * x + 0.2 * z) % 24 - 12) < 1.3)
+    noisy = image + np.random.default_rng(0).normal(0, 8, image.shape)
+    tifffile.imwrite(tmp_path / "membranes.tif", noisy.astype(np.uint8))
+    code = (
+        "import socket, sys\n"
+        "def refuse(*_): raise OSError('there is no connection')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "from napari_surfseg.cli.main import main\n"
+        f"sys.exit(main(['predict', {str(tmp_path / 'membranes.tif')!r}, '--output', "
+        f"{str(tmp_path / 'surfaces.tif')!r}, '--device', 'cpu']))"
+    )
+    assert f"by {list_networks()[0].name}" in _run_from(unpacked, code)
+    found = tifffile.imread(tmp_path / "surfaces.tif") > 0
+    near = np.abs((y + 0.3 * x + 0.2 * z) % 24 - 12) < 3
+    assert (found & near).sum() > 0.9 * found.sum()
+    assert found.sum() > 0.5 * (np.abs((y + 0.3 * x + 0.2 * z) % 24 - 12) < 1.3).sum()
 
 
 def test_wheel_announces_its_command_and_its_manifest(unpacked: Path) -> None:

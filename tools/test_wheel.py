@@ -1,4 +1,4 @@
-"""Do what a new user does: install the wheel, nothing else, and run ``surfseg demo``.
+"""Do what a new user does: install the wheel, nothing else; predict without a run, and the demo.
 
 ``python tools/test_wheel.py``; the demo trains for a few seconds, in a folder of its own.
 """
@@ -22,6 +22,14 @@ def main() -> int:
     install(python, str(wheel), pins=ROOT / "constraints.txt")
     install(python, "--force-reinstall", "--no-deps", str(wheel))
     with tempfile.TemporaryDirectory() as folder:
+        run = [python, "-P", "-m", "napari_surfseg"]
+        for arguments in (
+            ["phantom", "scroll", "--shape", "128,128,128"],
+            ["predict", "scroll/image.zarr", "--output", "surfaces.tif"],
+        ):
+            done = subprocess.run([*run, *arguments], cwd=folder, check=False)
+            if done.returncode:
+                return done.returncode
         surfseg = [python, "-P", "-m", "napari_surfseg", "demo", "--minutes", MINUTES]
         done = subprocess.run(surfseg, cwd=folder, check=False)
         if done.returncode:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -114,3 +117,16 @@ def test_a_short_training_leaves_no_checker_board(preset):
     for found, alike in zip(block_ratio(probs), expected, strict=True):
         assert 0.6 < found / alike < 1.6
     assert phase_spread(probs - target) < 0.1
+
+
+def test_building_without_memory_imports_no_compiler():
+    """It is done whenever a network is read: a compiler would take seconds to import."""
+    script = (
+        "import sys, torch\n"
+        "from napari_surfseg.config import Model\n"
+        "from napari_surfseg.model.network import build_unet\n"
+        "with torch.device('meta'):\n"
+        "    build_unet(Model(preset='tiny'), device='meta')\n"
+        "assert not {'torch._dynamo', 'sympy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -99,7 +99,8 @@ class KnownVoxels(NamedTuple):
     spacing, units
         Their size; ones without a unit where it is not known.
     anisotropy : float, optional
-        Longest edge by the shortest, up to which it was trained where no size is known.
+        Longest edge by the shortest, up to which it was trained; None where it was trained on
+        voxels of one size.
     """
 
     spacing: Spacing3
@@ -123,9 +124,9 @@ def choose_resampling(
         The image.
     mode : str or tuple of float
         ``auto``: in the voxel size that the network knows, where that differs by more than 1.5
-        along an axis; one that knows no size but an anisotropy sees the coarse axes of a
-        volume that is more anisotropic than that resampled. ``none``: as it is. A size: in that
-        one, in the unit of the volume.
+        along an axis; one that knows no size in particular sees voxels that are more than 1.5
+        times as long as wide as cubes. ``none``: as it is. A size: in that one, in the unit of
+        the volume.
     known : KnownVoxels, optional
         What the network was trained on; None for one that begins with noise.
 
@@ -143,7 +144,12 @@ def choose_resampling(
     if known is None or not volume.spacing_known:
         return None, ""
     if not known.is_sized:
-        return _resample_to(volume, _relieve(volume.spacing, known.anisotropy))
+        # Even within the anisotropy that it was trained up to, it is better on cubes.
+        return (
+            (None, "")
+            if known.anisotropy is None
+            else _resample_to(volume, _make_cubic(volume.spacing))
+        )
     ratios = compare_sizes(volume.spacing, volume.units, known.spacing, known.units)
     if all(1 / SPACING_RATIO <= ratio <= SPACING_RATIO for ratio in ratios):
         return None, ""
@@ -151,12 +157,9 @@ def choose_resampling(
     return _resample_to(volume, list(ratios), f"those the network was trained on {sizes}")
 
 
-def _relieve(spacing: Spacing3, anisotropy: float | None) -> list[float]:
-    """Make the long edges of a voxel as short as the network knows them."""
-    if anisotropy is None:
-        return [1.0, 1.0, 1.0]
-    finest = min(spacing)
-    scale = [max(1.0, size / finest / anisotropy) for size in spacing]
+def _make_cubic(spacing: Spacing3) -> list[float]:
+    """Make long edges of a voxel as short as its shortest, where they are much longer."""
+    scale = [size / min(spacing) for size in spacing]
     return scale if max(scale) > SPACING_RATIO else [1.0, 1.0, 1.0]
 
 

@@ -82,10 +82,12 @@ class FoldedConv3d(nn.Module):
         self.weight = nn.Parameter(torch.empty(1, maps, 3, 3, 3))
         self.bias = nn.Parameter(torch.zeros(1))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
-        line = torch.tensor(BINOMIAL)
+        # Products of plain numbers: of tensors without memory they would be a compiler's business,
+        # which takes seconds to import.
+        cube = [[[a * b * c for c in BINOMIAL] for b in BINOMIAL] for a in BINOMIAL]
         with torch.no_grad():
             self.weight.mul_(FURTHER_SHARE)
-            self.weight[0, 0] = line[:, None, None] * line[:, None] * line
+            self.weight[0, 0] = torch.tensor(cube)
         self.register_buffer("places", _find_places(factor), persistent=False)
 
     def forward(self, folded: Tensor) -> Tensor:
