@@ -59,14 +59,14 @@ def run_monai_baseline(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     image = tifffile.imread(arguments.train_image).astype(np.float32)
     labels = tifffile.imread(arguments.train_labels)
-    mean, std = float(image.mean()), float(image.std())
+    image = _normalise(image)
     patch = tuple(min(LONGEST_PATCH, max(16, size // 16 * 16)) for size in image.shape)
 
     start = time.perf_counter()
     network = build_network().to(device)
     average, steps = _train(
         network,
-        (image - mean) / std,
+        image,
         labels,
         patch=patch,
         learning_rate=learning_rate,
@@ -78,11 +78,12 @@ def run_monai_baseline(
     def predict(volume: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             logits = sliding_window_inference(
-                torch.from_numpy((volume - mean) / std)[None, None].to(device),
-                roi_size=tuple(2 * edge for edge in patch),
+                torch.from_numpy(volume)[None, None].to(device),
+                # As in training: instance normalisation sees the same amount of each volume.
+                roi_size=patch,
                 sw_batch_size=1,
                 predictor=average,
-                overlap=0.25,
+                overlap=0.5,
                 mode="gaussian",
             )
         return torch.sigmoid(logits)[0, 0].cpu().numpy()
@@ -93,10 +94,15 @@ def run_monai_baseline(
     )
     known = labels[middle] != 2
     threshold = choose_threshold(predict(image[middle])[known], labels[middle][known] == 1)
-    probs = predict(tifffile.imread(arguments.test_image).astype(np.float32))
+    probs = predict(_normalise(tifffile.imread(arguments.test_image).astype(np.float32)))
     write_result(
         arguments.output, probs, train_seconds=train_seconds, steps=steps, threshold=threshold
     )
+
+
+def _normalise(volume: np.ndarray) -> np.ndarray:
+    """Each volume by its own grey values, as MONAI's ``NormalizeIntensity`` does."""
+    return (volume - volume.mean()) / volume.std()
 
 
 def _train(
