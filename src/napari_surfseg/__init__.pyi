@@ -8,6 +8,9 @@ from .api import (
     evaluate as evaluate,
 )
 from .api import (
+    export as export,
+)
+from .api import (
     load_experiment as load_experiment,
 )
 from .api import (

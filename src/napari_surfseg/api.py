@@ -25,6 +25,7 @@ from napari_surfseg.networks.registry import find_network
 from napari_surfseg.runs.checkpoints import find_checkpoint, find_trained, read_checkpoints
 from napari_surfseg.runs.folder import RunFolder, RunState, find_experiment, find_new_run_path
 from napari_surfseg.runs.follow import read_state
+from napari_surfseg.sharing.settings import DEFAULT_LICENCE, ShareSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,7 @@ __all__ = [
     "Run",
     "VolumeLike",
     "evaluate",
+    "export",
     "load_experiment",
     "open_run",
     "open_volume",
@@ -322,6 +324,57 @@ def predict(
     with tempfile.TemporaryDirectory(prefix="surfseg_") as folder:
         written = predict_to(Path(folder) / "prediction.zarr")
         return np.asarray(written.read((0, 0, 0), written.shape), dtype=np.uint8)
+
+
+def export(
+    source: str | Path | Run,
+    output: str | Path,
+    *,
+    title: str | None = None,
+    authors: Sequence[str] = (),
+    licence: str = DEFAULT_LICENCE,
+    overwrite: bool = False,
+) -> Path:
+    """Write a trained network for other programs; what ``surfseg export`` does.
+
+    Parameters
+    ----------
+    source : path-like or Run
+        As the ``checkpoint`` of :func:`predict`.
+    output : path-like
+        ``.onnx`` makes an ONNX file, ``.zip`` a package for bioimage.io, any other name a folder
+        that is a MONAI bundle.
+    title : str, optional
+        By default the name of the experiment.
+    authors : sequence of str
+        Who trained it.
+    licence : str
+        SPDX identifier of the weights' licence.
+    overwrite : bool
+        Replace an existing ``output``.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    CheckpointError
+        If the network cannot be read.
+    OutputError
+        If ``output`` is there already or cannot be written, or a library of the extra ``share``
+        is not installed.
+    """
+    from napari_surfseg.sharing.export import export_network
+
+    return export_network(
+        find_trained(source.path if isinstance(source, Run) else source),
+        output,
+        settings=ShareSettings(
+            title=title, authors=tuple(authors), licence=licence, overwrite=overwrite
+        ),
+    )
 
 
 def evaluate(

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from napari_surfseg.cli import demo, evaluate, networks, phantom, predict, report, runs, train
+from napari_surfseg.cli import (
+    demo,
+    evaluate,
+    export,
+    networks,
+    phantom,
+    predict,
+    report,
+    runs,
+    train,
+)
 
 __all__ = ["ALL"]
 
@@ -13,6 +23,7 @@ ALL = (
     report.add,
     runs.add,
     networks.add,
+    export.add,
     phantom.add,
     demo.add,
 )

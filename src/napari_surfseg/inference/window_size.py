@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from napari_surfseg.inference.settings import PredictionSettings
     from napari_surfseg.inference.sliding_window import Model
 
-__all__ = ["choose_fitting_window", "fit_to_device", "with_fitting_window"]
+__all__ = [
+    "choose_fitting_window",
+    "find_window_limit",
+    "fit_to_device",
+    "with_fitting_window",
+]
 
 _Result = TypeVar("_Result")
 
@@ -60,18 +65,31 @@ def choose_fitting_window(model: Model, shape: Size3, settings: PredictionSettin
     known = None if settings.limit is None else settings.limit.window
     if known is not None:
         return to_index(min(pair) for pair in zip(settings.window, known, strict=True))
-    most = MAX_WINDOW_VOXELS
-    architecture = getattr(model, "architecture", None)
-    if architecture is not None:
-        allowed = ACTIVATION_BYTES.get(settings.device_type, ACTIVATION_BYTES["cpu"])
-        most = min(most, int(allowed / (4 * architecture.finest_values * LIVE_TENSORS)))
     return choose_window(
         shape,
         settings.window,
         multiple=settings.multiple,
         overlap=settings.overlap,
-        max_voxels=most,
+        max_voxels=find_window_limit(model, settings.device_type),
     )
+
+
+def find_window_limit(model: Model, device_type: str) -> int:
+    """Return the most voxels of a window whose activations a device takes.
+
+    Parameters
+    ----------
+    model : callable
+        As for :func:`choose_fitting_window`.
+    device_type : str
+        ``cpu`` or ``cuda``.
+    """
+    most = MAX_WINDOW_VOXELS
+    architecture = getattr(model, "architecture", None)
+    if architecture is not None:
+        allowed = ACTIVATION_BYTES.get(device_type, ACTIVATION_BYTES["cpu"])
+        most = min(most, int(allowed / (4 * architecture.finest_values * LIVE_TENSORS)))
+    return most
 
 
 def fit_to_device(settings: PredictionSettings, model: Model, shape: Size3) -> PredictionSettings:

@@ -24,8 +24,17 @@ SLOW_PATH_LIMIT = 20480
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
+def is_traced() -> bool:
+    """Whether torch writes down what is computed, for another program."""
+    # Before torch 2.7 only compiling, which is more, could be asked for.
+    exporting = getattr(torch.compiler, "is_exporting", None) or torch.compiler.is_compiling
+    return bool(exporting() or torch._C._get_tracing_state())  # noqa: SLF001 - of torch.jit.trace
+
+
 def convolve_halved(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve (B, C, Z, Y, X) with a 3x3x3 kernel, padding 1; a small single sample in halves."""
+    if is_traced():  # sizes are not known there
+        return functional.conv3d(image, weight, bias, padding=1)
     batch, channels, depth, height, _ = image.shape
     is_slow = channels * depth * height <= SLOW_PATH_LIMIT
     edges = enumerate(image.shape[2:], start=2)

@@ -19,6 +19,8 @@ from napari_surfseg.model.checkpoint import describe_checkpoint, rebuild_checkpo
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
     from napari_surfseg.model.checkpoint import Checkpoint
 
 __all__ = ["load_weights_file", "read_tensors", "save_weights_file"]
@@ -51,7 +53,7 @@ def save_weights_file(
 
     weights = {
         # A copy each: the format knows no shared storage.
-        name: tensor.detach().to("cpu", dtype, copy=True).contiguous()
+        name: _convert(tensor.detach(), dtype).to("cpu", copy=True).contiguous()
         for name, tensor in checkpoint.weights.items()
     }
     texts = {
@@ -93,7 +95,7 @@ def load_weights_file(path: Path) -> Checkpoint:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Read the texts of the header and all tensors, as float32.
+    """Read the texts of the header and all tensors, real numbers as float32.
 
     Raises
     ------
@@ -104,10 +106,18 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
+            weights = {
+                name: _convert(file.get_tensor(name), torch.float32)
+                for name in file.keys()  # noqa: SIM118 - it is no dictionary
+            }
             return dict(file.metadata() or {}), weights
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}.") from None
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         reason = str(error).split("\n", 1)[0].rstrip(".")
         raise CheckpointError(f"{path} is damaged or no safetensors file: {reason}.") from None
+
+
+def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert real numbers; tables and counts of whole numbers stay."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
