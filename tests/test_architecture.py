@@ -23,7 +23,7 @@ LAZY_PACKAGES = {"napari_surfseg", "napari_surfseg.losses", "napari_surfseg.metr
 #: Folders and files that may import torch as they are imported. The window, the run folder, the
 #: command line and all other files of the package do without.
 COMPUTING = {"data", "device", "losses", "metrics", "model", "surfaces"}
-COMPUTING |= {"inference", "training"}
+COMPUTING |= {"inference", "sharing", "training"}
 COMPUTE = {"torch"}
 WINDOW = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "vispy", "magicgui"}
 

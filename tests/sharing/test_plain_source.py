@@ -35,7 +35,7 @@ def test_every_network_is_built_and_computes_the_same_alone(run_alone, preset):
     alone.load_state_dict(network.state_dict())
     image = torch.randn(1, 1, *[2 * network.architecture.divisor] * 3)
     with torch.inference_mode():
-        assert torch.allclose(alone.eval()(image), network(image), atol=1e-5)
+        assert torch.allclose(alone.eval()(image), network(image), atol=1e-3)
 
 
 def test_a_source_names_neither_this_package_nor_what_it_lacks(tmp_path):
