@@ -21,7 +21,7 @@ def network(tiny_checkpoint):
 
 def draw(network, size):
     batch, *counts = size
-    edges = [count * edge for count, edge in zip(counts, network.multiple, strict=True)]
+    edges = network.choose_edges(counts)
     return np.random.default_rng(3).normal(size=(batch, 1, *edges)).astype(np.float32)
 
 

@@ -5,10 +5,11 @@ import types
 import pytest
 import torch
 
-from napari_surfseg.config import Model
+from napari_surfseg.config import MONAI_NETWORKS, Model
 from napari_surfseg.model.network import build_unet
+from napari_surfseg.model.networks import build_network as build_any
 from napari_surfseg.sharing.plain_network import build_network
-from napari_surfseg.sharing.plain_source import write_plain_source
+from napari_surfseg.sharing.plain_source import write_network_source, write_plain_source
 
 
 @pytest.fixture
@@ -34,6 +35,18 @@ def test_every_network_is_built_and_computes_the_same_alone(run_alone, preset):
     alone = run_alone(source).build_network(**{**numbers, "channels": list(numbers["channels"])})
     alone.load_state_dict(network.state_dict())
     image = torch.randn(1, 1, *[2 * network.architecture.divisor] * 3)
+    with torch.inference_mode():
+        assert torch.allclose(alone.eval()(image), network(image), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", MONAI_NETWORKS)
+def test_every_network_of_monai_is_built_alone(run_alone, tiny_monai, name):
+    model = Model(preset="monai", network=name, arguments=tiny_monai[name])
+    network = build_any(model, (32, 32, 64)).eval()
+    source = write_network_source(network)
+    alone = run_alone(source).build_network(**dataclasses.asdict(network.architecture))
+    alone.load_state_dict(network.state_dict())
+    image = torch.randn(1, 1, 32, 32, 64)
     with torch.inference_mode():
         assert torch.allclose(alone.eval()(image), network(image), atol=1e-3)
 

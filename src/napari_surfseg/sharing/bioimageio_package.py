@@ -20,8 +20,6 @@ from scipy import ndimage
 from napari_surfseg.errors import OutputError, SurfsegError
 from napari_surfseg.sharing.facts import NetworkFacts, write_card
 from napari_surfseg.sharing.onnx_file import write_onnx
-from napari_surfseg.sharing.plain_network import build_network
-from napari_surfseg.sharing.plain_source import write_plain_source
 from napari_surfseg.sharing.traced_network import INPUT, PlainNetwork, trace_torchscript
 
 if TYPE_CHECKING:
@@ -114,7 +112,7 @@ def _describe(
     facts = NetworkFacts.of(checkpoint, settings)
     report("computing a test", 0.0)
     network = PlainNetwork.of(checkpoint)
-    image = _make_test_image(network.multiple, checkpoint.intensity)
+    image = _make_test_image(network.choose_edges((2, 3, 3)), checkpoint.intensity)
     logits = network.compute(_normalise(image, checkpoint.intensity))
     np.save(folder / "test_input.npy", image)
     np.save(folder / "test_output.npy", 1 / (1 + np.exp(-logits)))
@@ -127,7 +125,7 @@ def _describe(
         license=spec.LicenseId(facts.licence),
         documentation=spec.FileDescr(source=folder / "README.md"),
         tags=["segmentation", "3d", "surfaces", "membranes", "unet", "pytorch"],
-        inputs=[_describe_input(spec, folder, checkpoint, network.multiple)],
+        inputs=[_describe_input(spec, folder, checkpoint, network)],
         outputs=[_describe_output(spec, folder, checkpoint)],
         weights=weights,
     )
@@ -148,15 +146,14 @@ def _write_weights(
         {name: tensor.detach().cpu() for name, tensor in checkpoint.weights.items()},
         folder / "weights.pt",
     )
-    source = write_plain_source("The network, built from plain numbers.", build_network)
-    (folder / "network.py").write_text(source, encoding="utf-8")
+    (folder / "network.py").write_text(network.source, encoding="utf-8")
     kinds: dict[str, Any] = {
         "pytorch_state_dict": spec.PytorchStateDictWeightsDescr(
             source=folder / "weights.pt",
             pytorch_version=version,
             architecture=spec.ArchitectureFromFileDescr(
                 source=folder / "network.py",
-                callable=spec.Identifier(build_network.__name__),
+                callable=spec.Identifier("build_network"),
                 kwargs=network.numbers,
             ),
         )
@@ -180,7 +177,11 @@ def _write_weights(
     return spec.WeightsDescr(**kinds)
 
 
-def _describe_input(spec: Any, folder: Path, checkpoint: Checkpoint, multiple: Size3) -> Any:
+def _describe_input(spec: Any, folder: Path, checkpoint: Checkpoint, network: PlainNetwork) -> Any:
+    if network.multiple is None:
+        sizes: list[Any] = list(network.patch)
+    else:
+        sizes = [spec.ParameterizedSize(min=2 * edge, step=edge) for edge in network.multiple]
     return spec.InputTensorDescr(
         id=spec.TensorId(INPUT),
         description="One channel of grey values.",
@@ -190,10 +191,10 @@ def _describe_input(spec: Any, folder: Path, checkpoint: Checkpoint, multiple: S
             *(
                 spec.SpaceInputAxis(
                     id=spec.AxisId(name),
-                    size=spec.ParameterizedSize(min=2 * edge, step=edge),
+                    size=size,
                     **_describe_voxel(checkpoint, axis),
                 )
-                for axis, (name, edge) in enumerate(zip("zyx", multiple, strict=True))
+                for axis, (name, size) in enumerate(zip("zyx", sizes, strict=True))
             ),
         ],
         test_tensor=spec.FileDescr(source=folder / "test_input.npy"),
@@ -257,9 +258,8 @@ def _describe_voxel(checkpoint: Checkpoint, axis: int) -> dict[str, Any]:
     return {"unit": checkpoint.units, "scale": checkpoint.spacing[axis]}
 
 
-def _make_test_image(multiple: Size3, intensity: Intensity | None) -> NDArray[np.float32]:
+def _make_test_image(shape: Size3, intensity: Intensity | None) -> NDArray[np.float32]:
     """Draw smooth noise over the range of grey values; always the same."""
-    shape = [edge * number for edge, number in zip(multiple, (2, 3, 3), strict=True)]
     noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=shape), 1.5)
     ranks = (noise - noise.min()) / np.ptp(noise)
     low, high = (0.0, 255.0) if intensity is None else (intensity.low, intensity.high)

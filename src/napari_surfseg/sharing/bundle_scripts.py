@@ -135,8 +135,8 @@ class WindowInferer(Inferer):
     ----------
     patch : sequence of int
         Z, Y, X voxels of a patch in training.
-    multiple : sequence of int
-        The network takes sizes divisible by these.
+    multiple : sequence of int, optional
+        The network takes sizes divisible by these; without it, patches alone.
     overlap : float
         Least share of a window that its neighbour covers too.
     flips : bool or "auto"
@@ -148,14 +148,15 @@ class WindowInferer(Inferer):
     def __init__(
         self,
         patch: Sequence[int],
-        multiple: Sequence[int],
+        multiple: Sequence[int] | None,
         overlap: float,
         flips: bool | str,
         max_window_voxels: dict[str, int],
         max_flip_voxels: dict[str, int],
     ) -> None:
         super().__init__()
-        self.patch, self.multiple, self.overlap = _size(patch), _size(multiple), overlap
+        self.patch, self.overlap = _size(patch), overlap
+        self.multiple = None if multiple is None else _size(multiple)
         self.flips = flips
         self.max_window_voxels, self.max_flip_voxels = max_window_voxels, max_flip_voxels
 
@@ -171,13 +172,15 @@ class WindowInferer(Inferer):
 
     def _predict(self, volume: Tensor, network: Callable[..., Any], device: str) -> Tensor:
         shape = _size(volume.shape)
-        window = choose_window(
-            shape,
-            self.patch,
-            multiple=self.multiple,
-            overlap=self.overlap,
-            max_voxels=_limit(self.max_window_voxels, device),
-        )
+        window = self.patch
+        if self.multiple is not None:
+            window = choose_window(
+                shape,
+                self.patch,
+                multiple=self.multiple,
+                overlap=self.overlap,
+                max_voxels=_limit(self.max_window_voxels, device),
+            )
         grid = build_grid(shape, window, self.overlap)
         if grid.padded_shape != shape:
             grid = build_grid(grid.padded_shape, window, self.overlap)

@@ -26,8 +26,7 @@ from napari_surfseg.inference.window_size import find_window_limit
 from napari_surfseg.model.network_kinds import BUNDLE_METADATA, BUNDLE_WEIGHTS
 from napari_surfseg.model.weights_file import save_weights_file
 from napari_surfseg.sharing.facts import NetworkFacts, read_own_licence, write_card
-from napari_surfseg.sharing.plain_network import build_network
-from napari_surfseg.sharing.plain_source import write_plain_source
+from napari_surfseg.sharing.plain_source import write_network_source, write_plain_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,9 +109,7 @@ def write_bundle(
         ),
         "scripts/__init__.py": '"""The network and its windows, as plain source."""\n\n'
         "from . import inference, network\n",
-        "scripts/network.py": write_plain_source(
-            "The network, built from plain numbers.", build_network
-        ),
+        "scripts/network.py": write_network_source(network),
         "scripts/inference.py": _write_scripts(),
     }
     for name, text in texts.items():
@@ -173,7 +170,7 @@ def _describe_inference(checkpoint: Checkpoint, network: Any) -> dict[str, Any]:
         "inferer": {
             "_target_": "scripts.inference.WindowInferer",
             "patch": list(checkpoint.patch_size),
-            "multiple": [architecture.divisor] * 3,
+            "multiple": architecture.window_multiple,
             "overlap": inference.overlap,
             "flips": inference.flips,
             "max_window_voxels": {
@@ -258,10 +255,11 @@ def _describe_saving(key: str, postfix: str) -> dict[str, Any]:
 
 def _describe_bundle(checkpoint: Checkpoint, network: Any, facts: NetworkFacts) -> dict[str, Any]:
     """Say what goes in and comes out, and what is needed, as MONAI's schema has it."""
-    edge = f"{network.architecture.divisor}*n"
+    multiple = network.architecture.window_multiple
+    edges = list(checkpoint.patch_size) if multiple is None else [f"{edge}*n" for edge in multiple]
     tensor = {
         "num_channels": 1,
-        "spatial_shape": [edge, edge, edge],
+        "spatial_shape": edges,
         "dtype": "float32",
         "is_patch_data": True,
     }

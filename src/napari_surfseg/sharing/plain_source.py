@@ -13,14 +13,29 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_surfseg.model.network import SurfaceUNet
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
-__all__ = ["write_plain_source"]
+    import torch
+
+__all__ = ["write_network_source", "write_plain_source"]
 
 OURS = __name__.partition(".")[0]
+
+
+def write_network_source(network: torch.nn.Module) -> str:
+    """Return the source of ``build_network``, which builds a network from its numbers."""
+    if isinstance(network, SurfaceUNet):
+        from napari_surfseg.sharing.plain_network import build_network as build
+    else:
+        from napari_surfseg.sharing.plain_monai import (  # type: ignore[assignment]
+            build_network as build,
+        )
+    return write_plain_source("The network, built from plain numbers.", build)
 
 
 def write_plain_source(title: str, *wanted: Callable[..., Any]) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from napari_surfseg.errors import OutputError
+from napari_surfseg.geometry import to_index
+from napari_surfseg.sharing.plain_source import write_network_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,28 +40,45 @@ class PlainNetwork:
         In evaluation mode, (B, 1, Z, Y, X) to logits of that shape.
     numbers : dict
         What :func:`~.plain_network.build_network` builds it from.
-    multiple : tuple of int
-        By what the edges must be divisible.
+    source : str
+        Of what builds it.
+    patch : tuple of int
+        Edges of a patch in training.
+    multiple : tuple of int, optional
+        By what the edges must be divisible; None where a patch is the one size it takes.
     example : Tensor
         An input.
     """
 
     module: torch.nn.Module
     numbers: dict[str, Any]
-    multiple: Size3
+    source: str
+    patch: Size3
+    multiple: Size3 | None
     example: torch.Tensor
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> PlainNetwork:
         """Build it from a checkpoint."""
         network = checkpoint.build_model("cpu")
-        divisor = network.architecture.divisor
-        multiple = (divisor, divisor, divisor)
+        multiple = network.architecture.window_multiple
         # Edges of their own, so that no size is taken for another one or for a constant.
-        edges = [edge * number for edge, number in zip(multiple, (2, 3, 2), strict=True)]
+        edges = _choose_edges(checkpoint.patch_size, multiple, (2, 3, 2))
         generator = torch.Generator().manual_seed(0)
         numbers = asdict(network.architecture)
-        return cls(network, numbers, multiple, torch.randn(2, 1, *edges, generator=generator))
+        source = write_network_source(network)
+        return cls(
+            network,
+            numbers,
+            source,
+            checkpoint.patch_size,
+            multiple,
+            torch.randn(2, 1, *edges, generator=generator),
+        )
+
+    def choose_edges(self, counts: Size3) -> Size3:
+        """Give edges that the network takes, so many multiples long where it can choose."""
+        return _choose_edges(self.patch, self.multiple, counts)
 
     @torch.inference_mode()
     def compute(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -87,6 +106,7 @@ def write_onnx_graph(path: Path, network: PlainNetwork, texts: dict[str, str]) -
     """
     import onnx
 
+    free = (0,) if network.multiple is None else (0, 2, 3, 4)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter, on itself
@@ -95,7 +115,7 @@ def write_onnx_graph(path: Path, network: PlainNetwork, texts: dict[str, str]) -
                 (network.example,),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=(dict.fromkeys((0, 2, 3, 4), torch.export.Dim.DYNAMIC),),
+                dynamic_shapes=(dict.fromkeys(free, torch.export.Dim.DYNAMIC),),
                 dynamo=True,
                 verbose=False,
             )
@@ -110,7 +130,7 @@ def write_onnx_graph(path: Path, network: PlainNetwork, texts: dict[str, str]) -
         model.metadata_props.add(key=key, value=value)
     onnx.save(model, str(path))
     # Of another size than the one that was traced.
-    edges = [edge * number for edge, number in zip(network.multiple, (3, 2, 4), strict=True)]
+    edges = network.choose_edges((3, 2, 4))
     values = np.random.default_rng(1).normal(size=(1, 1, *edges)).astype(np.float32)
     expected, found = network.compute(values), run_onnx(path, values)
     difference = float(np.abs(expected - found).max())
@@ -143,3 +163,9 @@ def trace_torchscript(network: PlainNetwork) -> bytes | None:
     except Exception:  # noqa: BLE001 - what is going out of use may fail in any way
         return None
     return buffer.getvalue()
+
+
+def _choose_edges(patch: Size3, multiple: Size3 | None, counts: Size3) -> Size3:
+    if multiple is None:
+        return patch
+    return to_index(edge * count for edge, count in zip(multiple, counts, strict=True))
