@@ -35,8 +35,8 @@ def test_anything_else_is_a_checkpoints_file(registry, tmp_path):
     [
         (lambda weights: weights.popitem(), "its weights lack"),
         (lambda weights: weights.update(stray=torch.ones(2)), "a stray stray"),
-        (lambda weights: weights["head.linear.bias"].fill_(float("nan")), "holds NaN"),
-        (lambda weights: weights.update({"head.linear.bias": torch.ones(3)}), r"has shape \(3,\)"),
+        (lambda weights: weights["refine.bias"].fill_(float("nan")), "holds NaN"),
+        (lambda weights: weights.update({"refine.bias": torch.ones(3)}), r"has shape \(3,\)"),
     ],
 )  # fmt: skip
 def test_weights_of_another_network_are_refused(registry, change, said):
