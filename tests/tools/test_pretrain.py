@@ -136,6 +136,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(load: Any, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_short_run_learns_and_goes_on_after_an_end(tmp_path: Path) -> None:
     """A few hundred steps on synthetic cells are enough to find the walls of others."""
     command = [
@@ -145,20 +146,22 @@ def test_a_short_run_learns_and_goes_on_after_an_end(tmp_path: Path) -> None:
         "--set", "shares={walls: 0.6, tissue: 0.4}",
         "--set", "draw={patches: [[1, 48, 48, 48]]}",
     ]  # fmt: skip
-    for steps in (100, 300):
-        subprocess.run([*command, "--set", f"steps={steps}"], check=True, timeout=280)
+    for steps in (100, 600):
+        subprocess.run([*command, "--set", f"steps={steps}"], check=True, timeout=600)
         state = torch.load(tmp_path / "state.pt", weights_only=True)
         assert state["step"] == steps
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np\n"
         "from stream import Stream; from score import predict, score\n"
         "from napari_surfseg.model.checkpoint import load_checkpoint\n"
         "network = load_checkpoint(sys.argv[2]).build_model()\n"
         "pairs = [Stream(99, (64, 64, 64), {'walls': 1.0}).make(n) for n in range(5)]\n"
-        "print(sorted(score(predict(network, p.image), p.labels)[2][0] for p in pairs)[2])\n"
+        "rows = [score(predict(network, p.image), p.labels) for p in pairs]\n"
+        "print(max(np.median(rows, axis=0)[:, 0]))\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", code, str(TOOL), str(tmp_path / "network.pt")],
-        check=True, capture_output=True, text=True, timeout=120,
+        check=True, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
-    assert float(found.stdout.split()[-1]) > 0.6
+    assert float(found.stdout.split()[-1]) > 0.7

@@ -103,7 +103,7 @@ def _paint_tissue(rng: np.random.Generator, scene: Scene) -> Floats:
             image -= inside * float(rng.uniform(0.2, 0.7))
         else:
             image -= inside * float(rng.uniform(0.2, 1.2))
-    thickness = float(np.exp(rng.uniform(np.log(1.4), np.log(5.0))))
+    thickness = float(np.exp(rng.uniform(np.log(1.4), np.log(7.0))))
     line = _membrane(rng, scene, thickness, double=0.2)
     image = image * (1 - np.clip(line, 0, 1)) - line
     if rng.random() < 0.5:  # synapses: dark stuff along one side of a border
@@ -125,7 +125,7 @@ def _paint_walls(rng: np.random.Generator, scene: Scene) -> Floats:
         offset = rng.normal(0, 0.1, int(which.max()) + 1).astype(np.float32)[which]
         strength = float(rng.uniform(-0.6, 0.3)) if name == "nucleus" else -float(rng.random())
         image += _fade(depth, 1.0) * (strength + offset)
-    thickness = float(np.exp(rng.uniform(np.log(1.5), np.log(6.0))))
+    thickness = float(np.exp(rng.uniform(np.log(1.5), np.log(8.0))))
     line = _membrane(rng, scene, thickness, double=0.08)
     wall_grey = 1 + float(rng.uniform(0, 0.35)) * _noise(rng, scene, float(rng.uniform(15, 60)))
     image = image * (1 - np.clip(line, 0, 1)) - line * np.clip(wall_grey, 0.1, 2)

@@ -120,7 +120,7 @@ class Stream:
         shape = self._shape
         spacing = draw_spacing(rng, 3.0)
         # So many voxels of the record are one of the new one.
-        scale = float(np.exp(rng.uniform(np.log(0.45), np.log(1.7))))
+        scale = float(np.exp(rng.uniform(np.log(0.33), np.log(2.0))))
         if rng.random() < 0.3:
             scale = 1.0
         turned = random_rotation(rng)
