@@ -19,4 +19,6 @@ checkpoints and previews to the folders it is given.
      network)                           ├─ steering      what watchers asked for
                                         ├─ scoring       validation, threshold, best.pt
                                         └─ tuning        post-processing, at the end
+
+``network_process`` answers the window, before a run, what a network is and needs.
 """

@@ -1,6 +1,11 @@
 import pytest
 
-from napari_surfseg.gui.controls.text_fields import ValueField, read_number, read_numbers
+from napari_surfseg.gui.controls.text_fields import (
+    ValueField,
+    read_mapping,
+    read_number,
+    read_numbers,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +44,22 @@ def test_only_another_text_is_settled(qtbot):
     field.editingFinished.emit()
     field.editingFinished.emit()
     assert settled == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (
+            "init_filters: 16, blocks_down: [1, 2, 2]",
+            {"init_filters": 16, "blocks_down": [1, 2, 2]},
+        ),
+        ("{norm: [instance, {affine: true}]}", {"norm": ["instance", {"affine": True}]}),
+        ("  ", {}),
+        ("a: [1", "a: [1"),
+        ("[1, 2]", "[1, 2]"),
+        ("a: 1}", "a: 1}"),
+        ("init_filters", {"init_filters": None}),
+    ],
+)
+def test_named_values_are_read_or_left_for_the_configuration_to_refuse(text, value):
+    assert read_mapping(text) == value

@@ -1,16 +1,18 @@
 """What fills the form from the viewer's layers, on a mock of the view: no window, no screen."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from tests.gui.training.stand_ins import JobsInPlace, Pairs, mock_view
 
-from napari_surfseg.errors import DataError
+from napari_surfseg.errors import ConfigError, DataError
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.training.form import TrainingForm
 from napari_surfseg.gui.training.form_controller import FormController
+from napari_surfseg.gui.training.monai_facts import NetworkFacts
 from napari_surfseg.gui.training.protocols import TrainingViewProtocol
 
 SHAPE = (8, 16, 16)
@@ -109,6 +111,28 @@ def test_the_network_is_described_or_its_patch_refused(controller, view, pairs):
     view.form_changed.emit()
     view.set_estimate.assert_called_with("")
     assert "divisible by" in view.set_patch_error.call_args.args[0]
+
+
+def test_a_network_of_monai_is_asked_and_then_described_or_refused(
+    controller, view, pairs, monkeypatch
+):
+    settings = {"model.preset": "monai", "model.network": "UNet", "data.patch_size": [32] * 3}
+    form = replace(view.form(), settings=settings)
+    view.form.side_effect = lambda: form
+    find = Mock(return_value=None)
+    monkeypatch.setattr(controller._monai, "find", find)
+    view.form_changed.emit()
+    view.set_estimate.assert_called_with("Asking MONAI what UNet needs…")
+    find.return_value = NetworkFacts(divisor=16, num_parameters=1000, step_bytes=1 << 30)
+    controller._monai.answered.emit()
+    assert "about 1 GiB of memory for a step" in view.set_estimate.call_args.args[0]
+    view.set_patch_step.assert_called_with(16)
+    view.set_network_error.assert_called_with("")
+    find.side_effect = ConfigError("UNet has no argument depth.", field="model.arguments")
+    view.form_changed.emit()
+    view.set_estimate.assert_called_with("")
+    view.set_patch_error.assert_called_with("")
+    view.set_network_error.assert_called_with("UNet has no argument depth.", "model.arguments")
 
 
 def test_the_validation_box_is_drawn_over_the_volume(controller, view, viewer, pairs):

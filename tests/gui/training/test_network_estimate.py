@@ -2,6 +2,7 @@ import pytest
 
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.training.form import TrainingForm
+from napari_surfseg.gui.training.monai_facts import NetworkFacts
 from napari_surfseg.gui.training.network_estimate import describe_network, read_model
 
 FORM = TrainingForm(
@@ -27,3 +28,17 @@ def test_a_patch_that_does_not_fit_is_refused():
     form = TrainingForm(settings={"data.patch_size": [33, 32, 32], "model.preset": "tiny"})
     with pytest.raises(ConfigError, match="divisible by"):
         describe_network(form)
+
+
+def test_a_network_of_monai_is_described_by_what_it_answered():
+    settings = {"model.preset": "monai", "model.network": "UNet", "data.patch_size": [32, 32, 32]}
+    form = TrainingForm(settings=settings, device="cuda")
+    assert describe_network(form) == ""
+    facts = NetworkFacts(divisor=16, num_parameters=12_300_000, step_bytes=3 << 30)
+    said = describe_network(form, facts=facts)
+    assert said.startswith("12 million parameters; about 3 GiB of memory"), said
+    assert "on the GPU" in said
+    with pytest.raises(ConfigError, match="divisible by 16"):
+        describe_network(
+            TrainingForm(settings=settings | {"data.patch_size": [40, 32, 32]}), facts=facts
+        )

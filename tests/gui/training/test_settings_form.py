@@ -38,6 +38,8 @@ IN_FULL_VIEW = {
     "data.validation.labels": "labels_0",
     "data.validation.roi": "roi_0",
     "experiment.name": "run_name",
+    "model.arguments": "model_arguments",
+    "model.network": "model_network",
     "model.preset": "model_preset",
     "model.start_from": "model_start_from",
     "preview.size": "live_box_z",
@@ -50,8 +52,6 @@ IN_FULL_VIEW = {
 NOT_OFFERED = {
     "data.phantom.shape": "the window has the scroll as a sample, which is a layer like others",
     "data.phantom.seed": "as above",
-    "model.network": "networks of MONAI are chosen in a file",
-    "model.arguments": "as above",
 }
 ROWS = [
     setting
@@ -92,6 +92,40 @@ def test_an_untouched_form_is_the_configuration_as_it_is(view):
     preview = plain.preview.model_copy(update={"seconds": 5.0, "size": (32, 128, 128)})
     training = plain.training.model_copy(update={"max_minutes": 10.0})
     assert made == plain.model_copy(update={"preview": preview, "training": training})
+
+
+def test_settings_of_the_own_networks_are_none_of_monais(view):
+    first, dropout = view.control("model.base_channels"), view.control("model.dropout")
+    view._form_of("model.base_channels").set_value("model.base_channels", 12)
+    view.network.set_preset("monai")
+    assert not first.isEnabled()
+    assert not dropout.isEnabled()
+    assert view.control("model.deep_supervision").isEnabled()
+    view.network.network.setCurrentText("UNet")
+    made = build_form_experiment(form_of(view), [{"image": "a", "labels": "b"}], [])
+    assert (made.model.network, made.model.base_channels) == ("UNet", None)
+    view.set_locked(True)
+    assert not view.network.network.isEnabled()
+    assert not view.network.arguments.isEnabled()
+    view.set_locked(False)
+    assert view.network.network.isEnabled()
+    assert not first.isEnabled()
+    view.network.set_preset("auto")
+    assert first.isEnabled()
+    made = build_form_experiment(form_of(view), [{"image": "a", "labels": "b"}], [])
+    assert (made.model.network, made.model.base_channels) == (None, 12)
+
+
+def test_what_is_wrong_with_the_network_is_said_beside_its_control_until_it_is_right(view):
+    view.network.set_preset("monai")
+    view.set_network_error("model.arguments has depth, which UNet does not.", "model.arguments")
+    assert view.network.arguments.error.text() == "Arguments has depth, which UNet does not."
+    view.set_network_error("VNet has no model.deep_supervision.", "model.deep_supervision")
+    assert view.network.arguments.error.text() == ""
+    error = view.control("model.deep_supervision").error
+    assert error.text() == "VNet has no Deep supervision."
+    view.set_network_error("")
+    assert error.text() == ""
 
 
 def test_what_is_set_reaches_the_configuration(view):

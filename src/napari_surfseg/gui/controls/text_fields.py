@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit, QPlainTextEdit
 
@@ -12,7 +13,7 @@ from napari_surfseg.gui.controls.basics import FieldError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NotesField", "ValueField", "read_number", "read_numbers"]
+__all__ = ["NotesField", "ValueField", "read_mapping", "read_number", "read_numbers"]
 
 
 def read_number(text: str) -> Any:
@@ -32,6 +33,16 @@ def read_numbers(text: str) -> Any:
     """Read numbers between commas or spaces; what is none comes back as it is."""
     numbers = [read_number(part) for part in text.replace(",", " ").split()]
     return text.strip() if any(isinstance(number, str) for number in numbers) else numbers
+
+
+def read_mapping(text: str) -> Any:
+    """Read ``name: value, name: [1, 2]``, as YAML has it; what is none comes back as it is."""
+    text = text.strip()
+    try:
+        found = yaml.safe_load(text if text.startswith("{") else f"{{{text}}}")
+    except yaml.YAMLError:
+        return text
+    return found if isinstance(found, dict) else text
 
 
 class ValueField(QLineEdit):

@@ -25,6 +25,7 @@ from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import shape_of, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of
+from napari_surfseg.gui.training.monai_facts import MonaiFacts
 from napari_surfseg.gui.training.network_estimate import describe_network, read_model
 from napari_surfseg.gui.training.start import Plan, make_plan, take_for_training
 from napari_surfseg.gui.training.validation_box import build_box_layer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_surfseg.gui.background.threads import Job, Jobs
+    from napari_surfseg.gui.training.form import TrainingForm
     from napari_surfseg.gui.training.protocols import TrainingViewProtocol
 
 __all__ = ["FormController"]
@@ -65,6 +67,8 @@ class FormController(QObject):
         self._meant: list[SourceChoice] = []
         self._suggested: str | None = None
         self._is_counting = False
+        self._monai = MonaiFacts(jobs)
+        self._monai.answered.connect(self.refresh)
         self._recount = Debounce(self, RECOUNT_MILLISECONDS, self._count_again)
         view.form_changed.connect(self.refresh)
         view.data.pairs_changed.connect(self._on_chosen)
@@ -75,6 +79,7 @@ class FormController(QObject):
     def close(self) -> None:
         """Let go of the viewer."""
         self._recount.stop()
+        self._monai.close()
         self._watch.close()
 
     # -- layers --------------------------------------------------------------------
@@ -139,22 +144,38 @@ class FormController(QObject):
     def refresh(self) -> None:
         """Bring what follows from the form up to date: the estimate and the label values."""
         form = self._view.form()
-        self._view.set_patch_error("")
-        try:
-            architecture = resolve_architecture(
-                read_model(form),
-                device="cuda" if form.device == "cuda" else "cpu",
-            )
-            self._view.set_patch_step(architecture.divisor)
-            free = psutil.virtual_memory().available
-            self._view.set_estimate(describe_network(form, available_bytes=free))
-        except ConfigError as error:
-            self._view.set_estimate("")
-            self._view.set_patch_error(str(error))
+        self._show_network(form)
         labels = tuple(pair.labels for pair in form.pairs if pair.labels is not None)
         if labels != self._counted:
             self._counted = labels
             self._count_labels([choice for choice in labels if choice is not None])
+
+    def _show_network(self, form: TrainingForm) -> None:
+        """Say what the network is and needs, or what is wrong with it, beside its control."""
+        self._view.set_patch_error("")
+        self._view.set_network_error("")
+        try:
+            model = read_model(form)
+            facts = None
+            if model.preset == "monai":
+                batch_size = form.settings.get("training.train_batch_size", 1)
+                facts = self._monai.find(model, form.settings["data.patch_size"], batch_size)
+                if facts is None:
+                    self._view.set_estimate(f"Asking MONAI what {model.network} needs…")
+                    return
+                self._view.set_patch_step(facts.divisor)
+            else:
+                device = "cuda" if form.device == "cuda" else "cpu"
+                self._view.set_patch_step(resolve_architecture(model, device=device).divisor)
+            free = psutil.virtual_memory().available
+            said = describe_network(form, facts=facts, available_bytes=free)
+            self._view.set_estimate(said)
+        except ConfigError as error:
+            self._view.set_estimate("")
+            if (error.field or "").startswith("model"):
+                self._view.set_network_error(str(error), error.field)
+            else:
+                self._view.set_patch_error(str(error))
 
     def _count_again(self) -> None:
         self._counted = None

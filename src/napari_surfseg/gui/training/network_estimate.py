@@ -17,6 +17,7 @@ from napari_surfseg.wording import format_bytes
 if TYPE_CHECKING:
     from napari_surfseg.config import Model
     from napari_surfseg.gui.training.form import TrainingForm
+    from napari_surfseg.gui.training.monai_facts import NetworkFacts
 
 __all__ = ["describe_network", "read_model"]
 
@@ -33,8 +34,22 @@ def read_model(form: TrainingForm) -> Model:
     return build_experiment(nest_settings(settings), source="the form").model
 
 
-def describe_network(form: TrainingForm, *, available_bytes: int | None = None) -> str:
+def describe_network(
+    form: TrainingForm,
+    *,
+    facts: NetworkFacts | None = None,
+    available_bytes: int | None = None,
+) -> str:
     """Say how large the network is and what a step of training will need.
+
+    Parameters
+    ----------
+    form : TrainingForm
+        Size, patch and device.
+    facts : NetworkFacts, optional
+        What a network of MONAI answered; nothing is said of it without.
+    available_bytes : int, optional
+        Free memory, to say where it is too little.
 
     Raises
     ------
@@ -42,13 +57,20 @@ def describe_network(form: TrainingForm, *, available_bytes: int | None = None) 
         Where the patch does not fit the network.
     """
     device = "cuda" if form.device == "cuda" else "cpu"
-    architecture = resolve_architecture(read_model(form), device=device)
+    model = read_model(form)
     z, y, x = form.settings["data.patch_size"]
-    check_patch_size((z, y, x), architecture)
-    needed = estimate_training_bytes(
-        architecture, (z, y, x), batch_size=form.settings.get("training.train_batch_size", 1)
-    )
-    parameters = count_parameters(architecture) / 1e6
+    if model.preset == "monai":
+        if facts is None:
+            return ""
+        check_patch_size((z, y, x), facts)
+        needed, parameters = facts.step_bytes, facts.num_parameters / 1e6
+    else:
+        architecture = resolve_architecture(model, device=device)
+        check_patch_size((z, y, x), architecture)
+        needed = estimate_training_bytes(
+            architecture, (z, y, x), batch_size=form.settings.get("training.train_batch_size", 1)
+        )
+        parameters = count_parameters(architecture) / 1e6
     where = "GPU" if device == "cuda" else "CPU"
     size = f"{parameters:.2g}" if parameters < 10 else f"{parameters:.0f}"
     said = (

@@ -276,6 +276,9 @@ class TrainingViewProtocol(Protocol):
     def set_patch_step(self, divisor: int) -> None:
         """Let the arrows of the patch size move by what the network divides by."""
 
+    def set_network_error(self, message: str, field: str | None = None) -> None:
+        """Show beside its control why the network cannot be built; empty hides it."""
+
     def set_patch_error(self, message: str) -> None:
         """Show why the patch does not fit the network; empty hides it."""
 

@@ -255,11 +255,22 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
     "Report": (Setting("experiment.notes", "Notes", "notes", empty="for the report"),),
 }
 
+#: What only the program's own networks have: MONAI's are given arguments instead.
+OWN_NETWORK_SETTINGS = (
+    "model.base_channels",
+    "model.multipliers",
+    "model.blocks_per_stage",
+    "model.dropout",
+    "model.activation",
+)
+
 #: What the controls in full view are called, by the key that each of them sets.
 LABELS = {
     "data.patch_size": "The patch size",
     "data.validation.fraction": "The share for validation",
     "experiment.name": "The run name",
+    "model.arguments": "Arguments",
+    "model.network": "The network of MONAI",
     "model.preset": "The network's size",
     "model.start_from": "Start from",
     "training.max_epochs": "The length in epochs",

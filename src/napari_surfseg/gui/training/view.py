@@ -19,7 +19,7 @@ from napari_surfseg.gui.training.loss_page import LossPanel
 from napari_surfseg.gui.training.network_page import NetworkPage
 from napari_surfseg.gui.training.run_panel import RunPanel
 from napari_surfseg.gui.training.settings_form import SettingsForm, say_of_setting
-from napari_surfseg.gui.training.settings_table import LABELS, LIVE_SETTINGS
+from napari_surfseg.gui.training.settings_table import LABELS, LIVE_SETTINGS, OWN_NETWORK_SETTINGS
 from napari_surfseg.gui.training.training_page import TrainingPage
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class TrainingView(QWidget):
         self.run = RunPanel()
         self.strokes = StrokesPanel()
         self._tips: dict[QWidget, str] = {}
+        self._network_error: FieldError | None = None
         self._revealed: QWidget = self
         self._reveal = Debounce(self, 0, self._on_reveal)
         self._more: tuple[tuple[MoreSection, int], ...] = (
@@ -96,9 +97,15 @@ class TrainingView(QWidget):
         self.data.pairs_changed.connect(self.form_changed)
         self.data.validation_changed.connect(self.form_changed)
         self.data.meanings_changed.connect(self.form_changed)
-        self.network.changed.connect(self.form_changed)
+        self.network.changed.connect(self._on_network)
         self.training.changed.connect(self.form_changed)
         self.training.length_changed.connect(self.length_changed)
+
+    def _on_network(self) -> None:
+        if not self._tips:  # nothing is fixed for a run
+            for key in OWN_NETWORK_SETTINGS:
+                self.control(key).setEnabled(not self.network.is_monai)
+        self.form_changed.emit()
 
     def _on_setting(self, key: str) -> None:
         if key in LIVE_SETTINGS:
@@ -112,6 +119,8 @@ class TrainingView(QWidget):
         settings: dict[str, Any] = {}
         for form in self._forms():
             settings |= form.values()
+        if self.network.is_monai:
+            settings |= dict.fromkeys(OWN_NETWORK_SETTINGS)  # they are no settings of MONAI's
         settings |= {
             **self.network.values(),
             **self.training.values(),
@@ -166,6 +175,13 @@ class TrainingView(QWidget):
     def set_patch_step(self, divisor: int) -> None:
         """Let the arrows of the patch size move by what the network divides by."""
         self.network.set_patch_step(divisor)
+
+    def set_network_error(self, message: str, field: str | None = None) -> None:
+        """Show beside its control why the network cannot be built; empty takes it away."""
+        if self._network_error is not None:
+            self._network_error.set_message("")
+        self._network_error = self._find_error(field or "model")[0]
+        self._network_error.set_message(say_of_setting(message, self._labels()))
 
     def set_patch_error(self, message: str) -> None:
         """Show why the patch does not fit the network, or with an empty sentence nothing."""
@@ -226,10 +242,7 @@ class TrainingView(QWidget):
     def show_error(self, message: str, field: str | None = None) -> None:
         """Show a sentence beside the control it concerns, unfold it and turn to its page."""
         error, page = self._find_error(field)
-        labels = dict(LABELS)
-        for form in self._forms():
-            labels |= form.labels
-        error.set_message(say_of_setting(message, labels))
+        error.set_message(say_of_setting(message, self._labels()))
         if page is not None:
             self.tabs.setCurrentIndex(page)
             for more, place in self._more:
@@ -237,6 +250,12 @@ class TrainingView(QWidget):
                     more.button.setChecked(True)
             self._revealed = error
             self._reveal.start()  # once the page is laid out with the sentence in it
+
+    def _labels(self) -> dict[str, str]:
+        labels = dict(LABELS)
+        for form in self._forms():
+            labels |= form.labels
+        return labels
 
     def has_place_for(self, field: str) -> bool:
         """Whether a sentence about this setting is shown beside a control on one of the pages."""
