@@ -108,7 +108,7 @@ def train(
         Go on from the run's last checkpoint.
     background : bool
         Train in a process of its own, which outlives this one, and return at once. Otherwise
-        this call returns when training has ended; interrupting it stops the run after its step.
+        this call returns when training has ended; interrupting it stops the run within seconds.
     on_event : callable, optional
         Given every event of the run as it happens; not with ``background`` (there, look at
         :attr:`Run.history` from time to time). If it raises, it is left out from then on, with a

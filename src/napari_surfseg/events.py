@@ -445,7 +445,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop(Command):
-    """Finish the step, write ``last.pt``, end with :class:`RunStopped`."""
+    """Drop what is under way, write ``last.pt``, end with :class:`RunStopped`."""
 
 
 @dataclass(frozen=True, kw_only=True)

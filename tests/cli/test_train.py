@@ -296,7 +296,7 @@ def test_one_ctrl_c_ends_well(config, volumes):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert "stopping after this step; interrupt again to end at once" in out
+    assert "stopping; interrupt again to end at once" in out
     assert "stopped as asked" in out
     assert isinstance(ending("run"), events.RunStopped)
     assert not RunFolder("run").worker_path.exists()
@@ -307,7 +307,7 @@ def test_a_second_ctrl_c_ends_at_once(config, volumes):
     with start_fake(config, "--run-dir", "run", sleep=100) as process:
         wait_for_line(process, "now")
         process.send_signal(signal.SIGINT)
-        wait_for_line(process, "stopping after this step")
+        wait_for_line(process, "stopping; interrupt again")
         time.sleep(0.5)  # what comes within a tenth of a second is one press of the keys
         began = time.monotonic()
         process.send_signal(signal.SIGINT)

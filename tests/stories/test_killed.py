@@ -1,4 +1,7 @@
-"""Trainings killed with -9 at any moment: each goes on as if nothing had happened."""
+"""Trainings killed with -9 at any moment: each goes on as if nothing had happened.
+
+Each has come to its end once and is made longer then; half of its kills come after that.
+"""
 
 import os
 import random
@@ -29,16 +32,28 @@ def test_a_hundred_kills_change_no_loss_and_leave_no_unreadable_file(tmp_path):
     kill_trainings(tmp_path, seed=2, kills=100)
 
 
-def kill_trainings(folder, *, seed, kills):
+@needs_fork
+def test_a_run_killed_after_it_was_made_longer_repeats_the_unbroken_one(tmp_path):
+    kill_trainings(tmp_path, seed=3, kills=2, once_longer=True)
+
+
+def kill_trainings(folder, *, seed, kills, once_longer=False):
     """Run this module: a process that has trained nothing yet may be forked."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, __file__, str(folder), str(seed), str(kills)]
+    command = [sys.executable, __file__, *map(str, (folder, seed, kills, int(once_longer)))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"{kills} kills" in done.stdout
+    if once_longer:
+        assert f", {kills} of them" in done.stdout
 
 
-def build_experiment(folder):
+#: The bound that a run begins with, and the one that it is made longer to.
+EPOCHS = (3, 5)
+
+
+def build_experiments(folder):
+    """Return what a run is started with, and what it is made longer by."""
     rng = np.random.default_rng(0)
     labels = np.zeros((32, 32, 96), np.uint8)
     labels[14:16] = 1
@@ -46,14 +61,13 @@ def build_experiment(folder):
     image = np.where(labels == 1, 140, 90) + rng.normal(0, 12, labels.shape)
     np.save(folder / "image.npy", image.clip(0, 255).astype(np.uint8))
     np.save(folder / "labels.npy", labels)
-    return apply_overrides(
+    experiment = apply_overrides(
         Experiment(),
         [
             f"data.train=[{{image: {folder}/image.npy, labels: {folder}/labels.npy}}]",
             "data.patch_size=[16,16,16]",
             "data.validation.fraction=0.3",
             "model={preset: tiny, base_channels: 4, multipliers: [1, 2], dropout: 0.1}",
-            "training.max_epochs=3",
             "training.train_iterations_per_epoch=10",
             "training.accumulate=2",
             "training.workers=1",
@@ -64,6 +78,7 @@ def build_experiment(folder):
             "preview.size=[16,16,16]",
         ],
     )
+    return [apply_overrides(experiment, [f"training.max_epochs={epochs}"]) for epochs in EPOCHS]
 
 
 def train(folder, experiment):
@@ -139,32 +154,45 @@ def check_files(folder):
         np.load(path)
 
 
-def main(folder, seed, kills):
+def count_ends(folder):
+    return sum(line.startswith("end") for line in set(read_notes(folder)))
+
+
+def finish(folder, experiments):
+    """Bring a run to its end, and to a later one."""
+    while (ends := count_ends(folder)) < len(experiments):
+        _, status = os.waitpid(fork_training(folder, experiments[ends]), 0)
+        assert status == 0
+
+
+def main(folder, seed, kills, once_longer):
     import napari_surfseg.training.trainer  # noqa: F401 - once, before the forks
 
-    experiment = build_experiment(folder)
-    _, status = os.waitpid(fork_training(folder / "whole", experiment), 0)
-    assert status == 0
+    experiments = build_experiments(folder)
+    finish(folder / "whole", experiments)
     expected = {tuple(line.split()[:2]): line for line in read_notes(folder / "whole")}
-    assert len(expected) == 30 + 3 + 1
+    assert len(expected) == 50 + 5 + 2
     rng = random.Random(seed)
-    done = number = 0
+    done = number = longer = 0
     while done < kills:
         broken = folder / f"broken_{number}"
-        child = fork_training(broken, experiment)
+        if once_longer:
+            finish(broken, experiments[:1])
+        ends = count_ends(broken)
+        child = fork_training(broken, experiments[ends])
         if kill_somewhere(child, broken, rng):
             done += 1
+            longer += ends
             check_files(broken)
-        if any(line.startswith("end") for line in read_notes(broken)) or done == kills:
-            _, status = os.waitpid(fork_training(broken, experiment), 0)
-            assert status == 0
+        if count_ends(broken) == len(experiments) or done == kills:
+            finish(broken, experiments)
             found = read_notes(broken)
             assert {tuple(line.split()[:2]) for line in found} == set(expected)
             for line in found:
                 assert line == expected[tuple(line.split()[:2])]
             number += 1
-    sys.stdout.write(f"{done} kills in {number} runs\n")
+    sys.stdout.write(f"{done} kills in {number} runs, {longer} of them after they were longer\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -334,7 +334,7 @@ def test_a_bound_changed_while_it_runs_makes_no_jump(tmp_path, training_run, exp
     assert rates[12] > resumed[13] > 0.95 * rates[12]
 
 
-def test_a_run_made_longer_and_killed_repeats_the_unbroken_one(tmp_path, training_run, experiment):
+def test_a_run_made_longer_and_stopped_repeats_the_unbroken_one(tmp_path, training_run, experiment):
     """Bit for bit: in the midst of its second rise, of a second extension, and later."""
     losses = {}
     for name, stops in {"whole": (), "parts": (18, 26, 35)}.items():

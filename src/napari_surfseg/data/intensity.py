@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.targets import RescaledVolume
 from napari_surfseg.data.volume import grow_chunks
 from napari_surfseg.errors import DataError
@@ -203,6 +204,7 @@ def _sample_values(
     for volume, box, size in zip(volumes, boxes, sizes, strict=True):
         share = max(1, round(max_samples * size / sum(sizes)))
         for start, stop in _sample_boxes(box, volume.chunks, share, rng):
+            raise_if_stopped()
             taken = volume.read(start, stop).ravel()
             # A prime step, so that no column of voxels is taken again and again.
             taken = taken[:: 1 if taken.size <= 2 * SAMPLE_VOXELS else 61]

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.errors import DataError
+from napari_surfseg.errors import CancelledError, DataError
 from napari_surfseg.geometry import box_shape, box_slices, split_box, whole_box
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
@@ -425,7 +425,8 @@ def tune_postprocess(
     progress : callable, optional
         Called with the settings tried so far, their number in all and what is tried.
     should_stop : callable, optional
-        Asked before each setting; the best so far is returned if it says yes.
+        Asked before each setting; the best so far is returned if it says yes, and also if
+        ``measure`` raises :class:`CancelledError`.
 
     Returns
     -------
@@ -460,27 +461,30 @@ def tune_postprocess(
     history = [TuningStep("start", search.best, search.score, 0.0, True, 1)]
     if scorer.num_pieces < 2:
         return search.best, history
-    for name, values, _ in steps:
-        tried: list[PostProcess] = []
-        is_over = False
-        for settings in values(search.best, scorer.num_voxels):
-            is_over = should_stop is not None and should_stop()
+    try:
+        for name, values, _ in steps:
+            tried: list[PostProcess] = []
+            is_over = False
+            for settings in values(search.best, scorer.num_voxels):
+                is_over = should_stop is not None and should_stop()
+                if is_over:
+                    break
+                search.score_pieces(settings)
+                tried.append(settings)
+                done = min(done + 1, total)
+                if progress:
+                    progress(done, total, name)
+            if tried:
+                chosen, gain, kept = search.decide(tried)
+                history.append(
+                    TuningStep(name, chosen, search.score_of(chosen), gain, kept, len(tried))
+                )
+                if kept:
+                    search.keep(chosen)
             if is_over:
-                break
-            search.score_pieces(settings)
-            tried.append(settings)
-            done = min(done + 1, total)
-            if progress:
-                progress(done, total, name)
-        if tried:
-            chosen, gain, kept = search.decide(tried)
-            history.append(
-                TuningStep(name, chosen, search.score_of(chosen), gain, kept, len(tried))
-            )
-            if kept:
-                search.keep(chosen)
-        if is_over:
-            return search.best, history
+                return search.best, history
+    except CancelledError:
+        return search.best, history
     if progress:
         progress(total, total, "done")
     return search.best, history

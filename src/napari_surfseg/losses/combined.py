@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.losses.prediction import Prediction, in_float32
 from napari_surfseg.losses.skeleton import (
     SkeletonTarget,
@@ -272,7 +273,11 @@ def compute_combined_loss(
     for logits, target in zip(heads if coarse_wanted else heads[:1], targets, strict=False):
         prediction = Prediction(logits, target.known)
         keys = coarse_wanted if scored else wanted
-        terms = {key: FUNCTIONS[key](prediction, target) for key in LOSS_TERMS if key in keys}
+        terms = {}
+        for key in LOSS_TERMS:
+            if key in keys:
+                raise_if_stopped()
+                terms[key] = FUNCTIONS[key](prediction, target)
         scored.append(terms)
         totals.append(torch.stack([weights[key] * value for key, value in terms.items()]).sum())
     if len(totals) == 1:

@@ -19,6 +19,7 @@ from napari_surfseg.losses.combined import (
     terms_at_step,
 )
 from napari_surfseg.model.networks import build_network
+from napari_surfseg.model.stop_checks import check_backward, check_between_layers
 from napari_surfseg.out_of_memory import free_memory, is_out_of_memory
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
@@ -99,6 +100,8 @@ class Learner:
             if isinstance(module, _NormBase)
             for tensor in module.buffers()
         ]
+        for network in (self.network, self.average.network):
+            check_between_layers(network)
         self._optimizer = AdamW(self.network.parameters(), weight_decay=training.weight_decay)
         #: Patches of a batch that go through the network together; the others follow.
         self.patches_at_once = training.train_batch_size
@@ -138,7 +141,7 @@ class Learner:
 
         Raises
         ------
-        NonFiniteLossError
+        NonFiniteLossError, CancelledError
             Before any weight was changed.
         """
         statistics = [tensor.clone() for tensor in self._statistics]
@@ -167,6 +170,8 @@ class Learner:
             row: Tensor | float = 0.0
             for part, share in self._split(batch):
                 result = self._compute_loss(batch, index, part, loss_weights, due)
+                for value in result.terms.values():
+                    check_backward(value)
                 (result.total / (training.accumulate / share)).backward()  # type: ignore[no-untyped-call]
                 names = ["total", "head_total", *result.terms]
                 terms = torch.stack([result.total, result.head_total, *result.terms.values()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg import events
-from napari_surfseg.cancelling import listening
+from napari_surfseg.cancelling import is_stop_wanted, listening, raise_if_stopped
 from napari_surfseg.errors import CancelledError, DataError, OutputError
 from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.out_of_memory import when_out_of_memory
@@ -22,6 +23,8 @@ from napari_surfseg.training.schedule import Bounds
 from napari_surfseg.training.tuning import tune_checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_surfseg.training.assembly import RunParts
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
@@ -46,6 +49,8 @@ NO_MEMORY_FOR_PREVIEW = (
     "The live preview could not be made: there is not enough memory; choose a smaller region with "
     "preview.size."
 )
+#: What the report of a stopped run shows is made within this time.
+STOPPED_SECONDS = 1.0
 UNTUNED = "No post-processing could be chosen, so best.pt is used with a plain threshold"
 LASTING = (
     events.Resume,
@@ -147,6 +152,14 @@ class TrainingLoop:
             if self._parts.previewer.is_on:
                 self._write_preview()
 
+    @contextlib.contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Let a ``Stop`` end what is done inside, which leaves nothing half done, and apply it."""
+        with contextlib.suppress(CancelledError), listening(self._poll_commands.is_stopped):
+            yield
+        if self._poll_commands.is_stopped():
+            self._apply_commands()
+
     def _compile_ahead(self) -> None:
         """Run every compiled loop once: after an installation that takes some seconds.
 
@@ -157,12 +170,12 @@ class TrainingLoop:
         for compile_some in (
             lambda: self._parts.loader.build(self._state.step),
             lambda: self._parts.learner.compile_ahead(self._parts.steering.loss_weights),
-            lambda: compute_metrics(sheet, np.roll(sheet, 1, axis=0)),
+            lambda: compute_metrics(sheet, np.roll(sheet, 1, axis=0), progress=raise_if_stopped),
         ):
             self._apply_commands()
             if self._parts.steering.is_stopping:
                 return
-            with when_out_of_memory(lambda: None):  # the step itself finds out
+            with self._stoppable(), when_out_of_memory(lambda: None):  # the step itself finds out
                 compile_some()
 
     def _run_epoch(self) -> None:
@@ -200,13 +213,15 @@ class TrainingLoop:
         self._save_last()
 
     def _take_step(self, means: EpochMeans) -> None:
-        """Take one optimizer step and report it."""
+        """Take one optimizer step and report it; one that is stopped changes nothing."""
         parts, state = self._parts, self._state
         begun = time.perf_counter()
         scheduled = parts.schedule.compute_rate(self._bounds(), state.step, state.elapsed_seconds())
         rate = parts.steering.rate_scale * scheduled
-        values = self._ladder.take_step(rate)
-        state.step += 1
+        values = None
+        with self._stoppable():
+            values = self._ladder.take_step(rate)
+            state.step += 1
         if values is None:
             return
         seconds = time.perf_counter() - begun
@@ -231,19 +246,13 @@ class TrainingLoop:
 
     def _validate(self, scoring: Scoring) -> None:
         """Score the averaged weights, unless a person stops the run meanwhile."""
-        try:
-            with (
-                when_out_of_memory(self._go_on_unscored),
-                listening(self._poll_commands.is_stopped),
-            ):
-                scoring.validate(
-                    self._parts.learner.average.network,
-                    is_warming_up=self._parts.schedule.is_warming_up(
-                        self._bounds(), self._state.step, self._state.elapsed_seconds()
-                    ),
-                )
-        except CancelledError:
-            self._apply_commands()
+        with self._stoppable(), when_out_of_memory(self._go_on_unscored):
+            scoring.validate(
+                self._parts.learner.average.network,
+                is_warming_up=self._parts.schedule.is_warming_up(
+                    self._bounds(), self._state.step, self._state.elapsed_seconds()
+                ),
+            )
 
     def _go_on_unscored(self) -> None:
         """Keep the newest weights where there is not the memory to score any."""
@@ -312,7 +321,8 @@ class TrainingLoop:
             self._parts.checkpoints.finish_saves()
 
     def _write_preview(self) -> None:
-        with when_out_of_memory(lambda: self._warn_of_preview(NO_MEMORY_FOR_PREVIEW)):
+        no_memory = when_out_of_memory(lambda: self._warn_of_preview(NO_MEMORY_FOR_PREVIEW))
+        with self._stoppable(), no_memory:
             self._write_preview_now()
 
     def _write_preview_now(self) -> None:
@@ -346,19 +356,25 @@ class TrainingLoop:
         if not is_stopped:
             if scoring is not None:
                 self._tune(scoring.validator)
-            if self._parts.previewer.is_on:
+            if self._parts.previewer.is_on and not self._parts.steering.is_stopping:
                 self._write_preview()
-        if scoring is not None:
-            self._write_samples(scoring)
         if is_stopped:
             self._save_last()
+        if scoring is not None:
+            self._write_samples(scoring, is_stopped=is_stopped)
         self._parts.checkpoints.finish_saves()
         self._reporter.report_end(is_stopped=is_stopped)
 
-    def _write_samples(self, scoring: Scoring) -> None:
+    def _write_samples(self, scoring: Scoring, *, is_stopped: bool) -> None:
+        """Write what the report shows: as much as takes no time, of a run that was stopped."""
+        until = time.monotonic() + (STOPPED_SECONDS if is_stopped else math.inf)
         what = "The samples of the report could not be made"
         try:
-            with when_out_of_memory(lambda: self._warn_of_memory(what)):
+            with (
+                self._stoppable(),
+                listening(lambda: time.monotonic() > until),
+                when_out_of_memory(lambda: self._warn_of_memory(what)),
+            ):
                 scoring.write_samples(self._plan.folders.samples)
         except UNWRITABLE as error:
             self._reporter.warn(f"{what}: {error}")
@@ -379,12 +395,14 @@ class TrainingLoop:
             return
 
         def is_stopped() -> bool:
+            if is_stop_wanted():  # it ends what asks further in as well
+                return True
             self._apply_commands()
             return self._parts.steering.is_stopping
 
         try:
             self._parts.checkpoints.finish_saves()  # best.pt is read, and written again
-            with when_out_of_memory(lambda: self._warn_of_memory(UNTUNED)):
+            with self._stoppable(), when_out_of_memory(lambda: self._warn_of_memory(UNTUNED)):
                 tune_checkpoint(
                     best,
                     validator,
@@ -420,7 +438,9 @@ class TrainingLoop:
 
     def _apply_commands(self) -> None:
         for command in self._poll_commands():
-            self._reporter.report(self._parts.steering.apply(command))
+            with listening(self._poll_commands.is_stopped):  # strokes may take long
+                answer = self._parts.steering.apply(command)
+            self._reporter.report(answer)
             if isinstance(command, LASTING):
                 self._save_due = min(self._save_due, time.monotonic() + CHANGED_SECONDS)
         if self._parts.steering.is_saving:

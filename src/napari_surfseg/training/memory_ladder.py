@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg.errors import DeviceMemoryError
+from napari_surfseg.cancelling import raise_if_stopped
+from napari_surfseg.errors import CancelledError, DeviceMemoryError
 from napari_surfseg.events import MemoryExceeded
 from napari_surfseg.out_of_memory import free_memory, is_out_of_memory
 from napari_surfseg.training.rung import Rung
@@ -78,12 +79,19 @@ class MemoryLadder:
             If memory ran out on the lowest rung.
         NonFiniteLossError
             As the recovery raises it.
+        CancelledError
+            If work should end; nothing of the step remains then, and it counts no patches.
         """
         loader = self._parts.loader
         first, tally = loader.step, loader.tally_as_dict()
         while True:
             try:
+                raise_if_stopped()
                 values = self._recovery.take_step(loader, rate)
+            except CancelledError:
+                self._parts.learner.forget_step()
+                loader.restore_tally(tally)
+                raise
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise

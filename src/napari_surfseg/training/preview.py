@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.cancelling import is_stop_wanted, raise_if_stopped
 from napari_surfseg.events import PreviewWritten, SetPreview
 from napari_surfseg.files import remove_file, written_aside
 from napari_surfseg.geometry import box_at, box_shape, to_index
@@ -177,6 +178,11 @@ class Previewer:
             For the event.
         leading : tuple, optional
             A pixel classifier that knows more than the network as yet, and its share.
+
+        Raises
+        ------
+        CancelledError
+            If work should end; nothing is written then.
         """
         # Where this fails, the next one is not due at once.
         self._due = time.monotonic() + max(self._seconds, FAILED_SECONDS)
@@ -194,6 +200,7 @@ class Previewer:
             if first is not None:
                 mixed = (1 - share) * probabilities + share * 255 * first
                 probabilities = np.rint(mixed).astype(np.uint8)
+        raise_if_stopped()
         skeleton = compute_medial_surface(probabilities > threshold * 255, pair.spacing)
         self._folder.mkdir(exist_ok=True)  # not its parents: a drive may be away
         index = self._index
@@ -218,7 +225,9 @@ class Previewer:
     def _predict(self, network: torch.nn.Module, box: Box) -> NDArray[np.uint8]:
         view = self._views[self._image]
         settings = replace(self._settings, resampling=self._pairs[self._image].resampling)
-        return predict_region(network, view.read, box, settings, bounds=view.box)
+        return predict_region(
+            network, view.read, box, settings, bounds=view.box, should_stop=is_stop_wanted
+        )
 
     def _rest(self) -> float:
         """Seconds to leave to training after a preview that took as long as the last."""

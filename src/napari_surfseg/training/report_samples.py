@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.files import written_aside
 from napari_surfseg.metrics.error_samples import ScoredRegion, write_error_samples
@@ -53,6 +54,11 @@ def write_topology_errors(
 
     Takes up to twice as long as the scores of one validation (measured: 0.5 to 1.2 s
     for the voxels a CPU run scores, 8 s for a GPU run's), so it is done once, at the end.
+
+    Raises
+    ------
+    CancelledError
+        If work should end; nothing is written then.
     """
     regions = []
     for region, found in zip(validator.regions, result.probabilities, strict=True):
@@ -65,7 +71,7 @@ def write_topology_errors(
                 image=validator.read_image(region),
                 labels=labels,
                 prediction=prediction,
-                errors=find_topology_errors(prediction, labels, IGNORE),
+                errors=find_topology_errors(prediction, labels, IGNORE, progress=raise_if_stopped),
             )
         )
     write_error_samples(folder, regions, epoch=epoch)

@@ -11,7 +11,7 @@ import numpy as np
 from napari_surfseg.data.instances import BoundaryVolume
 from napari_surfseg.data.strokes.stroke_counts import count_strokes
 from napari_surfseg.data.strokes.stroke_files import apply_strokes, check_strokes, read_strokes
-from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.events import LabelsUpdated
 from napari_surfseg.geometry import box_at, box_slices
 
@@ -137,7 +137,9 @@ class StrokeUpdates:
         """Fill the gaps between the strokes again, if the run does."""
         if self._stroke_start is None:
             return None
-        self._stroke_start.learn_again(train, self._state.step)
+        # The strokes are in the labels by now: a run that ends here learns them when it is resumed.
+        with contextlib.suppress(CancelledError):
+            self._stroke_start.learn_again(train, self._state.step)
         self._previewer.hurry()
         return self._stroke_start.filled
 

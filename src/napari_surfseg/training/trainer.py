@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_surfseg import events
 from napari_surfseg.cancelling import listening
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.training.assembly import assemble_run
@@ -16,12 +15,13 @@ from napari_surfseg.training.loop import TrainingLoop
 from napari_surfseg.training.plan import RunFolders, plan_run
 from napari_surfseg.training.reporting import Reporter
 from napari_surfseg.training.state import TrainingState
-from napari_surfseg.training.stop_listener import StopListener
+from napari_surfseg.training.stop_listener import StopListener, answer_before_the_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari_surfseg import events
     from napari_surfseg.config import Experiment
 
 __all__ = ["Trainer"]
@@ -73,21 +73,8 @@ class Trainer:
             with listening(commands.is_stopped):
                 parts = assemble_run(self.plan, self.state, self._reporter)
         except CancelledError:
-            self._end_before_the_start(commands())
+            answer_before_the_start(commands(), self._reporter.report)
+            self._reporter.report_end(is_stopped=True)
             return
         with parts.loader:
             TrainingLoop(self.plan, parts, self.state, self._reporter, commands).run()
-
-    def _end_before_the_start(self, commands: list[events.Command]) -> None:
-        """Answer what was sent while the volumes were checked, and end as asked."""
-        for command in commands:
-            name = type(command).__name__
-            answer: events.Event = events.CommandApplied(command_id=command.id, command=name)
-            if not isinstance(command, events.Stop):
-                answer = events.CommandRefused(
-                    command_id=command.id,
-                    command=name,
-                    message="The run was stopped before it began.",
-                )
-            self._reporter.report(answer)
-        self._reporter.report_end(is_stopped=True)

@@ -11,6 +11,7 @@ from napari_surfseg.errors import CancelledError
 from napari_surfseg.events import PostprocessTuned, TuningProgressed
 from napari_surfseg.inference.postprocess_tuning import TuningData, list_steps, tune_postprocess
 from napari_surfseg.model.checkpoint import load_checkpoint, save_checkpoint
+from napari_surfseg.model.stop_checks import check_between_layers
 from napari_surfseg.surfaces.postprocess import PostProcess
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def tune_checkpoint(
     report : callable
         Takes the events: progress, and what was chosen.
     is_stopped : callable
-        Asked again and again; if it says yes, the best settings so far are used.
+        Asked again and again; if it says yes, or work should end, the best settings so far are
+        used.
     max_seconds : float
         Time it may take.
     """
@@ -65,22 +67,22 @@ def tune_checkpoint(
     progress = TuningProgress(report, with_threshold=fixed is None)
     progress.begin()
     checkpoint = load_checkpoint(path)
-    network = checkpoint.build_model(validator.device)
+    network = check_between_layers(checkpoint.build_model(validator.device))
     training = validator.over(train, max_voxels=validator.num_voxels)
     try:
         seen = training.predict_as_volumes(network, is_stopped)
         probabilities = validator.predict_as_volumes(network, is_stopped)
+        settings, history = tune_postprocess(
+            TuningData(probabilities, validator.read_all_labels(), IGNORE),
+            start=PostProcess() if fixed is None else PostProcess(threshold=fixed),
+            measure=validator.measure,
+            training_sample=TuningData(seen, training.read_all_labels(), IGNORE),
+            with_threshold=fixed is None,
+            progress=progress,
+            should_stop=lambda: is_stopped() or time.perf_counter() > begun + max_seconds,
+        )
     except CancelledError:
         return
-    settings, history = tune_postprocess(
-        TuningData(probabilities, validator.read_all_labels(), IGNORE),
-        start=PostProcess() if fixed is None else PostProcess(threshold=fixed),
-        measure=validator.measure,
-        training_sample=TuningData(seen, training.read_all_labels(), IGNORE),
-        with_threshold=fixed is None,
-        progress=progress,
-        should_stop=lambda: is_stopped() or time.perf_counter() > begun + max_seconds,
-    )
     if len(history) == 1:  # nothing could be tried
         return
     save_checkpoint(path, replace(checkpoint, postprocess=settings.as_dict()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.labels import FOREGROUND
 from napari_surfseg.geometry import (
     box_at,
@@ -112,6 +113,7 @@ def _shrink(pair: CheckedPair, box: Box, max_voxels: int, rng: np.random.Generat
     targets = pair.open_targets()
     best, most = drawn[0], 0
     for place in itertools.chain(drawn[:1], _around_surface(pair, targets, box, size, rng)):
+        raise_if_stopped()
         found = int(np.count_nonzero(targets.read(*place) == FOREGROUND))
         if found > most:
             best, most = place, found

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from napari_surfseg import events
-from napari_surfseg.config import Data
+from napari_surfseg.config import Data, PhantomData
+from napari_surfseg.data.phantom.scroll import ScrollPhantom
 from napari_surfseg.errors import (
     CheckpointError,
     ConfigError,
@@ -328,6 +329,29 @@ def test_strokes_with_a_full_path_are_refused(folder, tmp_path):
     assert mine.exists()
 
 
+def test_a_stop_while_the_synthetic_scroll_is_made_leaves_nothing_of_it(
+    folder, experiment, fake_trainer, monkeypatch
+):
+    monkeypatch.setattr("napari_surfseg.training.stop_listener.LISTEN_SECONDS", 0)
+    data = Data(phantom=PhantomData(shape=(64, 64, 192)))
+    begun, real = [], ScrollPhantom.compute_box
+
+    def compute(*given):
+        begun.append(given)
+        events.append_command(folder.commands_path, events.Stop())
+        return real(*given)
+
+    monkeypatch.setattr(ScrollPhantom, "compute_box", compute)
+    run_training(
+        folder.path,
+        experiment=experiment.model_copy(update={"data": data}),
+        build_trainer=fake_trainer(),
+    )
+    assert len(begun) == 1
+    assert kinds(folder) == [events.CommandApplied, events.RunStopped]
+    assert not folder.phantom.exists() or not list(folder.phantom.iterdir())
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
 def test_a_signal_stops_cleanly(folder, fake_trainer):
     def interrupt(trainer, epoch, step):
@@ -340,7 +364,7 @@ def test_a_signal_stops_cleanly(folder, fake_trainer):
     assert isinstance(ending, events.RunStopped)
     assert ending.step == 5
     assert folder.last_checkpoint.exists()
-    assert "stopping after this step" in log(folder)
+    assert "stopping; interrupt again" in log(folder)
 
 
 def test_a_full_disk_ends_the_run_with_its_sentence(folder, fake_trainer, monkeypatch):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.kernels import count_meanings
 from napari_surfseg.data.labels import IGNORE
 from napari_surfseg.data.padding import read_padded
@@ -32,6 +33,7 @@ from napari_surfseg.data.patches.augment import (
 )
 from napari_surfseg.data.patches.sampling import PatchSampler, place_patch
 from napari_surfseg.data.resampling import resample_array, resample_labels
+from napari_surfseg.errors import CancelledError
 from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.out_of_memory import is_out_of_memory
 
@@ -193,7 +195,10 @@ class PatchLoader:
         return self
 
     def __next__(self) -> Batch:
-        """Give the next batch; an exception met while building it is raised as itself."""
+        """Give the next batch; an exception met while building it is raised as itself.
+
+        Where work should end, a batch that is not ready is not waited for.
+        """
         begun = time.perf_counter()
         result = self._take()
         self._tally.wait_seconds += time.perf_counter() - begun
@@ -213,6 +218,8 @@ class PatchLoader:
                 raise StopIteration
             try:
                 batch = self.build(self._next_step)
+            except CancelledError:
+                raise
             except Exception as error:  # noqa: BLE001 - it is raised by next()
                 return error
             self._next_step += 1
@@ -221,6 +228,7 @@ class PatchLoader:
             while self._next_step not in self._ready:
                 if self._closed:
                     raise StopIteration
+                raise_if_stopped()
                 self._changed.wait(_WAIT_SECONDS)
             result = self._ready.pop(self._next_step)
             self._next_step += 1
@@ -278,6 +286,7 @@ class PatchLoader:
             np.empty(shape, np.uint8), np.empty(shape, np.uint8), [], [], [], np.zeros(3, np.int64)
         )
         for i in range(self._batch_size):
+            raise_if_stopped()
             self._build_patch(step * self._batch_size + i, batch, i)
         return batch
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND
 from napari_surfseg.data.patches.augment import KEPT_AXES, find_symmetries
@@ -176,6 +177,7 @@ def _measure_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> A
     found = 0
     affordable = min(count_affordable(pair, EDGE + 2 * (REACH + 3), NUM_DRAWN) for pair in pairs)
     for number, box in _draw_blocks(pairs, rng)[:affordable]:
+        raise_if_stopped()
         energy = _measure_block(pairs[number], box, rng)
         if energy is not None:
             yield energy

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.strokes.annotation import list_points
 from napari_surfseg.data.strokes.filters import FILTER_MARGIN, compute_filter_responses
 from napari_surfseg.geometry import box_slices, grow_box, split_box, to_index
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PixelClassifier"]
 
-NUM_TREES = 64
+#: Trees, and how many are grown at once.
+NUM_TREES, TREES_AT_ONCE = 64, 8
+#: Voxels classified at once.
+ROWS_AT_ONCE = 2**18
 #: Voxels a leaf holds at least: strokes are few and neighbours alike.
 LEAF_VOXELS = 8
 #: Points learned from at most; more make it slower, hardly better.
@@ -75,9 +79,13 @@ class PixelClassifier:
         rows, kinds = self._read_points(blocks, np.random.default_rng([seed, 0xF0]))
         self.num_points = len(rows)
         self._forest = ExtraTreesClassifier(
-            NUM_TREES, min_samples_leaf=LEAF_VOXELS, random_state=seed % 2**31, n_jobs=1
+            min_samples_leaf=LEAF_VOXELS, random_state=seed % 2**31, n_jobs=1, warm_start=True
         )
-        self._forest.fit(rows, kinds == 1, sample_weight=_weigh(kinds))
+        # A few trees after the others, which are the same as all at once.
+        for num_trees in range(TREES_AT_ONCE, NUM_TREES + 1, TREES_AT_ONCE):
+            raise_if_stopped()
+            self._forest.set_params(n_estimators=num_trees)
+            self._forest.fit(rows, kinds == 1, sample_weight=_weigh(kinds))
 
     def _read_points(
         self, blocks: Sequence[AnnotatedBlock], rng: np.random.Generator
@@ -85,6 +93,7 @@ class PixelClassifier:
         rows, kinds = [], []
         most = max(1, MAX_POINTS // max(1, len(blocks)))
         for block in blocks:
+            raise_if_stopped()
             places, found = list_points(block.targets, self._spacings[block.source])
             if len(places) > most:
                 chosen = np.sort(rng.choice(len(places), most, replace=False))
@@ -124,7 +133,11 @@ class PixelClassifier:
         """
         responses = self._respond(source, start, stop)
         rows = responses.reshape(-1, responses.shape[-1])
-        probs: NDArray[np.float32] = self._forest.predict_proba(rows)[:, 1].astype(np.float32)
+        probs = np.empty(len(rows), np.float32)
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            raise_if_stopped()
+            part = slice(begin, begin + ROWS_AT_ONCE)
+            probs[part] = self._forest.predict_proba(rows[part])[:, 1]
         return probs.reshape(responses.shape[:-1])
 
     def predict_quickly(self, source: int, start: Index3, stop: Index3) -> NDArray[np.float32]:

@@ -73,7 +73,7 @@ class RunPanel(QWidget):
             "Go on with a paused run, or with one that ended early, from its last checkpoint.",
         )
         self.stop = self._button(
-            "stop", "Stop", "Finish the step, save last.pt and end the run. It can be resumed."
+            "stop", "Stop", "Save last.pt and end the run, within seconds. It can be resumed."
         )
         self.save = self._button(
             "save_now", "Save now", "Write the checkpoint last.pt after this step."

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_surfseg import events
 from napari_surfseg.errors import (
+    CancelledError,
     CheckpointError,
     ConfigError,
     OutputError,
@@ -33,6 +34,7 @@ from napari_surfseg.runs.worker.event_log import EventLog
 from napari_surfseg.runs.worker.failures import explain_failure, is_foreseen
 from napari_surfseg.runs.worker.interrupt import InterruptWatch
 from napari_surfseg.runs.worker.train_log import LOST_OUTPUT, TrainLog
+from napari_surfseg.training.stop_listener import StopListener, answer_before_the_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,8 +181,14 @@ class _Session:
                 self._folder, watch.requested, self.emit, old_bytes=self._old_commands
             )
             try:
-                self._provide_data()
-                self._train(device, resume, build_trainer, commands)
+                stops = StopListener(lambda: self._poll(commands))
+                try:
+                    self._provide_data(stops.is_stopped)
+                except CancelledError:
+                    answer_before_the_start(stops(), self.emit)
+                    self.emit(events.RunStopped(epoch=0, elapsed_seconds=0.0))
+                else:
+                    self._train(device, resume, build_trainer, lambda: list(stops()))
                 if not self._ended:
                     raise RunError("The trainer ended without saying how; this is a program error.")
             except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - it must end in an event
@@ -212,8 +220,14 @@ class _Session:
             with contextlib.suppress(*LOST_OUTPUT):
                 self._console.show_event(written)
 
-    def _provide_data(self) -> None:
-        """Make the synthetic scroll, if the experiment asks for one and names no volumes."""
+    def _provide_data(self, should_stop: Callable[[], bool]) -> None:
+        """Make the synthetic scroll, if the experiment asks for one and names no volumes.
+
+        Raises
+        ------
+        CancelledError
+            If ``should_stop`` said so; nothing is left of the scroll.
+        """
         data = self._experiment.data
         if data.train:
             return
@@ -228,7 +242,9 @@ class _Session:
         self._log.write(
             f"no volumes are named: making a synthetic scroll in {self._folder.phantom}"
         )
-        self._experiment = make_training_phantom(self._experiment, self._folder.phantom)
+        self._experiment = make_training_phantom(
+            self._experiment, self._folder.phantom, should_stop=should_stop
+        )
         self._folder.write_experiment(self._experiment)
 
     def _train(
@@ -236,7 +252,7 @@ class _Session:
         device: str,
         resume: bool,
         build_trainer: TrainerFactory | None,
-        commands: CommandSource,
+        poll_commands: Callable[[], list[events.Command]],
     ) -> None:
         for place in (self._folder.checkpoints, self._folder.previews):
             place.mkdir(exist_ok=True)
@@ -249,7 +265,7 @@ class _Session:
         trainer = build_trainer(
             self._experiment if resume else _find_start(self._experiment),
             emit=self.emit,
-            poll_commands=lambda: self._poll(commands),
+            poll_commands=poll_commands,
             checkpoints=self._folder.checkpoints,
             previews=self._folder.previews,
             samples=self._folder.samples,
@@ -298,7 +314,7 @@ class _Session:
             self._log.write(f"report: {path}")
 
     def _announce_stop(self) -> None:
-        self._log.write("stopping after this step; interrupt again to end at once")
+        self._log.write("stopping; interrupt again to end at once")
 
     def _end_at_once(self) -> None:
         """End the process from the thread that heard the second signal."""
