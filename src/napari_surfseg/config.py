@@ -30,6 +30,7 @@ from napari_surfseg.vocabulary import LOSS_TERMS, LossTerm
 __all__ = [
     "MODEL_PRESETS",
     "MONAI_NETWORKS",
+    "NNUNET_NETWORKS",
     "Augmentation",
     "Data",
     "Experiment",
@@ -65,6 +66,12 @@ MONAI_NETWORKS = (
     "UNet",
     "VNet",
 )
+
+#: Networks of nnU-Net v2; one comes with its weights, from what nnU-Net left of a training.
+NNUNET_NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet")
+
+#: Networks of others, by the preset they go with.
+FOREIGN_NETWORKS = {"monai": MONAI_NETWORKS, "nnunet": NNUNET_NETWORKS}
 
 
 def _one_is_a_list(value: Any) -> Any:
@@ -433,12 +440,13 @@ class Data(_Section):
 class Model(_Section):
     """The network: a preset, and changes to it."""
 
-    preset: Literal["auto", "tiny", "small", "base", "exp001", "monai"] = Field(
+    preset: Literal["auto", "tiny", "small", "base", "exp001", "monai", "nnunet"] = Field(
         default="auto",
         description="`tiny`, `small`, `base`, `exp001`; `auto` chooses by device; `monai` takes "
-        "the network of MONAI that `network` names.",
+        "the network of MONAI that `network` names. `nnunet` is what a network of nnU-Net becomes "
+        "that `start_from` names.",
     )
-    network: Literal[MONAI_NETWORKS] | None = Field(  # type: ignore[valid-type]
+    network: Literal[MONAI_NETWORKS + NNUNET_NETWORKS] | None = Field(  # type: ignore[valid-type]
         default=None,
         description="With `preset: monai`: "
         + ", ".join(f"`{name}`" for name in MONAI_NETWORKS[:-1])
@@ -490,23 +498,26 @@ class Model(_Section):
     @property
     def title(self) -> str:
         """What a person calls the network."""
-        return self.preset if self.network is None else f"{self.network} of MONAI"
+        if self.network is None:
+            return self.preset
+        return f"{self.network} of {'MONAI' if self.preset == 'monai' else 'nnU-Net'}"
 
     @model_validator(mode="after")
     def _one_family(self) -> Model:
         """Refuse what the other family of networks takes, which would mean nothing here."""
-        if self.preset != "monai":
+        networks = FOREIGN_NETWORKS.get(self.preset)
+        if networks is None:
             for name in ("network", "arguments"):
                 if getattr(self, name):
                     raise ValueError(f"{name} goes with preset: monai, but preset is {self.preset}")
             return self
-        if self.network is None:
-            raise ValueError(f"preset: monai needs network, one of {', '.join(MONAI_NETWORKS)}")
+        if self.network not in networks:
+            raise ValueError(f"preset: {self.preset} needs network, one of {', '.join(networks)}")
         for name in ("base_channels", "multipliers", "blocks_per_stage", "dropout", "activation"):
             if getattr(self, name) is not None:
                 raise ValueError(
-                    f"{name} is for the program's own networks; with preset: monai such settings "
-                    "are in arguments, by MONAI's names"
+                    f"{name} is for the program's own networks; with preset: {self.preset} such "
+                    "settings are in arguments, by their names there"
                 )
         return self
 

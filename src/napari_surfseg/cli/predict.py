@@ -63,8 +63,9 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--checkpoint",
         metavar="FILE",
-        help="best.pt or last.pt; a run folder stands for its best.pt (default: the network that "
-        "comes with the package)",
+        help="best.pt or last.pt; a run folder stands for its best.pt; a bundle of surfseg export; "
+        "a result of nnU-Net v2, of which FOLDER::CLASS names the class that is surface (default: "
+        "the network that comes with the package)",
     )
     network.add_argument(
         "--network",

@@ -174,7 +174,8 @@ def predict_volume(
     given = replace(
         given, intensity=intensity, resampling=resampling, multiple=multiple, limit=limit
     )
-    notes = tuple(note for note in (fit.note, resampled if resampling else "") if note)
+    read = getattr(checkpoint, "notes", ())
+    notes = tuple(note for note in (*read, fit.note, resampled if resampling else "") if note)
     unlike = resampled or compare_spacing(volume, checkpoint.spacing, checkpoint.units)
     known = (None if resampling else unlike, fit.warning)
 

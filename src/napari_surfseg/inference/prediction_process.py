@@ -234,7 +234,15 @@ def _predict_box(
     share = float(np.count_nonzero(probabilities > threshold * 255) / probabilities.size)
     result = check_result(volume.name, share, checkpoint.surface_fraction) if share else None
     unlike = compare_spacing(volume, checkpoint.spacing, checkpoint.units)
-    said = (*volume.notes, fit.note, fit.warning, resampled or unlike, limit.describe(), result)
+    said = (
+        *volume.notes,
+        *checkpoint.notes,
+        fit.note,
+        fit.warning,
+        resampled or unlike,
+        limit.describe(),
+        result,
+    )
     return {
         "probabilities": "probabilities.npy",
         "threshold": threshold,

@@ -92,6 +92,8 @@ class Checkpoint:
     anisotropy : float, optional
         Longest edge of a voxel by the shortest, up to which it was trained on volumes of no
         voxel size in particular; None where it was trained on voxels of :attr:`spacing`.
+    notes : tuple of str
+        Sentences for whoever uses it, on what was settled as it was read.
     """
 
     experiment: Experiment
@@ -109,6 +111,7 @@ class Checkpoint:
     units: str | None = None
     anisotropy: float | None = None
     chosen_by: str | None = None
+    notes: tuple[str, ...] = ()
 
     def build_model(self, device: str | torch.device = "cpu") -> AnyNetwork:
         """Build the network with these weights, in evaluation mode."""

@@ -64,8 +64,16 @@ class _Tensor:
     num_bytes: int
 
 
-def check_archive(path: Path) -> None:
+def check_archive(path: Path, *, with_numbers: bool = False) -> None:
     """Refuse a file from which torch would read more than it holds.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    with_numbers : bool
+        Let numbers of numpy and names of devices through as well, which other programs leave
+        beside their tensors.
 
     Raises
     ------
@@ -89,7 +97,9 @@ def check_archive(path: Path) -> None:
             kind = type(error).__name__
             raise UnsafeArchiveError(f"it is no archive as torch writes it ({kind})") from None
     _check_opcodes(content)
-    reader = _Reader(content, name.removesuffix("data.pkl"), records)
+    reader = _Reader(
+        content, name.removesuffix("data.pkl"), records, NUMBERS if with_numbers else {}
+    )
     try:
         values = reader.load()
     except UnsafeArchiveError:
@@ -137,15 +147,22 @@ class _Reader(pickle.Unpickler):
     (:data:`OPCODES`). What is used afterwards is read by torch with ``weights_only=True``.
     """
 
-    def __init__(self, content: bytes, folder: str, records: dict[str, int]) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        folder: str,
+        records: dict[str, int],
+        further: dict[tuple[str, str], Callable[..., object]],
+    ) -> None:
         super().__init__(io.BytesIO(content))
-        self._folder, self._records = folder, records
+        self._folder, self._records, self._further = folder, records, further
 
     def find_class(self, module: str, name: str) -> Any:
         known: dict[tuple[str, str], Callable[..., object]] = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
             ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+            **self._further,
         }
         if module == "torch" and name in ITEM_BYTES:
             return name
@@ -182,6 +199,24 @@ def _rebuild_tensor(
 
 def _rebuild_parameter(tensor: _Tensor, *_: object) -> _Tensor:
     return tensor
+
+
+class _Number:
+    """Stands for a number of numpy, its type or a device: they take no memory to speak of."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _state: object) -> None: ...
+
+
+#: What names numbers of numpy and devices in a file.
+NUMBERS: dict[tuple[str, str], Callable[..., object]] = {
+    ("numpy.core.multiarray", "scalar"): _Number,
+    ("numpy._core.multiarray", "scalar"): _Number,
+    ("numpy", "dtype"): _Number,
+    ("_codecs", "encode"): _Number,
+    ("torch", "device"): _Number,
+}
 
 
 def _check_values(values: object, size: int) -> None:

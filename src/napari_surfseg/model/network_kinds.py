@@ -10,12 +10,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["BUNDLE_WEIGHTS", "NNUNET_WEIGHTS", "find_shared_network", "is_nnunet_folder"]
+__all__ = [
+    "BUNDLE_METADATA",
+    "BUNDLE_WEIGHTS",
+    "NNUNET_PLANS",
+    "NNUNET_WEIGHTS",
+    "find_shared_network",
+    "is_nnunet_folder",
+    "split_class",
+]
 
 #: Where an exported bundle keeps its network, with all that is needed to use it.
 BUNDLE_WEIGHTS = ("models", "model.safetensors")
@@ -33,6 +38,12 @@ def is_nnunet_folder(path: Path) -> bool:
     if path.name.startswith("fold_"):
         path = path.parent
     return (path / NNUNET_PLANS).is_file()
+
+
+def split_class(path: Path) -> tuple[Path, str | None]:
+    """Split ``FOLDER::CLASS``; a path that exists as it is has no class."""
+    text, mark, name = str(path).rpartition("::")
+    return (Path(text), name) if mark and not path.exists() else (path, None)
 
 
 def find_shared_network(path: Path) -> Path | None:

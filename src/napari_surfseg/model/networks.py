@@ -1,6 +1,6 @@
-"""Any network that can be chosen: our own, and those of MONAI.
+"""Any network that can be chosen: our own, those of MONAI and of nnU-Net.
 
-MONAI is imported only where one of its networks is meant.
+Their libraries are imported only where one of their networks is meant.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Size3
     from napari_surfseg.model.monai_network import MonaiArchitecture, MonaiNetwork
     from napari_surfseg.model.network import SurfaceUNet
+    from napari_surfseg.model.nnunet_network import NnunetArchitecture, NnunetNetwork
 
-    AnyArchitecture: TypeAlias = Architecture | MonaiArchitecture
-    AnyNetwork: TypeAlias = SurfaceUNet | MonaiNetwork
+    AnyArchitecture: TypeAlias = Architecture | MonaiArchitecture | NnunetArchitecture
+    AnyNetwork: TypeAlias = SurfaceUNet | MonaiNetwork | NnunetNetwork
 
 __all__ = [
     "build_network",
@@ -57,6 +58,10 @@ def resolve_network(model: Model, patch_size: Size3, *, device: str = "cpu") -> 
         from napari_surfseg.model.monai_network import resolve_monai
 
         return resolve_monai(model, patch_size)
+    if model.preset == "nnunet":
+        from napari_surfseg.model.nnunet_network import resolve_nnunet
+
+        return resolve_nnunet(model, patch_size)
     return resolve_architecture(model, device=device)
 
 
@@ -68,6 +73,10 @@ def settle_model(model: Model) -> Model:
     ConfigError
         If the network does not take its arguments.
     """
+    if model.preset == "nnunet":
+        from napari_surfseg.model.nnunet_network import complete_nnunet_arguments
+
+        return model.model_copy(update={"arguments": complete_nnunet_arguments(model)})
     if model.preset != "monai":
         return model
     from napari_surfseg.model.monai_network import complete_arguments
@@ -89,6 +98,10 @@ def build_network(model: Model, patch_size: Size3, *, device: str = "cpu") -> An
         from napari_surfseg.model.monai_network import build_monai_network, resolve_monai
 
         return build_monai_network(resolve_monai(model, patch_size), device=device)
+    if model.preset == "nnunet":
+        from napari_surfseg.model.nnunet_network import build_nnunet_network, resolve_nnunet
+
+        return build_nnunet_network(resolve_nnunet(model, patch_size), device=device)
     if device == "meta":
         with torch.device("meta"):
             return build_unet(model, device="meta")

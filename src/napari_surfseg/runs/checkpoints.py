@@ -8,7 +8,11 @@ from typing import Any
 
 from napari_surfseg.errors import CheckpointError
 from napari_surfseg.events import DataChecked, LabelsUpdated, ValidationFinished, parse_events
-from napari_surfseg.model.network_kinds import find_shared_network
+from napari_surfseg.model.network_kinds import (
+    find_shared_network,
+    is_nnunet_folder,
+    split_class,
+)
 from napari_surfseg.networks.registry import is_network_name, list_networks
 from napari_surfseg.runs.checkpoint_summary import CheckpointSummary, read_summary
 from napari_surfseg.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT, RunFolder
@@ -70,6 +74,9 @@ def find_checkpoint(path: str | Path, *, newest: bool = False) -> Path:
     if path.is_file():
         beside = path.with_name(LAST_CHECKPOINT)
         return beside if newest and path.name == BEST_CHECKPOINT and beside.is_file() else path
+    folder_of_class, surface = split_class(path)
+    if surface is not None and is_nnunet_folder(folder_of_class):
+        return path
     if not path.exists():
         raise CheckpointError(f"There is no checkpoint {path}.")
     names = (LAST_CHECKPOINT, BEST_CHECKPOINT) if newest else (BEST_CHECKPOINT, LAST_CHECKPOINT)

@@ -255,6 +255,9 @@ def _describe_saving(key: str, postfix: str) -> dict[str, Any]:
 
 def _describe_bundle(checkpoint: Checkpoint, network: Any, facts: NetworkFacts) -> dict[str, Any]:
     """Say what goes in and comes out, and what is needed, as MONAI's schema has it."""
+    packages = ["fire", "nibabel", "tifffile"]
+    if checkpoint.experiment.model.preset == "nnunet":
+        packages.append("dynamic-network-architectures")
     multiple = network.architecture.window_multiple
     edges = list(checkpoint.patch_size) if multiple is None else [f"{edge}*n" for edge in multiple]
     tensor = {
@@ -270,9 +273,7 @@ def _describe_bundle(checkpoint: Checkpoint, network: Any, facts: NetworkFacts) 
         "monai_version": MONAI_VERSION,
         "pytorch_version": _find_version("torch"),
         "numpy_version": _find_version("numpy"),
-        "required_packages_version": {
-            name: _find_version(name) for name in ("fire", "nibabel", "tifffile")
-        },
+        "required_packages_version": {name: _find_version(name) for name in packages},
         "name": facts.title,
         "task": "Segmentation of thin surfaces in volumes",
         "description": facts.description,

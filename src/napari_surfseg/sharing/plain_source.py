@@ -13,8 +13,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_surfseg.model.network import SurfaceUNet
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
@@ -24,17 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["write_network_source", "write_plain_source"]
 
+#: Which module builds a network from its numbers; each imports the library of its own.
+PLAIN_MODULES = {
+    "SurfaceUNet": "plain_network",
+    "MonaiNetwork": "plain_monai",
+    "NnunetNetwork": "plain_nnunet",
+}
 OURS = __name__.partition(".")[0]
 
 
 def write_network_source(network: torch.nn.Module) -> str:
     """Return the source of ``build_network``, which builds a network from its numbers."""
-    if isinstance(network, SurfaceUNet):
-        from napari_surfseg.sharing.plain_network import build_network as build
-    else:
-        from napari_surfseg.sharing.plain_monai import (  # type: ignore[assignment]
-            build_network as build,
-        )
+    name = PLAIN_MODULES[type(network).__name__]
+    build = import_module(f"napari_surfseg.sharing.{name}").build_network
     return write_plain_source("The network, built from plain numbers.", build)
 
 

@@ -84,7 +84,7 @@ def _takes_size(model: Model) -> bool:
 
 def _is_alike(model: Model, other: Model, device: str) -> bool:
     """Whether two networks compute the same; heads that serve training only may differ."""
-    if "monai" in {model.preset, other.preset}:
+    if {"monai", "nnunet"} & {model.preset, other.preset}:
         kinds = [(one.preset, one.network, one.arguments) for one in (model, other)]
         return kinds[0] == kinds[1]
     ours, theirs = (
