@@ -56,3 +56,16 @@ def test_a_finished_forest_serves_larger_budgets_and_nothing_is_trained_without_
         ("ours", 60, 2),
     ]
     assert [r.budget for r in results if r.method == "random_forest"] == [15, 15, 60, 60]
+
+
+def test_budgets_can_be_of_processor_seconds(tmp_path, monkeypatch):
+    import quality
+
+    script = tmp_path / "script.py"
+    script.write_text("import sys, time\nprint(time.perf_counter is time.process_time, sys.argv)")
+    assert quality._run([*quality._python("path", script), 1]).startswith("False")
+    monkeypatch.setenv("QUALITY_CLOCK", "processor")
+    before = quality._read_clock()
+    said = quality._run([*quality._python("path", script), 1])
+    assert said == f"True [{str(script)!r}, '1']\n"
+    assert quality._read_clock() > before
