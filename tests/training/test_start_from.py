@@ -227,3 +227,26 @@ def test_what_is_no_checkpoint_is_refused_by_the_setting(tmp_path, train, experi
 def test_it_is_written_down():
     experiment = build_experiment({"model": {"start_from": "/runs/first"}})
     assert "start_from: /runs/first" in dump_experiment(experiment)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_first"),
+    [
+        (("model.start_from=sheets-tiny",), True),
+        (("model.start_from=none",), False),
+        (("model.start_from=sheets-tiny", "preview.seconds=0"), False),
+        # Of another size: what was taken finds nothing by itself.
+        (("model.start_from=sheets-tiny", "model.blocks_per_stage=2"), False),
+    ],
+)
+def test_what_a_start_finds_is_shown_before_the_first_step(
+    tmp_path, train, experiment, registry, overrides, is_first
+):
+    registry.add(model={"preset": "tiny", "base_channels": 4, "multipliers": [1, 2]})
+    run = train(tmp_path / "run", experiment, SMALL, "preview.seconds=600", *overrides)
+    kinds = [
+        type(event)
+        for event in run.events
+        if isinstance(event, events.PreviewWritten | events.StepFinished)
+    ]
+    assert (kinds[0] is events.PreviewWritten) == is_first

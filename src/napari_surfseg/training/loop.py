@@ -131,7 +131,7 @@ class TrainingLoop:
         self._ladder.report_start()
         if self._parts.steering.is_waiting():
             self._reporter.warn(STILL_PAUSED)
-        self._show_classifier()
+        self._show_what_is_known()
         self._compile_ahead()
         self._state.skip_time()
         while not self._is_over():
@@ -142,11 +142,17 @@ class TrainingLoop:
             self._end_epoch()  # killed between its last step and its report
         self._finish()
 
-    def _show_classifier(self) -> None:
-        """Show what the pixel classifier finds before the first step, if somebody is watching."""
-        if self._parts.stroke_start is None:
+    def _show_what_is_known(self) -> None:
+        """Show what is found before the first step, if somebody is watching.
+
+        By the pixel classifier that was trained on the strokes, by the network that the run
+        starts from, or by both; a network that begins from noise finds nothing yet.
+        """
+        start, stroke_start = self._plan.start, self._parts.stroke_start
+        if stroke_start is not None:
+            self._reporter.warn(stroke_start.describe())
+        elif start is None or not start.is_whole:
             return
-        self._reporter.warn(self._parts.stroke_start.describe())
         with self._parts.loader.held():
             self._apply_commands()
             if self._parts.previewer.is_on:

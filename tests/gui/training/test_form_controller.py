@@ -79,6 +79,20 @@ def test_a_guess_follows_the_volume_until_a_person_chooses(controller, view, vie
     assert chosen(pairs) == ["scan", "small sheet"]
 
 
+def test_what_a_network_found_is_offered_but_never_guessed(view, pairs):
+    viewer = ViewerModel()
+    found = {"surfseg": "prediction"}
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="found", metadata=found)
+    viewer.add_labels(np.zeros(SHAPE, np.uint8), name="found surface", metadata=found)
+    controller = FormController(viewer, view, JobsInPlace())
+    assert chosen(pairs) == [None, None]
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="scan")
+    assert chosen(pairs) == ["scan", None]
+    images, labels, _shapes = view.data.set_layers.call_args.args
+    assert [len(images), len(labels)] == [2, 1]
+    controller.close()
+
+
 def test_painted_labels_are_counted_again(controller, view, viewer):
     sheet = viewer.layers["sheet"]
     sheet.data_setitem((np.array([0]), np.array([0]), np.array([0])), 2)

@@ -15,7 +15,7 @@ def test_the_view_and_its_parts_have_what_their_protocols_name(qtbot):
     parts = list(parts_of(view, TrainingViewProtocol))
     assert {type(part).__name__ for part, _protocol in parts} == {
         *("TrainingView", "DataPage", "MeaningsPanel", "LossPanel", "RunPanel", "NextSteps"),
-        *("StrokesPanel", "BrushButtons"),
+        *("StrokesPanel", "BrushButtons", "FirstLook"),
     }
     for part, protocol in parts:
         for name in members_of(protocol):

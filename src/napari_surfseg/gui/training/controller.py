@@ -15,6 +15,7 @@ from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.strokes.brush_controller import BrushController
 from napari_surfseg.gui.strokes.controller import StrokesController
+from napari_surfseg.gui.training.first_look_controller import FirstLookController
 from napari_surfseg.gui.training.form_controller import FormController
 from napari_surfseg.gui.training.start import Plan, execute_plan
 from napari_surfseg.gui.training.start_from_controller import StartFromController
@@ -96,6 +97,7 @@ class TrainingController(QObject):
         self._ask = ask
         self.form = FormController(viewer, view, self._jobs)
         self.start_from = StartFromController(view, session, self._jobs)
+        self.first_look = FirstLookController(viewer, view, self._jobs)
         self.steering = SteeringController(view, session)
         self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
         self.brush = BrushController(viewer, view.data, view.strokes.brush, session)
@@ -127,7 +129,14 @@ class TrainingController(QObject):
             (session.follow_failed, self._on_follow_failed),
         ):
             disconnect(signal, slot)
-        for part in (self.form, self.start_from, self.steering, self.strokes, self.brush):
+        for part in (
+            self.form,
+            self.start_from,
+            self.first_look,
+            self.steering,
+            self.strokes,
+            self.brush,
+        ):
             part.close()
         self._jobs.cancel_all()
 
@@ -176,6 +185,7 @@ class TrainingController(QObject):
         self._set_busy("")
         layers = {**plan.image_layers, **plan.label_layers}
         self._view.data.confirm()
+        self.first_look.hide()
         self._session.attach(plan.run_dir, own=True, layers=layers)
         self.strokes.follow(plan.label_layers)
         for note in plan.notes:

@@ -11,6 +11,7 @@ from napari_surfseg.gui.controls.basics import FieldError, NoWheelFilter, hint, 
 from napari_surfseg.gui.controls.label_meanings import MeaningsPanel
 from napari_surfseg.gui.layers.chosen_volume import describe_lost
 from napari_surfseg.gui.training.data_more import DataMore
+from napari_surfseg.gui.training.first_look import FirstLook
 from napari_surfseg.gui.training.pair_row import PairRow
 from napari_surfseg.gui.training.validation_panel import ValidationPanel
 
@@ -59,6 +60,7 @@ class DataPage(QWidget):
         self.add_button = QPushButton("Add another pair")
         self.add_button.setObjectName("add_pair")
         hint(self.add_button, "Add a volume and its labels to the list.")
+        self.first_look = FirstLook()
         self.validation = ValidationPanel()
         self.labels = MeaningsPanel()
         buttons = QHBoxLayout()
@@ -70,6 +72,7 @@ class DataPage(QWidget):
         layout.setSpacing(5)
         layout.addLayout(self._pairs_layout)
         layout.addWidget(self.pairs_error)
+        layout.addWidget(self.first_look)
         layout.addLayout(buttons)
         layout.addWidget(self.note)
         layout.addWidget(_heading("Label meaning"))
@@ -211,6 +214,7 @@ class DataPage(QWidget):
         found: list[QWidget] = [
             self.add_button,
             self.paint,
+            self.first_look.find,
             validation.mode,
             validation.fraction,
             validation.box_layer,

@@ -123,7 +123,11 @@ class FormController(QObject):
     def _guess_pair(self) -> None:
         """Fill an empty first row with layers that fit together, unless a person chose."""
         data = self._view.data
-        images, labels, _ = self._layers_by_kind()
+        # What a network found is offered, but nobody's label until a person takes it for that.
+        images, labels = (
+            [layer for layer in layers if kind_of(layer) != "prediction"]
+            for layers in self._layers_by_kind()[:2]
+        )
         image_by_hand, labels_by_hand = data.chosen_by_hand(0)
         if data.pairs()[0].image is None and not image_by_hand and images:
             data.set_image(0, SourceChoice.of_layer(images[0]))

@@ -91,7 +91,8 @@ class NetworkPage(QWidget):
             form.addRow(label, field)
             self._monai_rows += [label, field]
         self._show_rows()
-        form.addRow("Start from", self.start_from)
+        form.addRow(QLabel("Start from"))
+        form.addRow(self.start_from)
         form.addRow(self.start_note)
         form.addRow(self.start_error)
         form.addRow("Patch", patch_box)

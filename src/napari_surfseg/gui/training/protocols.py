@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_surfseg.gui.background.process_job import JobView
 from napari_surfseg.gui.strokes.protocols import PaintedPageProtocol, StrokesPanelProtocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataPageProtocol",
+    "FirstLookProtocol",
     "Intent",
     "LossPageProtocol",
     "MeaningsProtocol",
@@ -88,12 +90,31 @@ class MeaningsProtocol(Protocol):
         """Show what is wrong with the labels; empty hides it."""
 
 
+class FirstLookProtocol(JobView, Protocol):
+    """The offer to see what a network of the package finds."""
+
+    @property
+    def find_clicked(self) -> Intent:
+        """Look for surfaces."""
+
+    @property
+    def cancel_clicked(self) -> Intent:
+        """Look no more."""
+
+    def offer(self, network: str | None) -> None:
+        """Offer to look with a network of the package; None offers nothing."""
+
+
 class DataPageProtocol(PaintedPageProtocol, Protocol):
     """The pairs of volume and labels, the validation box and the meanings of the labels."""
 
     @property
     def draw_box_requested(self) -> Intent:
         """A person wants to draw the validation box."""
+
+    @property
+    def first_look(self) -> FirstLookProtocol:
+        """The offer to see what a network of the package finds."""
 
     @property
     def labels(self) -> MeaningsProtocol:

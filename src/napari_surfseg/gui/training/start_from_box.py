@@ -85,6 +85,8 @@ class StartFromBox(QComboBox):
         self.addItem("A network file…", FILE)
         self.addItem("A run's folder…", FOLDER)
         self.setCurrentIndex(max(self.findData(shown), 0))
+        # The box may be cut, what it offers not.
+        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 24)
 
     def _add_path(self, path: str, name: str) -> None:
         self.addItem(name, path)
