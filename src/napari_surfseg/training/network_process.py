@@ -1,6 +1,6 @@
-"""What a network of MONAI is and needs, asked in a process of its own: what the window launches.
+"""What a network is and needs, asked in a process of its own: what the window launches.
 
-The window's process imports neither torch nor MONAI. It answers as
+The window's process imports neither torch nor MONAI, and opens no checkpoint. This one answers as
 :mod:`napari_surfseg.inference.process_protocol` says.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.config_files import build_experiment
-from napari_surfseg.errors import ConfigError
+from napari_surfseg.errors import CheckpointError, ConfigError
 from napari_surfseg.geometry import to_index
 from napari_surfseg.inference.process_protocol import read_job, run_process
 
@@ -29,7 +29,8 @@ class NetworkJob:
     Attributes
     ----------
     model : dict
-        The ``model`` section.
+        The ``model`` section; with ``preset: auto`` it names a network to start from, whose size
+        is meant.
     patch_size : list of int
         Z, Y, X voxels of a training patch.
     batch_size : int
@@ -52,11 +53,17 @@ def _describe(job: NetworkJob) -> dict[str, Any]:
         estimate_network_bytes,
         resolve_network,
     )
+    from napari_surfseg.model.open_network import open_network
+    from napari_surfseg.training.start_from import adopt_model
 
     size = to_index(job.patch_size)
     try:
         model = build_experiment({"model": job.model}, source="the form").model
+        if model.preset == "auto":
+            model = adopt_model(model, open_network(model.start_from))
         architecture = resolve_network(model, size)
+    except CheckpointError as error:
+        return {"refused": str(error), "field": "model.start_from"}
     except ConfigError as error:
         return {"refused": str(error), "field": error.field}
     return {

@@ -12,7 +12,7 @@ from napari_surfseg.errors import ConfigError, DataError
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.training.form import TrainingForm
 from napari_surfseg.gui.training.form_controller import FormController
-from napari_surfseg.gui.training.monai_facts import NetworkFacts
+from napari_surfseg.gui.training.network_facts import NetworkFacts
 from napari_surfseg.gui.training.protocols import TrainingViewProtocol
 
 SHAPE = (8, 16, 16)
@@ -134,11 +134,11 @@ def test_a_network_of_monai_is_asked_and_then_described_or_refused(
     form = replace(view.form(), settings=settings)
     view.form.side_effect = lambda: form
     find = Mock(return_value=None)
-    monkeypatch.setattr(controller._monai, "find", find)
+    monkeypatch.setattr(controller._questions, "find", find)
     view.form_changed.emit()
-    view.set_estimate.assert_called_with("Asking MONAI what UNet needs…")
+    view.set_estimate.assert_called_with("Asking what UNet needs…")
     find.return_value = NetworkFacts(divisor=16, num_parameters=1000, step_bytes=1 << 30)
-    controller._monai.answered.emit()
+    controller._questions.answered.emit()
     assert "about 1 GiB of memory for a step" in view.set_estimate.call_args.args[0]
     view.set_patch_step.assert_called_with(16)
     view.set_network_error.assert_called_with("")

@@ -2,8 +2,8 @@ import pytest
 
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.training.form import TrainingForm
-from napari_surfseg.gui.training.monai_facts import NetworkFacts
 from napari_surfseg.gui.training.network_estimate import describe_network, read_model
+from napari_surfseg.gui.training.network_facts import NetworkFacts
 
 FORM = TrainingForm(
     settings={"data.patch_size": [32, 32, 32], "model.preset": "tiny", "model.dropout": 0.1}

@@ -25,8 +25,8 @@ from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import shape_of, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of
-from napari_surfseg.gui.training.monai_facts import MonaiFacts
 from napari_surfseg.gui.training.network_estimate import describe_network, read_model
+from napari_surfseg.gui.training.network_facts import NetworkQuestions, must_be_asked
 from napari_surfseg.gui.training.start import Plan, make_plan, take_for_training
 from napari_surfseg.gui.training.validation_box import build_box_layer
 from napari_surfseg.model.presets import resolve_architecture
@@ -67,8 +67,8 @@ class FormController(QObject):
         self._meant: list[SourceChoice] = []
         self._suggested: str | None = None
         self._is_counting = False
-        self._monai = MonaiFacts(jobs)
-        self._monai.answered.connect(self.refresh)
+        self._questions = NetworkQuestions(jobs)
+        self._questions.answered.connect(self.refresh)
         self._recount = Debounce(self, RECOUNT_MILLISECONDS, self._count_again)
         view.form_changed.connect(self.refresh)
         view.data.pairs_changed.connect(self._on_chosen)
@@ -79,7 +79,7 @@ class FormController(QObject):
     def close(self) -> None:
         """Let go of the viewer."""
         self._recount.stop()
-        self._monai.close()
+        self._questions.close()
         self._watch.close()
 
     # -- layers --------------------------------------------------------------------
@@ -161,11 +161,12 @@ class FormController(QObject):
         try:
             model = read_model(form)
             facts = None
-            if model.preset == "monai":
+            if must_be_asked(model):
                 batch_size = form.settings.get("training.train_batch_size", 1)
-                facts = self._monai.find(model, form.settings["data.patch_size"], batch_size)
+                facts = self._questions.find(model, form.settings["data.patch_size"], batch_size)
                 if facts is None:
-                    self._view.set_estimate(f"Asking MONAI what {model.network} needs…")
+                    what = model.network or "the network to start from"
+                    self._view.set_estimate(f"Asking what {what} needs…")
                     return
                 self._view.set_patch_step(facts.divisor)
             else:

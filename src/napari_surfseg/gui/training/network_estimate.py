@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.gui.training.form import nest_settings
+from napari_surfseg.gui.training.network_facts import must_be_asked
 from napari_surfseg.model.presets import (
     check_patch_size,
     count_parameters,
@@ -17,7 +18,7 @@ from napari_surfseg.wording import format_bytes
 if TYPE_CHECKING:
     from napari_surfseg.config import Model
     from napari_surfseg.gui.training.form import TrainingForm
-    from napari_surfseg.gui.training.monai_facts import NetworkFacts
+    from napari_surfseg.gui.training.network_facts import NetworkFacts
 
 __all__ = ["describe_network", "read_model"]
 
@@ -47,7 +48,7 @@ def describe_network(
     form : TrainingForm
         Size, patch and device.
     facts : NetworkFacts, optional
-        What a network of MONAI answered; nothing is said of it without.
+        What a network answered that must be asked; nothing is said of it without.
     available_bytes : int, optional
         Free memory, to say where it is too little.
 
@@ -59,11 +60,11 @@ def describe_network(
     device = "cuda" if form.device == "cuda" else "cpu"
     model = read_model(form)
     z, y, x = form.settings["data.patch_size"]
-    if model.preset == "monai":
-        if facts is None:
-            return ""
+    if facts is not None:
         check_patch_size((z, y, x), facts)
         needed, parameters = facts.step_bytes, facts.num_parameters / 1e6
+    elif must_be_asked(model):
+        return ""
     else:
         architecture = resolve_architecture(model, device=device)
         check_patch_size((z, y, x), architecture)

@@ -1,10 +1,10 @@
-"""Asks a process what a network of MONAI is and needs, and remembers the answers."""
+"""Asks a process what a network is and needs that the window cannot know, and remembers it."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from napari_surfseg.errors import ConfigError
 from napari_surfseg.gui.background.processes import JobProcess
 from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.inference.process_protocol import write_job
+from napari_surfseg.networks.registry import AUTO, FRESH
+from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.training.network_process import NetworkJob
 
 if TYPE_CHECKING:
@@ -21,10 +23,17 @@ if TYPE_CHECKING:
     from napari_surfseg.errors import SurfsegError
     from napari_surfseg.gui.background.threads import Job, Jobs
 
-__all__ = ["MonaiFacts", "NetworkFacts"]
+__all__ = ["NetworkFacts", "NetworkQuestions", "must_be_asked"]
 
 #: A person types arguments, or holds an arrow of the patch size; one question is enough.
 SETTLE_MILLISECONDS = 500
+
+
+def must_be_asked(model: Model) -> bool:
+    """Whether a network is MONAI's, or has the size of one that it starts from."""
+    if model.preset == "monai":
+        return True
+    return model.preset == "auto" and model.start_from not in {AUTO, FRESH}
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class NetworkFacts:
     step_bytes: int
 
 
-class MonaiFacts(QObject):
+class NetworkQuestions(QObject):
     """Answers from memory, or asks and says when there is an answer.
 
     Parameters
@@ -77,9 +86,11 @@ class MonaiFacts(QObject):
         Raises
         ------
         ConfigError
-            What the network answered to arguments that it does not take.
+            What the network answered to arguments that it does not take, or why the one to start
+            from cannot be read.
         """
-        values = model.model_dump(mode="json", exclude_none=True)
+        left_out = None if model.preset == "auto" else {"start_from"}
+        values = model.model_dump(mode="json", exclude_none=True, exclude=left_out)
         job = NetworkJob(values, list(patch_size), batch_size)
         known = self._known.get(_key(job))
         if isinstance(known, ConfigError):
@@ -99,9 +110,15 @@ class MonaiFacts(QObject):
             "napari_surfseg.training.network_process", "question to the network"
         )
 
+        is_start = job.model["preset"] == "auto"
+
         def work(_job: Job) -> dict[str, Any]:
+            asked = job
+            if is_start:
+                start = str(find_checkpoint(job.model["start_from"]))
+                asked = replace(job, model=job.model | {"start_from": start})
             with tempfile.TemporaryDirectory(prefix="surfseg_network_") as folder:
-                return process.run(write_job(Path(folder), job))
+                return process.run(write_job(Path(folder), asked))
 
         def done(result: dict[str, Any]) -> None:
             refused = result.get("refused")
@@ -114,7 +131,8 @@ class MonaiFacts(QObject):
 
         def failed(error: SurfsegError) -> None:
             if not process.is_cancelled:
-                self._learn(job, ConfigError(str(error), field="model.network"))
+                field = "model.start_from" if is_start else "model.network"
+                self._learn(job, ConfigError(str(error), field=field))
 
         self._jobs.start("network", work, done=done, failed=failed)
 

@@ -1,4 +1,4 @@
-"""Answers about networks of MONAI: asked once, remembered, and given up for a newer question."""
+"""Answers about networks: asked once, remembered, and given up for a newer question."""
 
 import pytest
 from tests.gui.training.stand_ins import JobsInPlace
@@ -6,8 +6,8 @@ from tests.gui.training.stand_ins import JobsInPlace
 from napari_surfseg.config import Model
 from napari_surfseg.errors import CancelledError, ConfigError, RunError
 from napari_surfseg.gui.background.threads import Jobs
-from napari_surfseg.gui.training import monai_facts
-from napari_surfseg.gui.training.monai_facts import MonaiFacts, NetworkFacts
+from napari_surfseg.gui.training import network_facts
+from napari_surfseg.gui.training.network_facts import NetworkFacts, NetworkQuestions, must_be_asked
 from napari_surfseg.inference.process_protocol import read_job
 from napari_surfseg.training.network_process import NetworkJob
 
@@ -47,13 +47,13 @@ class Answers:
 @pytest.fixture
 def answers(monkeypatch):
     answers = Answers()
-    monkeypatch.setattr(monai_facts, "JobProcess", answers)
+    monkeypatch.setattr(network_facts, "JobProcess", answers)
     return answers
 
 
 @pytest.fixture
 def facts(qapp, answers):
-    facts = MonaiFacts(JobsInPlace())
+    facts = NetworkQuestions(JobsInPlace())
     yield facts
     facts.close()
 
@@ -106,10 +106,38 @@ def test_a_question_that_was_given_up_is_no_answer(facts, answers, qtbot):
     assert len(answers.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ({"preset": "monai", "network": "UNet"}, True),
+        ({"start_from": "best.pt"}, True),
+        ({"preset": "tiny", "start_from": "best.pt"}, False),
+        ({"start_from": "none"}, False),
+        ({}, False),
+    ],
+)
+def test_what_the_window_does_not_know_is_asked(model, asked):
+    assert must_be_asked(Model(**model)) == asked
+
+
+def test_the_file_of_a_run_is_asked_about(facts, answers, qtbot, tmp_path):
+    best = tmp_path / "checkpoints" / "best.pt"
+    best.parent.mkdir()
+    best.touch()
+    with qtbot.waitSignal(facts.answered):
+        facts.find(Model(start_from=str(tmp_path)), PATCH, 1)
+    assert answers.asked[0].model["start_from"] == str(best)
+    with qtbot.waitSignal(facts.answered):
+        facts.find(Model(start_from=str(tmp_path / "gone")), PATCH, 1)
+    with pytest.raises(ConfigError, match="gone") as raised:
+        facts.find(Model(start_from=str(tmp_path / "gone")), PATCH, 1)
+    assert raised.value.field == "model.start_from"
+
+
 @pytest.mark.slow
 def test_a_process_answers(qtbot, tiny_monai):
     model = Model(preset="monai", network="UNet", arguments=tiny_monai["UNet"])
-    facts = MonaiFacts(Jobs())
+    facts = NetworkQuestions(Jobs())
     with qtbot.waitSignal(facts.answered, timeout=300_000):
         facts.find(model, PATCH, 1)
     found = facts.find(model, PATCH, 1)
