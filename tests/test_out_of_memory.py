@@ -1,6 +1,7 @@
 """Memory that ran out, as the different machines and libraries say it."""
 
 import errno
+import weakref
 
 import numpy as np
 import pytest
@@ -105,6 +106,32 @@ def test_something_else_is_done_where_memory_runs_out():
     with pytest.raises(KeyError), when_out_of_memory(lambda: done.append("not")):
         raise KeyError
     assert done == ["begun", "instead", "whole"]
+
+
+class Tensor:
+    """Something large."""
+
+
+def test_nothing_of_what_failed_is_alive_when_something_else_is_done():
+    made = []
+
+    def use_memory():
+        large = Tensor()
+        made.append(weakref.ref(large))
+        raise MemoryError
+
+    def fail():
+        large = Tensor()
+        made.append(weakref.ref(large))
+        try:
+            use_memory()
+        except MemoryError as error:
+            raise DeviceMemoryError("for a window") from error
+
+    found = []
+    with when_out_of_memory(lambda: found.extend(ref() for ref in made)):
+        fail()
+    assert found == [None, None]
 
 
 def test_memory_is_freed_without_a_gpu_as_well():

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import gc
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from napari_surfseg.errors import DeviceMemoryError
@@ -73,7 +74,18 @@ def when_out_of_memory(react: Callable[[], None]) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
+        # The error lives until the `with` is left, and what its frames hold with it.
+        _forget_frames(error)
     else:
         return
     free_memory()
     react()
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Drop what the failed calls had made, also those of the errors that led to this one."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

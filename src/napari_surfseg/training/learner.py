@@ -20,7 +20,7 @@ from napari_surfseg.losses.combined import (
 )
 from napari_surfseg.model.networks import build_network
 from napari_surfseg.model.stop_checks import check_backward, check_between_layers
-from napari_surfseg.out_of_memory import free_memory, is_out_of_memory
+from napari_surfseg.out_of_memory import when_out_of_memory
 from napari_surfseg.training.average import WeightAverage
 from napari_surfseg.training.optimizer import AdamW
 from napari_surfseg.training.stroke_start import STROKES_POS_WEIGHT
@@ -186,8 +186,15 @@ class Learner:
         values = dict(zip([*names, "gradient_norm"], found, strict=True))
         _refuse_nonfinite(values, step)
         self.is_whole = False
-        _do_twice(lambda: self._optimizer.step(rate))
-        _do_twice(lambda: self.average.update(self.network))
+        changes: tuple[Callable[[], None], ...] = (
+            lambda: self._optimizer.step(rate),
+            lambda: self.average.update(self.network),
+        )
+        for change in changes:
+            # What was changed already stays, and the step becomes whole: the graph is gone by
+            # now and weights are small beside it, so that freed memory is likely to help.
+            with when_out_of_memory(change):
+                change()
         self.is_whole = True
         return values
 
@@ -267,23 +274,6 @@ class Learner:
         self.average.restore(averaged, int(state["num_updates"]))
         self._optimizer.load_state_dict(state["optimizer"])
         self.is_whole = True
-
-
-def _do_twice(change: Callable[[], None]) -> None:
-    """Change weights; where memory runs out, do what is left of it with the memory freed.
-
-    The graph is gone by then and weights are small beside it, so that this is likely to help. It
-    is no step taken back: what was changed already stays, and the step becomes whole.
-    """
-    try:
-        change()
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-    else:
-        return
-    free_memory()
-    change()
 
 
 def _refuse_nonfinite(values: Mapping[str, float], step: int) -> None:
