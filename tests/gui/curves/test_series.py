@@ -1,3 +1,7 @@
+import math
+
+import numpy as np
+
 from napari_surfseg.events import (
     CommandApplied,
     DataChecked,
@@ -5,7 +9,7 @@ from napari_surfseg.events import (
     StepFinished,
     ValidationFinished,
 )
-from napari_surfseg.gui.curves.series import Curve, CurveStore
+from napari_surfseg.gui.curves.series import MOST_POINTS, Curve, CurveStore
 
 
 def step(number, total=1.0, **losses):
@@ -88,6 +92,21 @@ def test_a_loss_that_json_could_not_hold_is_left_out():
     store = CurveStore()
     store.extend([step(1), step(2, None), step(3, float("nan")), step(4)])
     assert store.curves["total"].points()[0].tolist() == [1, 4]
+
+
+def test_a_curve_of_very_many_points_keeps_its_shape_and_its_size():
+    curve = Curve("total", "loss")
+    number = 5 * MOST_POINTS
+    for step in range(number):
+        curve.append(step, math.sin(step / number))
+    steps, values = curve.points()
+    assert MOST_POINTS / 2 <= len(curve) == len(steps) <= MOST_POINTS
+    assert len(set(np.diff(steps))) == 1
+    assert number - steps[-1] <= np.diff(steps)[0]
+    np.testing.assert_array_equal(values, np.sin(steps / number))
+    curve.cut_after(number / 2)
+    curve.append(number, 1.0)
+    assert len(curve.points()[0]) == len(curve)
 
 
 def test_nearest_mark_and_value():

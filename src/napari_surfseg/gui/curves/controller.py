@@ -51,7 +51,7 @@ class CurvesController(QObject):
         session.polled.connect(self._on_polled)
         if session.run_dir is not None:
             view.set_run(session.run_dir.name)
-            view.add_events(session.history)
+            view.add_events(tuple(session.history))
 
     def close(self) -> None:
         """Follow the session no longer."""

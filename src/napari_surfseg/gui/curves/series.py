@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from napari_surfseg.events import (
     StepFinished,
     ValidationFinished,
 )
+from napari_surfseg.gui.run_session.kept_events import EvenThinner
 from napari_surfseg.vocabulary import SCORES, curve_keys, title_of
 from napari_surfseg.wording import format_short
 
@@ -32,9 +34,13 @@ __all__ = [
 ]
 
 
+#: Points of a curve at most; a screen is narrower.
+MOST_POINTS = 8192
+
+
 @dataclass
 class Curve:
-    """One growing series.
+    """One growing series; of very many points as many as a screen can show, evenly spaced.
 
     Attributes
     ----------
@@ -46,17 +52,21 @@ class Curve:
 
     name: str
     kind: str
-    _steps: list[float] = field(default_factory=list)
-    _values: list[float] = field(default_factory=list)
+    _steps: array[float] = field(default_factory=lambda: array("d"))
+    _values: array[float] = field(default_factory=lambda: array("d"))
+    _thinner: EvenThinner = field(default_factory=lambda: EvenThinner(MOST_POINTS))
 
     def __len__(self) -> int:
         return len(self._steps)
 
     def append(self, step: float, value: float | None) -> None:
         """Add a point; a value that JSON could not hold (NaN, infinite) is left out."""
-        if value is not None and math.isfinite(value):
-            self._steps.append(float(step))
-            self._values.append(float(value))
+        if value is None or not math.isfinite(value) or not self._thinner.keeps():
+            return
+        self._steps.append(float(step))
+        self._values.append(float(value))
+        if self._thinner.is_full(len(self)):
+            del self._steps[1::2], self._values[1::2]
 
     def cut_after(self, step: float) -> None:
         """Forget the points beyond a step: a resumed run takes them again."""
@@ -65,13 +75,13 @@ class Curve:
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return steps and values."""
-        return np.asarray(self._steps, float), np.asarray(self._values, float)
+        return np.array(self._steps), np.array(self._values)
 
     def value_at(self, step: float) -> float | None:
         """Value of the point nearest to a step."""
         if not self._steps:
             return None
-        steps = np.asarray(self._steps)
+        steps = np.array(self._steps)
         right = int(np.searchsorted(steps, step))
         best = min(
             (index for index in (right - 1, right) if 0 <= index < len(steps)),

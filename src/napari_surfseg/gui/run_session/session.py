@@ -25,6 +25,7 @@ from napari_surfseg.events import (
 from napari_surfseg.gui.background.messages import name_copies, name_layers, name_switches
 from napari_surfseg.gui.layers.layer_watch import unwrap
 from napari_surfseg.gui.run_session.feed import RunFeed
+from napari_surfseg.gui.run_session.kept_events import KeptEvents
 from napari_surfseg.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_surfseg.events import Event
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["Session", "get_session"]
@@ -69,7 +69,7 @@ class Session(QObject):
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="surfseg-commands")
         self.run_dir: Path | None = None
         self.snapshot: RunSnapshot | None = None
-        self.history: list[Event] = []
+        self.history = KeptEvents()
         self.volumes: list[dict[str, Any]] = []
         self._layers: dict[str, weakref.ref[Layer]] = {}
         self._linked: list[str] = []
@@ -113,7 +113,7 @@ class Session(QObject):
         self._waiting.clear()
         self.run_dir = run_dir
         self.snapshot = None
-        self.history = []
+        self.history = KeptEvents()
         self.is_own = own or (same and self.is_own)
         feed = self._make_feed(run_dir)
         self._feed = feed
@@ -215,7 +215,7 @@ class Session(QObject):
             ),
         )
         self.snapshot = snapshot
-        self.history += snapshot.new_events
+        self.history.extend(snapshot.new_events)
         for event in snapshot.new_events:
             if isinstance(event, DataChecked):
                 self.volumes = [self._find_present(row) for row in event.volumes]
