@@ -46,6 +46,7 @@ __all__ = [
     "LabelsUpdated",
     "LineReader",
     "MemoryExceeded",
+    "MemoryMeasured",
     "Pause",
     "PostprocessTuned",
     "PreviewWritten",
@@ -388,6 +389,25 @@ class MemoryExceeded(WarningIssued):
     patch_size: Size3
     patches_at_once: int
     window: Size3 | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryMeasured(Event):
+    """What the first steps took of the memory that was estimated before them.
+
+    Attributes
+    ----------
+    device : str
+        Whose memory: ``cpu`` or ``cuda``.
+    measured_bytes : int
+        The most that lay in memory at once, besides what the process took before the run.
+    estimated_bytes : int
+        What was expected of that.
+    """
+
+    device: str
+    measured_bytes: int
+    estimated_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -12,10 +15,13 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import RunBusyError, RunError
 from napari_surfseg.events import RunCompleted, StepFinished, read_events
+from napari_surfseg.process_memory import GpuMemory
 from napari_surfseg.runs import standby as module
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.launch import launch_worker
 from napari_surfseg.runs.lock import read_worker
+
+json_loads = json.loads
 
 
 @pytest.fixture
@@ -80,6 +86,68 @@ def test_it_trains_what_a_launched_worker_would(tmp_path, prepared):
     assert losses(first) == losses(second)
     assert "started" in first.log_path.read_text(encoding="utf-8")
     wait_for(lambda: not psutil.pid_exists(waiting))
+
+
+@pytest.fixture
+def reporting(monkeypatch, request):
+    """A process that answers as one that stands by, with what the test gives it."""
+
+    def make(*lines):
+        script = (
+            "import json, sys\n"
+            f"lines = iter({list(lines)!r})\n"
+            "print(next(lines), flush=True)\n"
+            "for line in sys.stdin:\n"
+            "    assert json.loads(line) == {}\n"
+            "    print(next(lines), flush=True)\n"
+        )
+        own = module.Standby()
+        monkeypatch.setattr(module, "_standby", own)
+
+        def start(_arguments, **given):
+            return subprocess.Popen(
+                [sys.executable, "-c", script], stdin=given["stdin"], stdout=given["output"]
+            )
+
+        monkeypatch.setattr(module, "start_detached", start)
+        own.prepare()
+        process = own._process
+        request.addfinalizer(lambda: (own.release(), process.wait(60)))
+        return own
+
+    return make
+
+
+def test_what_is_free_on_the_gpu_is_known_and_can_be_asked_again(reporting):
+    first, second = ({"gpu": {"name": "A100", "free_bytes": free}} for free in (7, 5))
+    own = reporting(json.dumps(first), json.dumps(second))
+    wait_for(lambda: own.gpu is not None)
+    assert module.read_gpu_memory() == GpuMemory("A100", 7)
+    module.ask_gpu_memory()
+    wait_for(lambda: own.gpu == GpuMemory("A100", 5))
+    process = own._process
+    own.release()
+    process.wait(60)
+    module.ask_gpu_memory()  # nobody answers, and nobody minds
+
+
+@pytest.mark.parametrize(
+    "line", ["a library says hello", "3", "{}", '{"gpu": {"size": 3}}', '{"gpu": null}', "\xff"]
+)
+def test_other_lines_are_passed_over(reporting, line):
+    known = json.dumps({"gpu": {"name": "A100", "free_bytes": 7}})
+    own = reporting(line, known)
+    module.ask_gpu_memory()
+    wait_for(lambda: own.gpu == GpuMemory("A100", 7))
+
+
+@pytest.mark.slow
+def test_a_real_one_answers_before_it_is_a_worker(tmp_path, prepared, monkeypatch):
+    answers = []
+    monkeypatch.setattr(module.json, "loads", lambda text: answers.append(text) or json_loads(text))
+    prepared.ask_gpu()
+    wait_for(lambda: sum(b'"gpu"' in text for text in answers) == 2)
+    assert prepared.gpu is None or prepared.gpu.free_bytes > 0
 
 
 def test_it_ends_with_the_window(prepared):

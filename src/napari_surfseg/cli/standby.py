@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import sys
+from dataclasses import asdict
 
 from napari_surfseg.cli.main import main as surfseg
+from napari_surfseg.process_memory import find_gpu_memory
 
 __all__ = ["main"]
 
@@ -19,12 +21,23 @@ def main() -> int:
         from napari_surfseg.training.warm_up import warm_up
 
         warm_up()
-    line = sys.stdin.readline()
-    if not line:
-        return 0
-    order = json.loads(line)
-    _redirect(order["log"])
-    return surfseg(order["arguments"])
+    _report_gpu()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "arguments" in order:
+            _redirect(order["log"])
+            return surfseg(order["arguments"])
+        _report_gpu()
+    return 0
+
+
+def _report_gpu() -> None:
+    """Tell the window what memory there is where a run would be trained."""
+    with contextlib.suppress(Exception):
+        import torch
+
+        gpu = find_gpu_memory() if torch.cuda.is_available() else None
+        print(json.dumps({"gpu": gpu and asdict(gpu)}), flush=True)  # noqa: T201
 
 
 def _redirect(log: str) -> None:

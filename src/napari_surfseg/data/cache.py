@@ -81,6 +81,11 @@ class VolumeCache:
         self._misses = 0
         self._evictions = 0
 
+    @property
+    def max_bytes(self) -> int:
+        """Bound on the decoded bytes held."""
+        return self._max_bytes
+
     def read(self, volume: Volume, start: Index3, stop: Index3) -> VoxelArray:
         """Read a box inside a volume, decoding only the chunks that are not held.
 

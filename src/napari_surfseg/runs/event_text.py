@@ -21,6 +21,7 @@ __all__ = [
     "describe_choice",
     "describe_criterion",
     "describe_event",
+    "describe_memory",
     "describe_patches",
     "describe_start_from",
     "describe_tuning",
@@ -68,6 +69,15 @@ def describe_choice(scored: events.ValidationFinished) -> str:
             "that is scored after that replaces it."
         )
     return f"Kept as best.pt by {by}."
+
+
+def describe_memory(event: events.MemoryMeasured) -> str:
+    """Describe what the first steps took of the memory that was estimated."""
+    where = "GPU memory" if event.device == "cuda" else "memory"
+    return (
+        f"the first steps took {format_bytes(event.measured_bytes)} of {where}, "
+        f"{format_bytes(event.estimated_bytes)} were estimated"
+    )
 
 
 def describe_event(event: events.Event) -> list[str]:
@@ -129,6 +139,8 @@ def describe_event(event: events.Event) -> list[str]:
             return [f"command {event.command} applied{': ' + details if details else ''}"]
         case events.CommandRefused():
             return [f"command {event.command} refused: {event.message}"]
+        case events.MemoryMeasured():
+            return [f"    {describe_memory(event)}"]
         case events.WarningIssued():
             return [f"warning: {event.message}"]
         case events.RunCompleted() | events.RunStopped():

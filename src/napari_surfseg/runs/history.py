@@ -51,6 +51,8 @@ class RunHistory:
         By epoch.
     tuned : PostprocessTuned, optional
         How the clean-up was chosen.
+    memory : MemoryMeasured, optional
+        What the first steps took, after the last start.
     applied : list of CommandApplied
         What was changed while it ran.
     warnings : list of str
@@ -68,6 +70,7 @@ class RunHistory:
     epochs: dict[int, events.EpochFinished] = field(default_factory=dict)
     validations: dict[int, events.ValidationFinished] = field(default_factory=dict)
     tuned: events.PostprocessTuned | None = None
+    memory: events.MemoryMeasured | None = None
     applied: list[events.CommandApplied] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     ending: events.Event | None = None
@@ -217,6 +220,8 @@ def _take(history: RunHistory, event: events.Event) -> None:
             history.validations[event.epoch] = event
         case events.PostprocessTuned():
             history.tuned = event
+        case events.MemoryMeasured():
+            history.memory = event
         case events.CommandApplied():
             history.applied.append(event)
         case events.WarningIssued() if event.message not in history.warnings:

@@ -2,10 +2,12 @@
 
 Most of what passes between Start and the first prediction is Python importing PyTorch and
 numba loading compiled loops. The window has a process do that while a person still chooses
-volumes. It then waits for one line: the command line it is to carry out, the same that
+volumes. It then waits for the command line it is to carry out, the same that
 :mod:`~napari_surfseg.runs.launch` gives to a process of its own::
 
     window ── starts ──▶ python -m napari_surfseg.cli.standby      imports, takes a trial step
+           ◀─ a line ── {"gpu": …}                                  memory free on the GPU
+           ── a line ──▶ {}                                         asks for that again
            ── a line ──▶ train RUN/config.yaml --run-dir RUN …      is the run's worker from now on
            ── or ends ─▶ (end of the pipe)                          ends too
 
@@ -20,8 +22,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-import psutil
-
+from napari_surfseg.process_memory import GpuMemory, find_free_memory
 from napari_surfseg.runs.launch import (
     find_free_run,
     launch_worker,
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
 
     from napari_surfseg.runs.folder import RunFolder
 
-__all__ = ["Standby", "launch_prepared", "prepare_standby", "release_standby"]
+__all__ = [
+    "Standby",
+    "ask_gpu_memory",
+    "launch_prepared",
+    "prepare_standby",
+    "read_gpu_memory",
+    "release_standby",
+]
 
 #: A standby holds some 0.5 GB; where less than this is free, there is none.
 NEEDED_BYTES = 3 * 2**30
@@ -47,6 +55,8 @@ class Standby:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        #: What the process last reported: the GPU a run would use; None where none is known.
+        self.gpu: GpuMemory | None = None
 
     def prepare(self) -> None:
         """Start a process, unless one stands by or memory is short."""
@@ -55,14 +65,36 @@ class Standby:
                 return
             _close(self._process)
             self._process = None
-            if psutil.virtual_memory().available < NEEDED_BYTES:
+            if find_free_memory() < NEEDED_BYTES:
                 return
             with contextlib.suppress(OSError):
                 self._process = start_detached(
                     ["napari_surfseg.cli.standby"],
                     stdin=subprocess.PIPE,
-                    output=subprocess.DEVNULL,
+                    output=subprocess.PIPE,
                 )
+                threading.Thread(
+                    target=self._listen, args=(self._process,), name="standby-gpu", daemon=True
+                ).start()
+
+    def ask_gpu(self) -> None:
+        """Have :attr:`gpu` brought up to date, soon; does nothing where none stands by."""
+        with self._lock:
+            if self._process is not None and self._process.stdin is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    self._process.stdin.write(b"{}\n")
+                    self._process.stdin.flush()
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        """Read what a process reports until it ends or is a worker, which reports elsewhere."""
+        if process.stdout is None:
+            return
+        with process.stdout as lines:
+            for line in lines:
+                # Between the reports lies whatever libraries print.
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    found = json.loads(line)["gpu"]
+                    self.gpu = None if found is None else GpuMemory(**found)
 
     def take(self, folder: RunFolder, *, device: str, resume: bool) -> int | None:
         """Let the process be the worker of a run; returns its pid, or None where there is none."""
@@ -100,6 +132,16 @@ _standby = Standby()
 def prepare_standby() -> None:
     """Start a process that stands by for the next run, unless there is one."""
     _standby.prepare()
+
+
+def ask_gpu_memory() -> None:
+    """Have :func:`read_gpu_memory` brought up to date, soon."""
+    _standby.ask_gpu()
+
+
+def read_gpu_memory() -> GpuMemory | None:
+    """Return what is last known of the GPU that a run would use; None where none is known."""
+    return _standby.gpu
 
 
 def release_standby() -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_surfseg import events
 from napari_surfseg.data.patches.loader import PatchLoader
-from napari_surfseg.geometry import in_finest_voxels, to_index
+from napari_surfseg.geometry import box_shape, in_finest_voxels, to_index
 from napari_surfseg.inference.settings import PredictionSettings, WindowLimit
+from napari_surfseg.model.networks import count_network_parameters, estimate_network_bytes
 from napari_surfseg.model.presets import check_patch_size
 from napari_surfseg.training.checkpoint_writer import CheckpointWriter
 from napari_surfseg.training.kept_settings import KeptSettings
 from napari_surfseg.training.learner import Learner
+from napari_surfseg.training.memory_check import MemoryCheck
+from napari_surfseg.training.memory_estimate import RunMemory
 from napari_surfseg.training.preview import Previewer
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.run_data import open_run_data
@@ -42,6 +46,8 @@ __all__ = ["RunParts", "assemble_run"]
 #: Steps in which the learning rate reaches its peak where somebody paints and waits, however
 #: long the training may last.
 QUICK_STEPS = 30
+#: Of a voxel in the cache of decoded chunks: image and labels.
+CACHED_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,8 @@ class RunParts:
         What fitted into memory when the network was applied.
     threads : ThreadTuner or None
         Finds the best number of CPU threads; None on a GPU.
+    memory : MemoryCheck
+        Measures what the first steps take of the memory that was estimated.
     """
 
     experiment: Experiment
@@ -94,6 +102,7 @@ class RunParts:
     rung: Rung
     limit: WindowLimit
     threads: ThreadTuner | None
+    memory: MemoryCheck
 
 
 def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> RunParts:
@@ -106,6 +115,7 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     """
     torch.manual_seed(plan.experiment.experiment.seed)
     data = open_run_data(plan, reporter)
+    memory = MemoryCheck(_describe_memory(plan, data), plan.device, reporter)
     learner = Learner(
         data.experiment,
         plan.architecture,
@@ -126,6 +136,7 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     rung, limit = _find_rung(data.experiment, settings, plan.architecture), WindowLimit()
     if settings.largest_window is not None:
         limit.window = to_index(settings.largest_window)
+    memory.warn_if_short(rung)
     prediction = _choose_prediction_settings(plan, data, limit)
     scoring = None
     if data.validation:
@@ -175,6 +186,33 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
         rung=rung,
         limit=limit,
         threads=ThreadTuner.for_this_machine() if plan.device.type == "cpu" else None,
+        memory=memory,
+    )
+
+
+def _describe_memory(plan: RunPlan, data: RunData) -> RunMemory:
+    """Collect what the memory of the run depends on, besides what a step takes at once."""
+    training = data.experiment.training
+    voxels = sum(prod(box_shape(pair.roi)) for pair in data.pairs)
+    architecture, patch_size = plan.architecture, data.experiment.data.patch_size
+
+    def estimate(num_patches: int) -> int:
+        return estimate_network_bytes(
+            architecture,
+            patch_size,
+            batch_size=num_patches,
+            bytes_per_value=2 if plan.precision == "bf16" else 4,
+        )
+
+    return RunMemory.fit(
+        estimate,
+        patch_size,
+        num_parameters=count_network_parameters(architecture),
+        divisor=None if architecture.has_fixed_size else architecture.divisor,
+        device=plan.device.type,
+        batch_size=training.train_batch_size,
+        num_ready=2 + choose_workers(training.workers, plan.device),
+        chunk_bytes=min(data.cache.max_bytes, CACHED_BYTES * voxels),
     )
 
 

@@ -230,6 +230,7 @@ class TrainingLoop:
             state.step += 1
         if values is None:
             return
+        parts.memory.count_step(self._ladder.rung)
         seconds = time.perf_counter() - begun
         means.add(values, seconds, rate=rate)
         if parts.threads is not None:

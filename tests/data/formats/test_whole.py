@@ -1,7 +1,6 @@
 """Files that can only be read whole: once, not before a box is read, and only where they fit."""
 
 import concurrent.futures
-import types
 
 import numpy as np
 import pytest
@@ -18,8 +17,7 @@ def free(monkeypatch):
     """Set how many bytes of memory are free."""
 
     def set_free(num_bytes):
-        found = types.SimpleNamespace(available=num_bytes)
-        monkeypatch.setattr(whole.psutil, "virtual_memory", lambda: found)
+        monkeypatch.setattr(whole, "find_free_memory", lambda: num_bytes)
 
     return set_free
 

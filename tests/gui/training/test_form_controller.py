@@ -10,10 +10,12 @@ from tests.gui.training.stand_ins import JobsInPlace, Pairs, mock_view
 
 from napari_surfseg.errors import ConfigError, DataError
 from napari_surfseg.gui.controls.source_choice import SourceChoice
+from napari_surfseg.gui.training import form_controller
 from napari_surfseg.gui.training.form import TrainingForm
 from napari_surfseg.gui.training.form_controller import FormController
 from napari_surfseg.gui.training.network_facts import NetworkFacts
 from napari_surfseg.gui.training.protocols import TrainingViewProtocol
+from napari_surfseg.process_memory import GpuMemory
 
 SHAPE = (8, 16, 16)
 
@@ -139,7 +141,7 @@ def test_a_network_of_monai_is_asked_and_then_described_or_refused(
     view.set_estimate.assert_called_with("Asking what UNet needs…")
     find.return_value = NetworkFacts(divisor=16, num_parameters=1000, step_bytes=1 << 30)
     controller._questions.answered.emit()
-    assert "about 1 GiB of memory for a step" in view.set_estimate.call_args.args[0]
+    assert "about 1 GiB of memory for training" in view.set_estimate.call_args.args[0]
     view.set_patch_step.assert_called_with(16)
     view.set_network_error.assert_called_with("")
     find.side_effect = ConfigError("UNet has no argument depth.", field="model.arguments")
@@ -147,6 +149,23 @@ def test_a_network_of_monai_is_asked_and_then_described_or_refused(
     view.set_estimate.assert_called_with("")
     view.set_patch_error.assert_called_with("")
     view.set_network_error.assert_called_with("UNet has no argument depth.", "model.arguments")
+
+
+def test_the_memory_is_that_of_the_gpu_once_it_is_known(controller, view, monkeypatch):
+    asked = []
+    monkeypatch.setattr(form_controller, "ask_gpu_memory", lambda: asked.append(1))
+    view.form_changed.emit()
+    assert asked
+    assert "on the CPU" in view.set_estimate.call_args.args[0]
+    gpu = GpuMemory("A100", 1 << 20)
+    monkeypatch.setattr(form_controller, "read_gpu_memory", lambda: gpu)
+    controller._gpu_timer.timeout.emit()
+    said = view.set_estimate.call_args.args[0]
+    assert "on the GPU (A100)" in said
+    assert "1 MiB are free on the GPU" in said
+    view.set_estimate.reset_mock()
+    controller._gpu_timer.timeout.emit()  # nothing new
+    view.set_estimate.assert_not_called()
 
 
 def test_the_validation_box_is_drawn_over_the_volume(controller, view, viewer, pairs):

@@ -47,7 +47,7 @@ def test_the_whole_report(folder, fake_trainer):
         "Losses",
         "Selected epochs",
         "Predictions on validation data",
-        "Timing",
+        "Time and memory",
         "Patches",
         "Data",
         "Settings that differ from the defaults",
@@ -70,6 +70,17 @@ def test_the_whole_report(folder, fake_trainer):
     # Every table has as many cells in each row as in its header.
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_the_memory_of_the_first_steps_is_beside_its_estimate(folder, fake_trainer):
+    run_training(folder.path, device="cpu", build_trainer=fake_trainer())
+    writer = events.EventWriter(folder.events_path)
+    writer.write(
+        events.MemoryMeasured(device="cpu", measured_bytes=3 << 30, estimated_bytes=2 << 30)
+    )
+    text = write_report(folder.path).read_text(encoding="utf-8")
+    said = "the first steps took 3 GiB of memory, 2 GiB were estimated"
+    assert re.search(rf"^\| memory +\| {said} \|$", text, re.MULTILINE)
 
 
 def test_topology_and_postprocessing_have_their_sections(folder, make):

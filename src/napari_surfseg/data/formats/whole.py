@@ -7,11 +7,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 
 from napari_surfseg.data.volume import Volume, VoxelArray
 from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import box_slices
+from napari_surfseg.process_memory import find_free_memory
 from napari_surfseg.wording import format_bytes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class WholeVolume(Volume):
         self, load: Callable[[], VoxelArray], *, shape: Size3, dtype: Any, source: str, **about: Any
     ) -> None:
         needed = math.prod(shape) * np.dtype(dtype).itemsize
-        free = psutil.virtual_memory().available
+        free = find_free_memory()
         if needed > free * MEMORY_SHARE:
             raise DataError(
                 f"{source} is compressed as one piece, so all of its {format_bytes(needed)} would "

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psutil
 from napari.layers import Image, Labels, Shapes
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_surfseg.data.labels import looks_like_instances
 from napari_surfseg.errors import ConfigError, DataError, SurfsegError
@@ -25,11 +24,17 @@ from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import shape_of, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of
-from napari_surfseg.gui.training.network_estimate import describe_network, read_model
+from napari_surfseg.gui.training.network_estimate import (
+    choose_device,
+    describe_network,
+    read_model,
+)
 from napari_surfseg.gui.training.network_facts import NetworkQuestions, must_be_asked
 from napari_surfseg.gui.training.start import Plan, make_plan, take_for_training
 from napari_surfseg.gui.training.validation_box import build_box_layer
 from napari_surfseg.model.presets import resolve_architecture
+from napari_surfseg.process_memory import find_free_memory
+from napari_surfseg.runs.standby import ask_gpu_memory, read_gpu_memory
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,11 +43,14 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.training.form import TrainingForm
     from napari_surfseg.gui.training.protocols import TrainingViewProtocol
+    from napari_surfseg.process_memory import GpuMemory
 
 __all__ = ["FormController"]
 
 #: A person paints in strokes; the counts follow when the brush rests.
 RECOUNT_MILLISECONDS = 1500
+#: How soon it is seen that something became known of the GPU.
+GPU_MILLISECONDS = 2000
 
 
 class FormController(QObject):
@@ -70,6 +78,11 @@ class FormController(QObject):
         self._questions = NetworkQuestions(jobs)
         self._questions.answered.connect(self.refresh)
         self._recount = Debounce(self, RECOUNT_MILLISECONDS, self._count_again)
+        self._gpu: GpuMemory | None = None
+        self._gpu_timer = QTimer(self)
+        self._gpu_timer.setInterval(GPU_MILLISECONDS)
+        self._gpu_timer.timeout.connect(self._on_gpu_time)
+        self._gpu_timer.start()
         view.form_changed.connect(self.refresh)
         view.data.pairs_changed.connect(self._on_chosen)
         view.data.draw_box_requested.connect(self.draw_box)
@@ -80,6 +93,7 @@ class FormController(QObject):
         """Let go of the viewer."""
         self._recount.stop()
         self._questions.close()
+        self._gpu_timer.stop()
         self._watch.close()
 
     # -- layers --------------------------------------------------------------------
@@ -149,6 +163,7 @@ class FormController(QObject):
         """Bring what follows from the form up to date: the estimate and the label values."""
         form = self._view.form()
         self._show_network(form)
+        ask_gpu_memory()  # _on_gpu_time shows the answer
         labels = tuple(pair.labels for pair in form.pairs if pair.labels is not None)
         if labels != self._counted:
             self._counted = labels
@@ -158,6 +173,7 @@ class FormController(QObject):
         """Say what the network is and needs, or what is wrong with it, beside its control."""
         self._view.set_patch_error("")
         self._view.set_network_error("")
+        self._gpu = gpu = read_gpu_memory()
         try:
             model = read_model(form)
             facts = None
@@ -170,10 +186,10 @@ class FormController(QObject):
                     return
                 self._view.set_patch_step(facts.divisor)
             else:
-                device = "cuda" if form.device == "cuda" else "cpu"
+                device = choose_device(form, gpu)
                 self._view.set_patch_step(resolve_architecture(model, device=device).divisor)
-            free = psutil.virtual_memory().available
-            said = describe_network(form, facts=facts, available_bytes=free)
+            free = find_free_memory()
+            said = describe_network(form, facts=facts, free_bytes=free, gpu=gpu)
             self._view.set_estimate(said)
         except ConfigError as error:
             self._view.set_estimate("")
@@ -181,6 +197,11 @@ class FormController(QObject):
                 self._view.set_network_error(str(error), error.field)
             else:
                 self._view.set_patch_error(str(error))
+
+    def _on_gpu_time(self) -> None:
+        """Show what became known of the GPU since the form was shown."""
+        if read_gpu_memory() != self._gpu:
+            self._show_network(self._view.form())
 
     def _count_again(self) -> None:
         self._counted = None

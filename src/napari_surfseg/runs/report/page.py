@@ -13,6 +13,7 @@ from napari_surfseg import __version__
 from napari_surfseg.config import Experiment
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.metrics.error_samples import read_error_samples
+from napari_surfseg.runs.event_text import describe_memory
 from napari_surfseg.runs.history import RunHistory, read_history
 from napari_surfseg.runs.report.conclusions import (
     compute_change,
@@ -276,7 +277,9 @@ def _timing(history: RunHistory) -> list[str]:
         ["steps a second", f"{rate:.3g}"],
         ["validation, all together", format_duration(scoring)],
     ]
-    return ["## Timing", "", *tabulate_markdown(["", ""], rows, left=1), ""]
+    if history.memory is not None:
+        rows.append(["memory", describe_memory(history.memory)])
+    return ["## Time and memory", "", *tabulate_markdown(["", ""], rows, left=1), ""]
 
 
 def _patches(history: RunHistory) -> list[str]:
