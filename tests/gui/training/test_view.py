@@ -435,7 +435,7 @@ def test_the_estimate_grows_with_the_patch(view):
     view.network.preset.setCurrentIndex(view.network.preset.findData("tiny"))
     small = describe_network(view.form())
     view.network.patch[0].setValue(128)
-    large = describe_network(view.form(), available_bytes=1000)
+    large = describe_network(view.form(), free_bytes=1000)
     assert "million parameters" in small
     assert "128 × 32 × 32" in large
-    assert "choose a smaller patch" in large
+    assert "choose a smaller model.preset" in large
