@@ -37,8 +37,6 @@ __all__ = ["write_package"]
 OUTPUT = "surface"
 #: What has to fit together.
 LIBRARIES = ("bioimageio.core", "bioimageio.spec", "pydantic")
-#: Where each volume is normalised by its own grey values: those that become 0 and 1.
-OWN_PERCENTILES = (0.5, 99.5)
 
 USAGE = """\
 With `bioimageio.core`: `bioimageio predict THIS.zip`, or any program that reads packages of
@@ -204,23 +202,20 @@ def _describe_input(spec: Any, folder: Path, checkpoint: Checkpoint, network: Pl
 
 
 def _describe_normalisation(spec: Any, intensity: Intensity | None) -> list[Any]:
-    clip = spec.ClipDescr(kwargs=spec.ClipKwargs(min=0.0, max=1.0))
+    """Describe what the network's input is made by; without an intensity, of each volume's own.
+
+    Then nothing is clipped: readers take every mean and deviation from the values as they came,
+    so these cannot follow a clip. On bytes the plugin does not clip either.
+    """
     if intensity is None:
         axes = tuple(spec.AxisId(name) for name in ("channel", "z", "y", "x"))
-        low, high = OWN_PERCENTILES
-        return [
-            spec.ScaleRangeDescr(
-                kwargs=spec.ScaleRangeKwargs(axes=axes, min_percentile=low, max_percentile=high)
-            ),
-            clip,
-            spec.ZeroMeanUnitVarianceDescr(kwargs=spec.ZeroMeanUnitVarianceKwargs(axes=axes)),
-        ]
+        return [spec.ZeroMeanUnitVarianceDescr(kwargs=spec.ZeroMeanUnitVarianceKwargs(axes=axes))]
     reach = intensity.high - intensity.low
     return [
         spec.ScaleLinearDescr(
             kwargs=spec.ScaleLinearKwargs(gain=1 / reach, offset=-intensity.low / reach)
         ),
-        clip,
+        spec.ClipDescr(kwargs=spec.ClipKwargs(min=0.0, max=1.0)),
         spec.FixedZeroMeanUnitVarianceDescr(
             kwargs=spec.FixedZeroMeanUnitVarianceKwargs(mean=intensity.mean, std=intensity.std)
         ),
@@ -268,12 +263,9 @@ def _make_test_image(shape: Size3, intensity: Intensity | None) -> NDArray[np.fl
 
 def _normalise(image: NDArray[np.float32], intensity: Intensity | None) -> NDArray[np.float32]:
     if intensity is None:
-        low, high = np.percentile(image, OWN_PERCENTILES)
-    else:
-        low, high = intensity.low, intensity.high
+        return np.asarray((image - image.mean()) / image.std(), np.float32)
+    low, high = intensity.low, intensity.high
     values = np.clip((image - low) / (high - low), 0, 1)
-    if intensity is None:
-        return np.asarray((values - values.mean()) / values.std(), np.float32)
     return np.asarray((values - intensity.mean) / intensity.std, np.float32)
 
 
