@@ -138,10 +138,18 @@ class Checkpoint:
             "surface_fraction": self.surface_fraction,
             "metrics": {k: v for k, v in self.metrics.items() if math.isfinite(v)},
             "chosen_by": self.chosen_by,
-            "num_parameters": sum(
-                tensor.numel() for name, tensor in self.weights.items() if _is_learned(name, tensor)
-            ),
+            "num_parameters": _count_learned(self.weights),
         }
+
+
+def _count_learned(weights: Mapping[str, Tensor]) -> int:
+    """Count the numbers that are learned; a tensor that goes by two names counts once."""
+    learned = {
+        (tensor.data_ptr(), tensor.shape): tensor.numel()
+        for name, tensor in weights.items()
+        if _is_learned(name, tensor)
+    }
+    return sum(learned.values())
 
 
 def _is_learned(name: str, tensor: Tensor) -> bool:
