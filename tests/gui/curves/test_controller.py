@@ -34,7 +34,7 @@ def test_curves_opened_during_a_run_show_what_happened_before(view, session, fee
     feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING, new_events=(EVENT,)))
     controller = CurvesController(view, session)
     view.set_run.assert_called_once_with(tmp_path.name)
-    view.add_events.assert_called_once_with([EVENT])
+    view.add_events.assert_called_once_with((EVENT,))
     controller.close()
 
 
