@@ -221,16 +221,26 @@ class RunFolder:
         Raises
         ------
         RunError
-            If the folder holds a run or anything else already, or cannot be made.
+            As from :meth:`make`.
         OutputError
             If the configuration cannot be written.
+        """
+        self.make().write_experiment(experiment)
+        return self
+
+    def make(self) -> RunFolder:
+        """Make the folder; without ``config.yaml`` it is no run yet, and nobody finds it.
+
+        Raises
+        ------
+        RunError
+            If the folder holds a run or anything else already, or cannot be made.
         """
         self.check_new()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise self._refuse_name(error) from None
-        self.write_experiment(experiment)
         return self
 
     def require_run(self) -> None:

@@ -12,6 +12,7 @@ from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
 from napari_surfseg.gui.training.form import TrainingForm
 from napari_surfseg.gui.training.start import execute_plan, make_plan
 from napari_surfseg.gui.training.validation_box import build_box_layer
+from napari_surfseg.runs.folder import RunFolder
 
 SHAPE = (40, 64, 64)
 DENSE = {0: "background", 1: "foreground"}
@@ -108,3 +109,15 @@ def test_nothing_is_left_of_a_start_that_fails_or_is_given_up(form, viewer, tmp_
     with pytest.raises(CancelledError):
         execute_plan(make_plan(form, viewer, {}), lambda _s: None, lambda *_a: 1, check=give_up)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_run_before_its_layers_are_copied(form, viewer):
+    plan = make_plan(form, viewer, {})
+    found = []
+    execute_plan(
+        plan,
+        lambda _share: found.append(RunFolder(plan.run_dir).exists()),
+        lambda *_call, **_options: found.append(RunFolder(plan.run_dir).exists()),
+    )
+    assert len(found) > 2
+    assert found == [False] * (len(found) - 1) + [True]

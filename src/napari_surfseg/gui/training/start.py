@@ -324,7 +324,7 @@ def execute_plan(
         spacing=_common_spacing(pairs),
     )
     require_consent([volume for volume, _ in exports], inputs, ask)
-    folder = RunFolder(plan.run_dir).create(experiment)
+    folder = RunFolder(plan.run_dir).make()
 
     def report(share: float) -> None:
         check()
@@ -344,6 +344,8 @@ def execute_plan(
                 SetPreview(image=entries[0]["image"], center=plan.center, size=size),
             )
         check()
+        # Last, since it makes the folder a run: nobody finds one without its volumes.
+        folder.write_experiment(experiment)
         launch(plan.run_dir, device=plan.form.device)
     except BaseException:
         shutil.rmtree(plan.run_dir, ignore_errors=True)
