@@ -1,5 +1,8 @@
 """A person in front of the real window: clicks, paints, waits and looks at the screen."""
 
+import contextlib
+import importlib
+
 import numpy as np
 import psutil
 import pytest
@@ -11,6 +14,11 @@ from qtpy.QtWidgets import QApplication, QPushButton
 from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.runs.lock import is_alive
+
+# napari imports it with the first layer. pytest parses what it imports of napari, and Python 3.11
+# ends with a SystemError where two threads parse at once.
+with contextlib.suppress(ImportError):
+    importlib.import_module("napari.components.histogram")
 
 #: A loaded machine takes long to import torch; a healthy one needs a tenth of this.
 PATIENCE_SECONDS = 150

@@ -72,7 +72,7 @@ painter.timeout.connect(paint)
 
 def look(snapshot):
     if snapshot.state is RunState.RUNNING and not painter.isActive():
-        painter.start(1500)
+        painter.start(8000)  # the brush rests in between: only then is a stroke sent
 
 dock.session.polled.connect(look)
 
@@ -117,10 +117,14 @@ def kill_at(folder, word, times, delay):
         text=True,
     )
     said = queue.Queue()
-    threading.Thread(target=lambda: [said.put(line) for line in window.stdout], daemon=True).start()
     # Read, so that the window never waits for a full pipe.
     errors = []
-    threading.Thread(target=lambda: errors.extend(window.stderr), daemon=True).start()
+    readers = [
+        threading.Thread(target=lambda: [said.put(line) for line in window.stdout], daemon=True),
+        threading.Thread(target=lambda: errors.extend(window.stderr), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
     try:
         while times:
             times -= said.get(timeout=300).strip() == word
@@ -129,6 +133,10 @@ def kill_at(folder, word, times, delay):
     finally:
         window.kill()
         window.wait()
+        for reader in readers:
+            reader.join(timeout=30)
+        window.stdout.close()
+        window.stderr.close()
 
 
 def check_files(run):
@@ -164,11 +172,17 @@ def test_a_window_killed_at_any_moment_loses_nothing(
         return
     check_files(run)
     follower = RunFollower(run.path)
+    launched = None
     if follower.poll().worker is None:
-        launched = [sys.executable, "-m", "napari_surfseg", "train", str(run.path)]
-        subprocess.Popen(launched, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        launched = subprocess.Popen(
+            [sys.executable, "-m", "napari_surfseg", "train", str(run.path)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     try:
-        wait_for(lambda: follower.poll().state is RunState.RUNNING, "the run to go on")
+        begun = (RunState.RUNNING, RunState.FAILED)
+        wait_for(lambda: follower.poll().state in begun, "the run to go on")
+        assert follower.poll().state is RunState.RUNNING, run.log_path.read_text()
         step = follower.poll().step
         wait_for(lambda: follower.poll().step > step, "steps without a window")
 
@@ -183,6 +197,8 @@ def test_a_window_killed_at_any_moment_loses_nothing(
         worker = follower.poll().worker
         if worker is not None and is_alive(worker):
             psutil.Process(worker.pid).kill()
+        if launched is not None:
+            launched.wait(timeout=60)
 
     check_files(run)
     assert load_checkpoint(run.last_checkpoint).step == follower.poll().step
