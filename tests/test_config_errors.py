@@ -80,7 +80,7 @@ def refusal_of(function, *arguments):
             "model.preset=huge",
             "model.preset",
             "In --set, model.preset is 'huge', but it must be 'auto', 'tiny', 'small', 'base', "
-            "'exp001' or 'monai'.",
+            "'exp001', 'monai' or 'nnunet'.",
         ),
         (
             "loss.cldice=yes",

@@ -121,7 +121,7 @@ REFUSALS = {
     # the arguments
     "no command": (None, [], ["COMMAND", "surfseg --help"]),
     "unknown command": (None, ["trian"], ["trian", "train"]),
-    "missing argument": (None, ["predict", "image.tif"], ["--checkpoint", "--output"]),
+    "missing argument": (None, ["predict", "image.tif"], ["--output"]),
     "unknown option": (None, ["runs", "--all"], ["--all"]),
     # the configuration
     "no such configuration": (None, ["train", "nowhere.yaml"], ["nowhere.yaml"]),

@@ -25,7 +25,8 @@ def test_an_order_is_carried_out_and_its_output_goes_to_the_log(tmp_path):
     log.write_text("before\n")
     order = {"arguments": ["runs", str(tmp_path)], "log": str(log)}
     result = stand_by(json.dumps(order) + "\n")
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert list(json.loads(result.stdout)) == ["gpu"]  # one line, and nothing of the order's
     assert log.read_text() == f"before\nThere are no runs in {tmp_path}.\n"
 
 
