@@ -6,7 +6,9 @@ import pytest
 from tests.gui.conftest import step_event
 
 from napari_surfseg.config import Experiment
+from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.events import EventWriter
+from napari_surfseg.gui.run_table import controller as module
 from napari_surfseg.gui.run_table.controller import RunsController, RunsViewProtocol
 from napari_surfseg.runs.folder import RunFolder
 
@@ -16,6 +18,8 @@ def view():
     view = Mock(spec=RunsViewProtocol)
     view.selected.return_value = []
     view.open_on_desktop.return_value = True
+    view.share_format.return_value = "bioimageio"
+    view.choose_output.side_effect = lambda suggested: suggested
     return view
 
 
@@ -99,3 +103,97 @@ def test_two_runs_are_compared(controller, view, session, run, writer, tmp_path)
     controller.compare()
     assert session.run_dir == other.path
     assert compared[-1][0] == run.path
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """What was shared, instead of by a process; ``error`` is raised if there is one."""
+
+    def share(run, output, kind, _process):
+        share.calls.append((run, output, kind))
+        if share.error is not None:
+            raise share.error
+        return output
+
+    share.calls, share.error = [], None
+    monkeypatch.setattr(module, "share_run", share)
+    monkeypatch.setattr("napari_surfseg.sharing.settings._is_installed", lambda _name: True)
+    return share
+
+
+def test_a_run_is_shared_beside_it(controller, view, run, shared, tmp_path):
+    controller.share()
+    assert shared.calls == []  # nothing is selected
+    view.selected.return_value = [str(run.path)]
+    controller.share()
+    output = tmp_path / "first_shared.zip"
+    assert shared.calls == [(run.path, output, "bioimageio")]
+    assert last(view.set_state) == f"bioimage.io package (a .zip): {output}, licence CC-BY-4.0."
+    assert [call.args for call in view.set_busy.call_args_list] == [(True,), (False,)]
+    assert last(view.set_error) == ""
+    view.ask.assert_not_called()
+
+
+@pytest.mark.parametrize("error", [CancelledError, OutputError])
+def test_what_ends_an_export_is_said(controller, view, run, shared, error):
+    view.selected.return_value = [str(run.path)]
+    shared.error = error("It ended.")
+    controller.share()
+    assert last(view.set_state) == "Nothing was written."
+    assert last(view.set_error) == "It ended."
+    assert last(view.set_busy) is False
+
+
+def test_a_file_is_replaced_only_if_a_person_says_so(controller, view, run, shared, tmp_path):
+    view.selected.return_value = [str(run.path)]
+    mine = tmp_path / "mine.zip"
+    mine.touch()
+    view.choose_output.side_effect = lambda _suggested: tmp_path / "mine"
+    view.ask.return_value = False
+    controller.share()
+    assert last(view.ask) == f"{mine} exists already. Replace it?"
+    assert shared.calls == []
+    view.ask.return_value = True
+    controller.share()
+    assert shared.calls == [(run.path, mine, "bioimageio")]
+
+
+def test_what_cannot_be_shared_is_said_before_it_begins(
+    controller, view, run, shared, tmp_path, monkeypatch
+):
+    view.selected.return_value = [str(run.path)]
+    view.choose_output.side_effect = lambda _suggested: None
+    controller.share()
+    assert last(view.set_error) == ""  # a person thought better of it
+    for chosen, kind, said in (
+        (run.path, "monai", f"{run.path} exists already; choose another name."),
+        (tmp_path / "gone" / "mine", "onnx", "there is no folder"),
+        (tmp_path / "mine.zip", "monai", "name a folder without .zip"),
+    ):
+        view.share_format.return_value = kind
+        view.choose_output.side_effect = lambda _suggested, chosen=chosen: chosen
+        controller.share()
+        assert said in last(view.set_error)
+    view.choose_output.reset_mock()
+    monkeypatch.setattr("napari_surfseg.sharing.settings._is_installed", lambda _name: False)
+    controller.share()
+    assert "needs the library monai; install it with" in last(view.set_error)
+    view.choose_output.assert_not_called()
+    assert shared.calls == []
+    view.set_busy.assert_not_called()
+
+
+def test_an_export_under_way_can_be_ended(controller, view, run, shared, monkeypatch):
+    view.selected.return_value = [str(run.path)]
+    ended = []
+
+    def share(_run, _output, _kind, process):
+        controller.share()  # a second one does not begin
+        controller.cancel_share()
+        ended.append(process.is_cancelled)
+        process.check_cancelled()
+
+    monkeypatch.setattr(module, "share_run", share)
+    controller.share()
+    assert ended == [True]
+    assert last(view.set_error) == "The export was cancelled."

@@ -32,3 +32,14 @@ def test_only_what_is_new_is_read_again(run, writer, tmp_path):
 
 def test_a_folder_that_is_not_there_has_no_runs(tmp_path):
     assert RunList().read(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize("name", ["best_checkpoint", "last_checkpoint"])
+def test_a_run_has_a_checkpoint_once_there_is_one(run, writer, tmp_path, name):
+    writer.write(step_event(1))
+    runs = RunList()
+    assert not runs.read(tmp_path)[0].has_checkpoint
+    path = getattr(run, name)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    assert runs.read(tmp_path)[0].has_checkpoint

@@ -12,7 +12,9 @@ from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
 ROWS = [
-    RunRow(Path("runs/second"), RunSnapshot(state=RunState.RUNNING, progress=0.5), (3.0, 2.0)),
+    RunRow(
+        Path("runs/second"), RunSnapshot(state=RunState.RUNNING, progress=0.5), (3.0, 2.0), True
+    ),
     RunRow(
         Path("runs/first"),
         RunSnapshot(state=RunState.VANISHED, best_metrics={"surface_dice": 0.9}),
@@ -58,3 +60,19 @@ def test_the_selection_stays_with_its_run_and_enables_buttons(view):
 def test_a_folder_without_runs_says_so(view):
     view.set_runs([])
     assert view.message.whole_text() == "There are no runs in this folder."
+
+
+def test_one_run_with_a_checkpoint_can_be_shared(view):
+    share = view.sharing.share
+    assert not share.isEnabled()
+    view.table.selectRow(1)  # has none yet
+    assert not share.isEnabled()
+    view.table.selectRow(0)
+    assert share.isEnabled()
+    view.set_busy(True)
+    view.set_runs(ROWS)
+    assert not share.isEnabled()
+    view.set_busy(False)
+    assert share.isEnabled()
+    view.table.selectAll()
+    assert not share.isEnabled()

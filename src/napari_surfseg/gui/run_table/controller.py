@@ -1,4 +1,4 @@
-"""What the dock "Runs" does: it lists, attaches, resumes, reports, reveals and compares runs."""
+"""What the dock "Runs" does: all that is done with the runs of a folder."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_surfseg.errors import SurfsegError
 from napari_surfseg.events import read_events
+from napari_surfseg.gui.background.process_job import JobView, ProcessJob
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.run_table.run_list import RunList, RunRow
+from napari_surfseg.gui.run_table.share_run import complete_output, share_run, suggest_output
 from napari_surfseg.gui.window import preferences
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.standby import launch_prepared
+from napari_surfseg.sharing.settings import FORMATS, ShareSettings, check_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_surfseg.errors import SurfsegError
     from napari_surfseg.events import Event
+    from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.background.threads import Job
     from napari_surfseg.gui.run_session.session import Session
+    from napari_surfseg.sharing.settings import ShareFormat
 
 __all__ = ["RunsController", "RunsViewProtocol"]
 
@@ -28,7 +33,7 @@ __all__ = ["RunsController", "RunsViewProtocol"]
 REFRESH_MILLISECONDS = 3000
 
 
-class RunsViewProtocol(Protocol):
+class RunsViewProtocol(JobView, Protocol):
     """What the controller needs of the dock's widgets."""
 
     @property
@@ -54,6 +59,20 @@ class RunsViewProtocol(Protocol):
     @property
     def compare_clicked(self) -> Any:
         """Signal: a person wants the curves of the two selected runs."""
+
+    @property
+    def share_clicked(self) -> Any:
+        """Signal: a person wants to give the network of the selected run to others."""
+
+    @property
+    def cancel_share_clicked(self) -> Any:
+        """Signal: a person wants to end that."""
+
+    def share_format(self) -> ShareFormat:
+        """Return as what the network is to be written."""
+
+    def choose_output(self, suggested: Path) -> Path | None:
+        """Let a person name what is written; None where they think better of it."""
 
     def set_folder(self, folder: Path) -> None:
         """Show which folder is listed."""
@@ -102,6 +121,13 @@ class RunsController(QObject):
         self._session = session
         self._launch = launch
         self._jobs = jobs or Jobs()
+        self._job = ProcessJob(
+            view,
+            self._jobs,
+            module="napari_surfseg.sharing.export_process",
+            what="export",
+            title="Sharing a network",
+        )
         self._list = RunList()
         self._is_reading = False
         self._folder = folder or preferences.read_preferences().runs_path
@@ -112,6 +138,8 @@ class RunsController(QObject):
         view.report_clicked.connect(self.report)
         view.reveal_clicked.connect(self.reveal)
         view.compare_clicked.connect(self.compare)
+        view.share_clicked.connect(self.share)
+        view.cancel_share_clicked.connect(self.cancel_share)
         session.attached.connect(self._on_attached)
         self._timer = QTimer(self)
         self._timer.setInterval(REFRESH_MILLISECONDS)
@@ -122,8 +150,9 @@ class RunsController(QObject):
         self.refresh()
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more; an export under way ends."""
         self._timer.stop()
+        self._job.cancel()
         self._jobs.cancel_all()
 
     def set_folder(self, text: str) -> None:
@@ -235,6 +264,45 @@ class RunsController(QObject):
             done=lambda events: self.comparing.emit(second, events),
             failed=self._on_failed,
         )
+
+    def share(self) -> None:
+        """Write the network of the selected run for other programs, in a thread and a process."""
+        path = self._selected()
+        if path is None or self._job.is_busy:
+            return
+        view, kind = self._view, self._view.share_format()
+        suggested = suggest_output(path, kind)
+        try:
+            # A library that is missing is said before a person thinks of a name.
+            check_share(suggested, kind, ShareSettings())
+            chosen = view.choose_output(suggested)
+            if chosen is None:
+                return
+            output = complete_output(chosen, kind)
+            settings = ShareSettings(overwrite=True)
+            check_share(output, kind, settings)
+        except SurfsegError as error:
+            self._on_failed(error)
+            return
+        if output.exists() and not view.ask(f"{output} exists already. Replace it?"):
+            return
+
+        def work(process: JobProcess) -> Path:
+            return share_run(path, output, kind, process)
+
+        def done(written: Path) -> None:
+            self._job.end()
+            view.set_state(f"{FORMATS[kind]}: {written}, licence {settings.licence}.", 1.0)
+
+        self._job.start(work, done=done, failed=self._on_share_failed)
+
+    def cancel_share(self) -> None:
+        """End the export; nothing is left of it."""
+        self._job.cancel()
+
+    def _on_share_failed(self, error: SurfsegError) -> None:
+        self._view.set_state("Nothing was written.")
+        self._on_failed(error)
 
     def _on_failed(self, error: SurfsegError) -> None:
         self._view.set_error(str(error))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_surfseg.events import EpochFinished, StepFinished
+from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.follow import RunFollower
 from napari_surfseg.runs.listing import find_runs
 
@@ -33,11 +34,14 @@ class RunRow:
         The newest.
     curve : tuple of float
         Total loss, averaged to at most as many points as a cell shows.
+    has_checkpoint : bool
+        Whether there is a network to give to others.
     """
 
     path: Path
     snapshot: RunSnapshot
     curve: tuple[float, ...]
+    has_checkpoint: bool = False
 
 
 class RunList:
@@ -65,7 +69,11 @@ class RunList:
                 for event in snapshot.new_events
                 if isinstance(event, StepFinished | EpochFinished) and event.total is not None
             ]
-            rows.append(RunRow(path, snapshot, _thin(curve)))
+            folder_of_run = RunFolder(path)
+            has_checkpoint = (
+                folder_of_run.best_checkpoint.exists() or folder_of_run.last_checkpoint.exists()
+            )
+            rows.append(RunRow(path, snapshot, _thin(curve), has_checkpoint))
         return rows
 
 

@@ -28,7 +28,9 @@ from napari_surfseg.gui.controls.basics import (
     hint,
     push_button,
 )
+from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
 from napari_surfseg.gui.controls.tab_order import TabOrder
+from napari_surfseg.gui.run_table.share_row import ShareRow
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.wording import format_duration, format_short
 
@@ -36,12 +38,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_surfseg.gui.run_table.run_list import RunRow
+    from napari_surfseg.sharing.settings import ShareFormat
 
 __all__ = ["RunsView", "Sparkline"]
 
 COLUMNS = ("Run", "State", "Done", "Surface Dice", "Loss")
 CURVE_ROLE = Qt.ItemDataRole.UserRole + 1
 PATH_ROLE = Qt.ItemDataRole.UserRole
+CHECKPOINT_ROLE = Qt.ItemDataRole.UserRole + 2
 
 
 class Sparkline(QStyledItemDelegate):
@@ -83,6 +87,8 @@ class RunsView(QWidget):
     report_clicked = Signal()
     reveal_clicked = Signal()
     compare_clicked = Signal()
+    share_clicked = Signal()
+    cancel_share_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,6 +150,9 @@ class RunsView(QWidget):
         self.compare.clicked.connect(self.compare_clicked)
         self.report.clicked.connect(self.report_clicked)
         self.reveal.clicked.connect(self.reveal_clicked)
+        self.sharing = ShareRow()
+        self.sharing.share.clicked.connect(self.share_clicked)
+        self.sharing.cancel.clicked.connect(self.cancel_share_clicked)
         top = QHBoxLayout()
         top.addWidget(self.folder, 1)
         top.addWidget(self.browse)
@@ -161,6 +170,7 @@ class RunsView(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.error)
         layout.addLayout(buttons)
+        layout.addWidget(self.sharing)
         TabOrder(self)
         self.setMinimumWidth(NARROWEST)
         self._show_buttons()
@@ -205,6 +215,7 @@ class RunsView(QWidget):
         for column, text in enumerate(texts):
             item = QTableWidgetItem(text)
             item.setData(PATH_ROLE, str(row.path))
+            item.setData(CHECKPOINT_ROLE, row.has_checkpoint)
             item.setToolTip(f"<qt>{row.path.name}: {details}</qt>")
             if column in {2, 3}:
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -216,8 +227,31 @@ class RunsView(QWidget):
 
     def selected(self) -> list[str]:
         """Return the folders of the selected runs, from top to bottom."""
+        return [str(item.data(PATH_ROLE)) for item in self._selected_items()]
+
+    def _selected_items(self) -> list[QTableWidgetItem]:
         rows = sorted({index.row() for index in self.table.selectionModel().selectedRows()})
-        return [str(self.table.item(row, 0).data(PATH_ROLE)) for row in rows]
+        return [self.table.item(row, 0) for row in rows]
+
+    def share_format(self) -> ShareFormat:
+        """Return as what the network is to be written."""
+        return self.sharing.kind()
+
+    def choose_output(self, suggested: Path) -> Path | None:
+        """Let a person name what is written; None where they think better of it."""
+        return self.sharing.choose_output(suggested)
+
+    def set_busy(self, busy: bool) -> None:
+        """Switch between Share and Cancel."""
+        self.sharing.set_busy(busy)
+
+    def set_state(self, text: str, share: float | None = None) -> None:
+        """Say how far the export is."""
+        self.sharing.set_state(text, share)
+
+    def ask(self, question: str) -> bool:
+        """Ask the person in a dialog."""
+        return ask_in_dialog(question, self)
 
     def open_on_desktop(self, path: Path) -> bool:
         """Open a file or folder with the desktop's program for it; return whether there is one."""
@@ -228,7 +262,9 @@ class RunsView(QWidget):
         self.error.set_message(message)
 
     def _show_buttons(self) -> None:
-        count = len(self.selected())
+        chosen = self._selected_items()
+        count = len(chosen)
         for button in (self.attach, self.resume, self.report, self.reveal):
             button.setEnabled(count == 1)
         self.compare.setEnabled(count == 2)
+        self.sharing.offer(count == 1 and bool(chosen[0].data(CHECKPOINT_ROLE)))
