@@ -54,11 +54,11 @@ dock.view.control("preview.seconds").setValue(0.5)
 def say(word):
     print(word, flush=True)
 
-real_show = LiveLayers.show
+real_show = LiveLayers._show_one
 def show(self, *args, **kwargs):
     say("showing")
     return real_show(self, *args, **kwargs)
-LiveLayers.show = show
+LiveLayers._show_one = show
 
 row = iter(range(4, 60, 4))
 def paint():

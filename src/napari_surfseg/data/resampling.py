@@ -49,6 +49,10 @@ ResampleMode: TypeAlias = "Literal['auto', 'none'] | Spacing3"
 
 #: Voxel sizes that differ by less than this along every axis are left as they are.
 SPACING_RATIO = 1.5
+#: For a network that knows no voxel size, voxels more times as long as wide are made cubes: below,
+#: what it finds untrained is as good either way, and what it learns from labels on their own grid
+#: is better (benchmarks/results/quality.md, ovule).
+CUBIC_RATIO = 1.8
 #: Where one axis is resampled, so are those that differ by more than this.
 SAME_RATIO = 1.1
 #: A greater difference is a wrong header rather than another microscope.
@@ -124,7 +128,7 @@ def choose_resampling(
         The image.
     mode : str or tuple of float
         ``auto``: in the voxel size that the network knows, where that differs by more than 1.5
-        along an axis; one that knows no size in particular sees voxels that are more than 1.5
+        along an axis; one that knows no size in particular sees voxels that are more than 1.8
         times as long as wide as cubes. ``none``: as it is. A size: in that one, in the unit of
         the volume.
     known : KnownVoxels, optional
@@ -160,7 +164,7 @@ def choose_resampling(
 def _make_cubic(spacing: Spacing3) -> list[float]:
     """Make long edges of a voxel as short as its shortest, where they are much longer."""
     scale = [size / min(spacing) for size in spacing]
-    return scale if max(scale) > SPACING_RATIO else [1.0, 1.0, 1.0]
+    return scale if max(scale) > CUBIC_RATIO else [1.0, 1.0, 1.0]
 
 
 def _resample_to(
