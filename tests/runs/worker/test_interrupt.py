@@ -10,6 +10,14 @@ from napari_surfseg.runs.worker.interrupt import InterruptWatch
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
 
 
+@pytest.fixture(autouse=True)
+def hang_up_is_not_ignored():
+    """Behind ``nohup`` it is, and a watch leaves that so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def wait_for(condition):
     for _ in range(500):
         if condition():
