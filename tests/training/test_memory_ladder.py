@@ -22,6 +22,9 @@ pytestmark = pytest.mark.usefixtures("every_step_is_reported", "one_thread")
 CPU = "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"
 #: Voxels of the patches of these trainings.
 PATCH = 16 * 32 * 32
+#: The same again with another number takes as long as the first.
+SLOW_1 = pytest.param(1, marks=pytest.mark.slow)
+SLOW_2 = pytest.param(2, marks=pytest.mark.slow)
 
 
 @pytest.fixture
@@ -173,7 +176,7 @@ def end(run):
 PLACES = ["forward", "backward", "optimizer", "average", "gradient norm", "loader", "warp"]
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, SLOW_2])
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_of_a_failed_step_remains(
     tmp_path, training_run, experiment, monkeypatch, place, accumulate
@@ -195,7 +198,7 @@ def test_nothing_of_a_failed_step_remains(
         assert "the step is repeated" in message
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, SLOW_1])
 @pytest.mark.parametrize("most", [2, 1])
 def test_a_batch_is_split_and_learned_from_as_a_whole(
     tmp_path, training_run, experiment, monkeypatch, most, workers
@@ -223,7 +226,7 @@ def test_a_batch_is_split_and_learned_from_as_a_whole(
     assert describe_event(rungs[0])[0].endswith(said(run)[0])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, SLOW_2])
 def test_then_patches_become_smaller(tmp_path, training_run, experiment, monkeypatch, workers):
     experiment = apply_overrides(experiment, [f"training.workers={workers}"])
     memory = Memory(PATCH // 3).bound_forward(monkeypatch)
@@ -298,7 +301,9 @@ def test_the_failed_step_is_freed_before_the_next_try(
     assert run.parts.learner.patches_at_once == 1
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [PLACES[0], *(pytest.param(place, marks=pytest.mark.slow) for place in PLACES[1:])]
+)
 def test_below_the_lowest_rung_it_ends_in_a_sentence(
     tmp_path, training_run, experiment, monkeypatch, place
 ):
@@ -402,7 +407,13 @@ def test_training_goes_on_where_nothing_can_be_predicted(
         ("napari_surfseg.training.loop.compute_metrics", ""),
     ],
 )
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError(CPU)], ids=["numpy", "torch"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(MemoryError(), id="numpy"),
+        pytest.param(RuntimeError(CPU), id="torch", marks=pytest.mark.slow),
+    ],
+)
 def test_what_else_needs_memory_is_left_out_with_a_warning(
     tmp_path, training_run, scored, monkeypatch, where, words, error
 ):
