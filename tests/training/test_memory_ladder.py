@@ -177,7 +177,10 @@ PLACES = ["forward", "backward", "optimizer", "average", "gradient norm", "loade
 
 
 @pytest.mark.parametrize("accumulate", [1, SLOW_2])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place",
+    [*PLACES[:3], *(pytest.param(place, marks=pytest.mark.slow) for place in PLACES[3:])],
+)
 def test_nothing_of_a_failed_step_remains(
     tmp_path, training_run, experiment, monkeypatch, place, accumulate
 ):
