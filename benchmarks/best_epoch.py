@@ -7,7 +7,7 @@ only, and chooses an epoch. Its regret is how much better another epoch does on 
 at that epoch's own threshold.
 
     python benchmarks/best_epoch.py --quick                    # does it run at all?
-    python benchmarks/best_epoch.py --work-dir /tmp/epochs --record
+    python benchmarks/best_epoch.py --work-dir epochs --record
     python benchmarks/best_epoch.py --dataset ovule --seeds 0
 """
 
