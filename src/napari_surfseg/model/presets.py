@@ -122,7 +122,7 @@ class Architecture:
 #: A patch with more than this share of another's voxels takes hardly less memory.
 SMALLER_SHARE = 0.8
 
-#: What a preset's name stands for; the reasons for the sizes are in ``docs/models.md``.
+#: What a preset's name stands for; the fields of :class:`Architecture` say what each size means.
 ARCHITECTURES: dict[str, Architecture] = {
     "tiny": Architecture(
         channels=(16, 32, 64, 96),
