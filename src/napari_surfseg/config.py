@@ -651,8 +651,8 @@ class Training(_Section):
     best_by: Literal["mean_dice", "surface_dice", "score"] = Field(
         default="mean_dice",
         description="Validation score that decides which weights are `best.pt`, of the epochs "
-        "after the learning rate has risen. On strokes it is Dice on their voxels; without "
-        "validation `best.pt` is the newest.",
+        "after the learning rate has risen the newest within 0.005 of the greatest. On strokes it "
+        "is Dice on their voxels, within 0.05; without validation `best.pt` is the newest.",
     )
     validation_share: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.1,

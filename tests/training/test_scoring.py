@@ -80,6 +80,11 @@ def test_of_strokes_the_newest_near_the_greatest_is_kept(scoring):
     assert scoring.checkpoints.save_best.call_args.args == ({"dice": 0.91}, "dice")
 
 
+def test_of_whole_labels_a_difference_that_says_nothing_keeps_the_newest(scoring):
+    values = (0.900, 0.896, 0.899, 0.880, 0.897)
+    assert run_through(scoring, [result({"mean_dice": value}) for value in values]) == [1, 2, 3, 5]
+
+
 def test_validation_keeps_within_its_share_of_the_time(scoring):
     scoring.state.elapsed = 15.0
     assert scoring.scoring.may_validate()

@@ -27,6 +27,9 @@ NOTHING_SCORED = (
 #: Differences of Dice on strokes that say nothing: there are few voxels, and none of them beside
 #: a surface that is too thick or where nobody painted. See ``benchmarks/results/best_epoch.md``.
 STROKES_TOLERANCE = 0.05
+#: Of dense labels: a slab says no more than this about other places, and of weights that do not
+#: differ by it the newest have learned longest. See ``benchmarks/results/quality.md``.
+DENSE_TOLERANCE = 0.005
 
 
 class Scoring:
@@ -85,7 +88,7 @@ class Scoring:
         is_best = is_scored and self._state.record_scores(
             result.metrics,
             scored_by,
-            tolerance=STROKES_TOLERANCE if result.is_sparse else 0.0,
+            tolerance=STROKES_TOLERANCE if result.is_sparse else DENSE_TOLERANCE,
             is_warming_up=is_warming_up,
         )
         self._reporter.report_validation(

@@ -13,6 +13,7 @@ from napari_surfseg.inference.postprocess_tuning import TuningData, list_steps, 
 from napari_surfseg.model.checkpoint import load_checkpoint, save_checkpoint
 from napari_surfseg.model.stop_checks import check_between_layers
 from napari_surfseg.surfaces.postprocess import PostProcess
+from napari_surfseg.training.threshold import choose_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,8 +42,10 @@ def tune_checkpoint(
 ) -> None:
     """Choose the clean-up that a checkpoint will be used with, and write it into the file.
 
-    Nothing changes where the labels are strokes, which say nothing about the shape of a
-    surface, or where data or time are too few to say anything.
+    The search begins at the threshold of the greatest Dice on the validation data and as much of
+    the training data, which is worth more on other data than one half
+    (``benchmarks/results/quality.md``). Nothing changes where the labels are strokes, which say
+    nothing about the shape of a surface, or where data or time are too few to say anything.
 
     Parameters
     ----------
@@ -72,11 +75,17 @@ def tune_checkpoint(
     try:
         seen = training.predict_as_volumes(network, is_stopped)
         probabilities = validator.predict_as_volumes(network, is_stopped)
+        labels, seen_labels = validator.read_all_labels(), training.read_all_labels()
+        # Both: a slab alone says less about other places, and a short training learns nothing
+        # by heart.
+        plain = choose_threshold(
+            [*probabilities, *seen], [*labels, *seen_labels], fixed=fixed, is_sparse=False
+        )
         settings, history = tune_postprocess(
-            TuningData(probabilities, validator.read_all_labels(), IGNORE),
-            start=PostProcess() if fixed is None else PostProcess(threshold=fixed),
+            TuningData(probabilities, labels, IGNORE),
+            start=PostProcess(threshold=plain),
             measure=validator.measure,
-            training_sample=TuningData(seen, training.read_all_labels(), IGNORE),
+            training_sample=TuningData(seen, seen_labels, IGNORE),
             with_threshold=fixed is None,
             progress=progress,
             should_stop=lambda: is_stopped() or time.perf_counter() > begun + max_seconds,
