@@ -188,6 +188,8 @@ class VolumeCache:
 
 
 class _CachedVolume(DerivedVolume):
+    _is_voxelwise = True
+
     def __init__(self, volume: Volume, cache: VolumeCache) -> None:
         super().__init__(volume)
         self.key = volume.key

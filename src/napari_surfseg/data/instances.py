@@ -27,8 +27,9 @@ from napari_surfseg.geometry import box_slices, grow_box, to_index
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_surfseg.data.stored_chunks import StoredChunks
     from napari_surfseg.data.volume import Volume, VoxelArray
-    from napari_surfseg.geometry import Index3, Spacing3
+    from napari_surfseg.geometry import Box, Index3, Spacing3
 
 __all__ = ["MADE_BOUNDARIES", "BoundaryVolume", "compute_boundaries", "read_meanings"]
 
@@ -63,6 +64,17 @@ class BoundaryVolume(DerivedVolume):
         self._mapping = mapping
         self._offsets = find_offsets(mapping.thickness, spacing)
         self._halo = to_index(np.abs(self._offsets).max(axis=0))
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored of the labels, and their neighbours."""
+        around = None if box is None else grow_box(box, self._halo, self._labels.box)
+        found = self._labels.stored_chunks(around)
+        if found is None or any(a > b for a, b in zip(self._halo, found.chunk, strict=True)):
+            return None
+        # Among nothing but one value there is no boundary.
+        value = np.array([found.fill]).astype(self._labels.dtype)
+        meaning = int(classify_labels(value, self._mapping)[0])
+        return found.grown(meaning if meaning in (FOREGROUND, IGNORE) else BACKGROUND)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         seen = grow_box((start, stop), self._halo, self._labels.box)

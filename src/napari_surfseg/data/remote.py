@@ -15,6 +15,7 @@ __all__ = [
     "explain_missing_package",
     "fetch_file",
     "is_file",
+    "list_all",
     "list_folder",
     "name_of_url",
     "require_fsspec",
@@ -74,6 +75,28 @@ def list_folder(url: str) -> list[str] | None:
     """List the names below a URL; None where its server gives no list."""
     found = _ask(url, "ls", detail=False)
     return None if found is None else [str(name).rstrip("/").rpartition("/")[2] for name in found]
+
+
+def list_all(url: str) -> list[tuple[str, int]] | None:
+    """List all files below a URL, by names relative to it, with their bytes.
+
+    None where there is no list that can be relied on: a web server shows a page for a person,
+    or nothing.
+    """
+    if urlsplit(url).scheme in ("http", "https"):
+        return None
+    found = _ask(url, "find", detail=True)
+    if found is None:
+        return None
+    import fsspec
+
+    inside = fsspec.url_to_fs(url)[1].strip("/") + "/"
+    names = ((str(name).lstrip("/"), each) for name, each in found.items())
+    return [
+        (name[len(inside) :], int(each.get("size") or 0))
+        for name, each in names
+        if name.startswith(inside)
+    ]
 
 
 def _ask(url: str, question: str, **options: Any) -> Any:

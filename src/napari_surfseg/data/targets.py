@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.config import Labels
+    from napari_surfseg.data.stored_chunks import StoredChunks
     from napari_surfseg.data.volume import Volume, VoxelArray
     from napari_surfseg.geometry import Box, Index3
     from napari_surfseg.model.grey_values import GreyFit
@@ -29,6 +30,8 @@ __all__ = ["HeldOutVolume", "RescaledVolume", "TargetVolume", "UInt8Volume", "is
 
 class UInt8Volume(DerivedVolume):
     """An image whose grey values are translated to uint8 as they are read."""
+
+    _is_voxelwise = True
 
     def __init__(self, image: Volume, intensity: Intensity) -> None:
         super().__init__(image, dtype=np.uint8)
@@ -55,6 +58,8 @@ class RescaledVolume(DerivedVolume):
     void_value : float, optional
         Value that means "outside the scan" and stays as it is.
     """
+
+    _is_voxelwise = True
 
     def __init__(
         self,
@@ -97,6 +102,8 @@ class TargetVolume(DerivedVolume):
     void_value : float, optional
         Image value that means "outside the scan".
     """
+
+    _is_voxelwise = True
 
     def __init__(
         self,
@@ -145,6 +152,11 @@ class HeldOutVolume(DerivedVolume):
         self._labels = labels
         self._boxes = tuple(boxes)
         self._ignore = ignore
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored of the labels, and those under the boxes."""
+        found = self._labels.stored_chunks(box)
+        return None if found is None else found.joined(self._boxes)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         values = self._labels.read(start, stop)

@@ -28,6 +28,7 @@ from napari_surfseg.geometry import (
     box_shape,
     box_slices,
     contains_box,
+    to_box,
     to_index,
     to_spacing,
     whole_box,
@@ -37,6 +38,7 @@ from napari_surfseg.wording import format_shape
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from napari_surfseg.data.stored_chunks import StoredChunks
     from napari_surfseg.geometry import Box, Index3, Size3, Spacing3
 
 __all__ = [
@@ -217,6 +219,24 @@ class Volume(ABC):
         """Read a box inside the volume into an array of its shape; see :meth:`read`."""
         out[...] = self.read(start, stop)
 
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored; all other voxels have one value, its ``fill``.
+
+        For volumes that are mostly never written. It looks at names and sizes, not at voxels.
+
+        Parameters
+        ----------
+        box : (start, stop), optional
+            Only chunks that have a voxel of it are listed; others may be left out.
+
+        Returns
+        -------
+        StoredChunks or None
+            None where that cannot be found out, or not in reasonable time: then any voxel may
+            be stored.
+        """
+        return None
+
     #: Whether :meth:`_read_box` returns a fresh array rather than a view of shared memory.
     _gives_copies = True
 
@@ -300,6 +320,10 @@ class DerivedVolume(Volume):
         Z, Y, X voxels that are made together; by default the base's.
     """
 
+    #: Whether a voxel depends on the same voxel of the base alone. Then what is stored of the
+    #: base is what is stored; ``fill`` stays the base's value.
+    _is_voxelwise = False
+
     def __init__(
         self, base: Volume, *, dtype: Any = None, chunks: Sequence[int] | None = None
     ) -> None:
@@ -315,6 +339,11 @@ class DerivedVolume(Volume):
             notes=base.notes,
             stored_axes=base.stored_axes,
         )
+        self._derived_from = base
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored of the base, where voxels depend on its own alone."""
+        return self._derived_from.stored_chunks(box) if self._is_voxelwise else None
 
 
 class TransposedVolume(Volume):
@@ -348,6 +377,13 @@ class TransposedVolume(Volume):
             notes=base.notes,
             stored_axes=axes,
         )
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored."""
+        if box is not None:
+            box = to_box([corner[axis] for axis in self._stored] for corner in box)
+        found = self._base.stored_chunks(box)
+        return None if found is None else found.transposed(self._order)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         low, high = (to_index(corner[axis] for axis in self._stored) for corner in (start, stop))

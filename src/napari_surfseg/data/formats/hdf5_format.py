@@ -25,6 +25,8 @@ from napari_surfseg.data.formats.bigdataviewer_metadata import (
     is_bigdataviewer,
     read_view_place,
 )
+from napari_surfseg.data.formats.chunk_listing import collect_chunks, find_ranges
+from napari_surfseg.data.stored_chunks import MAX_LISTED
 from napari_surfseg.data.units import UNKNOWN_SIZE, VoxelSize, read_voxel_size
 from napari_surfseg.data.volume import Volume, VoxelArray, find_storage_dtype
 from napari_surfseg.errors import DataError
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_surfseg.data.formats.axes import AxisOrder
+    from napari_surfseg.data.formats.chunk_listing import Found
     from napari_surfseg.data.source import Source
-    from napari_surfseg.geometry import Index3, Spacing3
+    from napari_surfseg.data.stored_chunks import StoredChunks
+    from napari_surfseg.geometry import Box, Index3, Spacing3
 
 __all__ = ["open_bigdataviewer", "open_hdf5"]
 
@@ -286,6 +290,28 @@ class _Hdf5Volume(Volume):
             **about,
         )
         self._file, self._dataset, self._order = file, dataset, order
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored; None where the array is not kept in chunks."""
+        if self._dataset.chunks is None:
+            return None
+        count = self._dataset.id.get_num_chunks()
+        if count > MAX_LISTED:
+            return None
+        chunk = self._order.pick(self._dataset.chunks)
+        ranges = find_ranges(self._order, self.box if box is None else box, chunk)
+        found: list[Found] = []
+
+        def visit(info: Any) -> None:
+            index = tuple(
+                at // size for at, size in zip(info.chunk_offset, self._dataset.chunks, strict=True)
+            )
+            if all(i in r for i, r in zip(index, ranges, strict=True)):
+                found.append((index, int(info.size)))
+
+        self._dataset.id.chunk_iter(visit)
+        fill = float(self._dataset.fillvalue)
+        return collect_chunks(found, self._order, self.shape, chunk, fill)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         piece = self._order.read(self._dataset, (start, stop))

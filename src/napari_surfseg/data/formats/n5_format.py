@@ -23,6 +23,12 @@ from typing import TYPE_CHECKING, Any
 import tensorstore
 
 from napari_surfseg.data.formats.axes import AxisOrder, find_axis_order
+from napari_surfseg.data.formats.chunk_listing import (
+    ChunkNames,
+    collect_chunks,
+    find_in_folder,
+    find_ranges,
+)
 from napari_surfseg.data.formats.registry import is_n5
 from napari_surfseg.data.units import (
     UNKNOWN_SIZE,
@@ -39,7 +45,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_surfseg.data.source import Source
-    from napari_surfseg.geometry import Index3, Spacing3
+    from napari_surfseg.data.stored_chunks import StoredChunks
+    from napari_surfseg.geometry import Box, Index3, Spacing3
 
 __all__ = ["open_n5"]
 
@@ -222,6 +229,15 @@ class _N5Volume(Volume):
         super().__init__(**about)
         self._stored, self._order, self._folder = array, order, folder
 
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the blocks that are stored; None behind a URL."""
+        if self._folder is None:
+            return None
+        how = ChunkNames("", "/", self._order.num_axes)
+        ranges = find_ranges(self._order, self.box if box is None else box, self.chunks)
+        found = find_in_folder(self._folder, how, ranges)
+        return collect_chunks(found, self._order, self.shape, self.chunks, 0.0)
+
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         self._require_files(start, stop)
         return self._order.read(self._stored, (start, stop))
@@ -230,10 +246,7 @@ class _N5Volume(Volume):
         """Refuse a block that is there but is no file; tensorstore takes it for a missing one."""
         if self._folder is None:
             return
-        ranges: list[Iterable[int]] = [range(1)] * self._order.num_axes
-        for axis, first, last, size in zip(self._order.zyx, start, stop, self.chunks, strict=True):
-            ranges[axis] = range(first // size, -(-last // size))
-        for block in itertools.product(*ranges):
+        for block in itertools.product(*find_ranges(self._order, (start, stop), self.chunks)):
             path = self._folder.joinpath(*map(str, block))
             if not path.is_file() and (path.exists() or path.is_symlink()):
                 raise OSError(f"{path} is there but cannot be read")

@@ -33,6 +33,7 @@ from napari_surfseg.data.formats.ome_metadata import (
     read_members,
     short_names,
 )
+from napari_surfseg.data.formats.zarr_chunks import ZarrChunks
 from napari_surfseg.data.formats.zarr_store import ZarrTree, open_tree
 from napari_surfseg.data.units import (
     UNKNOWN_SIZE,
@@ -47,7 +48,8 @@ from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from napari_surfseg.data.source import Source
-    from napari_surfseg.geometry import Index3, Spacing3
+    from napari_surfseg.data.stored_chunks import StoredChunks
+    from napari_surfseg.geometry import Box, Index3, Spacing3
 
 __all__ = ["open_zarr"]
 
@@ -90,7 +92,7 @@ class _Search:
         path = self._find_array(_join(base, key))
         array = self._tree.find(path)
         image, level, content = self._look_above(path)
-        return self._build(array, image, level, content)
+        return self._build(array, path, image, level, content)
 
     def _find_array(self, path: str) -> str:
         """Find the path of the array that a path means."""
@@ -244,7 +246,7 @@ class _Search:
         return None, None, None
 
     def _build(
-        self, array: Any, image: Image | None, level: Level | None, content: str | None
+        self, array: Any, path: str, image: Image | None, level: Level | None, content: str | None
     ) -> Volume:
         text = self._source.text
         dtype = array.dtype
@@ -256,6 +258,7 @@ class _Search:
         return _ZarrVolume(
             array,
             order,
+            ZarrChunks(self._tree, path, array),
             source=text,
             shape=order.pick(array.shape),
             dtype=dtype,
@@ -373,11 +376,15 @@ class _ZarrVolume(Volume):
         the volume.
     """
 
-    def __init__(self, array: Any, order: AxisOrder, **about: Any) -> None:
+    def __init__(self, array: Any, order: AxisOrder, listed: ZarrChunks, **about: Any) -> None:
         super().__init__(**about)
-        self._stored, self._order = array, order
+        self._stored, self._order, self._listed = array, order, listed
         is_plain = order.zyx == tuple(range(array.ndim - 3, array.ndim))
         self.array = array if is_plain else None
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored, of a sharded array the inner ones."""
+        return self._listed.find(self.shape, self._order, self.box if box is None else box)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         return self._order.read(self._stored, (start, stop))

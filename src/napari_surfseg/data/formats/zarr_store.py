@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.storage import LocalStore, ZipStore
 
+from napari_surfseg.data.formats.chunk_listing import (
+    ChunkNames,
+    find_in_folder,
+    find_in_names,
+)
 from napari_surfseg.data.formats.registry import is_in_zarr
-from napari_surfseg.data.remote import is_file, list_folder
+from napari_surfseg.data.remote import is_file, list_all, list_folder
 from napari_surfseg.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from napari_surfseg.data.formats.chunk_listing import Found
     from napari_surfseg.data.source import Source
 
 __all__ = ["ZarrTree", "open_tree"]
@@ -106,6 +112,12 @@ class ZarrTree(ABC):
         )
 
     @abstractmethod
+    def find_chunks(
+        self, path: str, how: ChunkNames, ranges: Sequence[range]
+    ) -> Iterator[Found] | None:
+        """Find the chunks of an array that are there; None where the store cannot be listed."""
+
+    @abstractmethod
     def describe(self, path: str) -> str:
         """Name a node for a sentence."""
 
@@ -179,6 +191,9 @@ class _FolderTree(ZarrTree):
         except (FileNotFoundError, NotADirectoryError):
             return
 
+    def find_chunks(self, path: str, how: ChunkNames, ranges: Sequence[range]) -> Iterator[Found]:
+        return find_in_folder(self._root / path, how, ranges)
+
     def _target(self, path: str) -> dict[str, Any]:
         return {"store": self._store, "path": path}
 
@@ -190,7 +205,8 @@ class _ZipTree(ZarrTree):
         self._location = source.location
         try:
             with zipfile.ZipFile(source.path) as packed:
-                self._names = packed.namelist()
+                self._sizes = [(each.filename, each.file_size) for each in packed.infolist()]
+                self._names = [name for name, _ in self._sizes]
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(
                 f"{source.location} is not a readable zip file; it seems to be damaged or "
@@ -209,6 +225,13 @@ class _ZipTree(ZarrTree):
         names = (name[len(inside) :] for name in self._names if name.startswith(inside))
         yield from dict.fromkeys(name.partition("/")[0] for name in names if name)
 
+    def find_chunks(self, path: str, how: ChunkNames, ranges: Sequence[range]) -> Iterator[Found]:
+        inside = f"{path}/" if path else ""
+        names = (
+            (name[len(inside) :], size) for name, size in self._sizes if name.startswith(inside)
+        )
+        return find_in_names(names, how, ranges)
+
     def _target(self, path: str) -> dict[str, Any]:
         return {"store": self._store, "path": path}
 
@@ -222,6 +245,12 @@ class _UrlTree(ZarrTree):
 
     def iterate_names(self, path: str) -> list[str] | None:
         return list_folder(self.describe(path))
+
+    def find_chunks(
+        self, path: str, how: ChunkNames, ranges: Sequence[range]
+    ) -> Iterator[Found] | None:
+        names = list_all(self.describe(path))
+        return None if names is None else find_in_names(names, how, ranges)
 
     def _find_separator(self, array: Any, path: str) -> str | None:
         """Ask for the first chunk: a list of all of them takes long, and HTTP gives none."""

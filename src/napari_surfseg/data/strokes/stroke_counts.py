@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_surfseg.data.checked_pair import CheckedPair
+    from napari_surfseg.data.stored_chunks import StoredChunks
     from napari_surfseg.data.strokes.stroke_files import StrokeBox
     from napari_surfseg.data.volume import Volume, VoxelArray
-    from napari_surfseg.geometry import Index3
+    from napari_surfseg.geometry import Box, Index3
 
 __all__ = ["StrokedVolume", "count_strokes"]
 
@@ -28,6 +29,13 @@ class StrokedVolume(DerivedVolume):
         super().__init__(labels)
         self._labels = labels
         self._boxes = list(boxes)
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the chunks that are stored of the labels, and those that were painted on."""
+        found = self._labels.stored_chunks(box)
+        if found is None:
+            return None
+        return found.joined(box_at(start, values.shape) for start, values in self._boxes)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         values = self._labels.read(start, stop)
