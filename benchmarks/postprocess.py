@@ -29,7 +29,8 @@ from napari_surfseg.metrics.score import compute_metrics
 from napari_surfseg.model.checkpoint import load_checkpoint
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.worker.worker import run_training
-from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
+from napari_surfseg.surfaces.postprocess import PostProcess
+from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess
 from quality import SHARED_DATA, Volumes, prepare_dataset
 
 RESULTS = Path(__file__).parent / "results" / "postprocess.md"

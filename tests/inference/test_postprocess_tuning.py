@@ -9,7 +9,8 @@ from napari_surfseg.geometry import box_slices
 from napari_surfseg.inference import postprocess_tuning
 from napari_surfseg.inference.postprocess_tuning import TuningData, cut_pieces, tune_postprocess
 from napari_surfseg.metrics.score import compute_metrics
-from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
+from napari_surfseg.surfaces.postprocess import PostProcess
+from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess
 
 SHAPE = (24, 48, 48)
 PLANES = (6, 16)

@@ -14,7 +14,8 @@ from napari_surfseg.inference.process_protocol import read_job, write_job
 from napari_surfseg.model.checkpoint import Checkpoint, save_checkpoint
 from napari_surfseg.model.intensity import Intensity
 from napari_surfseg.model.network import build_unet
-from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
+from napari_surfseg.surfaces.postprocess import PostProcess
+from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess
 
 
 @pytest.fixture

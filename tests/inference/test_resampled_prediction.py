@@ -111,7 +111,7 @@ def test_thresholds_and_post_processing_act_on_the_own_grid(folder):
         identity, ArrayVolume(image), folder / "out.tif", settings_for(scale),
         output_settings=OutputSettings(postprocess=settings),
     )  # fmt: skip
-    from napari_surfseg.surfaces.postprocess import apply_postprocess
+    from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess
 
     wanted = apply_postprocess(both_ways(image, scale), settings)
     assert (read_all(folder / "out.tif") != wanted).mean() < 0.005

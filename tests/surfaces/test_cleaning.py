@@ -1,21 +1,15 @@
-"""Cleaning: hand cases, and blocks that must agree with the whole."""
+"""Cleaning: hand cases."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_surfseg.geometry import iterate_blocks, whole_box
 from napari_surfseg.surfaces.cleaning import (
-    BlockComponents,
     close_gaps,
     fill_small_holes,
     label_sheets,
     remove_small_components,
 )
-
-FULL = np.ones((3, 3, 3), bool)
 
 
 def sheet(shape=(12, 14, 16), z=5):
@@ -120,27 +114,3 @@ def test_closing_only_adds():
     padded = np.pad(mask, 2, mode="edge")
     expected = ndimage.binary_closing(padded, ball)[2:-2, 2:-2, 2:-2]
     assert np.array_equal(closed[2:-2, 2:-2, 2:-2], expected[2:-2, 2:-2, 2:-2])
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 12)),
-    st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 7)),
-    st.floats(0.02, 0.5),
-    st.integers(2, 30),
-    st.integers(0, 2**32 - 1),
-)
-def test_blocks_agree_with_the_whole(shape, block, density, min_voxels, seed):
-    mask = np.random.default_rng(seed).random(shape) < density
-    components = BlockComponents(shape)
-    blocks = list(iterate_blocks(whole_box(shape), block))
-    for start, stop in blocks:
-        components.add(start, mask[tuple(map(slice, start, stop))])
-    kept = np.zeros(shape, bool)
-    for start, stop in blocks:
-        where = tuple(map(slice, start, stop))
-        kept[where] = components.keep(start, mask[where], min_voxels)
-    assert np.array_equal(kept, remove_small_components(mask, min_voxels))
-    labels, number = ndimage.label(mask, FULL)
-    sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
-    assert components.count_smaller(min_voxels) == int((sizes < min_voxels).sum())

@@ -14,7 +14,7 @@
 - ``predict_volume``      a whole volume to a file
 - ``volume_writer``       OME-Zarr and TIFF writers that leave nothing half-written
 - ``postprocess_tuning``  post-processing chosen on validation data
-- ``postprocess_slabs``   post-processing applied to a volume that comes in slabs
+- ``postprocess_slabs``   post-processing of a volume that comes in pieces, exact at any size
 - ``evaluate_volume``     a predicted volume scored against labels, with the errors of its topology
 - ``prediction_process``, ``evaluation_process``  each as a process of its own, for the window
 """

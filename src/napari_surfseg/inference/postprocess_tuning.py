@@ -39,7 +39,8 @@ import numpy as np
 from napari_surfseg.errors import CancelledError, DataError
 from napari_surfseg.geometry import box_shape, box_slices, split_box, whole_box
 from napari_surfseg.metrics.score import compute_metrics
-from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
+from napari_surfseg.surfaces.postprocess import PostProcess
+from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -21,7 +21,7 @@ from napari_surfseg.data.resampling import KnownVoxels, ResampledVolume, choose_
 from napari_surfseg.data.units import compare_sizes, format_sizes
 from napari_surfseg.geometry import box_at, clip_box, to_spacing, whole_box
 from napari_surfseg.inference.output_metadata import VolumeMetadata
-from napari_surfseg.inference.postprocess_slabs import postprocess_slabs
+from napari_surfseg.inference.postprocess_slabs import PiecesPostProcess
 from napari_surfseg.inference.settings import OutputSettings, PredictionSettings, WindowLimit
 from napari_surfseg.inference.sliding_window import (
     Slab,
@@ -378,9 +378,9 @@ def _write(
     postprocess = None if written.probabilities else written.postprocess
     if postprocess is not None:
         threshold = postprocess.threshold
-        min_component = max(min_component, postprocess.min_voxels)
-        if not in_order:
-            postprocess = None
+        postprocess = replace(postprocess, min_voxels=max(min_component, postprocess.min_voxels))
+        min_component = 0
+        in_order = False  # as blocks, not as planes
     as_probabilities = written.probabilities or postprocess is not None
     convert = find_converter(np.uint8 if as_probabilities else np.bool_, threshold)
     num_surface = 0
@@ -402,10 +402,13 @@ def _write(
         min_component=min_component,
         component_level=max(math.floor(threshold * 255), 0) if written.probabilities else 0,
     )
-    found = pieces()
-    if postprocess is not None:
-        found = postprocess_slabs(found, shape, postprocess)
-    num_removed = writer.write(found, should_stop=raise_if_stopped)
+    if postprocess is None:
+        num_removed = writer.write(pieces(), should_stop=raise_if_stopped)
+    else:
+        with scratch_folder(path) as folder:
+            found = PiecesPostProcess(pieces(), shape, postprocess, folder, raise_if_stopped)
+            writer.write(found, should_stop=raise_if_stopped)
+            num_removed = found.num_removed
     return PredictionSummary(
         output=path,
         shape=shape,

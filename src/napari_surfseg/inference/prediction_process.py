@@ -124,7 +124,8 @@ def run_prediction_job(
     from napari_surfseg.data.open import open_volume
     from napari_surfseg.device import choose_device
     from napari_surfseg.model.open_network import open_network
-    from napari_surfseg.surfaces.postprocess import PostProcess, apply_postprocess
+    from napari_surfseg.surfaces.postprocess import PostProcess
+    from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess
 
     report("loading the network", 0.0)
     device = choose_device(job.device)

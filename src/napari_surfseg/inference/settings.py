@@ -210,8 +210,7 @@ class OutputSettings:
         checkpoint's with its post-processing, and 0.5 where there is no checkpoint.
     postprocess : PostProcess, optional
         Make the 0/1 with these settings instead of ``threshold`` alone; without effect
-        on probabilities. A volume whose planes are too large for memory gets its
-        threshold and component size only.
+        on probabilities.
     min_component : int
         Remove 26-connected components of surface voxels smaller than this (in the
         probabilities: set them to 0). 0 keeps all.

@@ -27,7 +27,7 @@ from napari_surfseg.inference.output_metadata import (
     ome_xml_metadata,
     ome_zarr_attributes,
 )
-from napari_surfseg.surfaces.cleaning import BlockComponents
+from napari_surfseg.surfaces.block_components import BlockComponents, at_least
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -190,18 +190,18 @@ class VolumeWriter:
     def _remove_small_components(self, array: Any, check: Callable[[], None]) -> int:
         edges = (-(-b // c) * c for b, c in zip(COMPONENT_BLOCK, array.chunks, strict=True))
         blocks = list(iterate_blocks(whole_box(self._shape), to_index(edges)))
-        components = BlockComponents(self._shape)
+        components = BlockComponents(self._shape, at_least(self._min_component))
         for box in blocks:
             check()
             components.add(box[0], array[box_slices(box)] > self._level)
-        removed = components.count_smaller(self._min_component)
+        removed = components.num_dropped
         if not removed:
             return 0
         for box in blocks:
             check()
             values = array[box_slices(box)]
             mask = values > self._level
-            drop = mask & ~components.keep(box[0], mask, self._min_component)
+            drop = mask & ~components.keep(box[0], mask)
             if drop.any():
                 values[drop] = 0
                 array[box_slices(box)] = values

@@ -7,6 +7,9 @@
          --> cleaning (components, holes)        what a prediction is tidied with
          --> mesh     (triangles, PLY/OBJ/STL)   what is shown and exported
 
+    probabilities --> postprocess_blocks --> mask     of any size, with the settings of postprocess
+                      block_components                what belongs together across blocks
+
 Everything takes arrays (``distance``: tensors) and plain arguments; only
 ``distance`` imports torch.
 """

@@ -1,15 +1,8 @@
-"""From probabilities to a surface: threshold, plug holes, drop specks.
+"""How probabilities become a surface: the settings of post-processing.
 
-::
-
-    probs --> smoothed
-          --> above threshold (and what is connected to it above a lower one)
-          --> closing: plug holes and slits, where the probability is not low
-          --> fill enclosed cavities
-          --> drop small components --> mask
-
-The settings are found on validation data (:mod:`napari_surfseg.inference.postprocess_tuning`)
-and travel with the checkpoint as plain numbers.
+They are found on validation data (:mod:`napari_surfseg.inference.postprocess_tuning`), travel
+with the checkpoint as plain numbers, and are applied by
+:mod:`napari_surfseg.surfaces.postprocess_blocks`.
 """
 
 from __future__ import annotations
@@ -17,29 +10,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy import ndimage
-
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.surfaces.cleaning import (
-    close_gaps,
-    fill_small_holes,
-    remove_small_components,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-__all__ = ["PostProcess", "apply_postprocess"]
+__all__ = ["PostProcess"]
 
 #: Greatest closing radius, in voxels: wider gaps are for the network, not for morphology.
 MAX_CLOSING_RADIUS = 16
 #: Greatest smoothing, in voxels: more would blur the surface.
 MAX_SMOOTHING = 4.0
-#: Where the Gaussian is cut off, in standard deviations.
-TRUNCATE = 3.0
 
 
 @dataclass(frozen=True)
@@ -122,23 +103,6 @@ class PostProcess:
                 f"{MAX_SMOOTHING}, found {width!r}."
             )
 
-    @property
-    def halo(self) -> int | None:
-        """Voxels around a block that decide what is in it; None if the whole volume does.
-
-        A block of a volume, cut with this margin on every side that is not the
-        volume's own and trimmed afterwards, comes out as if the volume had been
-        processed at once: a component that is dropped, or a cavity that is
-        filled, is never longer than its number of voxels. Hysteresis has no
-        such limit.
-        """
-        if self.low_threshold is not None and self.low_threshold < self.threshold:
-            return None
-        closing = 2 * (self.closing_radius + 1) if self.closing_radius else 0
-        filling = self.fill_holes + 1 if self.fill_holes else 0
-        smoothing = int(TRUNCATE * self.smoothing + 0.5)
-        return smoothing + closing + filling + max(0, self.min_voxels - 1)
-
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint or a report."""
         return asdict(self)
@@ -159,55 +123,3 @@ class PostProcess:
                     f"The post-processing setting {name} is unknown; there are {', '.join(known)}."
                 )
         return cls(**values)
-
-
-def _threshold(
-    probs: NDArray[np.uint8] | NDArray[np.float32], settings: PostProcess
-) -> NDArray[np.bool_]:
-    high: NDArray[np.bool_] = probs > settings.threshold * 255
-    if settings.low_threshold is None or settings.low_threshold >= settings.threshold:
-        return high
-    labels = np.empty(probs.shape, np.int32)
-    ndimage.label(
-        probs > settings.low_threshold * 255,
-        ndimage.generate_binary_structure(3, 3),
-        output=labels,
-    )
-    keep = np.zeros(int(labels.max()) + 1, bool)
-    keep[labels[high]] = True
-    keep[0] = False
-    kept: NDArray[np.bool_] = keep[labels]
-    return kept
-
-
-def apply_postprocess(probs: NDArray[np.uint8], settings: PostProcess) -> NDArray[np.uint8]:
-    """Turn probabilities into a surface.
-
-    Parameters
-    ----------
-    probs : uint8 array, shape (Z, Y, X)
-        Probabilities, 0 to 255.
-    settings : PostProcess
-
-    Returns
-    -------
-    uint8 array, shape (Z, Y, X)
-        0 and 1. What lies beyond the array is unknown: a cavity that touches its
-        border stays open and closing takes the surface to go on there. For a
-        volume in blocks see :attr:`PostProcess.halo`.
-    """
-    values: NDArray[np.uint8] | NDArray[np.float32] = probs
-    if settings.smoothing:
-        values = ndimage.gaussian_filter(
-            probs, settings.smoothing, output=np.float32, mode="nearest", truncate=TRUNCATE
-        )
-    mask = _threshold(values, settings)
-    if settings.closing_radius:
-        plugged = close_gaps(mask, settings.closing_radius)
-        plugged &= values > settings.closing_floor * 255
-        mask = mask | plugged
-    if settings.fill_holes:
-        mask = fill_small_holes(mask, settings.fill_holes)
-    if settings.min_voxels > 1:
-        mask = remove_small_components(mask, settings.min_voxels, settings.connectivity)
-    return mask.astype(np.uint8)
