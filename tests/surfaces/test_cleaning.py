@@ -114,3 +114,17 @@ def test_closing_only_adds():
     padded = np.pad(mask, 2, mode="edge")
     expected = ndimage.binary_closing(padded, ball)[2:-2, 2:-2, 2:-2]
     assert np.array_equal(closed[2:-2, 2:-2, 2:-2], expected[2:-2, 2:-2, 2:-2])
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 11, 12, 16])
+@pytest.mark.parametrize("density", [0.002, 0.1, 0.97])
+def test_closing_is_that_by_distances(radius, density):
+    mask = np.random.default_rng(radius).random((9, 14, 21)) < density
+    mask[4, 5, 6] = True
+    padded = np.pad(mask, radius + 1, mode="edge")
+    near = ndimage.distance_transform_edt(~padded) <= radius + 0.5
+    expected = np.ones_like(mask)
+    if not near.all():
+        closed = ndimage.distance_transform_edt(near) > radius + 0.5
+        expected = closed[(slice(radius + 1, -radius - 1),) * 3] | mask
+    assert np.array_equal(close_gaps(mask, radius), expected)

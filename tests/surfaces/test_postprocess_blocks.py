@@ -34,7 +34,7 @@ CHOICES = [
 
 def smooth_probabilities(shape, seed=0):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), 1.2)
-    return np.clip(noise / noise.std() * 70 + 110, 0, 255).astype(np.uint8)
+    return np.clip(noise * 600 + 110, 0, 255).astype(np.uint8)
 
 
 def make(choice, threshold=0.55):

@@ -1,0 +1,1 @@
+"""The sections of ``scale.py``: each module measures one, with ``measure(quick, folder)``."""
