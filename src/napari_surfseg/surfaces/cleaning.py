@@ -149,14 +149,13 @@ def _grow_by_ball(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     limit = radius * radius + radius
     # Nothing needs to be larger than what is too far, so no sum overflows.
     dtype = np.uint8 if limit + 1 + radius * radius <= np.iinfo(np.uint8).max else np.uint16
-    squares = (~mask).astype(dtype)
+    squares: NDArray[Any] = (~mask).astype(dtype)
     squares *= limit + 1
     for axis in range(3):
-        nearest = np.moveaxis(squares, axis, 0)
+        nearest: NDArray[Any] = np.moveaxis(squares, axis, 0)
         before = nearest.copy()
         for step in range(1, min(radius, len(before) - 1) + 1):
             further = before + dtype(step * step)
             np.minimum(nearest[step:], further[:-step], out=nearest[step:])
             np.minimum(nearest[:-step], further[step:], out=nearest[:-step])
-    near: NDArray[np.bool_] = squares <= limit
-    return near
+    return np.asarray(squares <= limit)
