@@ -47,11 +47,11 @@ def predict(path, volume=None, model=identity, **settings):
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif", "out.tiff", "out.ome.tif", "OUT.ome.zarr"])
-@pytest.mark.parametrize("max_slab_bytes", [1, 10**9])
-def test_probabilities_by_every_path(folder, name, max_slab_bytes):
+@pytest.mark.parametrize("max_block_voxels", [20_000, None])
+def test_probabilities_by_every_path(folder, name, max_block_voxels):
     image = noise((24, 130, 140))  # more than one block of 128
     summary = predict(
-        folder / name, a_volume(image), probabilities=True, max_slab_bytes=max_slab_bytes
+        folder / name, a_volume(image), probabilities=True, max_block_voxels=max_block_voxels
     )
     written = open_volume(folder / name)
     assert written.dtype == np.uint8
@@ -105,8 +105,8 @@ def test_grey_values_go_through_the_intensity(folder):
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
-@pytest.mark.parametrize("max_slab_bytes", [1, 10**9])
-def test_small_components_are_removed(folder, name, max_slab_bytes):
+@pytest.mark.parametrize("max_block_voxels", [20_000, None])
+def test_small_components_are_removed(folder, name, max_block_voxels):
     image = np.where(np.random.default_rng(4).random((20, 130, 140)) < 0.06, 200, 20)
     image = image.astype(np.uint8)
     image[10] = 220
@@ -116,7 +116,7 @@ def test_small_components_are_removed(folder, name, max_slab_bytes):
         a_volume(image),
         min_component=4,
         window=(20, 32, 32),
-        max_slab_bytes=max_slab_bytes,
+        max_block_voxels=max_block_voxels,
     )
     np.testing.assert_array_equal(read_all(folder / name), expected)
     assert summary.num_removed > 0
@@ -126,7 +126,7 @@ def test_small_components_are_removed(folder, name, max_slab_bytes):
         min_component=4,
         window=(20, 32, 32),
         probabilities=True,
-        max_slab_bytes=max_slab_bytes,
+        max_block_voxels=max_block_voxels,
     )
     np.testing.assert_array_equal(
         read_all(folder / ("p" + name)), np.where((image > 127) & ~expected, 0, image)
@@ -254,7 +254,8 @@ def test_a_checkpoint_brings_window_normalisation_and_threshold(folder):
     assert summary.threshold == 0.6
     assert summary.warnings == ()
     above = 1 / (1 + np.exp(noise(SHAPE) / -255.0)) > 0.6
-    assert np.mean(read_all(folder / "out.zarr") == above) > 0.999
+    # The threshold acts on the 256 steps in which probabilities are kept.
+    assert np.mean(read_all(folder / "out.zarr") == above) > 0.99
     summary = predict_volume(
         a_volume(),
         SomeCheckpoint(),
@@ -325,8 +326,8 @@ def test_a_result_is_stored_in_the_order_of_its_source(folder, axes, settings):
     about = {"spacing": [(2.0, 0.5, 0.25)[axis] for axis in order], "units": "um"}
     about["translate"] = [(30.0, 20.0, 10.0)[axis] for axis in order]
     source = TransposedVolume(ArrayVolume(image.transpose(order), name="scan", **about), axes)
-    predict(folder / "turned.zarr", source, max_slab_bytes=1, **settings)
-    predict(folder / "plain.zarr", a_volume(image), max_slab_bytes=1, **settings)
+    predict(folder / "turned.zarr", source, max_block_voxels=40_000, **settings)
+    predict(folder / "plain.zarr", a_volume(image), max_block_voxels=40_000, **settings)
     stored = zarr.open_array(str(folder / "turned.zarr" / "0"), mode="r")[:]
     plain = read_all(folder / "plain.zarr")
     np.testing.assert_array_equal(stored, plain.transpose(order))
@@ -362,7 +363,7 @@ def test_a_zarr_on_disk_is_read_by_whole_chunks_once(folder):
     volume.read = lambda a, b: reads.append((a, b)) or original(a, b)
     predict(folder / "out.zarr", volume, probabilities=True)
     np.testing.assert_array_equal(read_all(folder / "out.zarr"), image)
-    assert [(a[0], b[0]) for a, b in reads] == [(0, 24), (24, 48), (48, 64)]
+    assert len(reads) == len(set(reads)) == 3 * 3 * 3
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def both_ways(image, scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
-@pytest.mark.parametrize("max_slab_bytes", [1, 10**9])
-def test_the_file_is_on_the_volumes_grid(folder, scale, name, max_slab_bytes):
+@pytest.mark.parametrize("max_block_voxels", [20_000, None])
+def test_the_file_is_on_the_volumes_grid(folder, scale, name, max_block_voxels):
     image = smooth((24, 140, 150))  # more than one column of 128
     volume = ArrayVolume(image, name="scan", spacing=(9, 3, 3), units="nanometer",
                          translate=(5, 6, 7))  # fmt: skip
@@ -56,7 +56,7 @@ def test_the_file_is_on_the_volumes_grid(folder, scale, name, max_slab_bytes):
         folder / name,
         settings_for(scale),
         output_settings=OutputSettings(probabilities=True),
-        max_slab_bytes=max_slab_bytes,
+        max_block_voxels=max_block_voxels,
     )
     written = open_volume(folder / name)
     assert (written.shape, written.spacing) == (image.shape, (9, 3, 3))

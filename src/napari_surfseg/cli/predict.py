@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +19,7 @@ from napari_surfseg.cli.options import (
 )
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Iterator
 
     from napari_surfseg.cli.options import Subparsers
 
@@ -28,7 +30,9 @@ Find surfaces in a volume with a trained network: your own, or without --checkpo
 one that comes with the package, which knows membranes, walls and sheets in general.
 
 The result has the image's shape, spacing and place: 0 and 1 as uint8, or with
---probabilities 0 to 255. It is written aside and appears when it is complete.
+--probabilities 0 to 255. It is written aside and appears when it is complete. Until then
+finished blocks are kept in OUT.surfseg-prediction: whatever ended the command, the same one
+goes on from there.
 Normalisation, window and threshold come from the checkpoint; a network of the package
 normalises each volume by its own grey values.
 """
@@ -39,6 +43,7 @@ examples:
   surfseg predict scan.zarr --checkpoint runs/first --output surfaces.zarr
   surfseg predict scan.tif --checkpoint best.pt --output probs.tif --probabilities --flips
   surfseg predict scan.zarr::1 --checkpoint best.pt --output level1.zarr
+  surfseg predict scroll.zarr --output scroll_surfaces.zarr --part 3/16
 """
 
 
@@ -129,6 +134,33 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     add_device(parser)
+    _add_work(parser)
+
+
+def _add_work(parser: argparse.ArgumentParser) -> None:
+    """Add what long predictions need."""
+    group = parser.add_argument_group("large volumes (docs/scale.md)")
+    group.add_argument(
+        "--part",
+        type=_read_part,
+        metavar="K/N",
+        help="predict the K-th of N parts, for job arrays; whichever part is the last to end "
+        "writes the output",
+    )
+    group.add_argument(
+        "--finish",
+        action="store_true",
+        help="predict nothing: write the output of finished parts, or say which are missing",
+    )
+    group.add_argument(
+        "--restart", action="store_true", help="begin again instead of going on with what is there"
+    )
+    group.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the finished blocks, so that the same command with another --threshold or "
+        "--min-size takes no network",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -154,13 +186,28 @@ def run(options: argparse.Namespace) -> int:
     # From here on torch is needed, which takes seconds to load.
     from napari_surfseg.device import choose_device
     from napari_surfseg.inference.predict_volume import predict_volume
-    from napari_surfseg.inference.settings import OutputSettings, PredictionSettings
+    from napari_surfseg.inference.prediction_run import default_folder
+    from napari_surfseg.inference.settings import (
+        OutputSettings,
+        PredictionSettings,
+        WorkSettings,
+    )
     from napari_surfseg.model.open_network import open_network
 
     device = choose_device(options.device)
     checkpoint = open_network(source)
     settings = checkpoint.experiment.inference
-    with counting("predicting") as progress:
+    folder = default_folder(options.output)
+    work = WorkSettings(
+        folder=folder,
+        network=str(source),
+        part=options.part,
+        finish=options.finish,
+        restart=options.restart,
+        keep=options.keep,
+        say=say_error,
+    )
+    with _keeping(folder), counting("predicting") as progress:
         summary = predict_volume(
             volume,
             checkpoint,
@@ -179,12 +226,19 @@ def run(options: argparse.Namespace) -> int:
                 min_component=options.min_size,
                 overwrite=options.overwrite,
             ),
+            work=work,
             progress=progress,
         )
     for note in summary.notes:
         say_error(note)
     for warning in summary.warnings:
         say_error(f"warning: {warning}")
+    if not summary.is_written:
+        say(
+            f"{summary.num_finished} of {summary.num_blocks} blocks of {volume.name} are finished "
+            f"in {folder}; the last part to end writes {options.output}."
+        )
+        return 0
     what = "probabilities" if options.probabilities else "surfaces"
     say(
         f"{what} of {volume.name}, {format_size(summary.shape)}, in {summary.output}: "
@@ -192,6 +246,30 @@ def run(options: argparse.Namespace) -> int:
         f"{format_duration(summary.seconds)}, by {source}"
     )
     return 0
+
+
+@contextlib.contextmanager
+def _keeping(folder: Path) -> Iterator[None]:
+    """Say what Ctrl-C leaves."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.exists():
+            say_error(
+                f"The finished blocks are in {folder}; the same command goes on from there, and "
+                "with --restart from the beginning."
+            )
+        raise
+
+
+def _read_part(text: str) -> tuple[int, int]:
+    """Read ``3/16``."""
+    first, _, last = text.partition("/")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a part; give its number and how many there are, such as 3/16"
+        )
+    return int(first), int(last)
 
 
 def _read_flips(wanted: str | None, setting: bool | Literal["auto"]) -> bool | Literal["auto"]:

@@ -13,12 +13,13 @@ from napari_surfseg.wording import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import torch
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.resampling import ResampleMode, Resampling
-    from napari_surfseg.geometry import Size3, Spacing3
+    from napari_surfseg.geometry import Box, Size3, Spacing3
     from napari_surfseg.model.grey_values import FitMode
     from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.surfaces.postprocess import PostProcess
@@ -30,6 +31,7 @@ __all__ = [
     "PredictionSettings",
     "TrainedModel",
     "WindowLimit",
+    "WorkSettings",
 ]
 
 Precision = Literal["float32", "bf16"]
@@ -223,3 +225,46 @@ class OutputSettings:
     postprocess: PostProcess | None = None
     min_component: int = 0
     overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class WorkSettings:
+    """How the work of a prediction is divided, and what becomes of it when it ends early.
+
+    Attributes
+    ----------
+    folder : Path, optional
+        Where finished blocks are kept; what lies there is gone on with. By default a hidden
+        folder beside the output, which is removed whatever happens.
+    network : str
+        What ``open_network`` opens, for processes that join in.
+    part : tuple of int, optional
+        ``(3, 16)``: predict the third of sixteen parts, and write the output only if all others
+        are finished.
+    finish : bool
+        Predict nothing; write the output, or say what is missing.
+    restart : bool
+        Begin again instead of going on.
+    keep : bool
+        Keep the folder when the output is written, so that another threshold takes no network.
+    cluster : str, optional
+        ``local:4``, the address of a Dask scheduler or a YAML file; see
+        :mod:`~napari_surfseg.inference.cluster`.
+    first : (start, stop), optional
+        Voxels that are predicted before all others.
+    coarse : int, optional
+        Predict in voxels this many times as long first, and leave out what is surely empty.
+    say : callable, optional
+        Called with sentences that should not wait for the end.
+    """
+
+    folder: Path | None = None
+    network: str = ""
+    part: tuple[int, int] | None = None
+    finish: bool = False
+    restart: bool = False
+    keep: bool = False
+    cluster: str | None = None
+    first: Box | None = None
+    coarse: int | None = None
+    say: Callable[[str], None] | None = field(default=None, compare=False)

@@ -311,6 +311,8 @@ class WindowCounter:
         ``progress(done, total)`` in windows.
     should_stop : callable, optional
         Asked after every batch of windows.
+    done : int
+        Windows that were done before.
     """
 
     def __init__(
@@ -319,9 +321,10 @@ class WindowCounter:
         sentence: str,
         progress: Callable[[int, int], None] | None,
         should_stop: Callable[[], bool] | None,
+        done: int = 0,
     ) -> None:
         self.num_skipped = 0
-        self._done, self._total = 0, total
+        self._done, self._total = done, total
         self._sentence, self._progress, self._should_stop = sentence, progress, should_stop
 
     def __call__(self, done: int, skipped: int) -> None:
