@@ -11,6 +11,7 @@ from napari_surfseg.cli import (
     predict,
     report,
     runs,
+    tool,
     train,
 )
 
@@ -24,6 +25,7 @@ ALL = (
     runs.add,
     networks.add,
     export.add,
+    tool.add,
     phantom.add,
     demo.add,
 )

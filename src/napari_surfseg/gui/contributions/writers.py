@@ -114,31 +114,19 @@ def _take_units(attributes: dict[str, Any]) -> str | None:
 
 
 def _write_tiff(path: Path, volume: LayerVolume) -> None:
-    import tifffile
-
-    from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_xml_metadata
+    from napari_surfseg.inference.label_writer import write_ome_tiff
+    from napari_surfseg.inference.output_metadata import VolumeMetadata
 
     dtype = _find_tiff_dtype(volume)
-    num_bytes = int(np.prod(volume.shape)) * dtype.itemsize
 
     def pages() -> Iterator[NDArray[Any]]:
         depth, high, wide = volume.shape
         for z in range(depth):
             yield volume.read((z, 0, 0), (z + 1, high, wide))[0].astype(dtype, copy=False)
 
-    with (
-        written_aside(path) as temporary,
-        temporary.open("wb+") as file,
-        tifffile.TiffWriter(file, bigtiff=num_bytes > 2**31, ome=True) as tiff,
-    ):
-        tiff.write(
-            pages(),
-            shape=volume.shape,
-            dtype=dtype,
-            photometric="minisblack",
-            metadata=ome_xml_metadata(VolumeMetadata.like(volume, "labels"), volume.shape[0]),
-            compression="zlib",
-        )
+    metadata = VolumeMetadata.like(volume, "labels")
+    with written_aside(path) as temporary:
+        write_ome_tiff(temporary, pages(), volume.shape, dtype, metadata)
 
 
 def _find_tiff_dtype(volume: LayerVolume) -> np.dtype[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.geometry import box_slices, count_voxels
-from napari_surfseg.gui.layers.boxes import CHUNK, find_stored_boxes
+from napari_surfseg.gui.layers.boxes import find_stored_boxes
 from napari_surfseg.gui.layers.locate import locate
 from napari_surfseg.wording import format_bytes
 
@@ -175,30 +175,17 @@ def write_layer(
     OutputError
         If the disk does not take it.
     """
-    import zarr
-
     from napari_surfseg.files import written_aside
-    from napari_surfseg.inference.output_metadata import VolumeMetadata, ome_zarr_attributes
+    from napari_surfseg.inference.label_writer import create_ome_zarr
+    from napari_surfseg.inference.output_metadata import VolumeMetadata
 
     path.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.dtype(np.uint8) if volume.dtype == np.bool_ else volume.dtype.newbyteorder("=")
     boxes = find_stored_boxes(volume.data)
     total, done = max(boxes.num_voxels, 1), 0
     with written_aside(path) as temporary:
-        group = zarr.open_group(str(temporary), mode="w", zarr_format=2)
         metadata = VolumeMetadata.like(volume, "labels" if volume.is_labels else None)
-        name = path.name.removesuffix(".zarr").removesuffix(".ome")
-        group.attrs.update(ome_zarr_attributes(metadata, name))
-        array = zarr.create_array(
-            str(temporary),
-            name="0",
-            shape=volume.shape,
-            chunks=tuple(min(CHUNK, size) for size in volume.shape),
-            dtype=dtype,
-            fill_value=0,
-            zarr_format=2,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-        )
+        array = create_ome_zarr(temporary, volume.shape, dtype, metadata, name=path.name)
         for box in boxes:
             values = volume.read(*box)
             if values.any():

@@ -1,0 +1,345 @@
+"""The tools: what is in an array goes in; an array, a mesh or a table comes out.
+
+A surface is a mask (any value but 0), a map of membranes is a uint8 probability of 0 to 255.
+``spacing`` is the voxel size along Z, Y, X, in one unit.
+"""
+
+# Annotations are looked at when the program runs: they make the form and the options.
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_surfseg.errors import LabelError
+from napari_surfseg.surface_tools.setting import Setting
+from napari_surfseg.surfaces.mesh import Mesh
+
+__all__ = [
+    "cells_from_membranes",
+    "fill_holes",
+    "label_pieces",
+    "medial_surface",
+    "remove_small_pieces",
+    "score_against_labels",
+    "score_cells",
+    "surface_mesh",
+]
+
+#: Rows of a table: a column's name and its value, the same columns in each.
+Table = list[dict[str, float | int | str]]
+
+UNIT_SPACING = (1.0, 1.0, 1.0)
+
+
+def medial_surface(
+    surface: NDArray[Any], *, spacing: tuple[float, float, float] = UNIT_SPACING
+) -> NDArray[np.uint8]:
+    """Reduce sheets to their middle, about one voxel thick.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A mask.
+    spacing : tuple of float
+        Voxel size.
+
+    Returns
+    -------
+    uint8 array
+        1 on the middle of the sheets.
+    """
+    from napari_surfseg.surfaces.medial import compute_medial_surface
+
+    return compute_medial_surface(surface != 0, spacing).astype(np.uint8)
+
+
+def remove_small_pieces(
+    surface: NDArray[Any],
+    *,
+    min_voxels: Annotated[
+        int, Setting("Connected pieces smaller than this are left out", 1, 10**9, 50, "voxels")
+    ] = 500,
+) -> NDArray[Any]:
+    """Leave out connected pieces that are too small.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A mask, or labels, whose values stay.
+    min_voxels : int
+        The smallest piece that stays. Voxels that touch at a corner are connected.
+
+    Returns
+    -------
+    array
+        The same, 0 where a piece was.
+    """
+    from napari_surfseg.surfaces.cleaning import remove_small_components
+
+    kept = remove_small_components(surface != 0, min_voxels)
+    return np.where(kept, surface, surface.dtype.type(0))
+
+
+def fill_holes(
+    surface: NDArray[Any],
+    *,
+    radius: Annotated[
+        int, Setting("Holes through a sheet up to about this radius are closed", 0, 10, 1, "voxels")
+    ] = 1,
+    max_voxels: Annotated[
+        int,
+        Setting(
+            "Cavities up to this size, closed in on all sides, are filled", 0, 10**9, 50, "voxels"
+        ),
+    ] = 500,
+) -> NDArray[np.uint8]:
+    """Close holes through sheets and fill cavities within them.
+
+    Neighbouring sheets with less than twice the radius between them are joined.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A mask.
+    radius : int
+        Of a ball that holes are closed with; 0 closes none.
+    max_voxels : int
+        Largest cavity that is filled; 0 fills none.
+
+    Returns
+    -------
+    uint8 array
+        A mask.
+    """
+    from napari_surfseg.surfaces.cleaning import close_gaps, fill_small_holes
+
+    return fill_small_holes(close_gaps(surface, radius), max_voxels).astype(np.uint8)
+
+
+def label_pieces(
+    surface: NDArray[Any],
+    *,
+    min_voxels: Annotated[
+        int, Setting("Smaller connected pieces get no number", 1, 10**9, 50, "voxels")
+    ] = 1,
+) -> NDArray[np.int32]:
+    """Give each connected piece a number, the largest first.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A mask. Voxels that touch at a corner are connected.
+    min_voxels : int
+        The smallest piece that gets a number.
+
+    Returns
+    -------
+    int32 array
+        0 where there is no piece, 1 the largest, 2 the next.
+    """
+    from napari_surfseg.surfaces.cleaning import label_sheets
+
+    return label_sheets(surface, min_voxels=min_voxels)
+
+
+def cells_from_membranes(
+    membranes: NDArray[Any],
+    *,
+    spacing: tuple[float, float, float] = UNIT_SPACING,
+    min_wall: Annotated[
+        float,
+        Setting(
+            "Neighbours whose membrane is weaker than this on the average are one cell; "
+            "higher joins more",
+            0,
+            1,
+            0.05,
+        ),
+    ] = 0.6,
+    smoothing: Annotated[
+        float,
+        Setting(
+            "How far the depth of a cell is smoothed; more makes fewer pieces to join",
+            0,
+            20,
+            0.5,
+            "voxels",
+        ),
+    ] = 1.0,
+    min_voxels: Annotated[
+        int, Setting("A smaller cell is given to a neighbour", 0, 10**9, 10, "voxels")
+    ] = 50,
+    keep_walls: Annotated[bool, Setting("Membranes belong to no cell (0)")] = False,
+) -> NDArray[np.int32]:
+    """Find the cells that membranes enclose and give each a number.
+
+    Parameters
+    ----------
+    membranes : array (Z, Y, X)
+        Probability of membrane, uint8 of 0 to 255 or real numbers of 0 to 1; or a mask.
+    spacing : tuple of float
+        Voxel size.
+    min_wall : float
+        Where the mean probability on a contact is below it, the two are one cell.
+    smoothing : float
+        Standard deviation, in the finest voxels.
+    min_voxels : int
+        A smaller cell is given to a neighbour.
+    keep_walls : bool
+        Voxels of a probability above one half are 0.
+
+    Returns
+    -------
+    int32 array
+        1, 2, ...
+    """
+    from napari_surfseg.surfaces.cells import CellSettings, find_cells
+
+    probs = to_probabilities(membranes)
+    cells = find_cells(
+        probs,
+        spacing,
+        CellSettings(threshold=min_wall, smoothing=smoothing, min_voxels=min_voxels),
+    )
+    if keep_walls:
+        cells[probs > HALF] = 0
+    return cells
+
+
+def surface_mesh(
+    surface: NDArray[Any],
+    *,
+    spacing: tuple[float, float, float] = UNIT_SPACING,
+    kind: Annotated[
+        str,
+        Setting(
+            "Sheet: one layer through the middle; closed: the skin around it, without an opening",
+            choices=("sheet", "closed"),
+        ),
+    ] = "sheet",
+    smoothing: Annotated[
+        int, Setting("Rounds of smoothing, which do not shrink it", 0, 200, 5, "rounds")
+    ] = 10,
+    min_area: Annotated[
+        float, Setting("Smaller pieces are left out", 0, step=10, unit="voxel faces")
+    ] = 25.0,
+) -> Mesh:
+    """Make a mesh of a surface, in the units of the voxel size.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A mask, or probabilities as uint8 of 0 to 255.
+    spacing : tuple of float
+        Voxel size.
+    kind : str
+        ``sheet`` or ``closed``.
+    smoothing : int
+        Rounds of Taubin's smoothing.
+    min_area : float
+        In faces of the finest voxel.
+
+    Returns
+    -------
+    Mesh
+        Vertices Z, Y, X, faces and normals.
+    """
+    from napari_surfseg.surfaces.mesh import build_mesh
+    from napari_surfseg.surfaces.mesh_shape import keep_large_pieces, smooth_mesh
+    from napari_surfseg.surfaces.sheet_mesh import build_sheet_mesh
+
+    values: Any = surface.astype(np.uint8) if surface.dtype == np.bool_ else surface
+    least = min_area * min(spacing) ** 2
+    if kind == "sheet":
+        mesh = build_sheet_mesh(values, spacing=spacing, min_area=least)
+    else:
+        mesh = keep_large_pieces(build_mesh(values, spacing=spacing), least)
+    return smooth_mesh(mesh, smoothing)
+
+
+def score_against_labels(
+    surface: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    tolerance: Annotated[
+        float, Setting("Distance within which two surfaces agree", 0, 100, 0.5, "voxels")
+    ] = 2.0,
+) -> Table:
+    """Score a surface against labels.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A mask.
+    labels : array (Z, Y, X)
+        0 background, 1 surface, 2 not annotated.
+    tolerance : float
+        For surface Dice, precision and recall.
+
+    Returns
+    -------
+    list of dict
+        A row for each score: its name and value.
+    """
+    from napari_surfseg.metrics.score import compute_metrics
+
+    classes = labels.astype(np.uint8)
+    scores = compute_metrics(surface != 0, classes, tolerance=tolerance)
+    return [{"score": name, "value": value} for name, value in scores.items()]
+
+
+def score_cells(cells: NDArray[Any], truth: NDArray[Any]) -> Table:
+    """Score numbered cells against their truth.
+
+    Parameters
+    ----------
+    cells : array (Z, Y, X)
+        A value for each cell.
+    truth : array (Z, Y, X)
+        The same by hand; voxels of 0 are not scored.
+
+    Returns
+    -------
+    list of dict
+        ``adapted_rand_error``, 0 to 1, its ``adapted_rand_precision`` and ``_recall``; in bits
+        ``voi_split``, H(cells | truth), ``voi_merge``, H(truth | cells), and ``voi``, their sum.
+
+    Notes
+    -----
+    Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms for
+    connectomics", 2015; Meila, 2007.
+    """
+    from skimage.metrics import adapted_rand_error, variation_of_information
+
+    scored = truth > 0
+    if not scored.any():
+        raise LabelError("The truth is 0 everywhere, so there is nothing to score.", field="truth")
+    found, true = cells[scored], truth[scored]
+    error, precision, recall = adapted_rand_error(true, found)
+    split, merge = variation_of_information(true, found)
+    scores = {
+        "adapted_rand_error": error,
+        "adapted_rand_precision": precision,
+        "adapted_rand_recall": recall,
+        "voi": split + merge,
+        "voi_split": split,
+        "voi_merge": merge,
+    }
+    return [{"score": name, "value": float(value)} for name, value in scores.items()]
+
+
+HALF = 127
+
+
+def to_probabilities(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return membranes as uint8 probabilities of 0 to 255, a mask as 0 and 255."""
+    if values.dtype.kind == "f":
+        scaled = np.round(np.clip(np.nan_to_num(values), 0, 1) * 255)
+        return np.asarray(scaled, np.uint8)
+    if values.dtype == np.uint8 and values.max(initial=0) > 1 and not _is_mask(values):
+        return np.asarray(values)
+    return np.where(values != 0, np.uint8(255), np.uint8(0))
+
+
+def _is_mask(values: NDArray[np.uint8]) -> bool:
+    return len(np.unique(values)) <= 2

@@ -1,0 +1,119 @@
+"""Each tool on a case whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_surfseg.errors import ConfigError, LabelError
+from napari_surfseg.surface_tools import functions
+from napari_surfseg.surface_tools.registry import TOOLS, find_tool
+
+
+def make_sheet(thickness=3):
+    mask = np.zeros((20, 24, 24), np.uint8)
+    mask[8 : 8 + thickness] = 1
+    return mask
+
+
+def test_the_middle_of_a_sheet():
+    middle = functions.medial_surface(make_sheet())
+    assert middle.dtype == np.uint8
+    assert middle[9].all()
+    assert middle.sum() == 24 * 24
+
+
+def test_small_pieces_leave_and_values_stay():
+    labels = make_sheet().astype(np.int32) * 7
+    labels[0, 0, 0] = 9
+    clean = functions.remove_small_pieces(labels, min_voxels=2)
+    assert clean.dtype == labels.dtype
+    assert np.unique(clean).tolist() == [0, 7]
+    assert labels[0, 0, 0] == 9
+
+
+def test_holes_and_cavities_are_closed():
+    mask = make_sheet(5)
+    mask[:, 5, 5] = 0
+    mask[10, 15, 15] = 0
+    assert functions.fill_holes(mask, radius=1, max_voxels=1).sum() == 5 * 24 * 24
+    only_cavity = functions.fill_holes(mask, radius=0, max_voxels=1)
+    assert only_cavity[10, 15, 15] == 1
+    assert only_cavity[10, 5, 5] == 0
+
+
+def test_pieces_are_numbered_by_size():
+    mask = make_sheet()
+    mask[0, :2, :2] = 1
+    labels = functions.label_pieces(mask)
+    assert labels[8, 0, 0] == 1
+    assert labels[0, 0, 0] == 2
+    assert functions.label_pieces(mask, min_voxels=5).max() == 1
+
+
+@pytest.mark.parametrize(("kind", "area"), [("sheet", 24 * 24), ("closed", 24 * 24 * 2 + 24 * 24)])
+def test_a_mesh_in_the_units_of_the_voxels(kind, area):
+    mesh = functions.surface_mesh(make_sheet(), spacing=(2.0, 1.0, 1.0), kind=kind, smoothing=0)
+    corners = mesh.vertices[mesh.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    # A closed one has two sides and a rim; its corners are cut, and a sheet ends half a voxel in.
+    assert np.linalg.norm(normals, axis=1).sum() / 2 == pytest.approx(area, rel=0.1)
+    assert mesh.vertices[:, 0].mean() == pytest.approx(18, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[[0.0, 0.5, 1.0]]]), [0, 128, 255]),
+        (np.array([[[0, 1]]], np.uint8), [0, 255]),
+        (np.array([[[0, 255]]], np.uint8), [0, 255]),
+        (np.array([[[0, 7, 200]]], np.uint8), [0, 7, 200]),
+        (np.array([[[0, 3000]]], np.int32), [0, 255]),
+        (np.array([[[False, True]]]), [0, 255]),
+    ],
+)
+def test_membranes_of_every_kind_are_probabilities(values, expected):
+    assert functions.to_probabilities(values).ravel().tolist() == expected
+
+
+def test_cells_with_and_without_their_walls():
+    walls = make_sheet(2)
+    cells = functions.cells_from_membranes(walls)
+    assert np.unique(cells).tolist() == [1, 2]
+    parted = functions.cells_from_membranes(walls, keep_walls=True)
+    assert ((parted == 0) == (walls > 0)).all()
+
+
+def test_cells_are_scored_by_hand_computed_cases():
+    truth = np.array([[[1, 1, 1, 1, 0]]])
+    scores = {
+        row["score"]: row["value"]
+        for row in functions.score_cells(np.array([[[1, 1, 2, 2, 9]]]), truth)
+    }
+    # Two halves of one cell: one bit to split, nothing merged; of 6 true pairs 2 are found.
+    assert scores["voi_split"] == 1
+    assert scores["voi_merge"] == 0
+    assert functions.score_cells(truth, truth)[0]["value"] == 0
+    with pytest.raises(LabelError, match="nothing to score"):
+        functions.score_cells(truth, np.zeros_like(truth))
+
+
+def test_a_surface_is_scored():
+    mask = make_sheet()
+    scores = {row["score"]: row["value"] for row in functions.score_against_labels(mask, mask)}
+    assert scores["surface_dice"] == 1
+    assert scores["score"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=list(TOOLS))
+def test_every_tool_says_what_it_is(tool):
+    assert find_tool(tool.name) is tool
+    assert tool.summary.endswith(".")
+    assert all(p.setting.meaning[0].isupper() for p in tool.parameters)
+    for parameter in tool.parameters:
+        assert parameter.check(parameter.default) == parameter.default
+
+
+def test_an_unknown_tool_names_those_there_are():
+    with pytest.raises(ConfigError, match="There is no tool 'iron'; there are medial-surface"):
+        find_tool("iron")
