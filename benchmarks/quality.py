@@ -15,6 +15,7 @@ the machine does not change: on two idle cores 30 of them are worth 15 s by the 
 
     python benchmarks/quality.py --quick                          # does it run at all?
     python benchmarks/quality.py --record                         # the real thing, hours
+    python benchmarks/quality.py --record --keep rows.jsonl       # goes on where it was ended
     python benchmarks/quality.py --seconds 15 60 --dataset phantom --methods ours monai_unet
 """
 
@@ -29,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -208,12 +209,49 @@ def _run(command: list[object]) -> str:
     return done.stdout
 
 
+class Kept:
+    """Results in a file of JSON lines, which a benchmark that was ended goes on from.
+
+    Parameters
+    ----------
+    path : Path or None
+        Without one nothing is kept.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text("utf-8").splitlines() if path is not None and path.exists() else []
+        self._rows = [json.loads(line) for line in lines]
+
+    def find(self, wanted: dict[str, object]) -> tuple[list[Result], float] | None:
+        """Return the results of a measurement, and its steps, if it was made."""
+        for row in self._rows:
+            if row["measured"] == wanted:
+                return [Result(**result) for result in row["results"]], row["steps"]
+        return None
+
+    def add(self, measured: dict[str, object], results: list[Result], steps: float) -> None:
+        """Append the results of a measurement."""
+        if self._path is None:
+            return
+        row = {"measured": measured, "results": [asdict(each) for each in results], "steps": steps}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
 def measure(
-    volumes: Volumes, methods: list[str], budgets: list[float], seeds: list[int], folder: Path
+    volumes: Volumes,
+    methods: list[str],
+    budgets: list[float],
+    seeds: list[int],
+    folder: Path,
+    *,
+    kept: Kept | None = None,
 ) -> list[Result]:
     """Run every method at every budget with every seed, one after the other."""
     results: list[Result] = []
     finished: dict[int, list[Result]] = {}
+    kept = kept or Kept(None)
     for budget in budgets:
         for method in methods if budget else ("ours",):
             # Without training there is no chance in it.
@@ -221,9 +259,20 @@ def measure(
                 if method == "random_forest" and seed in finished:
                     results += [replace(result, budget=budget) for result in finished[seed]]
                     continue
-                place = folder / f"{method}_{budget:g}s_{seed}"
-                place.mkdir(parents=True, exist_ok=True)
-                new, steps = _measure_one(volumes, method, budget, seed, place)
+                wanted = {
+                    "volume": volumes.name,
+                    "method": method,
+                    "budget": budget,
+                    "seed": seed,
+                    "by_processor": is_by_processor(),
+                }
+                found = kept.find(wanted)
+                if found is None:
+                    place = folder / f"{method}_{budget:g}s_{seed}"
+                    place.mkdir(parents=True, exist_ok=True)
+                    found = _measure_one(volumes, method, budget, seed, place)
+                    kept.add(wanted, *found)
+                new, steps = found
                 if method == "random_forest" and steps >= FOREST_TREES:
                     finished[seed] = new
                 for result in new:
@@ -334,6 +383,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=(*OURS, *BASELINES), default=None)
     parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder of real volumes")
     parser.add_argument("--work-dir", type=Path, help="keep what is made here")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="results, to go on from")
     parser.add_argument("--processor", action="store_true", help="budgets in processor seconds")
     parser.add_argument("--quick", action="store_true", help="ten seconds each")
     parser.add_argument("--record", action="store_true", help=f"write results/{RESULTS.name}")
@@ -352,7 +402,8 @@ def main() -> None:
             chosen = [prepare_dataset(name, options.data, work / name) for name in options.dataset]
         for volumes in chosen:
             print(f"\n{volumes.name}\n\n{_header()}", flush=True)
-            results = measure(volumes, methods, budgets, seeds, work / volumes.name)
+            place, kept = work / volumes.name, Kept(options.keep)
+            results = measure(volumes, methods, budgets, seeds, place, kept=kept)
             summary = summarise(results)
             print("\n" + "\n".join(summary))
             lines += [f"## {volumes.name}", ""]

@@ -118,6 +118,17 @@ def test_dense_labels_say_how_many_voxels_were_scored(start):
     assert event.num_annotated == kept["num_surface"] + kept["num_background"]
 
 
+@pytest.mark.parametrize(("flips", "views"), [("auto", 8), ("false", 1)])
+def test_post_processing_is_chosen_on_what_will_be_predicted(start, flips, views):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[..., ::12] = labels[..., 1::12] = 1
+    run = start(labels, f"inference.flips={flips}", "training.max_epochs=1")
+    seen = []
+    run.parts.scoring.validator.predict_as_volumes(lambda values: seen.append(values) or values)
+    torch.testing.assert_close(seen[0], seen[-1].flip((2, 3, 4)) if views == 8 else seen[0])
+    assert len(seen) == views * len(run.parts.scoring.validator.regions)
+
+
 def test_a_resumed_run_is_scored_on_the_same_or_not_at_all(start):
     start(strokes(12), "training.max_epochs=1")
     # Meanwhile so much was painted that a new run would keep some of it.

@@ -314,6 +314,7 @@ def _build_validator(data: RunData, settings: PredictionSettings) -> Validator:
         tolerance=data.experiment.loss.tolerance,
         fixed_threshold=data.experiment.inference.threshold,
         seed=data.experiment.experiment.seed,
+        flips=data.experiment.inference.flips,
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.cache import VolumeCache
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.geometry import Size3
-    from napari_surfseg.inference.settings import PredictionSettings
+    from napari_surfseg.inference.settings import Flips, PredictionSettings
     from napari_surfseg.training.validation_regions import ValidationRegion
 
 __all__ = ["ValidationResult", "Validator"]
@@ -84,6 +84,8 @@ class Validator:
         Score at this threshold instead of choosing one.
     seed : int
         For the choice of regions.
+    flips : bool or "auto"
+        Whether whole volumes will be predicted with flips.
     max_voxels : int, optional
         Voxels scored at most; by default what suits the device.
 
@@ -104,6 +106,7 @@ class Validator:
         tolerance: float,
         fixed_threshold: float | None,
         seed: int,
+        flips: Flips = False,
         max_voxels: int | None = None,
     ) -> None:
         self._pairs = list(pairs)
@@ -111,6 +114,7 @@ class Validator:
         self._settings = replace(settings, context=CONTEXT)
         self._tolerance = tolerance
         self._seed = seed
+        self._flips = flips
         self.fixed_threshold = fixed_threshold
         self.regions = choose_regions(
             pairs, max_voxels=max_voxels or MAX_VOXELS[settings.device_type], seed=seed
@@ -129,6 +133,7 @@ class Validator:
             tolerance=self._tolerance,
             fixed_threshold=self.fixed_threshold,
             seed=self._seed,
+            flips=self._flips,
             max_voxels=max_voxels,
         )
 
@@ -201,8 +206,9 @@ class Validator:
     ) -> list[NDArray[np.uint8]]:
         """Predict every region as a prediction of its whole volume would.
 
-        That is with larger windows than the patch, over which the network's norms
-        take other means: surer probabilities, and the ones that a threshold will meet.
+        That is with larger windows than the patch, over which the network's norms take other
+        means, and with flips if it is predicted with them, which leave less for smoothing to
+        mend: the probabilities that a threshold will meet.
 
         Raises
         ------
@@ -215,7 +221,8 @@ class Validator:
             shape = pair.image.shape
             shape = shape if pair.resampling is None else pair.resampling.shape(shape)
             window = choose_fitting_window(network, shape, self._settings)
-            larger = replace(self._settings, window=window)
+            larger = replace(self._settings, window=window, flips=self._flips)
+            larger = larger.with_flips_for(shape)
             found.append(self._predict(network, region, larger, should_stop))
         return found
 
