@@ -13,6 +13,7 @@ import yaml
 from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import build_experiment
 from napari_surfseg.events import Command, Event
+from napari_surfseg.runs.launchers.schema import Launcher
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 ROOT = Path(__file__).parents[1]
@@ -32,8 +33,11 @@ def _blocks(language: str) -> list[Any]:
 
 @pytest.mark.parametrize("text", _blocks("yaml"))
 def test_configurations_are_valid(text: str) -> None:
-    experiment = build_experiment(yaml.safe_load(text))
-    assert experiment.data.train
+    values = yaml.safe_load(text)
+    if "start" in values:
+        Launcher.model_validate(values)
+        return
+    assert build_experiment(values).data.train
 
 
 @pytest.mark.parametrize(

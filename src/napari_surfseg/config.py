@@ -40,10 +40,12 @@ __all__ = [
     "Loss",
     "Model",
     "Pair",
+    "PathText",
     "PhantomData",
     "PositiveSize",
     "PositiveSpacing",
     "Preview",
+    "Section",
     "Training",
     "ValidationSlab",
 ]
@@ -204,6 +206,10 @@ class _Section(BaseModel):
         return value
 
 
+#: What every file that a person writes is checked by.
+Section = _Section
+
+
 class ExperimentInfo(_Section):
     """Name, seed and notes of the run."""
 
@@ -236,6 +242,17 @@ class Pair(_Section):
         default=None,
         description="Only this box is used, in voxels: three (start, stop) pairs, ZYX, half open.",
         json_schema_extra=_about("voxels"),
+    )
+    weight: PositiveFloat | None = Field(
+        default=None,
+        description="How often patches are cut from this volume, beside the weights of the others; "
+        "by default as many times as it has annotated voxels. Given for all volumes or for none.",
+        json_schema_extra=_about("", offered=(0.001, 1000)),
+    )
+    spacing: PositiveSpacing | None = Field(
+        default=None,
+        description="Z, Y, X voxel size of this volume, in its file's unit; by default "
+        "`data.spacing`, else what the file says.",
     )
 
     @field_validator("roi")
@@ -365,7 +382,9 @@ class Data(_Section):
     """The volumes and how patches are cut from them."""
 
     train: Annotated[tuple[Pair, ...], BeforeValidator(_one_is_a_list)] = Field(
-        default=(), description="Volumes trained on."
+        default=(),
+        description="Volumes trained on: a list of pairs, a table of them (`pairs.csv`), or a "
+        "pattern (`{image: images/*.tif, labels: labels/{name}.tif}`).",
     )
     phantom: PhantomData | None = Field(
         default=None,
@@ -425,6 +444,17 @@ class Data(_Section):
     augmentation: Augmentation = Field(
         default=Augmentation(), description="How patches are varied."
     )
+
+    @field_validator("train")
+    @classmethod
+    def _all_have_a_weight_or_none(cls, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+        without = [index for index, pair in enumerate(pairs) if pair.weight is None]
+        if without and len(without) < len(pairs):
+            raise ValueError(
+                f"pair {without[0]} has no weight and others have; give it for all of them or for "
+                "none"
+            )
+        return pairs
 
     @field_validator("validation", mode="before")
     @classmethod

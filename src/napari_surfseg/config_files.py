@@ -18,6 +18,7 @@ from napari_surfseg.config import Experiment, Pair, ValidationSlab
 from napari_surfseg.config_errors import explain_error, unknown_key
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.networks.registry import AUTO, FRESH, is_network_name
+from napari_surfseg.pair_tables import expand_pairs, is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,9 @@ __all__ = [
     "find_own_path",
     "load_experiment",
     "load_preset",
+    "map_paths",
     "preset_names",
+    "read_mapping",
     "relate_path",
     "relate_paths",
     "resolve_path",
@@ -48,7 +51,9 @@ ABOUT_ESCAPES = (
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 
 
-def build_experiment(values: dict[str, Any], *, source: str = "the configuration") -> Experiment:
+def build_experiment(
+    values: dict[str, Any], *, source: str = "the configuration", folder: Path | None = None
+) -> Experiment:
     """Make an experiment from plain nested values.
 
     Parameters
@@ -57,27 +62,86 @@ def build_experiment(values: dict[str, Any], *, source: str = "the configuration
         As read from YAML.
     source : str
         What to call the values in an error, usually the file's path.
+    folder : Path, optional
+        From which a table or a pattern of pairs is found; by default the current one.
 
     Raises
     ------
     ConfigError
         With one sentence for the first error found, naming its dotted key.
     """
+    values = _expand_data(values, Path.cwd() if folder is None else folder)
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
         raise explain_error(error, Experiment, source) from None
 
 
-def load_experiment(path: str | Path) -> Experiment:
-    """Read an experiment from a YAML file; relative data paths are taken from its folder."""
+def _expand_data(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Put lists in the place of tables and patterns of pairs."""
+    data = values.get("data")
+    if not isinstance(data, dict):
+        return values
+    train = expand_pairs(data.get("train"), folder, resolve_path, key="data.train")
+    scored = data.get("validation")
+    held = None
+    if isinstance(scored, str | list | tuple) or is_pattern(scored):
+        held = expand_pairs(scored, folder, resolve_path, key="data.validation")
+    if held is not None:
+        data = {**data, "validation": [*held.train, *held.validation]}
+    if train is not None:
+        data = {**data, "train": train.train}
+        if train.validation and isinstance(data.get("validation"), list | tuple):
+            raise ConfigError(
+                "data.train is a table with rows for validation, and data.validation names pairs "
+                "as well; say it in one place.",
+                field="data.validation",
+            )
+        if train.validation:
+            data["validation"] = train.validation
+    return values if train is None and held is None else {**values, "data": data}
+
+
+def load_experiment(path: str | Path, *, place: Callable[[str], str] | None = None) -> Experiment:
+    """Read an experiment from a YAML file; relative data paths are taken from its folder.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    place : callable, optional
+        Says where a path of the file lies for this process, before it is made absolute.
+    """
     path = Path(path)
+    sections = ", ".join(Experiment.model_fields)
+    values = read_mapping(path, f"a mapping with the sections {sections}")
+    experiment = build_experiment(values, source=str(path), folder=path.parent)
+    if place is not None:
+        experiment = map_paths(experiment, place)
+    return resolve_paths(experiment, path.parent)
+
+
+def read_mapping(path: Path, wanted: str, *, what: str = "configuration") -> dict[str, Any]:
+    """Read a YAML file that a person writes; an empty one holds nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    wanted, what : str
+        What it should hold, and what it is, for sentences.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or is no mapping.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {path}.") from None
+        raise ConfigError(f"There is no {what} file {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} cannot be read: {_cause(error)}.") from None
+        raise ConfigError(f"The {what} {path} cannot be read: {_cause(error)}.") from None
     try:
         values = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
@@ -86,17 +150,14 @@ def load_experiment(path: str | Path) -> Experiment:
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         if "escape" in problem:
             problem += f"; {ABOUT_ESCAPES}"
-        raise ConfigError(
-            f"The configuration {path} is not valid YAML{where}: {problem}."
-        ) from None
+        raise ConfigError(f"The {what} {path} is not valid YAML{where}: {problem}.") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
         raise ConfigError(
-            f"The configuration {path} holds a {type(values).__name__}; it must be a mapping "
-            f"with the sections {', '.join(Experiment.model_fields)}."
+            f"The {what} {path} holds a {type(values).__name__}; it must be {wanted}."
         )
-    return resolve_paths(build_experiment(values, source=str(path)), path.parent)
+    return values
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -191,12 +252,12 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
 
 def resolve_paths(experiment: Experiment, folder: Path) -> Experiment:
     """Make relative paths of volumes and of ``model.start_from`` absolute, from ``folder``."""
-    return _map_paths(experiment, lambda source: resolve_path(source, folder))
+    return map_paths(experiment, lambda source: resolve_path(source, folder))
 
 
 def relate_paths(experiment: Experiment, folder: Path) -> Experiment:
     """Write the paths of all that lies in a folder from there, so that the folder can be moved."""
-    return _map_paths(experiment, lambda source: relate_path(source, folder))
+    return map_paths(experiment, lambda source: relate_path(source, folder))
 
 
 def resolve_path(source: str, folder: Path) -> str:
@@ -253,7 +314,9 @@ def exists(path: Path) -> bool:
         return False
 
 
-def _map_paths(experiment: Experiment, change: Callable[[str], str]) -> Experiment:
+def map_paths(experiment: Experiment, change: Callable[[str], str]) -> Experiment:
+    """Change the paths of all volumes, and of ``model.start_from``."""
+
     def changed(pair: Pair) -> Pair:
         return pair.model_copy(update={"image": change(pair.image), "labels": change(pair.labels)})
 

@@ -227,6 +227,9 @@ class ValidationFinished(Event):
     is_warming_up : bool
         The learning rate was still rising; the first validation after that is the best of all
         before it.
+    volumes : list of dict
+        Where several volumes were scored, a row each: ``image``, ``num_annotated`` and its
+        ``metrics``.
     """
 
     epoch: int
@@ -239,6 +242,7 @@ class ValidationFinished(Event):
     is_sparse: bool = False
     scored_by: str = "surface_dice"
     is_warming_up: bool = False
+    volumes: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ __all__ = [
     "format_short",
     "format_size",
     "list_words",
+    "shorten_sources",
     "tabulate_markdown",
 ]
 
@@ -110,6 +111,17 @@ def list_words(words: Sequence[str], last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def shorten_sources(sources: Sequence[str]) -> list[str]:
+    """Name paths by their last part, and by as many before it as tell them apart."""
+    parts = [source.replace("\\", "/").rstrip("/").split("/") for source in sources]
+    longest = max(map(len, parts), default=1)
+    for count in range(1, longest + 1):
+        names = ["/".join(path[-count:]) for path in parts]
+        if len(set(names)) == len(set(sources)):
+            return names
+    return list(sources)
 
 
 def align_columns(rows: Sequence[Sequence[str]], *, numbers: frozenset[int] | set[int]) -> str:

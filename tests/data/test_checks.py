@@ -293,9 +293,9 @@ def test_volumes_of_one_run_must_be_alike(tmp_path, save):
         for i, step in enumerate((1, 2))
     ]
     with pytest.raises(
-        DataError, match=r"must agree to 10%, or data\.spacing must be set"
+        DataError, match=r"must agree to 10%, or be resampled .* or data\.spacing must be set"
     ) as caught:
-        open_pairs(Data(train=tuple(pairs)))
+        open_pairs(Data(train=tuple(pairs), resample="none"))
     assert caught.value.field == "data.spacing"
     others = save(image=make_image(dtype="uint16"), name="wide"), save()
     with pytest.raises(

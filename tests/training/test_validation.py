@@ -11,6 +11,7 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.geometry import box_shape
 from napari_surfseg.model.checkpoint import load_checkpoint
+from napari_surfseg.runs.event_text import describe_event
 from napari_surfseg.training.validation import Validator
 from napari_surfseg.training.validation_regions import ValidationRegion
 
@@ -169,3 +170,42 @@ def test_a_region_without_annotated_surface_scores_nothing(start, kind, monkeypa
     (_,) = [e for e in run.of(events.WarningIssued) if "nothing was scored" in e.message]
     saved = [event.epoch for event in run.of(events.CheckpointSaved) if "best" in event.path]
     assert saved == [1, 2]
+
+
+def test_every_volume_has_scores_of_its_own(tmp_path, training_run):
+    rows = ["image,labels,weight,split,spacing"]
+    for name, spacing, split in (
+        ("a", 1, "train"),
+        ("b", 2, "train"),
+        ("v", 1, "val"),
+        ("w", 1, "val"),
+    ):
+        image = np.full((24, 32, 48), 90, np.uint8)
+        image[..., ::12] = image[..., 1::12] = 150
+        np.save(tmp_path / f"{name}.npy", image)
+        np.save(tmp_path / f"{name}_labels.npy", (image > 100).astype(np.uint8))
+        rows.append(
+            f"{name}.npy,{name}_labels.npy,{'3' if split == 'train' else ''},{split},{spacing}"
+        )
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    experiment = apply_overrides(
+        Experiment(),
+        [
+            f"data.train={tmp_path}/pairs.csv",
+            "data.patch_size=[16,16,16]",
+            "model={preset: tiny, base_channels: 4, multipliers: [1, 2]}",
+            "training.max_epochs=1",
+            "training.train_iterations_per_epoch=2",
+            "training.workers=0",
+            "training.validation_share=1",
+        ],
+    )
+    found = training_run(tmp_path / "run", experiment).run().events
+    (checked,) = [event for event in found if isinstance(event, events.DataChecked)]
+    assert sum("the network sees it in voxels of 1 x 1 x 1" in one for one in checked.notes) == 1
+    scored = next(event for event in found if isinstance(event, events.ValidationFinished))
+    assert [row["image"].rpartition("/")[2] for row in scored.volumes] == ["v.npy", "w.npy"]
+    mean = np.mean([row["metrics"]["surface_dice"] for row in scored.volumes])
+    assert scored.metrics["surface_dice"] == pytest.approx(mean)
+    said = "\n".join(describe_event(scored))
+    assert f"{scored.scored_by}, by volume: v.npy 0." in said

@@ -42,8 +42,11 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    from napari_surfseg.runs.listing import list_runs, tabulate_runs
+    from napari_surfseg.runs.launchers.job import refresh_job
+    from napari_surfseg.runs.listing import find_runs, list_runs, tabulate_runs
 
+    for path in find_runs(options.folder):
+        refresh_job(path)
     runs = list_runs(options.folder)
     say(tabulate_runs(runs) if runs else f"There are no runs in {options.folder}.")
     return 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,10 @@ from napari_surfseg.cli.options import add_command, add_device
 from napari_surfseg.files import remove_file
 
 if TYPE_CHECKING:
-    import argparse
-
     from napari_surfseg.cli.options import Subparsers
     from napari_surfseg.config import Experiment
     from napari_surfseg.runs.folder import RunFolder
+    from napari_surfseg.runs.launchers.library import FoundLauncher
 
 __all__ = ["add", "read_config"]
 
@@ -40,6 +41,7 @@ examples:
   surfseg train my_experiment.yaml --run-dir runs/first --set training.max_minutes=10
   surfseg train runs/first --resume --set training.max_minutes=30
   surfseg train exp001_3d_unet_topology_full --device cuda
+  surfseg train my_experiment.yaml --launcher slurm
 
 presets, which make a synthetic scroll to train on unless data.train is set:
 """
@@ -82,15 +84,26 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
         action="store_true",
         help="start a worker that outlives this terminal, and return",
     )
+    parser.add_argument(
+        "--launcher",
+        metavar="NAME",
+        help="train on another machine: a launcher that surfseg launchers lists, or its file",
+    )
+    # What a launcher adds: paths are as they are called here, whatever launch.json maps.
+    parser.add_argument("--launched", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     from napari_surfseg.config_files import apply_overrides, resolve_paths
     from napari_surfseg.runs.folder import RunFolder, find_new_run_path
+    from napari_surfseg.runs.launch_record import LAUNCHED_VARIABLE
 
+    if options.launched:
+        os.environ[LAUNCHED_VARIABLE] = "1"
     config, run_dir = options.config, options.run_dir
     experiment, config_path = read_config(config, run_dir)
+    options.found_launcher = _find_launcher(options.launcher, config_path)
     if options.overrides:
         experiment = apply_overrides(experiment, options.overrides)
         experiment = resolve_paths(experiment, Path.cwd())
@@ -154,9 +167,20 @@ def require_data(experiment: Experiment, source: str) -> None:
 
 
 def _train(folder: RunFolder, experiment: Experiment, options: argparse.Namespace) -> None:
-    from napari_surfseg.runs.launch import launch_worker, prepare_this_process
+    from napari_surfseg.runs.launch import find_free_run, launch_worker, prepare_this_process
+    from napari_surfseg.runs.launchers.job import bring_here, describe_job, submit_run
     from napari_surfseg.runs.worker.worker import run_training
 
+    if options.found_launcher is not None:
+        folder = find_free_run(folder.path)
+        folder.write_experiment(experiment)
+        record = submit_run(
+            folder, options.found_launcher, device=options.device, resume=options.resume
+        )
+        say(f"{describe_job(record)}; follow it with: surfseg runs {folder.path}")
+        return
+    if not options.launched:
+        bring_here(folder)
     if options.background:
         folder.write_experiment(experiment)
         pid = launch_worker(folder.path, device=options.device, resume=options.resume)
@@ -171,6 +195,14 @@ def _train(folder: RunFolder, experiment: Experiment, options: argparse.Namespac
             experiment=experiment,
             console=console,
         )
+
+
+def _find_launcher(name: str | None, config_path: Path | None) -> FoundLauncher | None:
+    from napari_surfseg.runs.launchers.library import find_launcher
+
+    if name is None:
+        return None
+    return find_launcher(name, None if config_path is None else config_path.parent)
 
 
 def _keep_data(experiment: Experiment, folder: RunFolder) -> Experiment:

@@ -50,6 +50,9 @@ class CheckedPair:
         Sentences a person should read; none of them is an error.
     remarks : tuple of str
         Sentences on what was settled by looking at the volume.
+    weight : float or None
+        How often patches are cut from it beside others; None for as often as it has annotated
+        voxels.
     resampling : Resampling or None
         The network sees the pair in voxels of another size; all else here, boxes, counts and
         labels, is in the volume's own grid.
@@ -67,6 +70,7 @@ class CheckedPair:
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     resampling: Resampling | None = None
+    weight: float | None = None
 
     @property
     def name(self) -> str:

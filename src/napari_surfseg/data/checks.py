@@ -18,6 +18,7 @@ from napari_surfseg.data.labels import (
     describe_unknown,
     require_label_dtype,
 )
+from napari_surfseg.data.mixed_sizes import check_sizes
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.data.source import parse_source
 from napari_surfseg.data.units import format_sizes, is_same_size
@@ -29,14 +30,12 @@ from napari_surfseg.wording import format_shape
 if TYPE_CHECKING:
     from napari_surfseg.config import Data, Labels, Pair
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.geometry import Box, Ranges3
+    from napari_surfseg.geometry import Box, Ranges3, Spacing3
 
-__all__ = ["RUN_SPACING_TOLERANCE", "check_census", "check_pair", "describe_cut", "open_pairs"]
+__all__ = ["check_census", "check_pair", "describe_cut", "open_pairs"]
 
 #: Relative difference up to which two voxel sizes count as the same: headers are rounded.
 SPACING_TOLERANCE = 0.01
-#: The same between volumes of one run, which may come from different scans.
-RUN_SPACING_TOLERANCE = 0.1
 
 
 def open_pairs(
@@ -74,17 +73,17 @@ def open_pairs(
         check_pair(pair, data, role="train", field=f"data.train.{i}")
         for i, pair in enumerate(data.train)
     ]
-    if isinstance(data.validation, ValidationSlab):
-        validation: list[CheckedPair] = []
-        if data.validation.fraction:
-            cut = cut if _fits(cut, data, train) else None
-            train, validation = _split_all(train, data.validation, seed, cut)
-    else:
-        validation = [
-            check_pair(pair, data, role="validation", field=f"data.validation.{i}")
-            for i, pair in enumerate(data.validation)
-        ]
+    named = () if isinstance(data.validation, ValidationSlab) else data.validation
+    validation = [
+        check_pair(pair, data, role="validation", field=f"data.validation.{i}")
+        for i, pair in enumerate(named)
+    ]
     _check_together([*train, *validation])
+    settled = check_sizes([*train, *validation], data)
+    train, validation = settled[: len(train)], settled[len(train) :]
+    if isinstance(data.validation, ValidationSlab) and data.validation.fraction:
+        cut = cut if _fits(cut, data, train) else None
+        train, validation = _split_all(train, data.validation, seed, cut)
     return train, validation
 
 
@@ -104,9 +103,11 @@ def check_pair(
     field : str
         Dotted key of the pair, for sentences.
     """
-    image = _open(pair.image, data, f"{field}.image")
-    labels = _open(pair.labels, data, f"{field}.labels")
-    return check_volumes(image, labels, data, role=role, field=field, roi=pair.roi)
+    spacing = pair.spacing or data.spacing
+    image = _open(pair.image, spacing, f"{field}.image")
+    labels = _open(pair.labels, spacing, f"{field}.labels")
+    checked = check_volumes(image, labels, data, role=role, field=field, roi=pair.roi)
+    return replace(checked, weight=pair.weight)
 
 
 def check_volumes(
@@ -161,9 +162,9 @@ def check_volumes(
     )
 
 
-def _open(source: str, data: Data, field: str) -> Volume:
+def _open(source: str, spacing: Spacing3 | None, field: str) -> Volume:
     try:
-        return open_volume(source, spacing=data.spacing)
+        return open_volume(source, spacing=spacing)
     except SurfsegError as error:
         error.field = error.field or field
         raise
@@ -174,7 +175,9 @@ def _check_pair_spacing(image: Volume, labels: Volume, field: str) -> None:
         if labels.spacing_known:  # only the labels' file says
             image.spacing, image.units, image.spacing_known = labels.spacing, labels.units, True
         return
-    if not _alike(image, labels, SPACING_TOLERANCE):
+    if not is_same_size(
+        image.spacing, image.units, labels.spacing, labels.units, tolerance=SPACING_TOLERANCE
+    ):
         raise DataError(
             f"{image.source} has voxel size {_sizes(image)} but its labels "
             f"{labels.source} have {_sizes(labels)}; both must be the same, or "
@@ -336,23 +339,6 @@ def _check_together(pairs: list[CheckedPair]) -> None:
                 f"{pair.image.dtype} values; the images of one run must all be uint8, or none.",
                 field="data.train",
             )
-        if (
-            pair.image.spacing_known
-            and first.image.spacing_known
-            and not _alike(first.image, pair.image, RUN_SPACING_TOLERANCE)
-        ):
-            raise DataError(
-                f"{first.image.source} has voxel size {_sizes(first.image)} and "
-                f"{pair.image.source} {_sizes(pair.image)}; the volumes of one run must agree to "
-                f"{RUN_SPACING_TOLERANCE:.0%}, or data.spacing must be set for all.",
-                field="data.spacing",
-            )
-
-
-def _alike(first: Volume, second: Volume, tolerance: float) -> bool:
-    return is_same_size(
-        first.spacing, first.units, second.spacing, second.units, tolerance=tolerance
-    )
 
 
 def _sizes(volume: Volume) -> str:

@@ -25,7 +25,7 @@ from napari_surfseg.data.volume import Volume
 from napari_surfseg.geometry import box_slices, to_index, to_spacing, whole_box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -41,6 +41,7 @@ __all__ = [
     "resample_array",
     "resample_box",
     "resample_labels",
+    "resample_to_size",
     "source_box",
 ]
 
@@ -144,7 +145,7 @@ def choose_resampling(
     if mode == "none":
         return None, ""
     if not isinstance(mode, str):
-        return _resample_to(volume, [a / b for a, b in zip(volume.spacing, mode, strict=True)])
+        return resample_to_size(volume, [a / b for a, b in zip(volume.spacing, mode, strict=True)])
     if known is None or not volume.spacing_known:
         return None, ""
     if not known.is_sized:
@@ -152,13 +153,13 @@ def choose_resampling(
         return (
             (None, "")
             if known.anisotropy is None
-            else _resample_to(volume, _make_cubic(volume.spacing))
+            else resample_to_size(volume, _make_cubic(volume.spacing))
         )
     ratios = compare_sizes(volume.spacing, volume.units, known.spacing, known.units)
     if all(1 / SPACING_RATIO <= ratio <= SPACING_RATIO for ratio in ratios):
         return None, ""
     sizes = format_sizes(known.spacing, known.units)
-    return _resample_to(volume, list(ratios), f"those the network was trained on {sizes}")
+    return resample_to_size(volume, ratios, f"those the network was trained on {sizes}")
 
 
 def _make_cubic(spacing: Spacing3) -> list[float]:
@@ -167,9 +168,13 @@ def _make_cubic(spacing: Spacing3) -> list[float]:
     return scale if max(scale) > CUBIC_RATIO else [1.0, 1.0, 1.0]
 
 
-def _resample_to(
-    volume: Volume, scale: list[float], because: str = ""
+def resample_to_size(
+    volume: Volume, scale: Iterable[float], because: str = ""
 ) -> tuple[Resampling | None, str]:
+    """Resample a volume by these factors, as far as that makes sense; with the sentence on it.
+
+    ``because`` says what its voxels are compared with.
+    """
     scale = [1.0 if 1 / SAME_RATIO <= each <= SAME_RATIO else each for each in scale]
     if all(each == 1 for each in scale):
         return None, ""

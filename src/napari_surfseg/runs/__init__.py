@@ -17,6 +17,8 @@ runs only in the worker lies in ``worker/``, the report in ``report/``. Not here
 
     folder              names the files
     lock                keeps it to one worker a run, with a heartbeat
+    launchers/          hand a run to another machine: ssh, SLURM, …
+    launch_record       the job it has there, and paths between the machines
     launch              starts a worker that outlives its parent
     standby             keeps a process ready, so that a start takes no time
     follow              watches a run from anywhere that sees the folder

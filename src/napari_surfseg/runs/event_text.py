@@ -14,6 +14,7 @@ from napari_surfseg.wording import (
     format_number,
     format_percent,
     format_size,
+    shorten_sources,
 )
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "name_network",
 ]
 
+#: Volumes whose scores the log names; all of them are in events.jsonl and in the report.
+MOST_VOLUMES = 6
 #: Scores that a validation line names, in this order; the others stay in events.jsonl.
 SHOWN_METRICS = (*SCORES, "b0_pred", "b1_pred", "b2_pred")
 
@@ -115,7 +118,8 @@ def describe_event(event: events.Event) -> list[str]:
             parts = [part for part in (basis, kind, format_duration(event.seconds)) if part]
             return [
                 f"    validation  {scores}  at threshold {event.threshold:.2f}, "
-                f"{', '.join(parts)}{best}"
+                f"{', '.join(parts)}{best}",
+                *_describe_volume_scores(event),
             ]
         case events.TuningProgressed():
             return [f"    {describe_tuning(event)}"]
@@ -191,6 +195,23 @@ def _describe_volume(row: dict[str, Any]) -> str:
         f"surface {format_percent(row.get('foreground_fraction'))}, "
         f"ignored {format_percent(row.get('ignored_fraction'))}"
     )
+
+
+def _describe_volume_scores(event: events.ValidationFinished) -> list[str]:
+    """Name the scores of single volumes; of many those that are worst."""
+    rows = event.volumes
+    names = shorten_sources([str(row.get("image")) for row in rows])
+    scored = [
+        (float(row["metrics"][event.scored_by]), name)
+        for row, name in zip(rows, names, strict=True)
+        if (row.get("metrics") or {}).get(event.scored_by) is not None
+    ]
+    worst = sorted(scored)[:MOST_VOLUMES]
+    if not worst:
+        return []
+    said = ", ".join(f"{name} {format_number(score, 4)}" for score, name in worst)
+    of = f"the worst of {len(scored)} volumes" if len(scored) > len(worst) else "by volume"
+    return [f"        {event.scored_by}, {of}: {said}"]
 
 
 def _describe_losses(losses: dict[str, float]) -> str:

@@ -10,11 +10,13 @@ from napari_surfseg.config_files import (
     dump_experiment,
     load_experiment,
     load_preset,
+    map_paths,
     preset_names,
     relate_paths,
 )
 from napari_surfseg.errors import ConfigError, RunError
 from napari_surfseg.files import written_aside
+from napari_surfseg.runs.launch_record import is_launched_worker, read_launch, to_here, to_there
 
 if TYPE_CHECKING:
     from napari_surfseg.config import Experiment
@@ -39,6 +41,8 @@ class RunState(Enum):
 
     NEW = "new"
     """Configured; no worker has taken it yet."""
+    QUEUED = "queued"
+    """Handed over to another machine, where its job has not begun."""
     STARTING = "starting"
     """A worker was launched and is loading its libraries or checking the volumes."""
     RUNNING = "running"
@@ -51,8 +55,8 @@ class RunState(Enum):
 
     @property
     def is_active(self) -> bool:
-        """Whether a worker is at work on it."""
-        return self in {RunState.STARTING, RunState.RUNNING, RunState.PAUSED}
+        """Whether a worker is at work on it, or will be."""
+        return self in {RunState.QUEUED, RunState.STARTING, RunState.RUNNING, RunState.PAUSED}
 
 
 class RunFolder:
@@ -164,7 +168,8 @@ class RunFolder:
         """Names of all that lies in the folder of a run before its first step."""
         files = (self.config_path, self.environment_path, self.events_path, self.commands_path)
         more = (self.worker_path, self.log_path, self.checkpoints, self.previews, self.phantom)
-        return {path.name for path in (*files, *more)}
+        of_a_job = {"launch.json", "launch_paths.json", "launch.sh", "launch.log"}
+        return {path.name for path in (*files, *more)} | of_a_job
 
     def exists(self) -> bool:
         """Whether the folder holds a run."""
@@ -259,7 +264,7 @@ class RunFolder:
             )
 
     def read_experiment(self) -> Experiment:
-        """Read ``config.yaml``.
+        """Read ``config.yaml``, its paths as this machine calls them.
 
         Raises
         ------
@@ -269,14 +274,24 @@ class RunFolder:
             If its configuration was damaged.
         """
         self.require_run()
-        return load_experiment(self.config_path)
+        record = None if is_launched_worker() else read_launch(self.path)
+        if record is None:
+            return load_experiment(self.config_path)
+        return load_experiment(
+            self.config_path, place=lambda source: to_here(source, record, self.path)
+        )
 
     def write_experiment(self, experiment: Experiment) -> None:
         """Write or replace ``config.yaml``.
 
-        What lies in the folder is named from there, so that a moved or copied folder goes on.
+        What lies in the folder is named from there, so that a moved or copied folder goes on; of
+        a run that is trained on another machine the rest is named as it is called there.
         """
-        text = dump_experiment(relate_paths(experiment, self.path))
+        experiment = relate_paths(experiment, self.path)
+        record = None if is_launched_worker() else read_launch(self.path)
+        if record is not None:
+            experiment = map_paths(experiment, lambda source: to_there(source, record))
+        text = dump_experiment(experiment)
         with written_aside(self.config_path) as aside:
             aside.write_text(text, encoding="utf-8")
 
@@ -324,8 +339,8 @@ def find_experiment(source: str | Path) -> tuple[Experiment, Path | None]:
         If there is no such file or preset, or its contents are not allowed.
     """
     path = Path(source)
-    if path.is_dir():
-        folder = RunFolder(path)
+    folder = RunFolder(path if path.is_dir() else path.parent)
+    if path.is_dir() or (path == folder.config_path and read_launch(folder.path) is not None):
         return folder.read_experiment(), folder.config_path
     if not path.exists() and str(source) in preset_names():
         return load_preset(str(source)), None

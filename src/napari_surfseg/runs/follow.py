@@ -15,15 +15,22 @@ from typing import TYPE_CHECKING, Any
 from napari_surfseg import events
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.runs.folder import RunFolder, RunState
+from napari_surfseg.runs.launch_record import JobState, to_here
+from napari_surfseg.runs.launchers.job import describe_end, describe_job, find_last_output
+from napari_surfseg.runs.launchers.watch import LaunchWatch
 from napari_surfseg.runs.lock import Worker, is_alive, read_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_surfseg.runs.launch_record import LaunchRecord
+
 __all__ = ["RunFollower", "RunSnapshot", "read_snapshot", "read_state"]
 
 #: Looking a process up costs a few system calls, and its end need not be seen within a second.
 LIVENESS_SECONDS = 1.0
+#: What a job wrote last may reach this machine later than the word that it has ended.
+END_SECONDS = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,10 @@ class RunSnapshot:
         The newest.
     tuning : TuningProgressed, optional
         How far the choice of post-processing is, while it is under way.
+    launch : LaunchRecord, optional
+        Of a run that was started on another machine.
+    is_waiting : bool
+        Whether its job has not written anything yet, and no worker lives.
     worker : Worker, optional
         Who holds the folder, living or not.
     new_events : tuple of Event
@@ -104,6 +115,8 @@ class RunSnapshot:
     preview: events.PreviewWritten | None = None
     tuning: events.TuningProgressed | None = None
     worker: Worker | None = None
+    launch: LaunchRecord | None = None
+    is_waiting: bool = False
     new_events: tuple[events.Event, ...] = ()
 
     @property
@@ -124,10 +137,17 @@ class RunFollower:
     max_bytes : int, optional
         Read at most so much of the events at a poll, so that attaching to a long
         run does not hold up a window; a few polls later it has caught up.
+    asks : bool
+        Ask after the job of a run that another machine is to train, from a thread.
     """
 
     def __init__(
-        self, run_dir: str | Path, *, steps: bool = True, max_bytes: int | None = None
+        self,
+        run_dir: str | Path,
+        *,
+        steps: bool = True,
+        max_bytes: int | None = None,
+        asks: bool = True,
     ) -> None:
         self.folder = RunFolder(run_dir)
         self._steps = steps
@@ -138,6 +158,7 @@ class RunFollower:
         self._ending: events.Event | None = None
         self._paused = False
         self._liveness = _Liveness(self.folder.worker_path)
+        self._launch = LaunchWatch(self.folder.path, asks=asks)
 
     @property
     def is_behind(self) -> bool:
@@ -149,17 +170,22 @@ class RunFollower:
 
     def poll(self) -> RunSnapshot:
         """Read the new events and return the state of the run; never raises for any content."""
-        fresh = self._read()
+        worker, alive = self._liveness.look()
+        launch = self._launch.look(is_needed=not alive)
+        fresh = self._read(launch)
         seen = self._seen
         for event in fresh:
             seen = self._update(seen, event)
         if not seen.name:
             seen = replace(seen, name=self._find_name())
-        worker, alive = self._liveness.look()
+        waits = launch is not None and launch.is_waited_for(self.folder.path)
         state = self._find_state(seen, worker, alive)
         message, error_field = seen.message, seen.error_field
-        if state is RunState.VANISHED:
-            message = self._explain_vanished(worker)
+        if launch is not None and waits:
+            state, message = self._find_waiting(launch, alive)
+            error_field = None
+        elif state is RunState.VANISHED:
+            message = self._explain_vanished(worker, launch)
         elif state is RunState.STARTING:
             message, error_field = "", None  # an earlier worker's message no longer holds
         self._seen = seen
@@ -169,10 +195,12 @@ class RunFollower:
             message=message,
             error_field=error_field,
             worker=worker,
+            launch=launch,
+            is_waiting=waits and not alive,
             new_events=tuple(fresh),
         )
 
-    def _read(self) -> list[events.Event]:
+    def _read(self, launch: LaunchRecord | None) -> list[events.Event]:
         try:
             lines = self._reader.read_lines(self._max_bytes)
         except OSError:
@@ -183,7 +211,26 @@ class RunFollower:
             step_lines = [line for line in lines if line.startswith(events.STEP_LINE)]
             skipped = set(map(id, step_lines[:-1]))
             lines = [line for line in lines if id(line) not in skipped]
-        return events.parse_events(lines)
+        found = events.parse_events(lines)
+        if launch is None or not launch.paths:
+            return found
+        return [_call_as_here(event, launch, self.folder.path) for event in found]
+
+    def _find_waiting(self, launch: LaunchRecord, alive: bool) -> tuple[RunState, str]:
+        """Find out what a run is doing whose job has written nothing yet."""
+        said = describe_job(launch)
+        sentence = f"{said[:1].upper()}{said[1:]}."
+        if alive:
+            return RunState.STARTING, ""
+        if launch.state == JobState.CANCELLED:
+            return RunState.STOPPED, sentence
+        if launch.state == JobState.ENDED:
+            if 0 <= time.time() - launch.asked < END_SECONDS:
+                return RunState.STARTING, sentence
+            return RunState.FAILED, describe_end(self.folder.path, launch)
+        if launch.state == JobState.RUNNING:
+            return RunState.STARTING, f"{sentence} The worker loads its libraries there."
+        return RunState.QUEUED, sentence
 
     def _find_name(self) -> str:
         try:
@@ -281,9 +328,12 @@ class RunFollower:
         except OSError:
             return False
 
-    def _explain_vanished(self, worker: Worker | None) -> str:
+    def _explain_vanished(self, worker: Worker | None, launch: LaunchRecord | None) -> str:
         who = f"The worker (process {worker.pid} on {worker.host})" if worker else "The worker"
         last = self._last_log_line()
+        if launch is not None:  # what ended the job is in the job's own output
+            who = f"The worker of job {launch.job} at {launch.title}"
+            last = find_last_output(self.folder.path, launch) or last
         quoted = f' The last line of its log is "{last}".' if last else ""
         return f"{who} is gone without having ended the run; it can be resumed.{quoted}"
 
@@ -299,7 +349,7 @@ class RunFollower:
 
 def read_snapshot(run_dir: str | Path) -> RunSnapshot:
     """Look at a run once; of its single steps only the last is read."""
-    return RunFollower(run_dir, steps=False).poll()
+    return RunFollower(run_dir, steps=False, asks=False).poll()
 
 
 def read_state(run_dir: str | Path) -> RunState:
@@ -336,6 +386,29 @@ class _Liveness:
             self._moved = now
         self._heartbeat = worker.heartbeat
         return is_alive(worker, now=worker.heartbeat + now - self._moved)
+
+
+def _call_as_here(event: events.Event, launch: LaunchRecord, run_dir: Path) -> events.Event:
+    """Name the volumes of an event as this machine does."""
+
+    def name(source: Any) -> str:
+        return to_here(str(source), launch, run_dir)
+
+    match event:
+        case events.PreviewWritten():
+            return replace(event, image=name(event.image))
+        case events.LabelsUpdated():
+            return replace(event, labels=name(event.labels))
+        case events.DataChecked(volumes=list() as rows):
+            places = ("image", "labels")
+            return replace(
+                event,
+                volumes=[
+                    {key: name(value) if key in places else value for key, value in row.items()}
+                    for row in rows
+                ],
+            )
+    return event
 
 
 def _read_progress(

@@ -31,6 +31,7 @@ import psutil
 
 from napari_surfseg.errors import RunBusyError, RunError
 from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.runs.launchers.job import refresh_job, require_no_job, worker_arguments
 from napari_surfseg.runs.lock import (
     create_exclusively,
     describe_this_worker,
@@ -151,7 +152,7 @@ def find_free_run(run_dir: str | Path) -> RunFolder:
     Raises
     ------
     RunError, RunBusyError
-        If it holds no run, or a worker is on it.
+        If it holds no run, a worker is on it, or a job of another machine that may still start.
     """
     folder = RunFolder(Path(run_dir).resolve())
     folder.require_run()
@@ -161,14 +162,13 @@ def find_free_run(run_dir: str | Path) -> RunFolder:
             f"The run {folder.path} is being trained by process {holder.pid} on {holder.host}.",
             field="run_dir",
         )
+    require_no_job(folder, refresh_job(folder.path))
     return folder
 
 
 def train_arguments(folder: RunFolder, *, device: str, resume: bool) -> list[str]:
     """Return the command line, without the program's name, that trains a run."""
-    arguments = ["train", str(folder.config_path), "--run-dir", str(folder.path)]
-    arguments += ["--device", device]
-    return [*arguments, "--resume"] if resume else arguments
+    return worker_arguments(str(folder.config_path), str(folder.path), device=device, resume=resume)
 
 
 def start_detached(arguments: list[str], *, stdin: int, output: Any) -> subprocess.Popen[bytes]:

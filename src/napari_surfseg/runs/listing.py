@@ -56,7 +56,7 @@ def tabulate_runs(runs: list[ListedRun]) -> str:
     lines += [
         f"{run.path.name}: {run.snapshot.message}"
         for run in runs
-        if run.snapshot.state in {RunState.FAILED, RunState.VANISHED}
+        if run.snapshot.state in {RunState.FAILED, RunState.VANISHED} or run.snapshot.is_waiting
     ]
     return "\n".join(lines)
 

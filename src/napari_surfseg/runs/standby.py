@@ -29,6 +29,9 @@ from napari_surfseg.runs.launch import (
     start_detached,
     train_arguments,
 )
+from napari_surfseg.runs.launch_record import read_launch
+from napari_surfseg.runs.launchers.job import submit_run
+from napari_surfseg.runs.launchers.library import find_launcher
 from napari_surfseg.runs.lock import create_exclusively, describe_this_worker
 
 if TYPE_CHECKING:
@@ -149,8 +152,22 @@ def release_standby() -> None:
     _standby.release()
 
 
-def launch_prepared(run_dir: str | Path, *, device: str = "auto", resume: bool = False) -> int:
+def launch_prepared(
+    run_dir: str | Path, *, device: str = "auto", resume: bool = False, launcher: str | None = ""
+) -> int | None:
     """Do what :func:`~napari_surfseg.runs.launch.launch_worker` does, by a process that stands by.
+
+    Parameters
+    ----------
+    run_dir, device, resume
+        As there.
+    launcher : str, optional
+        Starts the run on another machine instead; None where it was started last.
+
+    Returns
+    -------
+    int or None
+        The worker's pid; None where another machine is to have it.
 
     Raises
     ------
@@ -158,6 +175,13 @@ def launch_prepared(run_dir: str | Path, *, device: str = "auto", resume: bool =
         As there.
     """
     folder = find_free_run(run_dir)
+    if launcher is None:
+        record = read_launch(folder.path)
+        launcher = "" if record is None else record.launcher
+    if launcher:
+        found = find_launcher(launcher, folder.path.parent)
+        submit_run(folder, found, device=device, resume=resume)
+        return None
     pid = _standby.take(folder, device=device, resume=resume)
     if pid is None:
         return launch_worker(run_dir, device=device, resume=resume)

@@ -210,6 +210,7 @@ class Reporter:
                 is_sparse=result.is_sparse,
                 scored_by=scored_by,
                 is_warming_up=is_warming_up,
+                volumes=result.volumes,
             )
         )
 

@@ -10,6 +10,7 @@ from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity, fit_pairs
+from napari_surfseg.data.mixed_sizes import make_alike
 from napari_surfseg.data.patches.sides import resolve_symmetries
 from napari_surfseg.data.resampling import KnownVoxels, Resampling, choose_resampling
 from napari_surfseg.geometry import to_spacing
@@ -140,6 +141,8 @@ def _resample(
         found, note = choose_resampling(pair.image, plan.experiment.data.resample, known)
         said[note] = found is not None
         resampled.append(replace(pair, resampling=found))
+    resampled, alike = make_alike(resampled, known)
+    said |= dict.fromkeys(alike, True)
     notes = [note for note, is_done in said.items() if note and is_done]
     return resampled, notes, [note for note, is_done in said.items() if note and not is_done]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +56,8 @@ class ValidationResult:
         Voxels it was made on.
     is_sparse : bool
         Whether these are strokes.
+    volumes : list of dict
+        Where several volumes were scored, a row each: ``image``, ``num_annotated``, ``metrics``.
     """
 
     metrics: dict[str, float]
@@ -65,6 +67,7 @@ class ValidationResult:
     num_annotated: int = 0
     num_surface: int = 0
     is_sparse: bool = False
+    volumes: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Validator:
@@ -189,14 +192,20 @@ class Validator:
         )
         if is_sparse:
             metrics = _score_strokes(probabilities, labels, threshold)
+            rows: list[dict[str, float] | None] = [
+                _score_strokes([found], [truth], threshold)
+                for found, truth in zip(probabilities, labels, strict=True)
+            ]
         else:
-            metrics = self._score_dense(probabilities, labels, threshold)
+            rows = self._score_dense(probabilities, labels, threshold)
+            metrics = _average(rows, [_count_annotated(truth) for truth in labels])
         return ValidationResult(
             metrics,
             threshold,
             time.perf_counter() - begun,
             probabilities,
-            num_annotated=sum(int(np.count_nonzero(truth != IGNORE)) for truth in labels),
+            volumes=self._group_by_volume(rows, labels),
+            num_annotated=sum(map(_count_annotated, labels)),
             num_surface=sum(int(np.count_nonzero(truth == FOREGROUND)) for truth in labels),
             is_sparse=is_sparse,
         )
@@ -261,24 +270,57 @@ class Validator:
         probabilities: Sequence[NDArray[np.uint8]],
         labels: Sequence[NDArray[np.uint8]],
         threshold: float,
-    ) -> dict[str, float]:
-        """Average over the regions, weighted by their supervised voxels.
+    ) -> list[dict[str, float] | None]:
+        """Score each region; None for one without supervised voxels.
 
-        A region without them scores nothing: an empty surface equals an empty one. For the same
-        reason there are no scores where no region holds surface.
+        Such a one scores nothing: an empty surface equals an empty one. For the same reason there
+        are no scores where no region holds surface.
         """
-        rows, weights = [], []
         if not any((truth == FOREGROUND).any() for truth in labels):
-            return {}
-        for region, found, truth in zip(self.regions, probabilities, labels, strict=True):
-            num_supervised = int(np.count_nonzero(truth != IGNORE))
-            if num_supervised:
-                rows.append(self.measure(found > threshold * 255, truth, pair=region.pair))
-                weights.append(num_supervised)
-        return {
-            name: float(np.average([row[name] for row in rows], weights=weights))
-            for name in rows[0]
-        }
+            return [None] * len(labels)
+        return [
+            self.measure(found > threshold * 255, truth, pair=region.pair)
+            if _count_annotated(truth)
+            else None
+            for region, found, truth in zip(self.regions, probabilities, labels, strict=True)
+        ]
+
+    def _group_by_volume(
+        self, rows: Sequence[dict[str, float] | None], labels: Sequence[NDArray[np.uint8]]
+    ) -> list[dict[str, Any]]:
+        """Give the scores of each volume, where there are several."""
+        groups: dict[str, list[int]] = {}
+        for index, region in enumerate(self.regions):
+            groups.setdefault(self._pairs[region.pair].image.source, []).append(index)
+        if len(groups) < 2:
+            return []
+        counts = [_count_annotated(truth) for truth in labels]
+        return [
+            {
+                "image": source,
+                "num_annotated": sum(counts[index] for index in members),
+                "metrics": _average(
+                    [rows[index] for index in members], [counts[index] for index in members]
+                ),
+            }
+            for source, members in groups.items()
+        ]
+
+
+def _average(rows: Sequence[dict[str, float] | None], weights: Sequence[int]) -> dict[str, float]:
+    """Average scores over regions, weighted by their supervised voxels."""
+    scored = [(row, weight) for row, weight in zip(rows, weights, strict=True) if row and weight]
+    if not scored:
+        return {}
+    names = [name for name in scored[0][0] if all(name in row for row, _ in scored)]
+    total = [weight for _, weight in scored]
+    return {
+        name: float(np.average([row[name] for row, _ in scored], weights=total)) for name in names
+    }
+
+
+def _count_annotated(labels: NDArray[np.uint8]) -> int:
+    return int(np.count_nonzero(labels != IGNORE))
 
 
 def _are_strokes(labels: Sequence[NDArray[np.uint8]]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -155,3 +157,14 @@ def test_labels_of_other_values_are_understood():
     )
     sampler = make_sampler([pair], share=0.5)
     assert {draw(sampler, i).voxel[0] for i in range(40)} == {3, 5}
+
+
+def test_volumes_are_drawn_by_their_weights_where_they_have_some():
+    small, large = np.zeros((8, 8, 8), np.uint8), np.zeros((40, 20, 20), np.uint8)
+    small[4] = large[20] = 1
+    pairs = [make_pair(small), make_pair(large, name="b")]
+    drawn = [draw(make_sampler(pairs), i).source for i in range(300)]
+    assert np.mean(drawn) > 0.9  # by annotated voxels
+    pairs = [replace(pair, weight=weight) for pair, weight in zip(pairs, (3, 1), strict=True)]
+    sampler = make_sampler(pairs)
+    assert np.mean([draw(sampler, i).source for i in range(2000)]) == pytest.approx(0.25, abs=0.03)

@@ -59,7 +59,7 @@ def test_a_run_is_attached_resumed_and_revealed(controller, view, session, run, 
     controller.attach()
     assert session.run_dir == run.path
     controller.resume()
-    assert launched == [((run.path,), {"resume": False})]
+    assert launched == [((run.path,), {"resume": False, "launcher": None})]
     assert session.is_own
     controller.reveal()
     assert last(view.open_on_desktop) == run.path

@@ -128,6 +128,33 @@ def test_resume_sends_a_command_to_a_paused_worker(controller, view, session, la
     launch.assert_not_called()
 
 
+def test_a_run_is_handed_to_the_machine_that_was_chosen(
+    controller, view, session, launch, tmp_path
+):
+    read = view.form.side_effect
+    view.form.side_effect = lambda: replace(read(), launcher="slurm")
+    view.run.start_clicked.emit()
+    launch.assert_called_once_with(tmp_path / "first", device="auto", launcher="slurm")
+    launch.reset_mock()
+    session.snapshot = RunSnapshot(state=RunState.STOPPED)
+    session.run_dir = tmp_path / "first"
+    controller.strokes.prepare_for_worker = lambda: lambda _job: None
+    view.run.resume_clicked.emit()
+    launch.assert_called_once_with(
+        tmp_path / "first", device="auto", resume=False, launcher="slurm"
+    )
+
+
+def test_stop_cancels_a_job_that_waits(controller, view, session):
+    session.snapshot = RunSnapshot(state=RunState.QUEUED, is_waiting=True)
+    view.run.stop_clicked.emit()
+    session.cancel_job.assert_called_once_with()
+    session.send.assert_not_called()
+    session.snapshot = RunSnapshot(state=RunState.STARTING)
+    view.run.stop_clicked.emit()
+    assert isinstance(session.send.call_args.args[0], Stop)
+
+
 def test_a_failure_is_said_once_beside_its_setting(controller, view, session):
     view.has_place_for.return_value = True
     failed = RunSnapshot(state=RunState.FAILED, message="Too large.", error_field="data.patch_size")

@@ -54,7 +54,8 @@ class PatchSampler:
 
     Every patch is centred on a supervised voxel, drawn uniformly from all
     surface voxels or from all background voxels of its volume; no patch is
-    therefore without annotation. Volumes are drawn by their supervised voxels.
+    therefore without annotation. Volumes are drawn by their weights, or else by their
+    supervised voxels.
 
     The share is reached not on average but in every stretch of patches: of any
     ``n`` in a row, ``n * share`` are on the surface, give or take one.
@@ -83,7 +84,10 @@ class PatchSampler:
             tuple(_Pool(pair, target, meaning) for meaning in (BACKGROUND, FOREGROUND))
             for pair, target in zip(pairs, targets, strict=True)
         ]
-        weights = np.array([pair.census.num_supervised for pair in pairs], dtype=np.float64)
+        weights = np.array(
+            [pair.census.num_supervised if pair.weight is None else pair.weight for pair in pairs],
+            dtype=np.float64,
+        )
         self._cumulative = np.cumsum(weights / weights.sum())
         self._shares = [(0, foreground_share)]
         self._phase = float(np.random.default_rng([seed, 0x5A]).random())

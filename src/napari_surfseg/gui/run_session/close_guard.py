@@ -8,7 +8,6 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 
-from napari_surfseg.events import Stop
 from napari_surfseg.gui.window import preferences
 from napari_surfseg.gui.window.main_window import find_main_window
 
@@ -74,7 +73,7 @@ class CloseGuard(QObject):
                 event.ignore()
                 return True
             if answer == "stop":
-                self._session.send(Stop())
+                self._session.stop_run()
             # napari may send a second close event on its way out; one question is enough.
             self._answered = True
         self._closing = True
@@ -114,13 +113,23 @@ class CloseGuard(QObject):
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Training goes on")
         name = self._session.run_dir.name if self._session.run_dir else "The run"
-        box.setText(f"{name} is still training in a process of its own.")
-        box.setInformativeText(
-            "It can go on without napari; open its folder later to watch it again. Or it can "
-            "finish its step, save and stop."
-        )
-        keep = box.addButton("Keep training", QMessageBox.ButtonRole.AcceptRole)
-        stop = box.addButton("Stop and save", QMessageBox.ButtonRole.DestructiveRole)
+        snapshot = self._session.snapshot
+        if snapshot is not None and snapshot.is_waiting:
+            box.setText(f"{name} waits for another machine. {snapshot.message}")
+            box.setInformativeText(
+                "It can wait and train without napari; open its folder later to watch it. Or its "
+                "job can be cancelled."
+            )
+            kept, stopped = "Keep waiting", "Cancel the job"
+        else:
+            box.setText(f"{name} is still training in a process of its own.")
+            box.setInformativeText(
+                "It can go on without napari; open its folder later to watch it again. Or it can "
+                "finish its step, save and stop."
+            )
+            kept, stopped = "Keep training", "Stop and save"
+        keep = box.addButton(kept, QMessageBox.ButtonRole.AcceptRole)
+        stop = box.addButton(stopped, QMessageBox.ButtonRole.DestructiveRole)
         cancel = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
         for button, name in ((keep, "keep_training"), (stop, "stop_training"), (cancel, "cancel")):
             button.setObjectName(name)

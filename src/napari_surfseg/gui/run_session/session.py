@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import weakref
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.config_files import find_own_path
+from napari_surfseg.errors import SurfsegError
 from napari_surfseg.events import (
     Command,
     CommandRefused,
     DataChecked,
     RunFailed,
+    Stop,
     WarningIssued,
     append_command,
 )
@@ -27,6 +30,7 @@ from napari_surfseg.gui.layers.layer_watch import unwrap
 from napari_surfseg.gui.run_session.feed import RunFeed
 from napari_surfseg.gui.run_session.kept_events import KeptEvents
 from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.runs.launchers.job import cancel_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,6 +157,34 @@ class Session(QObject):
             path = RunFolder(self.run_dir).commands_path
             self._sender.submit(append_command, path, command).add_done_callback(self._on_sent)
         return command.id
+
+    def cancel_job(self) -> None:
+        """Take the run's job out of the queue of another machine; what fails is said later."""
+        run_dir = self.run_dir
+        if run_dir is None:
+            return
+        try:
+            finish = cancel_job(run_dir)
+        except SurfsegError as error:
+            self.follow_failed.emit(str(error))
+            return
+
+        def work() -> None:
+            try:
+                finish()
+            except SurfsegError as error:
+                with contextlib.suppress(RuntimeError):
+                    self.follow_failed.emit(str(error))
+
+        # The command itself outlives the window.
+        threading.Thread(target=work, name="surfseg-cancel", daemon=True).start()
+
+    def stop_run(self) -> None:
+        """Stop the run, wherever it is: at work, or in a queue."""
+        if self.snapshot is not None and self.snapshot.is_waiting:
+            self.cancel_job()
+        else:
+            self.send(Stop())
 
     def show_preview(self, index: int | None) -> None:
         """Ask for an earlier preview, or with None for the newest from now on."""

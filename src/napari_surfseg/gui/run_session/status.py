@@ -36,6 +36,10 @@ def describe_state(snapshot: RunSnapshot | None) -> str:
     match snapshot.state:
         case RunState.NEW:
             return "Configured, not started."
+        case RunState.QUEUED:
+            return snapshot.message or "Queued on another machine."
+        case RunState.STARTING if snapshot.message:
+            return snapshot.message
         case RunState.STARTING:
             return "Starting: loading the network library and checking the volumes…"
         case RunState.RUNNING if snapshot.tuning is not None:
@@ -43,7 +47,9 @@ def describe_state(snapshot: RunSnapshot | None) -> str:
             return f"{said[:1].upper()}{said[1:]}."
         case RunState.RUNNING:
             device = snapshot.started.device if snapshot.started else ""
-            said = f"Training on {device.upper() if len(device) <= 4 else device}."
+            where = snapshot.launch
+            at = "" if where is None else f" at {where.title}, job {where.job}"
+            said = f"Training on {device.upper() if len(device) <= 4 else device}{at}."
             return (
                 said
                 if snapshot.loaded is None
@@ -54,6 +60,8 @@ def describe_state(snapshot: RunSnapshot | None) -> str:
         case RunState.COMPLETED:
             took = format_duration(snapshot.elapsed_seconds)
             return f"Completed in {took}; best.pt is ready to use."
+        case RunState.STOPPED if snapshot.is_waiting:
+            return f"{snapshot.message} Resume submits it again."
         case RunState.STOPPED:
             return "Stopped and saved; Resume goes on from here."
         case RunState.FAILED:

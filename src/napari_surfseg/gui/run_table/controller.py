@@ -112,7 +112,7 @@ class RunsController(QObject):
         view: RunsViewProtocol,
         session: Session,
         *,
-        launch: Callable[..., int] = launch_prepared,
+        launch: Callable[..., object] = launch_prepared,
         jobs: Jobs | None = None,
         folder: Path | None = None,
     ) -> None:
@@ -207,7 +207,8 @@ class RunsController(QObject):
         launch = self._launch
 
         def work(_job: Job) -> Path:
-            launch(path, resume=RunFolder(path).last_checkpoint.exists())
+            # Where it was trained before.
+            launch(path, resume=RunFolder(path).last_checkpoint.exists(), launcher=None)
             return path
 
         self._jobs.start("resume", work, done=self._on_resumed, failed=self._on_failed)

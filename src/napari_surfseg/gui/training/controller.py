@@ -20,6 +20,7 @@ from napari_surfseg.gui.training.form_controller import FormController
 from napari_surfseg.gui.training.start import Plan, execute_plan
 from napari_surfseg.gui.training.start_from_controller import StartFromController
 from napari_surfseg.gui.training.steering import SteeringController
+from napari_surfseg.gui.training.where_controller import WhereController
 from napari_surfseg.gui.window import preferences
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.lock import wait_for_release
@@ -77,7 +78,7 @@ class TrainingController(QObject):
         session: Session,
         *,
         ask: Callable[[str, Callable[[], bool]], bool],
-        launch: Callable[..., int] = launch_prepared,
+        launch: Callable[..., object] = launch_prepared,
         jobs: Jobs | None = None,
         runs_folder: Path | None = None,
     ) -> None:
@@ -98,6 +99,7 @@ class TrainingController(QObject):
         self.form = FormController(viewer, view, self._jobs)
         self.start_from = StartFromController(view, session, self._jobs)
         self.first_look = FirstLookController(viewer, view, self._jobs)
+        self.where = WhereController(view, session, self._jobs)
         self.steering = SteeringController(view, session)
         self.strokes = StrokesController(viewer, view.strokes, session, self._jobs)
         self.brush = BrushController(viewer, view.data, view.strokes.brush, session)
@@ -133,6 +135,7 @@ class TrainingController(QObject):
             self.form,
             self.start_from,
             self.first_look,
+            self.where,
             self.steering,
             self.strokes,
             self.brush,
@@ -233,8 +236,9 @@ class TrainingController(QObject):
             return
         self._view.clear_errors()
         self._set_busy("Starting the worker again…")
-        device = self._view.form().device
+        form = self._view.form()
         launch = self._launch
+        where = {"launcher": form.launcher} if form.launcher else {}
         try:
             write_strokes = self.strokes.prepare_for_worker()
         except SurfsegError as error:
@@ -246,7 +250,7 @@ class TrainingController(QObject):
             prepare()
             write_strokes(job)
             has_checkpoint = RunFolder(run_dir).last_checkpoint.exists()
-            launch(run_dir, device=device, resume=has_checkpoint)
+            launch(run_dir, device=form.device, resume=has_checkpoint, **where)
             return run_dir
 
         self._jobs.start("resume", work, done=self._on_relaunched, failed=self._on_start_failed)
@@ -260,7 +264,12 @@ class TrainingController(QObject):
         self._set_busy("")
 
     def stop(self) -> None:
-        """Stop the run."""
+        """Stop the run; one that waits for another machine is taken out of its queue."""
+        snapshot = self._session.snapshot
+        if snapshot is not None and snapshot.is_waiting:
+            self._view.run.set_error("")
+            self._session.cancel_job()
+            return
         self.steering.send(Stop())
 
     def save(self) -> None:

@@ -46,6 +46,8 @@ class TrainingForm:
         Weight of every loss term; 0 for one switched off.
     settings : dict
         Dotted configuration keys of every other control.
+    device, launcher : str
+        What to train on, and the launcher that reaches its machine; empty for this computer.
     """
 
     pairs: tuple[PairChoice, ...] = ()
@@ -57,6 +59,7 @@ class TrainingForm:
     loss_weights: dict[str, float] = field(default_factory=lambda: Loss().weights)
     settings: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
+    launcher: str = ""
     name: str = "surfaces"
     folder: str = ""
 

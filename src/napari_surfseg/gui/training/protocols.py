@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Size3
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.gui.training.form import TrainingForm
+    from napari_surfseg.gui.training.where import LauncherChoice
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = [
@@ -290,6 +291,16 @@ class TrainingViewProtocol(Protocol):
 
     def set_device(self, device: str) -> None:
         """Show where to train."""
+
+    @property
+    def launchers_wanted(self) -> Intent:
+        """A person looks at the choice of machines."""
+
+    def set_launchers(self, choices: Sequence[LauncherChoice]) -> None:
+        """Offer other machines to train on."""
+
+    def set_launcher(self, name: str) -> None:
+        """Choose another machine to train on."""
 
     def set_estimate(self, text: str) -> None:
         """Show what the network will be and need."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_surfseg.data.checks import RUN_SPACING_TOLERANCE
+from napari_surfseg.data.mixed_sizes import RUN_SPACING_TOLERANCE
 from napari_surfseg.data.units import compare_sizes, format_sizes
-from napari_surfseg.errors import ConfigError, DataError, SurfsegError
+from napari_surfseg.errors import CancelledError, ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
 from napari_surfseg.geometry import contains_box, to_ranges, whole_box
 from napari_surfseg.gui.layers.alignment import describe_misplaced
@@ -29,6 +29,7 @@ from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment
 from napari_surfseg.gui.training.network_estimate import describe_network
 from napari_surfseg.gui.training.validation_box import largest_box_beside, read_box
 from napari_surfseg.runs.folder import RunFolder, find_new_run_path
+from napari_surfseg.runs.launchers.job import cancel_job
 from napari_surfseg.runs.standby import launch_prepared
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def _read_validation_box(form: TrainingForm, viewer: ViewerModel) -> Box:
 def execute_plan(
     plan: Plan,
     progress: Callable[[float], None],
-    launch: Callable[..., int] = launch_prepared,
+    launch: Callable[..., object] = launch_prepared,
     *,
     ask: Callable[[str], bool] = lambda _question: True,
     check: Callable[[], None] = lambda: None,
@@ -346,11 +347,24 @@ def execute_plan(
         check()
         # Last, since it makes the folder a run: nobody finds one without its volumes.
         folder.write_experiment(experiment)
-        launch(plan.run_dir, device=plan.form.device)
+        if plan.form.launcher:
+            launch(plan.run_dir, device=plan.form.device, launcher=plan.form.launcher)
+            _cancel_if_asked(plan.run_dir, check)
+        else:
+            launch(plan.run_dir, device=plan.form.device)
     except BaseException:
         shutil.rmtree(plan.run_dir, ignore_errors=True)
         raise
     return plan
+
+
+def _cancel_if_asked(run_dir: Path, check: Callable[[], None]) -> None:
+    """Take a job out of the queue that was handed over while the person gave up the start."""
+    try:
+        check()
+    except CancelledError:
+        cancel_job(run_dir)()
+        raise
 
 
 def _identify(volume: LayerVolume) -> Hashable:

@@ -24,6 +24,7 @@ from napari_surfseg.gui.training.settings_table import (
     describe_range,
     offered_range,
 )
+from napari_surfseg.gui.training.where import WhereBox
 
 __all__ = ["TrainingPage"]
 
@@ -68,12 +69,17 @@ class TrainingPage(QWidget):
             "Optimizer steps in an epoch; after each the network is saved and may be scored "
             f"({describe_range(steps)}).",
         )
+        self.where = WhereBox()
+        self.where_error = FieldError("launcher")
         self.device = QComboBox()
         self.device.setObjectName("device")
         self.device.addItem("automatic", "auto")
         self.device.addItem("CPU", "cpu")
         self.device.addItem("GPU (CUDA)", "cuda")
-        hint(self.device, "Where to train. Automatic takes a GPU where PyTorch finds one.")
+        hint(
+            self.device,
+            "What to train on, in that machine. Automatic takes a GPU where PyTorch finds one.",
+        )
         self.name = QLineEdit("surfaces")
         self.name.setObjectName("run_name")
         hint(self.name, "Name of the run, shown in tables and reports (text).")
@@ -101,6 +107,8 @@ class TrainingPage(QWidget):
         form.addRow("Length", length_line)
         form.addRow(self.length_error)
         form.addRow("Steps an epoch", with_error(self.steps))
+        form.addRow("Where", self.where)
+        form.addRow(self.where_error)
         form.addRow("Device", self.device)
         form.addRow("Run name", self.name)
         form.addRow(self.name_error)
@@ -147,8 +155,10 @@ class TrainingPage(QWidget):
             "training.train_iterations_per_epoch": self.steps.error,
             "experiment": self.name_error,
             "run_dir": self.folder_error,
+            "launcher": self.where_error,
         }
 
     def lockable(self) -> list[QWidget]:
         """Return the controls in full view that are fixed for a run."""
-        return [self.steps, self.device, self.name, self.folder, self.browse, self.length_kind]
+        named = [self.name, self.folder, self.browse]
+        return [self.steps, self.where, self.device, *named, self.length_kind]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_surfseg.gui.training.settings_form import MoreSection
+    from napari_surfseg.gui.training.where import LauncherChoice
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["TrainingView"]
@@ -48,6 +49,7 @@ class TrainingView(QWidget):
     form_changed = Signal()
     length_changed = Signal()
     live_setting_changed = Signal(str)
+    launchers_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -100,6 +102,7 @@ class TrainingView(QWidget):
         self.network.changed.connect(self._on_network)
         self.training.changed.connect(self.form_changed)
         self.training.length_changed.connect(self.length_changed)
+        self.training.where.opened.connect(self.launchers_wanted)
 
     def _on_network(self) -> None:
         if not self._tips:  # nothing is fixed for a run
@@ -140,6 +143,7 @@ class TrainingView(QWidget):
             loss_weights=self.loss.weights(),
             settings=settings,
             device=self.training.device.currentData(),
+            launcher=self.training.where.name(),
             name=self.training.name.text().strip(),
             folder=self.training.folder.text().strip(),
         )
@@ -167,6 +171,14 @@ class TrainingView(QWidget):
     def set_device(self, device: str) -> None:
         """Show where to train."""
         self.training.set_device(device)
+
+    def set_launchers(self, choices: Sequence[LauncherChoice]) -> None:
+        """Offer other machines to train on."""
+        self.training.where.set_launchers(choices)
+
+    def set_launcher(self, name: str) -> None:
+        """Choose another machine to train on."""
+        self.training.where.choose(name)
 
     def set_estimate(self, text: str) -> None:
         """Show what the network will be and need."""

@@ -31,6 +31,7 @@ from napari_surfseg.wording import (
     format_number,
     format_percent,
     format_size,
+    shorten_sources,
     tabulate_markdown,
 )
 
@@ -113,6 +114,7 @@ def _compose(history: RunHistory, pictures: dict[str, str]) -> list[str]:
     lines += _losses(history)
     lines += _picture(pictures, "losses", "Every loss term over the epochs")
     lines += _selected_epochs(history)
+    lines += _volumes(history)
     samples = [name for name in pictures if name.startswith("validation_")]
     if samples:
         lines += ["## Predictions on validation data", ""]
@@ -185,6 +187,38 @@ def _selected_epochs(history: RunHistory) -> list[str]:
         )
     shown = [name.replace("_", " ") for name in header]
     return ["## Selected epochs", "", *tabulate_markdown(shown, rows, left=1), ""]
+
+
+def _volumes(history: RunHistory) -> list[str]:
+    """Tabulate the scores of each volume at the best epoch, the worst first."""
+    best = history.best
+    volumes = best.volumes if best is not None else []
+    if best is None or not volumes:
+        return []
+    names = [name for name in SCORES if any(name in row["metrics"] for row in volumes)]
+    short = shorten_sources([str(row["image"]) for row in volumes])
+    scored = sorted(
+        zip(short, volumes, strict=True),
+        key=lambda entry: entry[1]["metrics"].get(best.scored_by, float("inf")),
+    )
+    rows = [
+        [
+            f"`{name}`",
+            f"{row['num_annotated']:,}",
+            *(format_number(row["metrics"].get(score)) for score in names),
+        ]
+        for name, row in scored
+    ]
+    header = ["image", "voxels scored", *(name.replace("_", " ") for name in names)]
+    return [
+        "## Scores of each volume",
+        "",
+        f"On the validation data, at epoch {best.epoch}, whose weights are `best.pt`; the worst by "
+        f"{best.scored_by.replace('_', ' ')} first.",
+        "",
+        *tabulate_markdown(header, rows, left=1),
+        "",
+    ]
 
 
 def select_epochs(epochs: Sequence[int], best: int | None) -> list[int]:

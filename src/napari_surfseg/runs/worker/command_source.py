@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_surfseg import events
+from napari_surfseg.config_files import resolve_path
+from napari_surfseg.runs.launch_record import to_there
 from napari_surfseg.runs.worker.command_lines import MalformedCommand, parse_command
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from threading import Event as Flag
 
     from napari_surfseg.runs.folder import RunFolder
+    from napari_surfseg.runs.launch_record import LaunchRecord
 
 __all__ = ["CommandSource"]
 
@@ -36,6 +39,8 @@ class CommandSource:
         Takes the refusals.
     old_bytes : int
         Length of ``commands.jsonl`` when the run was taken, if an earlier worker was here.
+    launch : LaunchRecord, optional
+        Of a run that is watched from a machine that calls its volumes differently.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class CommandSource:
         emit: Callable[[events.Event], None],
         *,
         old_bytes: int = 0,
+        launch: LaunchRecord | None = None,
     ) -> None:
         self._folder = folder
         self._stop_requested = stop_requested
@@ -52,6 +58,7 @@ class CommandSource:
         self._emit = emit
         self._reader = events.LineReader(folder.commands_path)
         self._old_bytes = old_bytes
+        self._launch = launch
         self._seen: set[str] = set()
 
     def __call__(self) -> list[events.Command]:
@@ -106,8 +113,12 @@ class CommandSource:
         Strokes that lie anywhere but in the run's folder for them are refused, since their file
         is removed once they are used.
         """
+        if isinstance(command, events.SetPreview) and command.image and self._launch is not None:
+            return replace(command, image=self._call_as_here(command.image, self._launch))
         if not isinstance(command, events.UpdateLabels):
             return command
+        if self._launch is not None:
+            command = replace(command, labels=self._call_as_here(command.labels, self._launch))
         try:
             strokes = (self._folder.path / command.strokes).resolve()
             if strokes.parent == self._folder.strokes.resolve():
@@ -120,6 +131,10 @@ class CommandSource:
             "they are taken from.",
         )
         return None
+
+    def _call_as_here(self, source: str, launch: LaunchRecord) -> str:
+        """Name a volume as this worker's configuration does, links followed."""
+        return resolve_path(to_there(source, launch), self._folder.path)
 
     def _refuse(self, command: events.Command, message: str) -> None:
         self._emit(

@@ -27,6 +27,7 @@ from napari_surfseg.files import guarded, remove_leftovers
 from napari_surfseg.networks.registry import AUTO, FRESH
 from napari_surfseg.runs.checkpoints import find_trained
 from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.runs.launch_record import is_launched_worker, note_real_paths, read_launch
 from napari_surfseg.runs.lock import WorkerLock
 from napari_surfseg.runs.worker.command_source import CommandSource
 from napari_surfseg.runs.worker.environment import note_device, write_environment
@@ -158,6 +159,11 @@ class _Session:
         # In a folder where nothing happened yet, all commands are meant for this worker.
         is_old = worker is not None and folder.has_started()
         self._old_commands = worker.commands_bytes if worker and is_old else 0
+        self._launch = read_launch(folder.path) if is_launched_worker() else None
+        if self._launch is not None:
+            # What was sent while the job waited is meant for it.
+            self._old_commands = self._launch.commands_bytes
+            note_real_paths(folder.path)
         self._log = TrainLog(folder.log_path, console.show_line if console else None)
         self._events = EventLog(events.EventWriter(folder.events_path), self._log.write)
         # Events come from the trainer, and at a second Ctrl-C from the thread that watches for it.
@@ -178,7 +184,11 @@ class _Session:
         watch = InterruptWatch(on_first=self._announce_stop, on_second=self._end_at_once)
         with self._log.captured_output(), watch:
             commands = CommandSource(
-                self._folder, watch.requested, self.emit, old_bytes=self._old_commands
+                self._folder,
+                watch.requested,
+                self.emit,
+                old_bytes=self._old_commands,
+                launch=self._launch,
             )
             try:
                 stops = StopListener(lambda: self._poll(commands))
