@@ -52,6 +52,10 @@ IN_FULL_VIEW = {
 NOT_OFFERED = {
     "data.phantom.shape": "the window has the scroll as a sample, which is a layer like others",
     "data.phantom.seed": "as above",
+    "data.train.weight": "a column of a table",
+    "data.validation.weight": "as above",
+    "data.train.spacing": "the scale of the layer, or a column of a table",
+    "data.validation.spacing": "as above",
 }
 ROWS = [
     setting
