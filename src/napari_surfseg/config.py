@@ -642,13 +642,21 @@ class Training(_Section):
     )
     train_batch_size: Positive = Field(
         default=1,
-        description="Patches a step.",
+        description="Patches a batch, of all GPUs together.",
         json_schema_extra=_about("patches", offered=(1, 64)),
     )
     accumulate: Positive = Field(
         default=1,
         description="Batches whose gradients are added before a step.",
         json_schema_extra=_about("batches", offered=(1, 64)),
+    )
+    gpus: Annotated[int, Field(ge=1, le=64)] | Literal["all"] = Field(
+        default=1,
+        description="GPUs of this machine that share each batch, one process each: a number, or "
+        "`all`. `train_batch_size` is a multiple of it and stays the number of patches in all "
+        "of them together, so that a run learns the same with any number. Processes started by "
+        "`torchrun` count instead of it.",
+        json_schema_extra=_about("GPUs"),
     )
     workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = Field(
         default="auto",

@@ -9,8 +9,8 @@ import torch
 from napari_surfseg import events
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import NonFiniteLossError
+from napari_surfseg.training import gradients, recovery
 from napari_surfseg.training import learner as learner_module
-from napari_surfseg.training import recovery
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
@@ -31,7 +31,7 @@ def test_terms_are_raw_and_add_up_to_the_logged_total(tmp_path, training_run, ex
 def test_a_nonfinite_loss_stops_before_the_weights_change(
     tmp_path, training_run, experiment, monkeypatch
 ):
-    real = learner_module.compute_combined_loss
+    real = gradients.compute_combined_loss
     run = training_run(tmp_path / "run", experiment)
 
     def poisoned(*args, **kwargs):
@@ -42,7 +42,7 @@ def test_a_nonfinite_loss_stops_before_the_weights_change(
             return replace(result, terms=terms, total=result.total * float("nan"))
         return result
 
-    monkeypatch.setattr(learner_module, "compute_combined_loss", poisoned)
+    monkeypatch.setattr(gradients, "compute_combined_loss", poisoned)
     monkeypatch.setattr(recovery, "MOST_IN_ROW", 1)
     with pytest.raises(NonFiniteLossError, match=r"cldice became nan at step 4"):
         run.run()
@@ -57,7 +57,7 @@ def test_a_step_that_is_not_taken_leaves_statistics_of_batches_as_they_were(
     network = "model={preset: monai, network: SegResNetDS, arguments: {norm: batch, "
     arguments = "init_filters: 4, blocks_down: [1, 1]}}"
     run = training_run(tmp_path / "run", apply_overrides(experiment, [network + arguments]))
-    real = learner_module.compute_combined_loss
+    real = gradients.compute_combined_loss
 
     def poisoned(*args, **kwargs):
         result = real(*args, **kwargs)
@@ -79,7 +79,7 @@ def test_a_step_that_is_not_taken_leaves_statistics_of_batches_as_they_were(
             seen.append((before, look()))
             raise
 
-    monkeypatch.setattr(learner_module, "compute_combined_loss", poisoned)
+    monkeypatch.setattr(gradients, "compute_combined_loss", poisoned)
     monkeypatch.setattr(learner_module.Learner, "take_step", watched)
     monkeypatch.setattr(recovery, "MOST_IN_ROW", 1)
     with pytest.raises(NonFiniteLossError):

@@ -145,15 +145,15 @@ def fail_in(place, memory, monkeypatch):
 
         monkeypatch.setattr(PatchLoader, "build", build)
     elif place == "warp":
-        from napari_surfseg.training import learner
+        from napari_surfseg.training import gradients
 
-        real_warp = learner.warp_batch
+        real_warp = gradients.warp_batch
 
         def warp(*args, **kwargs):
             memory.take()
             return real_warp(*args, **kwargs)
 
-        monkeypatch.setattr(learner, "warp_batch", warp)
+        monkeypatch.setattr(gradients, "warp_batch", warp)
 
 
 def losses_of(run):

@@ -8,7 +8,7 @@ import torch
 from napari_surfseg import events
 from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.errors import NonFiniteLossError
-from napari_surfseg.training import learner as learner_module
+from napari_surfseg.training import gradients
 
 pytestmark = pytest.mark.usefixtures("every_step_is_reported")
 
@@ -20,7 +20,7 @@ def start(tmp_path, training_run, experiment, monkeypatch):
         experiment,
         ["training.train_iterations_per_epoch=6", "training.tuning_share=0", "preview.seconds=0"],
     )
-    real = learner_module.compute_combined_loss
+    real = gradients.compute_combined_loss
     run = training_run(tmp_path / "run", experiment)
     run.weights = {}
 
@@ -34,7 +34,7 @@ def start(tmp_path, training_run, experiment, monkeypatch):
             run.weights[step] = weights()
             return replace(result, total=result.total * value) if step in bad else result
 
-        monkeypatch.setattr(learner_module, "compute_combined_loss", poisoned)
+        monkeypatch.setattr(gradients, "compute_combined_loss", poisoned)
         return run
 
     return build

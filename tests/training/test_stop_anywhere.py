@@ -296,8 +296,8 @@ def fail_for_memory(*_args, **_kwargs):
 #: Where in a step the Stop comes: what is called, and at which call, counted over the run.
 IN_A_STEP = {
     "forward": ("torch.nn.InstanceNorm3d.forward", 30),
-    "the second batch": ("napari_surfseg.training.learner.Learner._move", 4),
-    "loss": ("napari_surfseg.training.learner.compute_loss_targets", 6),
+    "the second batch": ("napari_surfseg.training.gradients.GradientComputer._move", 4),
+    "loss": ("napari_surfseg.training.gradients.compute_loss_targets", 6),
     "backward": ("torch.Tensor.backward", 4),
 }
 

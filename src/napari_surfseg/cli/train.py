@@ -98,7 +98,16 @@ def run(options: argparse.Namespace) -> int:
     from napari_surfseg.config_files import apply_overrides, resolve_paths
     from napari_surfseg.runs.folder import RunFolder, find_new_run_path
     from napari_surfseg.runs.launch_record import LAUNCHED_VARIABLE
+    from napari_surfseg.training.rank_place import find_place, quiet_libraries
 
+    place = find_place()
+    if place is not None:
+        quiet_libraries()
+        _refuse_background(options)
+    if place is not None and not place.leads:
+        from napari_surfseg.training.follower import follow
+
+        return follow()
     if options.launched:
         os.environ[LAUNCHED_VARIABLE] = "1"
     config, run_dir = options.config, options.run_dir
@@ -131,6 +140,16 @@ def run(options: argparse.Namespace) -> int:
             _remove_refused(folder, missing)
         raise
     return 0
+
+
+def _refuse_background(options: argparse.Namespace) -> None:
+    from napari_surfseg.cli.options import UsageError
+
+    if options.background:
+        raise UsageError(
+            "--background starts a process of its own, which torchrun would not know of; leave it "
+            "out, and let torchrun run in the background."
+        )
 
 
 def read_config(config: str, run_dir: Path | None = None) -> tuple[Experiment, Path | None]:

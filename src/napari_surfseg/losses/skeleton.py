@@ -24,6 +24,7 @@ from napari_surfseg.losses.prediction import (
     in_float32,
     sum_of_products,
 )
+from napari_surfseg.losses.whole_batch import of_whole_batch
 from napari_surfseg.surfaces.medial import compute_medial_surface
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def cldice(
     hit = sum_of_products(skeleton, target.inside).sum()
     present = target.skeleton.sum()
     covered = sum_of_products(prediction.probs, target.skeleton).sum()
+    predicted, hit, present, covered = of_whole_batch(predicted, hit, present, covered)
     # The two shares' complements, so that a perfect prediction is exactly 0.
     imprecision = (predicted - hit).clamp(min=0) / (predicted + smooth)
     miss = (present - covered).clamp(min=0) / (present + smooth)
@@ -190,6 +192,7 @@ def morph_skeleton(
     predicted = sum_of_products(skeleton, target.core).sum()
     both = sum_of_products(skeleton, target.skeleton).sum()
     present = target.skeleton.sum()
+    predicted, both, present = of_whole_batch(predicted, both, present)
     # The label's skeleton is 0 or 1, so the absolute difference is linear in the prediction's.
     difference = (predicted - both).clamp(min=0) + (present - both).clamp(min=0)
     return difference / (predicted + present + smooth)
@@ -259,6 +262,5 @@ def skeleton_recall(
     if target is None:
         target = compute_recall_target(y, prediction.mask, spacing=spacing)
     present = target.sum()
-    return (present - sum_of_products(prediction.probs, target).sum()).clamp(min=0) / (
-        present + smooth
-    )
+    present, covered = of_whole_batch(present, sum_of_products(prediction.probs, target).sum())
+    return (present - covered).clamp(min=0) / (present + smooth)

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from napari_surfseg.losses.prediction import Prediction, in_float32, sum_of_products
+from napari_surfseg.losses.whole_batch import is_batch_divided, of_whole_batch
 from napari_surfseg.surfaces.distance import truncated_edt
 
 if TYPE_CHECKING:
@@ -126,6 +127,14 @@ def surface_distance(
     """
     probs = Prediction.of(logits, mask).probs
     target = target or compute_distance_target(y, tolerance=tolerance, spacing=spacing)
+    if is_batch_divided():
+        off, predicted, uncovered, present = of_whole_batch(
+            sum_of_products(probs, target.weight).sum(),
+            probs.sum(),
+            (1 - _best_within(probs, target)).sum(),
+            probs.new_tensor(float(target.voxels.numel())),
+        )
+        return 0.5 * (off / (predicted + smooth) + uncovered / (present + smooth))
     stray = sum_of_products(probs, target.weight).sum() / (probs.sum() + smooth)
     uncovered = (1 - _best_within(probs, target)).sum() / (target.voxels.numel() + smooth)
     return 0.5 * (stray + uncovered)

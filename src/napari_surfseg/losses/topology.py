@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional
 
 from napari_surfseg.losses.prediction import Prediction, in_float32
+from napari_surfseg.losses.whole_batch import of_whole_batch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +151,8 @@ def compute_euler_target(y: Tensor, mask: Tensor | None = None, *, window: int =
     supervised = torch.ones_like(euler)
     if mask is not None:
         supervised = (_window_sums(mask.float(), window) > 0).float()
-    return EulerTarget(euler, supervised / supervised.sum().clamp(min=1), window)
+    (count,) = of_whole_batch(supervised.sum())
+    return EulerTarget(euler, supervised / count.clamp(min=1), window)
 
 
 @in_float32
@@ -195,4 +197,5 @@ def toploss_simple(
     target = target or compute_euler_target(y, prediction.mask, window=window)
     euler = soft_euler(torch.sigmoid(sharpness * prediction.logits), target.window)
     error = (euler - target.euler).abs() / (euler.abs() + target.euler.abs() + 1)
-    return (error * target.share).sum()
+    (total,) = of_whole_batch((error * target.share).sum())
+    return total

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from napari_surfseg.losses.prediction import Prediction, in_float32, sum_of_products
+from napari_surfseg.losses.whole_batch import is_batch_divided, mean_over_batch, of_whole_batch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,10 @@ def weighted_bce(
         prediction.logits, prediction.probs.detach(), target, pos_weight
     )
     mask = prediction.mask
+    if is_batch_divided():
+        present = total.new_tensor(float(target.numel())) if mask is None else mask.sum().to(total)
+        total, present = of_whole_batch(total, present)
+        return total / present.clamp(min=1)
     count = target.numel() if mask is None else mask.sum().clamp(min=1)
     return total / count
 
@@ -113,4 +118,4 @@ def soft_dice(
     predicted = probs.flatten(1).sum(1)
     present = target.flatten(1).sum(1)
     missed = (predicted - overlap).clamp(min=0) + (present - overlap).clamp(min=0)
-    return (missed / (predicted + present + smooth)).mean()
+    return mean_over_batch(missed / (predicted + present + smooth))

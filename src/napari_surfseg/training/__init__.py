@@ -20,5 +20,12 @@ checkpoints and previews to the folders it is given.
                                         ├─ scoring       validation, threshold, best.pt
                                         └─ tuning        post-processing, at the end
 
+Where several processes share each batch, the first of them does all of the above, and the others
+compute gradients only::
+
+    trainer ─> rank_processes   finds or starts them
+    learner ─> lead ─ orders ─> follower ─> part ─> gradients
+                 └─ weights, sums and gradients by ranks ─┘
+
 ``network_process`` answers the window, before a run, what a network is and needs.
 """

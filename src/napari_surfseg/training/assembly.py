@@ -16,10 +16,12 @@ from napari_surfseg.model.networks import count_network_parameters, estimate_net
 from napari_surfseg.model.presets import check_patch_size
 from napari_surfseg.training.checkpoint_writer import CheckpointWriter
 from napari_surfseg.training.kept_settings import KeptSettings
+from napari_surfseg.training.lead import Lead
 from napari_surfseg.training.learner import Learner
 from napari_surfseg.training.memory_check import MemoryCheck
 from napari_surfseg.training.memory_estimate import RunMemory
 from napari_surfseg.training.preview import Previewer
+from napari_surfseg.training.rank_place import share_batch
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.run_data import open_run_data
 from napari_surfseg.training.rung import Rung
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from napari_surfseg.model.networks import AnyArchitecture
     from napari_surfseg.training.checkpoint_writer import Restored
     from napari_surfseg.training.plan import RunPlan
+    from napari_surfseg.training.ranks import Ranks
     from napari_surfseg.training.reporting import Reporter
     from napari_surfseg.training.run_data import RunData
     from napari_surfseg.training.state import TrainingState
@@ -86,6 +89,8 @@ class RunParts:
         Finds the best number of CPU threads; None on a GPU.
     memory : MemoryCheck
         Measures what the first steps take of the memory that was estimated.
+    lead : Lead or None
+        Leads the other processes that compute parts of each batch, if there are any.
     """
 
     experiment: Experiment
@@ -103,9 +108,12 @@ class RunParts:
     limit: WindowLimit
     threads: ThreadTuner | None
     memory: MemoryCheck
+    lead: Lead | None = None
 
 
-def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> RunParts:
+def assemble_run(
+    plan: RunPlan, state: TrainingState, reporter: Reporter, ranks: Ranks | None = None
+) -> RunParts:
     """Open the data and build what a run needs; where it is resumed, go on from ``last.pt``.
 
     Raises
@@ -115,7 +123,10 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     """
     torch.manual_seed(plan.experiment.experiment.seed)
     data = open_run_data(plan, reporter)
-    memory = MemoryCheck(_describe_memory(plan, data), plan.device, reporter)
+    num_patches = share_batch(
+        data.experiment.training.train_batch_size, 1 if ranks is None else ranks.place.count
+    )
+    memory = MemoryCheck(_describe_memory(plan, data, num_patches), plan.device, reporter)
     learner = Learner(
         data.experiment,
         plan.architecture,
@@ -133,7 +144,8 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     stroke_start = _begin_with_strokes(plan, data, learner, state)
     if stroke_start is not None and restored is not None and restored.stroke_start is not None:
         stroke_start.restore(restored.stroke_start)
-    rung, limit = _find_rung(data.experiment, settings, plan.architecture), WindowLimit()
+    rung = _find_rung(data.experiment, settings, plan.architecture, num_patches)
+    limit = WindowLimit()
     if settings.largest_window is not None:
         limit.window = to_index(settings.largest_window)
     memory.warn_if_short(rung)
@@ -153,11 +165,21 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
     if restored is not None:
         _show_kept_place(previewer, settings)
     # Last of what can fail: its threads are to be stopped.
-    loader = _build_loader(plan, data, state, stroke_start, settings, rung)
+    loader = _build_loader(plan, data, state, stroke_start, settings, rung, num_patches)
+    lead = None
+    if ranks is not None:
+        lead = learner.lead = Lead(ranks, learner.network, loader)
+        lead.prepare_others(plan, data)
     if restored is not None:
         loader.restore_tally(restored.patches)
     updates = StrokeUpdates(
-        data, loader, state, reporter, stroke_start=stroke_start, previewer=previewer
+        data,
+        loader,
+        state,
+        reporter,
+        stroke_start=stroke_start,
+        previewer=previewer,
+        lead=lead,
     )
     steering = Steering(
         loss_weights=settings.loss_weights,
@@ -185,12 +207,16 @@ def assemble_run(plan: RunPlan, state: TrainingState, reporter: Reporter) -> Run
         means=EpochMeans() if restored is None else restored.means,
         rung=rung,
         limit=limit,
-        threads=ThreadTuner.for_this_machine() if plan.device.type == "cpu" else None,
+        # Processes that wait for each other are not made quicker one by one.
+        threads=ThreadTuner.for_this_machine()
+        if plan.device.type == "cpu" and lead is None
+        else None,
         memory=memory,
+        lead=lead,
     )
 
 
-def _describe_memory(plan: RunPlan, data: RunData) -> RunMemory:
+def _describe_memory(plan: RunPlan, data: RunData, num_patches: int) -> RunMemory:
     """Collect what the memory of the run depends on, besides what a step takes at once."""
     training = data.experiment.training
     voxels = sum(prod(box_shape(pair.roi)) for pair in data.pairs)
@@ -210,19 +236,22 @@ def _describe_memory(plan: RunPlan, data: RunData) -> RunMemory:
         num_parameters=count_network_parameters(architecture),
         divisor=None if architecture.has_fixed_size else architecture.divisor,
         device=plan.device.type,
-        batch_size=training.train_batch_size,
+        batch_size=num_patches,
         num_ready=2 + choose_workers(training.workers, plan.device),
         chunk_bytes=min(data.cache.max_bytes, CACHED_BYTES * voxels),
     )
 
 
 def _find_rung(
-    experiment: Experiment, settings: KeptSettings, architecture: AnyArchitecture
+    experiment: Experiment, settings: KeptSettings, architecture: AnyArchitecture, num_patches: int
 ) -> Rung:
-    """Find what a step takes at once: less than configured, once memory ran out."""
+    """Find what a step takes at once: less than configured, once memory ran out.
+
+    ``num_patches`` of a batch are computed in this process.
+    """
     patch_size = to_index(settings.patch_size or experiment.data.patch_size)
     check_patch_size(patch_size, architecture)
-    return Rung(patch_size, settings.patches_at_once or experiment.training.train_batch_size)
+    return Rung(patch_size, min(settings.patches_at_once or num_patches, num_patches))
 
 
 def _choose_settings(
@@ -325,6 +354,7 @@ def _build_loader(
     stroke_start: StrokeStart | None,
     settings: KeptSettings,
     rung: Rung,
+    num_patches: int,
 ) -> PatchLoader:
     training = data.experiment.training
     return PatchLoader(
@@ -332,6 +362,7 @@ def _build_loader(
         data.experiment.data.model_copy(update={"patch_size": rung.patch_size}),
         data.intensity,
         batch_size=training.train_batch_size,
+        part=(0, num_patches),
         seed=data.experiment.experiment.seed,
         workers=choose_workers(training.workers, plan.device),
         cache=data.cache,

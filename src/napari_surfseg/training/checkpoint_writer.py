@@ -126,10 +126,7 @@ class CheckpointWriter:
             "turn": turn.as_dict(),
             "stroke_start": stroke_start,
             "cut": self._data.cut,
-            "resampling": [
-                None if pair.resampling is None else list(pair.resampling.scale)
-                for pair in self._data.pairs
-            ],
+            "resampling": self._data.resampling_scales,
         }
         self._submit(self._folders.last, self._build(training=training))
 

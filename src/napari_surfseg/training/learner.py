@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.modules.batchnorm import _NormBase
 
-from napari_surfseg.data.patches.warp import warp_batch
 from napari_surfseg.errors import NonFiniteLossError
-from napari_surfseg.geometry import to_index
-from napari_surfseg.losses.combined import (
-    LossSettings,
-    compute_combined_loss,
-    compute_loss_targets,
-    terms_at_step,
-)
-from napari_surfseg.model.networks import build_network
-from napari_surfseg.model.stop_checks import check_backward, check_between_layers
+from napari_surfseg.model.stop_checks import check_between_layers
 from napari_surfseg.out_of_memory import when_out_of_memory
 from napari_surfseg.training.average import WeightAverage
+from napari_surfseg.training.gradients import GradientComputer
 from napari_surfseg.training.optimizer import AdamW
-from napari_surfseg.training.stroke_start import STROKES_POS_WEIGHT
 from napari_surfseg.vocabulary import LOSS_TERMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
 
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.patches.loader import Batch
     from napari_surfseg.geometry import Spacing3
-    from napari_surfseg.losses.combined import LossResult
     from napari_surfseg.model.intensity import Intensity
     from napari_surfseg.model.networks import AnyArchitecture
+    from napari_surfseg.training.lead import Lead
 
 __all__ = ["Learner"]
 
@@ -70,43 +59,32 @@ class Learner:
         device: torch.device,
         precision: str,
     ) -> None:
-        self._experiment = experiment
-        self._architecture = architecture
-        self._intensity = intensity
-        self._spacing = spacing
-        self._device = device
-        self._precision = precision
-        loss = experiment.loss
-        self._loss_settings = LossSettings(
-            pos_weight=loss.pos_weight,
-            skeleton_iterations=loss.skeleton_iterations,
-            tolerance=loss.tolerance,
-            spacing=spacing,
-            euler_window=loss.euler_window,
-        )
         training = experiment.training
-        self.network = build_network(
-            experiment.model, experiment.data.patch_size, device=device.type
-        ).to(device)
-        if device.type == "cuda":
-            self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._clip = training.gradient_clip
+        self.gradients = GradientComputer(
+            experiment, architecture, intensity, spacing, device=device, precision=precision
+        )
+        self.network = self.gradients.network
         decay = training.ema_decay
         self.average = WeightAverage(
             self.network, architecture.ema_decay if decay == "auto" else decay
         )
-        self._statistics = [
-            tensor
-            for module in self.network.modules()
-            if isinstance(module, _NormBase)
-            for tensor in module.buffers()
-        ]
-        for network in (self.network, self.average.network):
-            check_between_layers(network)
+        self.gradients.check_between_layers()
+        check_between_layers(self.average.network)
         self._optimizer = AdamW(self.network.parameters(), weight_decay=training.weight_decay)
-        #: Patches of a batch that go through the network together; the others follow.
-        self.patches_at_once = training.train_batch_size
+        #: Where other processes have parts of each batch: adds their gradients to this one's.
+        self.lead: Lead | None = None
         #: False from the first change of a weight until the whole step is taken.
         self.is_whole = True
+
+    @property
+    def patches_at_once(self) -> int:
+        """Patches of a batch that go through the network together; the others follow."""
+        return self.gradients.patches_at_once
+
+    @patches_at_once.setter
+    def patches_at_once(self, count: int) -> None:
+        self.gradients.patches_at_once = count
 
     @property
     def num_parameters(self) -> int:
@@ -115,7 +93,7 @@ class Learner:
 
     def learn_from_strokes(self) -> None:
         """Learn from targets that are filled in around strokes."""
-        self._loss_settings = replace(self._loss_settings, pos_weight=STROKES_POS_WEIGHT)
+        self.gradients.learn_from_strokes()
 
     def take_step(
         self, batches: Iterator[Batch], loss_weights: Mapping[str, float], rate: float, step: int
@@ -144,46 +122,29 @@ class Learner:
         NonFiniteLossError, CancelledError
             Before any weight was changed.
         """
-        statistics = [tensor.clone() for tensor in self._statistics]
+        statistics = [tensor.clone() for tensor in self.gradients.statistics]
         try:
             return self._take_step(batches, loss_weights, rate, step)
         except BaseException:
             # The forward pass counts batches in, also those of a step that is not taken.
-            for tensor, before in zip(self._statistics, statistics, strict=True):
+            for tensor, before in zip(self.gradients.statistics, statistics, strict=True):
                 tensor.copy_(before)
             raise
 
     def _take_step(
         self, batches: Iterator[Batch], loss_weights: Mapping[str, float], rate: float, step: int
     ) -> dict[str, float]:
-        training = self._experiment.training
-        due = terms_at_step(step, self._experiment.loss.interval)
-        if self._architecture.is_random:
-            # Tied to the step, so that a resumed run repeats what an unbroken one does.
-            torch.manual_seed(self._experiment.experiment.seed + step)
-        self.network.train()
         self._optimizer.forget_gradients()
-        rows: list[Tensor] = []
-        names: list[str] = []
-        for number in range(training.accumulate):
-            batch, index = next(batches), step * training.accumulate + number
-            row: Tensor | float = 0.0
-            for part, share in self._split(batch):
-                result = self._compute_loss(batch, index, part, loss_weights, due)
-                for value in result.terms.values():
-                    check_backward(value)
-                (result.total / (training.accumulate / share)).backward()  # type: ignore[no-untyped-call]
-                names = ["total", "head_total", *result.terms]
-                terms = torch.stack([result.total, result.head_total, *result.terms.values()])
-                row = row + terms.detach() * share
-            rows.append(torch.as_tensor(row))
-        clip = training.gradient_clip
+        if self.lead is None:
+            loss = self.gradients.compute(batches, loss_weights, step)
+        else:
+            loss = self.lead.compute(self.gradients, batches, loss_weights, step)
         norm = torch.nn.utils.clip_grad_norm_(
-            self.network.parameters(), math.inf if clip is None else clip
+            self.network.parameters(), math.inf if self._clip is None else self._clip
         )
         # One transfer a step: the values are wanted for the log and for the check below.
-        found = torch.cat([torch.stack(rows).mean(0), norm.detach()[None]]).tolist()
-        values = dict(zip([*names, "gradient_norm"], found, strict=True))
+        found = torch.cat([loss.values, norm.detach()[None]]).tolist()
+        values = dict(zip([*loss.names, "gradient_norm"], found, strict=True))
         _refuse_nonfinite(values, step)
         self.is_whole = False
         changes: tuple[Callable[[], None], ...] = (
@@ -204,56 +165,7 @@ class Learner:
 
     def compile_ahead(self, loss_weights: Mapping[str, float]) -> None:
         """Run the compiled loops of the loss once, on a patch too small to take time."""
-        edge = max(16, self._loss_settings.euler_window)
-        labels = torch.zeros(1, 1, edge, edge, edge, dtype=torch.uint8, device=self._device)
-        labels[:, :, 7:9] = 1
-        labels[:, :, :, :2] = 2
-        targets = compute_loss_targets(labels, self._loss_settings)
-        logits = torch.zeros(labels.shape, device=self._device, requires_grad=True)
-        result = compute_combined_loss([logits], targets, loss_weights)
-        result.total.backward()  # type: ignore[no-untyped-call]
-
-    def _split(self, batch: Batch) -> Iterator[tuple[slice, float]]:
-        """Give the parts of a batch that fit into memory, and what share of it each is."""
-        count = len(batch.image)
-        for begin in range(0, count, self.patches_at_once):
-            part = slice(begin, min(begin + self.patches_at_once, count))
-            yield part, (part.stop - begin) / count
-
-    def _compute_loss(
-        self,
-        batch: Batch,
-        index: int,
-        part: slice,
-        loss_weights: Mapping[str, float],
-        due: Collection[str],
-    ) -> LossResult:
-        """Compute the loss of some patches of the batch of this index in the stream."""
-        image, labels = self._move(batch, index, part)
-        shapes = self._architecture.head_shapes(to_index(labels.shape[2:]))
-        targets = compute_loss_targets(labels, self._loss_settings, head_shapes=shapes)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            heads = self.network(image)
-        return compute_combined_loss(heads, targets, loss_weights, among=due)
-
-    def _move(self, batch: Batch, index: int, part: slice) -> tuple[Tensor, Tensor]:
-        """Bring patches to the device, normalise them and warp some."""
-        labels = torch.from_numpy(batch.labels[part]).to(self._device, non_blocking=True)
-        image = torch.from_numpy(batch.image[part]).to(self._device, non_blocking=True).float()
-        image = (image / 255 - self._intensity.mean) / self._intensity.std
-        augmentation = self._experiment.data.augmentation
-        if not (augmentation.affine or augmentation.elastic):
-            return image, labels
-        seed = self._experiment.experiment.seed * 1_000_003 + index
-        return warp_batch(
-            image,
-            labels,
-            affine=augmentation.affine,
-            elastic=augmentation.elastic,
-            generator=torch.Generator().manual_seed(seed),
-            spacing=self._spacing,
-            part=(part.start, len(batch.image)),
-        )
+        self.gradients.compile_ahead(loss_weights)
 
     def start_with(self, weights: Mapping[str, Tensor]) -> None:
         """Begin with other weights than fresh ones; coarse heads they lack stay fresh."""

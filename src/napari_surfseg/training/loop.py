@@ -308,9 +308,15 @@ class TrainingLoop:
             preview_size=list(shown.size or settings.preview_size),
             preview_seconds=shown.seconds or 0.0,
             patch_size=list(self._ladder.rung.patch_size),
-            patches_at_once=self._ladder.rung.patches_at_once,
+            patches_at_once=self._patches_at_once(),
             largest_window=None if window is None else list(window),
         )
+
+    def _patches_at_once(self) -> int:
+        """Return what fits at once; where all that this process has do, those of all processes."""
+        count = self._ladder.rung.patches_at_once
+        is_all = count >= self._parts.loader.num_patches
+        return self._training.train_batch_size if is_all else count
 
     def _save_if_due(self) -> None:
         """Report what was saved, and save again if it is time and the disk has kept up."""
@@ -370,6 +376,9 @@ class TrainingLoop:
         if scoring is not None:
             self._write_samples(scoring, is_stopped=is_stopped)
         self._parts.checkpoints.finish_saves()
+        if is_stopped and self._parts.lead is not None:
+            # Whoever started the processes stops all of them where one of them ends.
+            self._parts.lead.check()
         self._reporter.report_end(is_stopped=is_stopped)
 
     def _write_samples(self, scoring: Scoring, *, is_stopped: bool) -> None:

@@ -63,8 +63,8 @@ class MemoryLadder:
 
     def report_start(self) -> None:
         """Report the rung of a run that goes on below what its configuration says."""
-        data, training = self._parts.experiment.data, self._parts.experiment.training
-        if self.rung != Rung(data.patch_size, training.train_batch_size):
+        data = self._parts.experiment.data
+        if self.rung != Rung(data.patch_size, self._parts.loader.num_patches):
             self._report(
                 f"Memory ran out earlier in this run, so it goes on with {self.rung}; to try more "
                 "again, change data.patch_size or training.train_batch_size."

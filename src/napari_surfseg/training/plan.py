@@ -79,7 +79,9 @@ class RunPlan:
     resume: bool
 
 
-def plan_run(experiment: Experiment, folders: RunFolders, *, device: str, resume: bool) -> RunPlan:
+def plan_run(
+    experiment: Experiment, folders: RunFolders, *, device: str | torch.device, resume: bool
+) -> RunPlan:
     """Settle what the configuration leaves open, so that a checkpoint repeats it anywhere.
 
     Raises
@@ -87,7 +89,7 @@ def plan_run(experiment: Experiment, folders: RunFolders, *, device: str, resume
     ConfigError, CheckpointError
         If the device, the patch size, or the checkpoint to start from cannot be used.
     """
-    chosen = choose_device(device)
+    chosen = choose_device(device) if isinstance(device, str) else device
     model = experiment.model
     found = None
     if resume:

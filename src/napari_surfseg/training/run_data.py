@@ -19,6 +19,8 @@ from napari_surfseg.model.grey_values import fit_grey_values
 from napari_surfseg.model.presets import fit_patch_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_surfseg.config import Experiment
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.geometry import Spacing3
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from napari_surfseg.training.plan import RunPlan
     from napari_surfseg.training.reporting import Reporter
 
-__all__ = ["RunData", "open_run_data"]
+__all__ = ["RunData", "open_run_data", "open_same_data"]
 
 NO_VALIDATION = (
     "Too little surface and background is annotated to keep some of it for validation, so the run "
@@ -64,6 +66,13 @@ class RunData:
     def pairs(self) -> list[CheckedPair]:
         """All of them, the training pairs first."""
         return [*self.train, *self.validation]
+
+    @property
+    def resampling_scales(self) -> list[list[float] | None]:
+        """Size of the voxels in which the network sees each pair; None: as they are."""
+        return [
+            None if pair.resampling is None else list(pair.resampling.scale) for pair in self.pairs
+        ]
 
     @property
     def spacing(self) -> Spacing3:
@@ -113,8 +122,44 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
     return data
 
 
+def open_same_data(
+    experiment: Experiment,
+    cut: dict[str, Any],
+    resampling: Sequence[Sequence[float] | None],
+    intensity: Intensity,
+) -> RunData:
+    """Open the volumes of a run as another process has opened them, in which they were checked.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With all that was settled there.
+    cut, resampling, intensity
+        Of the data of that process.
+    """
+    settings = experiment.data
+    train, validation = open_pairs(settings, seed=experiment.experiment.seed, cut=cut)
+    fitted, _ = fit_pairs([*train, *validation], settings.intensity)
+    fitted = _resample_again(fitted, resampling)
+    return RunData(
+        experiment=experiment,
+        train=fitted[: len(train)],
+        validation=fitted[len(train) :],
+        cache=VolumeCache(int(settings.cache_gib * 2**30)),
+        intensity=intensity,
+        cut=cut,
+    )
+
+
+def _resample_again(
+    pairs: list[CheckedPair], scales: Sequence[Sequence[float] | None]
+) -> list[CheckedPair]:
+    made = [None if scale is None else Resampling(to_spacing(scale)) for scale in scales]
+    return [replace(pair, resampling=each) for pair, each in zip(pairs, made, strict=True)]
+
+
 def _resample(
-    plan: RunPlan, pairs: list[CheckedPair], earlier: list[Spacing3 | None] | None
+    plan: RunPlan, pairs: list[CheckedPair], earlier: Sequence[Sequence[float] | None] | None
 ) -> tuple[list[CheckedPair], list[str], list[str]]:
     """Settle in voxels of which size the network sees each pair.
 
@@ -128,9 +173,7 @@ def _resample(
         What is done, and what is not although voxels differ; each once.
     """
     if earlier is not None and len(earlier) == len(pairs):
-        scales = [None if scale is None else Resampling(to_spacing(scale)) for scale in earlier]
-        made = zip(pairs, scales, strict=True)
-        return [replace(pair, resampling=scale) for pair, scale in made], [], []
+        return _resample_again(pairs, earlier), [], []
     known = None
     if plan.start is not None:
         start = plan.start.checkpoint

@@ -11,19 +11,20 @@ import numpy as np
 from napari_surfseg.data.instances import BoundaryVolume
 from napari_surfseg.data.strokes.stroke_counts import count_strokes
 from napari_surfseg.data.strokes.stroke_files import apply_strokes, check_strokes, read_strokes
-from napari_surfseg.errors import CancelledError, DataError, SurfsegError
+from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.events import LabelsUpdated
 from napari_surfseg.geometry import box_at, box_slices
+from napari_surfseg.training.label_refresh import LabelRefresh
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.patches.loader import PatchLoader
-    from napari_surfseg.data.strokes.filled_targets import FilledTargets
     from napari_surfseg.data.strokes.stroke_files import StrokeBox
     from napari_surfseg.data.volume import Volume
     from napari_surfseg.events import UpdateLabels
+    from napari_surfseg.training.lead import Lead
     from napari_surfseg.training.preview import Previewer
     from napari_surfseg.training.reporting import Reporter
     from napari_surfseg.training.run_data import RunData
@@ -50,6 +51,8 @@ class StrokeUpdates:
         The pixel classifier of a run whose labels are strokes; it learns the new ones.
     previewer : Previewer
         Shows what the classifier has learned.
+    lead : Lead, optional
+        Of other processes, which draw from the same labels.
     """
 
     def __init__(
@@ -61,14 +64,13 @@ class StrokeUpdates:
         *,
         stroke_start: StrokeStart | None,
         previewer: Previewer,
+        lead: Lead | None = None,
     ) -> None:
-        self._pairs = data.pairs
-        self._cache = data.cache
-        self._loader = loader
+        self._labels = LabelRefresh(data.pairs, data.cache, loader, stroke_start)
         self._state = state
         self._reporter = reporter
-        self._stroke_start = stroke_start
-        self._previewer = previewer
+        self._previewer = None if stroke_start is None else previewer
+        self._lead = lead
 
     def apply(self, command: UpdateLabels) -> str | None:
         """Take strokes into the labels; return why that cannot be done, or None.
@@ -90,19 +92,21 @@ class StrokeUpdates:
 
     def _apply(self, source: str, strokes: Path) -> LabelsUpdated:
         concerned = self._find_pairs(source, strokes)
-        labels = self._pairs[concerned[0]].labels
+        pairs = self._labels.pairs
+        labels = pairs[concerned[0]].labels
         boxes = check_strokes(labels, read_strokes(strokes))
-        changed = {i: count_strokes(self._pairs[i], boxes) for i in concerned}
+        changed = {i: count_strokes(pairs[i], boxes) for i in concerned}
         num_changed, is_validation = _count_changes(labels, boxes, changed.values())
-        with self._loader.held():
-            try:
+
+        def write() -> None:
+            lead, step = self._lead, self._state.step
+            here_alone = contextlib.nullcontext()
+            with here_alone if lead is None else lead.strokes_written(source, boxes, step):
                 apply_strokes(Path(source), boxes)
-            finally:  # a part of them may be written even where the disk became full
-                for pair in changed.values():
-                    self._forget(pair.open_targets(), boxes)
-            self._pairs = [changed.get(i, pair) for i, pair in enumerate(self._pairs)]
-            train = [pair for pair in self._pairs if pair.role == "train"]
-            self._loader.recount(train, self._fill(train))
+
+        self._labels.refresh(changed, boxes, write, self._state.step)
+        if self._previewer is not None:
+            self._previewer.hurry()
         if is_validation:
             self._state.forget_best_score()
         return LabelsUpdated(
@@ -113,35 +117,22 @@ class StrokeUpdates:
 
     def _find_pairs(self, source: str, strokes: Path) -> list[int]:
         """Find the pairs with these labels, if they may be changed."""
-        concerned = [i for i, pair in enumerate(self._pairs) if pair.labels.source == source]
+        pairs = self._labels.pairs
+        concerned = self._labels.find(source)
         if not concerned:
-            known = ", ".join(dict.fromkeys(pair.labels.source for pair in self._pairs))
+            known = ", ".join(dict.fromkeys(pair.labels.source for pair in pairs))
             raise DataError(f"The labels {source} are not part of this run, which uses {known}.")
         if Path(source).parent != strokes.parent.parent:
             raise DataError(
                 f"The labels {source} are a file of a person's own, which a run never changes; "
                 "only labels that were copied into the run folder take strokes."
             )
-        if any(isinstance(self._pairs[i].labels, BoundaryVolume) for i in concerned):
+        if any(isinstance(pairs[i].labels, BoundaryVolume) for i in concerned):
             raise DataError(
                 f"The labels {source} are instances, whose boundaries are learned; what is painted "
                 "on them takes effect when a run starts."
             )
         return concerned
-
-    def _forget(self, targets: Volume, boxes: Sequence[StrokeBox]) -> None:
-        for start, values in boxes:
-            self._cache.forget(targets, *box_at(start, values.shape))
-
-    def _fill(self, train: list[CheckedPair]) -> list[FilledTargets] | None:
-        """Fill the gaps between the strokes again, if the run does."""
-        if self._stroke_start is None:
-            return None
-        # The strokes are in the labels by now: a run that ends here learns them when it is resumed.
-        with contextlib.suppress(CancelledError):
-            self._stroke_start.learn_again(train, self._state.step)
-        self._previewer.hurry()
-        return self._stroke_start.filled
 
 
 def _count_changes(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_surfseg import events
 from napari_surfseg.cancelling import listening
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.training.assembly import assemble_run
 from napari_surfseg.training.loop import TrainingLoop
 from napari_surfseg.training.plan import RunFolders, plan_run
+from napari_surfseg.training.rank_processes import open_ranks
 from napari_surfseg.training.reporting import Reporter
 from napari_surfseg.training.state import TrainingState
 from napari_surfseg.training.stop_listener import StopListener, answer_before_the_start
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_surfseg import events
     from napari_surfseg.config import Experiment
 
 __all__ = ["Trainer"]
@@ -59,22 +60,42 @@ class Trainer:
         resume: bool = False,
     ) -> None:
         folders = RunFolders(checkpoints, previews, samples)
-        self.plan = plan_run(experiment, folders, device=device, resume=resume)
         self.state = TrainingState()
         self._reporter = Reporter(emit, self.state)
+        self._ranks = open_ranks(experiment.training, device, self._report_lost)
+        try:
+            found = device if self._ranks is None else self._ranks.device
+            self.plan = plan_run(experiment, folders, device=found, resume=resume)
+        except BaseException:
+            self._leave_others()
+            raise
         self._poll_commands = poll_commands
         for folder in (checkpoints, previews):
             folder.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
         """Train; ends in ``RunCompleted`` or ``RunStopped``, or raises."""
+        try:
+            self._run()
+        finally:
+            self._leave_others()
+
+    def _run(self) -> None:
         commands = StopListener(self._poll_commands)
         try:
             with listening(commands.is_stopped):
-                parts = assemble_run(self.plan, self.state, self._reporter)
+                parts = assemble_run(self.plan, self.state, self._reporter, self._ranks)
         except CancelledError:
             answer_before_the_start(commands(), self._reporter.report)
             self._reporter.report_end(is_stopped=True)
             return
         with parts.loader:
             TrainingLoop(self.plan, parts, self.state, self._reporter, commands).run()
+
+    def _leave_others(self) -> None:
+        if self._ranks is not None:
+            self._ranks.close()
+
+    def _report_lost(self, sentence: str) -> None:
+        """Report why the run ends, from another thread: this one waits in vain."""
+        self._reporter.report(events.RunFailed(message=sentence))

@@ -77,6 +77,9 @@ class Batch:
         Corner of each patch in its volume; negative where it was padded.
     counts : numpy.ndarray
         Voxels of meaning 0, 1 and 2 in all patches together.
+    part : (int, int)
+        The first of the patches in the whole batch, and the patches of that one, of which other
+        processes may have the others.
     """
 
     image: Patches
@@ -85,6 +88,7 @@ class Batch:
     centred: list[bool]
     starts: list[Index3]
     counts: np.ndarray[Any, np.dtype[np.int64]]
+    part: tuple[int, int]
 
 
 @dataclass
@@ -119,6 +123,9 @@ class PatchLoader:
         How grey values become uint8.
     batch_size : int
         Patches a batch.
+    part : (int, int), optional
+        The first patch of each batch that is built here, and their number: other processes build
+        the others. By default all of them.
     seed : int
         Of the stream: a batch depends on the seed and its step alone.
     workers : int
@@ -143,6 +150,7 @@ class PatchLoader:
         intensity: Intensity,
         *,
         batch_size: int,
+        part: tuple[int, int] | None = None,
         seed: int,
         workers: int,
         cache: VolumeCache,
@@ -155,6 +163,7 @@ class PatchLoader:
         self._augmentation = data.augmentation
         self._intensity = intensity
         self._batch_size = batch_size
+        self._part = (0, batch_size) if part is None else part
         self._seed = seed
         self._cache = cache
         self._images = [cache.view(pair.open_image(intensity, cache)) for pair in self._pairs]
@@ -184,6 +193,21 @@ class PatchLoader:
     def step(self) -> int:
         """The step whose batch comes next; store it to resume."""
         return self._next_step
+
+    @property
+    def num_patches(self) -> int:
+        """Of a batch, how many are built here."""
+        return self._part[1]
+
+    @property
+    def num_workers(self) -> int:
+        """Threads that build them."""
+        return len(self._threads)
+
+    @property
+    def patch_size(self) -> Size3:
+        """Of the patches that are cut now."""
+        return self._patch
 
     @property
     def num_ready(self) -> int:
@@ -281,13 +305,14 @@ class PatchLoader:
 
     def build(self, step: int) -> Batch:
         """Build the batch of any step, without delivering it."""
-        shape = (self._batch_size, 1, *self._patch)
-        batch = Batch(
-            np.empty(shape, np.uint8), np.empty(shape, np.uint8), [], [], [], np.zeros(3, np.int64)
-        )
-        for i in range(self._batch_size):
+        first, count = self._part
+        shape = (count, 1, *self._patch)
+        images, labels = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        part = (first, self._batch_size)
+        batch = Batch(images, labels, [], [], [], np.zeros(3, np.int64), part)
+        for i in range(count):
             raise_if_stopped()
-            self._build_patch(step * self._batch_size + i, batch, i)
+            self._build_patch(step * self._batch_size + first + i, batch, i)
         return batch
 
     def _build_patch(self, index: int, batch: Batch, i: int) -> None:
@@ -337,6 +362,11 @@ class PatchLoader:
     def foreground_shares(self) -> list[tuple[int, float]]:
         """Shares of the patches centred on the surface, each from a patch of the stream on."""
         return self._sampler.foreground_shares
+
+    def follow_foreground_shares(self, shares: Sequence[tuple[int, float]]) -> None:
+        """Use the shares of another loader of the same stream."""
+        for begin, share in shares:
+            self._sampler.set_foreground_share(share, from_index=begin)
 
     def set_foreground_share(self, share: float) -> None:
         """Centre another share of the patches on the surface.

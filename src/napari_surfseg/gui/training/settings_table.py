@@ -164,6 +164,14 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
     "Optimizer": (
         Setting("training.train_batch_size", "Batch size"),
         Setting("training.accumulate", "Accumulate"),
+        Setting(
+            "training.gpus",
+            "GPUs",
+            "line",
+            empty="one",
+            meaning="GPUs of this machine that share each batch: a number, or all. The batch size "
+            "is a multiple of it, and counts the patches in all of them together.",
+        ),
         Setting("training.learning_rate", "First rate", "line", empty="automatic"),
         Setting("training.max_learning_rate", "Peak rate", "line", empty="automatic"),
         Setting("training.weight_decay", "Weight decay", step=0.001, decimals=4),
