@@ -45,7 +45,8 @@ def test_a_finished_forest_serves_larger_budgets_and_nothing_is_trained_without_
         return [make(quality, method, budget, seed, "chosen", 0.8)], quality.FOREST_TREES
 
     monkeypatch.setattr(quality, "_measure_one", measure_one)
-    results = quality.measure(None, ["ours", "random_forest"], [0, 15, 60], [1, 2], tmp_path)
+    volumes = quality.Volumes("any", *[tmp_path] * 4)
+    results = quality.measure(volumes, ["ours", "random_forest"], [0, 15, 60], [1, 2], tmp_path)
     assert asked == [
         ("ours", 0, 1),
         ("ours", 15, 1),
@@ -69,3 +70,22 @@ def test_budgets_can_be_of_processor_seconds(tmp_path, monkeypatch):
     said = quality._run([*quality._python("path", script), 1])
     assert said == f"True [{str(script)!r}, '1']\n"
     assert quality._read_clock() > before
+
+
+def test_what_was_kept_is_not_measured_again(tmp_path, monkeypatch):
+    import quality
+
+    asked = []
+
+    def measure_one(_volumes, method, budget, seed, _place):
+        asked.append((method, budget, seed))
+        return [make(quality, method, budget, seed, "chosen", 0.8)], 5.0
+
+    monkeypatch.setattr(quality, "_measure_one", measure_one)
+    volumes, path = quality.Volumes("any", *[tmp_path] * 4), tmp_path / "rows.jsonl"
+    for seeds in ([1], [1, 2]):
+        kept = quality.Kept(path)
+        results = quality.measure(volumes, ["ours"], [15], seeds, tmp_path, kept=kept)
+    assert asked == [("ours", 15, 1), ("ours", 15, 2)]
+    assert [result.seed for result in results] == [1, 2]
+    assert results[0].scores == make(quality, "ours", 15, 1, "chosen", 0.8).scores
