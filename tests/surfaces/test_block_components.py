@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import box_slices, iterate_blocks, whole_box
+from napari_surfseg.surfaces import block_components
 from napari_surfseg.surfaces.block_components import BlockComponents, at_least, find_structure
 
 sizes3 = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 12))
@@ -74,6 +76,17 @@ def test_a_snake_through_all_blocks_is_one_component(block):
     assert not keep_by_blocks(mask, block, at_least(size + 1), 6)[0].any()
 
 
+def test_a_large_plane_of_labels_lies_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(block_components, "PLANE_BYTES", 100)
+    mask = snake()
+    components = BlockComponents(mask.shape, at_least(int(mask.sum())), 6, tmp_path / "labels")
+    boxes = [(start, box_slices((start, stop))) for start, stop in blocks_of(mask, (2, 4, 5))]
+    for start, where in boxes:
+        components.add(start, mask[where])
+    assert len(list((tmp_path / "labels").iterdir())) == 2
+    assert all(np.array_equal(components.keep(start, mask[at]), mask[at]) for start, at in boxes)
+
+
 def test_a_mark_is_heard_ten_blocks_away():
     mask = np.ones((1, 1, 40), bool)
     mask[0, 0, 33] = False
@@ -91,6 +104,15 @@ def test_what_ends_within_its_block_is_forgotten():
         components.add(start, mask[box_slices((start, stop))])
     assert sum(map(len, components._sizes)) < 10
     assert components.num_dropped == 0
+
+
+def test_noise_without_end_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(block_components, "MAX_COMPONENTS", 5)
+    mask = np.zeros((4, 40, 40), bool)
+    mask[:, ::2, ::2] = True
+    components = BlockComponents(mask.shape, at_least(2))
+    with pytest.raises(DataError, match=r"More than 5 pieces .* choose a higher one"):
+        components.add((0, 0, 0), mask[:2])
 
 
 def test_unknown_connectivity_is_refused():

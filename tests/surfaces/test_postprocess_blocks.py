@@ -129,7 +129,9 @@ def test_every_choice_of_steps_gives_in_blocks_what_it_gives_at_once(choice):
     wanted = all_at_once(probs, chosen)
     assert 0 < wanted.mean() < 1
     np.testing.assert_array_equal(apply_postprocess(probs, chosen), wanted)
-    np.testing.assert_array_equal(by_blocks(probs, chosen, (5, 7, 9)), wanted)
+    for num_threads in (1, 3):
+        found = by_blocks(probs, chosen, (5, 7, 9), num_threads=num_threads)
+        np.testing.assert_array_equal(found, wanted)
 
 
 @settings(max_examples=60, deadline=None)
@@ -153,7 +155,7 @@ def test_blocks_of_any_size_agree_with_the_whole(shape, block, choice, threshold
         values["smoothing"] = radius * 0.9
     chosen = PostProcess(**values)
     wanted = all_at_once(probs, chosen)
-    np.testing.assert_array_equal(by_blocks(probs, chosen, block), wanted)
+    np.testing.assert_array_equal(by_blocks(probs, chosen, block, num_threads=1), wanted)
 
 
 def test_a_weak_voxel_is_kept_for_a_strong_one_ten_blocks_away():

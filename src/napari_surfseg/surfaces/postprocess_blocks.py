@@ -21,25 +21,38 @@ between them in a compressed scratch array. A volume in one block is the case th
 from __future__ import annotations
 
 import math
+import os
 import shutil
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from scipy import ndimage
 
 from napari_surfseg.errors import CancelledError
-from napari_surfseg.geometry import box_shape, box_slices, grow_box, iterate_blocks, whole_box
+from napari_surfseg.geometry import (
+    blocks_under,
+    box_shape,
+    box_slices,
+    count_voxels,
+    grow_box,
+    iterate_blocks,
+    whole_box,
+)
 from napari_surfseg.surfaces.block_components import BlockComponents, at_least
 from napari_surfseg.surfaces.cleaning import close_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_surfseg.geometry import Box, Index3, Size3, Slices3
+    from napari_surfseg.surfaces.block_components import MeasuredBlock
     from napari_surfseg.surfaces.postprocess import PostProcess
 
     #: How to get what is known so far of the voxels of a block.
@@ -53,8 +66,13 @@ __all__ = [
     "postprocess_blocks",
 ]
 
-#: Voxels processed at once: some 600 MB at most, with everything that a step takes.
+T = TypeVar("T")
+
+#: Voxels processed at once: some 250 MB at most, with everything that a step takes.
 BLOCK_SHAPE: Size3 = (128, 256, 256)
+
+#: Blocks processed side by side unless somebody says otherwise.
+MAX_THREADS = 4
 
 #: Edge of a chunk of the scratch array.
 SCRATCH_CHUNK = 128
@@ -127,6 +145,7 @@ def postprocess_blocks(
     scratch: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool | None] | None = None,
+    num_threads: int | None = None,
 ) -> PostProcessResult:
     """Turn stored probabilities of any size into a surface.
 
@@ -152,6 +171,9 @@ def postprocess_blocks(
         ``progress(done, total)`` in blocks of all passes.
     should_stop : callable, optional
         Asked before every block; it may also raise itself.
+    num_threads : int, optional
+        Blocks processed side by side, by default as many as there are cores, at most
+        :data:`MAX_THREADS`. ``source`` is read in several threads then.
 
     Raises
     ------
@@ -165,6 +187,7 @@ def postprocess_blocks(
         scratch=scratch,
         progress=progress,
         should_stop=should_stop,
+        num_threads=num_threads,
     )
     for start, mask in passes:
         write(start, mask)
@@ -179,7 +202,7 @@ class PostProcessPasses:
 
     Parameters
     ----------
-    source, settings, block_shape, scratch, progress, should_stop
+    source, settings, block_shape, scratch, progress, should_stop, num_threads
         As for :func:`postprocess_blocks`.
 
     Attributes
@@ -199,13 +222,15 @@ class PostProcessPasses:
         scratch: Path | None = None,
         progress: Callable[[int, int], None] | None = None,
         should_stop: Callable[[], bool | None] | None = None,
+        num_threads: int | None = None,
     ) -> None:
         z, y, x = source.shape
         self._source, self._settings = source, settings
         self._shape: Size3 = (z, y, x)
         self._whole = whole_box(self._shape)
         self._block_shape = block_shape
-        self._blocks = list(iterate_blocks(self._whole, block_shape))
+        num_blocks = count_voxels(blocks_under(self._whole, block_shape))
+        self._num_threads = min(num_threads or min(MAX_THREADS, os.cpu_count() or 1), num_blocks)
         self._scratch = scratch
         self._progress, self._should_stop = progress, should_stop
         self._has_hysteresis = (
@@ -217,7 +242,7 @@ class PostProcessPasses:
             settings.fill_holes > 0,
             settings.min_voxels > 1,
         )
-        self._total = len(self._blocks) * (1 + sum(steps))
+        self._total = num_blocks * (1 + sum(steps))
         self._done = 0
         self._num_stores = 0
 
@@ -241,13 +266,17 @@ class PostProcessPasses:
         small: BlockComponents | None = None
         if settings.min_voxels > 1:
             rule = at_least(settings.min_voxels)
-            small = BlockComponents(self._shape, rule, settings.connectivity)
+            small = BlockComponents(self._shape, rule, settings.connectivity, self._scratch)
             bits_of = self._drop_small(bits_of, small)
         num_surface = 0
-        for box in self._walk():
+
+        def finish(box: Box) -> tuple[NDArray[np.uint8], int]:
             mask = bits_of(box) & IS_MASK
-            num_surface += int(np.count_nonzero(mask))
-            yield box[0], mask
+            return mask, int(np.count_nonzero(mask))
+
+        for (start, _), (mask, number) in self._walk(finish):
+            num_surface += number
+            yield start, mask
         num_removed = 0 if small is None else small.num_dropped
         self.result = PostProcessResult(num_surface, num_removed)
 
@@ -276,12 +305,16 @@ class PostProcessPasses:
 
     def _follow(self, bits_of: BitsOf) -> BitsOf:
         """Hysteresis: what is weak stays where it is connected to what is strong."""
-        components = BlockComponents(self._shape, lambda _sizes, marked: marked)
+        components = BlockComponents(
+            self._shape, lambda _sizes, marked: marked, folder=self._scratch
+        )
         store = self._make_store()
-        for box in self._walk():
-            bits = bits_of(box)
-            components.add(box[0], bits & IS_WEAK, (bits & IS_MASK) > 0)
-            store[box_slices(box)] = bits
+
+        def measure(box: Box) -> MeasuredBlock:
+            bits = store[box_slices(box)] = bits_of(box)
+            return components.measure(box[0], bits & IS_WEAK, (bits & IS_MASK) > 0)
+
+        self._join(components, measure)
 
         def followed(box: Box) -> NDArray[np.uint8]:
             bits = store[box_slices(box)]
@@ -292,8 +325,14 @@ class PostProcessPasses:
         return followed
 
     def _close(self, bits_of: BitsOf) -> BitsOf:
-        store = self._keep_all(bits_of)
+        store = self._make_store()
         radius = self._settings.closing_radius
+
+        def keep(box: Box) -> None:
+            store[box_slices(box)] = bits_of(box)
+
+        for _ in self._walk(keep):
+            pass
 
         def closed(box: Box) -> NDArray[np.uint8]:
             # Dilated by the ball, then eroded by it: twice its reach decides about a voxel.
@@ -312,13 +351,15 @@ class PostProcessPasses:
         """Fill cavities; one that touches the volume's border may be open beyond it."""
         most = self._settings.fill_holes
         components = BlockComponents(
-            self._shape, lambda sizes, open_: (sizes <= most) & ~open_, connectivity=6
+            self._shape, lambda sizes, open_: (sizes <= most) & ~open_, 6, self._scratch
         )
         store = self._make_store()
-        for box in self._walk():
-            mask = bits_of(box) & IS_MASK
-            components.add(box[0], mask ^ IS_MASK, self._find_border(box))
-            store[box_slices(box)] = mask
+
+        def measure(box: Box) -> MeasuredBlock:
+            mask = store[box_slices(box)] = bits_of(box) & IS_MASK
+            return components.measure(box[0], mask ^ IS_MASK, self._find_border(box))
+
+        self._join(components, measure)
 
         def filled(box: Box) -> NDArray[np.uint8]:
             mask: NDArray[np.uint8] = store[box_slices(box)]
@@ -329,29 +370,59 @@ class PostProcessPasses:
 
     def _drop_small(self, bits_of: BitsOf, components: BlockComponents) -> BitsOf:
         store = self._make_store()
-        for box in self._walk():
-            mask = bits_of(box) & IS_MASK
-            components.add(box[0], mask)
-            store[box_slices(box)] = mask
+
+        def measure(box: Box) -> MeasuredBlock:
+            mask = store[box_slices(box)] = bits_of(box) & IS_MASK
+            return components.measure(box[0], mask)
+
+        self._join(components, measure)
         return lambda box: components.keep(box[0], store[box_slices(box)]).view(np.uint8)
 
     # ---- what the steps share
 
-    def _walk(self) -> Iterator[Box]:
-        """Go through all blocks once."""
-        for box in self._blocks:
-            if self._should_stop is not None and self._should_stop():
-                raise CancelledError("The post-processing was cancelled.")
-            yield box
-            self._done += 1
-            if self._progress is not None:
-                self._progress(self._done, self._total)
+    def _walk(self, compute: Callable[[Box], T]) -> Iterator[tuple[Box, T]]:
+        """Compute something of all blocks, in some threads; the results come in order."""
+        boxes = iterate_blocks(self._whole, self._block_shape)
+        if self._num_threads == 1:
+            for box in boxes:
+                self._check_stop()
+                yield box, compute(box)
+                self._say_done()
+            return
+        pending: deque[tuple[Box, Future[T]]] = deque()
+        pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="surfseg-postprocess")
+        try:
+            for box in boxes:
+                self._check_stop()
+                pending.append((box, pool.submit(compute, box)))
+                # One more than threads, so that none waits for what is done with a result.
+                if len(pending) > self._num_threads:
+                    yield self._take(pending)
+            while pending:
+                yield self._take(pending)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def _keep_all(self, bits_of: BitsOf) -> Any:
-        store = self._make_store()
-        for box in self._walk():
-            store[box_slices(box)] = bits_of(box)
-        return store
+    def _take(self, pending: deque[tuple[Box, Future[T]]]) -> tuple[Box, T]:
+        self._check_stop()
+        box, future = pending.popleft()
+        result = future.result()
+        self._say_done()
+        return box, result
+
+    def _check_stop(self) -> None:
+        if self._should_stop is not None and self._should_stop():
+            raise CancelledError("The post-processing was cancelled.")
+
+    def _say_done(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def _join(self, components: BlockComponents, measure: Callable[[Box], MeasuredBlock]) -> None:
+        for (start, _), measured in self._walk(measure):
+            components.join(start, measured)
+        components.resolve()
 
     def _find_border(self, box: Box) -> NDArray[np.bool_]:
         """Which voxels of a block lie at the volume's border."""
