@@ -8,7 +8,8 @@ number of blocks away from a voxel of it. So the mask is passed in twice::
     then    keep()  label it again, which voxels' components are kept
 
 In memory stay a few numbers for each component *of a block that touches another block*, and a
-plane (on the disk if it is large), a row and a column of labels. What ends within its block is decided there and forgotten.
+plane (on the disk if it is large), a row and a column of labels. What ends within its block is
+decided there and forgotten.
 """
 
 from __future__ import annotations
