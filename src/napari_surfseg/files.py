@@ -31,6 +31,7 @@ __all__ = [
     "guarded",
     "remove_file",
     "remove_leftovers",
+    "remove_partial",
     "restore_interrupted",
     "retry_while_open",
     "written_aside",
@@ -187,6 +188,14 @@ def remove_leftovers(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for item in folder.iterdir():
             if item.name.startswith(".") and item.suffix == ".partial":
+                _remove(item)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what killed processes left half-written of one file or folder."""
+    with contextlib.suppress(OSError):
+        for item in path.parent.iterdir():
+            if item.name.startswith(f".{path.name}.") and item.suffix == ".partial":
                 _remove(item)
 
 

@@ -149,7 +149,7 @@ def test_void_is_skipped(folder):
 
 
 def test_the_place_of_a_zarr_is_kept(folder):
-    predict(folder / "scan.zarr", a_volume(), probabilities=True)
+    predict(folder / "scan.zarr", a_volume(), probabilities=True, ome_zarr="0.4")
     attributes = zarr.open_group(folder / "scan.zarr").attrs
     multiscales = attributes["multiscales"]
     multiscales[0]["datasets"][0]["coordinateTransformations"] += [

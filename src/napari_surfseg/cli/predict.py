@@ -132,6 +132,13 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
         "by more than a factor of 1.5 from those trained on, none leaves them; the result is on "
         "the image's own grid (default: as it was trained)",
     )
+    parser.add_argument(
+        "--ome-zarr",
+        choices=("0.5", "0.4"),
+        default="0.5",
+        help="version of an OUT.zarr: 0.5 stores many chunks in one file (default), 0.4 is read by "
+        "older programs too",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     add_device(parser)
     _add_work(parser)
@@ -225,6 +232,7 @@ def run(options: argparse.Namespace) -> int:
                 probabilities=options.probabilities,
                 min_component=options.min_size,
                 overwrite=options.overwrite,
+                ome_zarr=options.ome_zarr,
             ),
             work=work,
             progress=progress,

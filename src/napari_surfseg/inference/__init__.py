@@ -19,6 +19,7 @@
 - ``block_network``, ``block_sums``  a block predicted, and sums that depend on no order
 - ``fingerprint``         whether it is still the same image and network
 - ``volume_writer``       OME-Zarr and TIFF writers that leave nothing half-written
+- ``pyramid``             the arrays of an OME-Zarr: shards, coarser levels
 - ``postprocess_tuning``  post-processing chosen on validation data
 - ``evaluate_volume``     a predicted volume scored against labels, with the errors of its topology
 - ``prediction_process``, ``evaluation_process``  each as a process of its own, for the window

@@ -9,9 +9,15 @@ from napari_surfseg.data.units import UNIT_SYMBOLS, standard_unit
 from napari_surfseg.data.volume import CONTENT_KEY
 
 if TYPE_CHECKING:
-    from napari_surfseg.geometry import Spacing3
+    from collections.abc import Sequence
+
+    from napari_surfseg.geometry import Size3, Spacing3
 
 __all__ = ["VolumeMetadata", "imagej_metadata", "ome_xml_metadata", "ome_zarr_attributes"]
+
+
+#: Under which a prediction says how it was made.
+FACTS_KEY = "napari_surfseg_prediction"
 
 
 class PlacedVolume(Protocol):
@@ -43,6 +49,10 @@ class VolumeMetadata:
         What the file says it holds: ``"labels"`` or ``"probabilities"``.
     axes : str
         Order in which an OME-Zarr stores its axes, such as ``xyz``; a TIFF's pages are Z.
+    version : str
+        Of OME-Zarr: ``0.4`` or ``0.5``.
+    facts : dict, optional
+        Plain values on how it was made.
     """
 
     spacing: Spacing3 | None = None
@@ -50,6 +60,8 @@ class VolumeMetadata:
     translate: Spacing3 | None = None
     content: str | None = None
     axes: str = "zyx"
+    version: str = "0.4"
+    facts: dict[str, Any] | None = None
 
     @classmethod
     def like(cls, volume: PlacedVolume, content: str | None) -> VolumeMetadata:
@@ -105,32 +117,59 @@ def ome_xml_metadata(written: VolumeMetadata, num_planes: int) -> dict[str, Any]
     return metadata
 
 
-def ome_zarr_attributes(written: VolumeMetadata, name: str) -> dict[str, Any]:
-    """Attributes of an OME-NGFF 0.4 image, or of labels, with one level named ``0``."""
+def ome_zarr_attributes(
+    written: VolumeMetadata, name: str, factors: Sequence[Size3] = ((1, 1, 1),)
+) -> dict[str, Any]:
+    """Attributes of an OME-NGFF image, or of labels.
+
+    Parameters
+    ----------
+    written : VolumeMetadata
+        Size and place of the finest voxels.
+    name : str
+        Of the image.
+    factors : sequence of tuple of int
+        Of each level, by what its voxels are longer than the finest; levels are named by their
+        number.
+    """
     units = written.full_units
     axis = {"type": "space", **({"unit": units} if units else {})}
-    order = ["zyx".index(letter) for letter in written.axes]
-    spacing, translate = written.spacing or (1, 1, 1), written.translate
-    transformations: list[dict[str, Any]] = [
-        {"type": "scale", "scale": [float(spacing[axis]) for axis in order]}
-    ]
-    if translate is not None and any(translate):
-        transformations.append(
-            {"type": "translation", "translation": [float(translate[axis]) for axis in order]}
-        )
     attributes: dict[str, Any] = {}
     if written.content is not None:
         attributes[CONTENT_KEY] = written.content
-    if written.content == "labels":
-        attributes["image-label"] = {"version": "0.4"}
-    return {
-        **attributes,
-        "multiscales": [
+    if written.facts is not None:
+        attributes[FACTS_KEY] = written.facts
+    image: dict[str, Any] = {
+        "name": name,
+        "axes": [{"name": letter, **axis} for letter in written.axes],
+        "datasets": [
             {
-                "version": "0.4",
-                "name": name,
-                "axes": [{"name": letter, **axis} for letter in written.axes],
-                "datasets": [{"path": "0", "coordinateTransformations": transformations}],
+                "path": str(number),
+                "coordinateTransformations": _place_level(written, factor),
             }
+            for number, factor in enumerate(factors)
         ],
     }
+    if len(factors) > 1:
+        image["type"] = "mode" if written.content == "labels" else "mean"
+    if written.version == "0.4":
+        if written.content == "labels":
+            attributes["image-label"] = {"version": "0.4"}
+        return {**attributes, "multiscales": [{"version": "0.4", **image}]}
+    ome: dict[str, Any] = {"version": written.version, "multiscales": [image]}
+    if written.content == "labels":
+        ome["image-label"] = {}
+    return {**attributes, "ome": ome}
+
+
+def _place_level(written: VolumeMetadata, factors: Size3) -> list[dict[str, Any]]:
+    """Say how large the voxels of a level are and where the middle of the first one lies."""
+    spacing = written.spacing or (1.0, 1.0, 1.0)
+    translate = written.translate or (0.0, 0.0, 0.0)
+    order = ["zyx".index(letter) for letter in written.axes]
+    scale = [float(spacing[axis] * factors[axis]) for axis in order]
+    place = [float(translate[axis] + (factors[axis] - 1) / 2 * spacing[axis]) for axis in order]
+    placed: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+    if any(place):
+        placed.append({"type": "translation", "translation": place})
+    return placed

@@ -19,13 +19,16 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 from numcodecs import Blosc  # type: ignore[import-untyped]
 
 from napari_surfseg import __version__
@@ -68,6 +71,9 @@ __all__ = [
 SUFFIX = ".surfseg-prediction"
 FORMAT = "napari-surfseg prediction"
 VERSION = 1
+
+#: A process on another machine that began to write the output is believed to live for so long.
+WRITING_SECONDS = 12 * 3600.0
 
 #: Decoded pieces of blocks that are held while probabilities are read.
 CACHE_BYTES = 300_000_000
@@ -300,6 +306,42 @@ class PredictionFolder:
             names = [entry.name for entry in (self.path / "parts").iterdir()]
             return max(int(name.rpartition("-")[2]) for name in names)
         return None
+
+    # -- the output ----------------------------------------------------------------
+
+    def begin_writing(self) -> bool:
+        """Take the output for this process; False where another one lives that writes it.
+
+        Of a process on another machine nothing can be known but how old its sign is.
+        """
+        path = self.path / "writing.json"
+        mine = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+        for _ in range(2):
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    file.write(mine)
+                return True
+            except FileExistsError:
+                if self._is_writing(path):
+                    return False
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise explain_write_error(path, error) from error
+        return False
+
+    def _is_writing(self, path: Path) -> bool:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["host"] == socket.gethostname():
+                return psutil.pid_exists(int(found["pid"])) and found["pid"] != os.getpid()
+            return time.time() - path.stat().st_mtime < WRITING_SECONDS
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def end_writing(self) -> None:
+        """Let others write the output."""
+        with contextlib.suppress(OSError):
+            (self.path / "writing.json").unlink(missing_ok=True)
 
     # -- blocks --------------------------------------------------------------------
 

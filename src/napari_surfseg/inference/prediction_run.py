@@ -14,7 +14,7 @@ import math
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from napari_surfseg.data.resampling import ResampledVolume
 from napari_surfseg.errors import OutputError
-from napari_surfseg.files import explain_write_error
+from napari_surfseg.files import explain_write_error, remove_partial
 from napari_surfseg.geometry import count_voxels, iterate_blocks, to_index, whole_box
 from napari_surfseg.inference.block_grid import choose_block
 from napari_surfseg.inference.output_metadata import VolumeMetadata
@@ -384,7 +384,15 @@ class PredictionRun:
             num_finished=int(np.count_nonzero(finished & live)),
         )
         if summary.is_written:
-            found = self._write(plan, live, counter.raise_if_stopped)
+            if not folder.begin_writing():
+                if work.part is None:
+                    raise OutputError(f"Another process is writing {self._path} already.")
+                return replace(summary, is_written=False, seconds=time.monotonic() - began)
+            try:
+                remove_partial(self._path)
+                found = self._write(plan, live, counter.raise_if_stopped)
+            finally:
+                folder.end_writing()
             summary = replace(summary, surface_fraction=found[0], num_removed=found[1])
             if not work.keep:
                 folder.remove()
@@ -455,7 +463,12 @@ class PredictionRun:
             self._path,
             volume.shape,
             # A result lies beside its source: whoever opens both finds the same axes in both.
-            replace(metadata, axes=volume.stored_axes),
+            replace(
+                metadata,
+                axes=volume.stored_axes,
+                version=written.ome_zarr,
+                facts=self._describe_facts(plan),
+            ),
             overwrite=written.overwrite,
             in_order=all(
                 size <= edge for size, edge in zip(volume.shape[1:], BLOCK_SHAPE[1:], strict=True)
@@ -486,6 +499,25 @@ class PredictionRun:
         )
         writer.write(passes, should_stop=check)
         return passes.result.num_surface / volume.num_voxels, passes.result.num_removed
+
+    def _describe_facts(self, plan: PredictionPlan) -> dict[str, Any]:
+        """Say how the output was made, for who finds it."""
+        written = self._written
+        postprocess = None if written.probabilities else written.postprocess
+        return {
+            "version": plan.version,
+            "image": plan.image_source,
+            "network": plan.network_source or None,
+            "network_hash": plan.request.get("network"),
+            "window": list(plan.window),
+            "overlap": plan.overlap,
+            "flips": plan.flips,
+            "precision": plan.precision,
+            "scale": None if plan.scale is None else list(plan.scale),
+            "threshold": self._threshold,
+            "min_voxels": written.min_component,
+            "postprocess": None if postprocess is None else asdict(postprocess),
+        }
 
 
 class _ReadAsArray:

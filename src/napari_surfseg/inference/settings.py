@@ -218,6 +218,8 @@ class OutputSettings:
         probabilities: set them to 0). 0 keeps all.
     overwrite : bool
         Replace an existing output; it stays until the new one is complete.
+    ome_zarr : str
+        Version of OME-Zarr: ``0.5``, in shards, or ``0.4``, which every reader knows.
     """
 
     probabilities: bool = False
@@ -225,6 +227,7 @@ class OutputSettings:
     postprocess: PostProcess | None = None
     min_component: int = 0
     overwrite: bool = False
+    ome_zarr: Literal["0.4", "0.5"] = "0.5"
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ half-written is left.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import tifffile
@@ -27,6 +28,7 @@ from napari_surfseg.inference.output_metadata import (
     ome_xml_metadata,
     ome_zarr_attributes,
 )
+from napari_surfseg.inference.pyramid import TurnedArray, create_array, fill_level, plan_levels
 from napari_surfseg.surfaces.block_components import BlockComponents, at_least
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_surfseg.geometry import Index3, Size3, Slices3
+    from napari_surfseg.geometry import Index3, Size3
     from napari_surfseg.inference.output_metadata import VolumeMetadata
 
     Piece = tuple[Index3, NDArray[np.uint8]]
@@ -42,9 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "VolumeWriter", "check_output", "scratch_folder"]
 
 SUFFIXES = (".zarr", ".tif", ".tiff")
-
-#: Storage chunk of the output.
-CHUNK = 128
 
 #: Block in which components are looked for: whole chunks, some 100 MB of labels.
 COMPONENT_BLOCK = (128, 512, 512)
@@ -169,26 +168,32 @@ class VolumeWriter:
         check = should_stop or (lambda: None)
         with written_aside(self._path, overwrite=self._overwrite) as temporary:
             if self._path.suffix.lower() == ".zarr":
-                return self._fill(self._create_ome_zarr(temporary), pieces, check)
+                levels = self._create_ome_zarr(temporary)
+                removed = self._fill(levels[0], pieces, check)
+                is_mask = self._metadata.content != "probabilities"
+                for fine, coarse in itertools.pairwise(levels):
+                    fill_level(fine, coarse, is_mask=is_mask, check=check)
+                return removed
             if self._in_order and self._min_component <= 1:
                 self._write_tiff(temporary, (page for _, slab in pieces for page in slab))
                 return 0
             with scratch_folder(self._path) as folder:
-                array = self._create_array(str(folder), None, self._shape)
+                array = create_array(folder, None, self._shape)
                 removed = self._fill(array, pieces, check)
                 self._write_tiff(temporary, self._pages(array, check))
                 return removed
 
     def _fill(self, array: Any, pieces: Iterable[Piece], check: Callable[[], None]) -> int:
-        for (z, y, x), values in _join_to_chunks(pieces, array.chunks[0], self._shape[0]):
+        for (z, y, x), values in _join_to_chunks(pieces, array.unit[0], self._shape[0]):
             dz, dy, dx = values.shape
-            array[z : z + dz, y : y + dy, x : x + dx] = values
+            if values.any():  # what is not written reads as 0
+                array[box_slices(((z, y, x), (z + dz, y + dy, x + dx)))] = values
         if self._min_component <= 1:
             return 0
         return self._remove_small_components(array, check)
 
     def _remove_small_components(self, array: Any, check: Callable[[], None]) -> int:
-        edges = (-(-b // c) * c for b, c in zip(COMPONENT_BLOCK, array.chunks, strict=True))
+        edges = (-(-b // c) * c for b, c in zip(COMPONENT_BLOCK, array.unit, strict=True))
         blocks = list(iterate_blocks(whole_box(self._shape), to_index(edges)))
         components = BlockComponents(self._shape, at_least(self._min_component))
         for box in blocks:
@@ -207,36 +212,28 @@ class VolumeWriter:
                 array[box_slices(box)] = values
         return removed
 
-    def _create_ome_zarr(self, path: Path) -> Any:
-        group = zarr.open_group(str(path), mode="w", zarr_format=2)
-        group.attrs.update(ome_zarr_attributes(self._metadata, self._path.stem))
-        axes = self._metadata.axes
-        if axes == "zyx":
-            return self._create_array(str(path), "0", self._shape)
-        order = to_index("zyx".index(axis) for axis in axes)
-        stored = to_index(self._shape[axis] for axis in order)
-        return _TurnedArray(self._create_array(str(path), "0", stored), order)
-
-    def _create_array(self, store: str, name: str | None, shape: Size3) -> Any:
-        # Version 2 with "/" between chunk indices is OME-NGFF 0.4, which every reader knows.
-        return zarr.create_array(
-            store,
-            name=name,
-            shape=shape,
-            chunks=tuple(min(CHUNK, size) for size in shape),
-            dtype=np.uint8,
-            fill_value=0,
-            zarr_format=2,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
+    def _create_ome_zarr(self, path: Path) -> list[TurnedArray]:
+        metadata = self._metadata
+        levels = plan_levels(self._shape)
+        zarr_format: Literal[2, 3] = 2 if metadata.version == "0.4" else 3
+        group = zarr.open_group(str(path), mode="w", zarr_format=zarr_format)
+        group.attrs.update(
+            ome_zarr_attributes(metadata, self._path.stem, [factors for _, factors in levels])
         )
+        order = to_index("zyx".index(axis) for axis in metadata.axes)
+        return [
+            create_array(path, str(number), shape, order, version=metadata.version)
+            for number, (shape, _) in enumerate(levels)
+        ]
 
     def _pages(self, array: Any, check: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
         size = self._shape[0]
         depth = max(1, PAGES_BYTES // math.prod(self._shape[1:]))
-        depth = min(depth, array.chunks[0])
+        depth = min(depth, array.unit[0])
         for start in range(0, size, depth):
             check()
-            yield from array[start : start + depth]
+            box = ((start, 0, 0), (min(start + depth, size), *self._shape[1:]))
+            yield from array[box_slices(box)]
 
     def _write_tiff(self, path: Path, pages: Iterator[NDArray[np.uint8]]) -> None:
         num_bytes = math.prod(self._shape)
@@ -260,30 +257,6 @@ class VolumeWriter:
                 resolution=resolution,
                 resolutionunit="NONE",
             )
-
-
-class _TurnedArray:
-    """An array stored in another order of axes, written and read in boxes of Z, Y, X.
-
-    Parameters
-    ----------
-    array : zarr.Array
-        As stored.
-    order : tuple of int
-        Of each stored axis its number among Z, Y, X.
-    """
-
-    def __init__(self, array: Any, order: Index3) -> None:
-        self._array, self._order = array, order
-        self._back = to_index(order.index(axis) for axis in range(3))
-        self.chunks: Size3 = to_index(array.chunks[axis] for axis in self._back)
-
-    def __setitem__(self, box: Slices3, values: NDArray[np.uint8]) -> None:
-        self._array[tuple(box[axis] for axis in self._order)] = values.transpose(self._order)
-
-    def __getitem__(self, box: Slices3) -> NDArray[np.uint8]:
-        stored: NDArray[np.uint8] = self._array[tuple(box[axis] for axis in self._order)]
-        return np.ascontiguousarray(stored.transpose(self._back))
 
 
 def _join_to_chunks(pieces: Iterable[Piece], depth: int, size: int) -> Iterator[Piece]:
