@@ -5,6 +5,7 @@
     SurfsegError                 anything this package refuses; exit code 2
     ├── ConfigError              a setting: its dotted key, what was found, what is allowed
     ├── DataError                a volume or label file, named, with what was found in it
+    │   ├── ChunkError           one piece of it is damaged; the others may be read
     │   └── LabelError           labels that cannot be trained on or scored
     ├── CheckpointError          a checkpoint that is damaged, foreign or does not fit
     ├── RunError                 a run folder that cannot be used as asked
@@ -25,6 +26,7 @@ from __future__ import annotations
 __all__ = [
     "CancelledError",
     "CheckpointError",
+    "ChunkError",
     "ConfigError",
     "DataError",
     "DeviceMemoryError",
@@ -63,6 +65,10 @@ class ConfigError(SurfsegError):
 
 class DataError(SurfsegError):
     """A volume that cannot be opened, read or used."""
+
+
+class ChunkError(DataError):
+    """A chunk of a volume that cannot be read; what lies in others can be used."""
 
 
 class LabelError(DataError):

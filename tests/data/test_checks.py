@@ -334,7 +334,7 @@ def test_says_if_only_a_part_was_checked(save, monkeypatch):
     monkeypatch.setattr(volume_module, "VIRTUAL_CHUNK", 8)
     pair = save()
     train, _ = open_pairs(Data(train=(pair,), validation=(pair,)))
-    assert "is so large that 12% of it" in train[0].notes[0]
+    assert "is so large that 3 of its 30 stored parts were counted" in train[0].notes[0]
 
 
 def test_void_and_image_share_what_is_decoded(save):

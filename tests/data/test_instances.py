@@ -83,7 +83,7 @@ def test_the_census_counts_what_is_read():
     census = take_census(volume, MADE_BOUNDARIES)
     assert census.num_foreground == np.count_nonzero(whole == 1)
     assert census.num_background == np.count_nonzero(whole == 0)
-    assert census.blocks[1, 0, 0, 0] == np.count_nonzero(whole[:64, :64, :64] == 1)
+    assert census.blocks.dense()[1, 0, 0, 0] == np.count_nonzero(whole[:64, :64, :64] == 1)
 
 
 def test_one_and_two_are_instances_like_others():

@@ -107,7 +107,7 @@ class CheckedPair:
         """Voxels that are not supervised among all voxels of the part in use."""
         return self.census.num_ignored / self.census.num_visited
 
-    def open_targets(self, cache: VolumeCache | None = None) -> Volume:
+    def open_targets(self, cache: VolumeCache | None = None) -> TargetVolume:
         """Open the labels as 0, 1 and 2, void voxels ignored; the whole volume, not the part.
 
         With a cache, the image whose void voxels are ignored is read through it.
@@ -116,7 +116,13 @@ class CheckedPair:
         if cache is not None and self.void_value is not None:
             image = cache.view(image)
         labels = self.hide(self.labels)
-        return TargetVolume(labels, self.mapping, image=image, void_value=self.void_value)
+        return TargetVolume(
+            labels,
+            self.mapping,
+            image=image,
+            void_value=self.void_value,
+            ignores_unknown=self.census.uncounted is not None,
+        )
 
     def hide(self, labels: Volume) -> Volume:
         """Mark what is kept for validation as not annotated in labels of this pair."""

@@ -36,6 +36,10 @@ __all__ = ["check_census", "check_pair", "describe_cut", "open_pairs"]
 
 #: Relative difference up to which two voxel sizes count as the same: headers are rounded.
 SPACING_TOLERANCE = 0.01
+#: Share of the labels' parts up to which it is not an error that they cannot be read.
+BROKEN_SHARE = 0.1
+#: Share of labels that was never written from which it is said what that means.
+MOSTLY = 0.9
 
 
 def open_pairs(
@@ -137,12 +141,7 @@ def check_volumes(
     labels, mapping = read_meanings(labels, data.labels, image.spacing)
     census = take_census(labels, mapping, image=image, void_value=data.void_value, box=box)
     check_census(census, image, labels, mapping, field)
-    if not census.is_complete:
-        share = census.num_visited / count_voxels(box)
-        notes += (
-            f"{labels.source} is so large that {share:.0%} of it, drawn at random, was checked; "
-            "patches are centred there.",
-        )
+    notes += _describe_census(census, labels)
     remarks: tuple[str, ...] = ()
     if data.labels.instances is not None:
         remarks = (
@@ -160,6 +159,31 @@ def check_volumes(
         notes=notes,
         remarks=remarks,
     )
+
+
+def _describe_census(census: LabelCensus, labels: Volume) -> tuple[str, ...]:
+    """Say what of the labels was not counted, or does not mean what it may seem."""
+    notes = []
+    if census.broken:
+        notes.append(
+            f"Chunks of {labels.source} that cannot be read, {len(census.broken)} in number, are "
+            f"left out; the first: {census.broken[0]}"
+        )
+    if census.uncounted is not None:
+        counted = census.num_parts - len(census.uncounted)
+        notes.append(
+            f"{labels.source} is so large that {counted:,} of its {census.num_parts:,} stored "
+            "parts were counted; patches are drawn from all of them, from the others by what these "
+            "hold on average, and values without a meaning are left out there."
+        )
+    if census.num_rest > MOSTLY * count_voxels(census.box):
+        notes.append(
+            f"{census.num_rest / count_voxels(census.box):.1%} of {labels.source} was never "
+            "written and counts as background; if it means not annotated, give background a "
+            "value of its own and list the value of what was not written under "
+            "data.labels.ignore."
+        )
+    return tuple(notes)
 
 
 def _open(source: str, spacing: Spacing3 | None, field: str) -> Volume:
@@ -224,6 +248,14 @@ def check_census(
             "the scan.",
             field=f"{field}.image",
         )
+    if len(census.broken) > BROKEN_SHARE * census.num_parts:
+        raise DataError(
+            census.broken[0]
+            if len(census.broken) == 1
+            else f"{len(census.broken)} chunks of {labels.source} cannot be read, which is too "
+            f"many; the first: {census.broken[0]}",
+            field=f"{field}.labels",
+        )
     if census.unknown:
         raise LabelError(
             describe_unknown(labels.source, census.unknown, mapping), field="data.labels"
@@ -238,7 +270,7 @@ def check_census(
         void = " or void in the image" if census.num_void else ""
         raise LabelError(
             f"{labels.source} has no annotated voxels: all {census.num_visited:,} looked at are "
-            f"ignored{void} (data.labels says {meaning}).",
+            f"ignored{void} (data.labels says {meaning}){_advise_on_size(census)}.",
             field=f"{field}.labels",
         )
     for what, count, key in (
@@ -251,6 +283,17 @@ def check_census(
                 f"{_advise_on_one(census, mapping, key)} (data.labels says {meaning}).",
                 field=f"{field}.labels",
             )
+
+
+def _advise_on_size(census: LabelCensus) -> str:
+    """Say where to look next in labels that were not looked at as a whole."""
+    if census.is_complete:
+        return ""
+    return (
+        f"; {census.num_parts:,} parts of them are stored, whether or not they hold anything, "
+        "which is too many to look at: say with roi where the annotated ones lie, or save the "
+        "labels compressed and without empty chunks"
+    )
 
 
 def _advise_on_one(census: LabelCensus, mapping: Labels, key: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.targets import RescaledVolume
 from napari_surfseg.data.volume import grow_chunks
-from napari_surfseg.errors import DataError
+from napari_surfseg.errors import ChunkError, DataError
 from napari_surfseg.geometry import block_box, blocks_under, box_shape, count_voxels, to_index
 from napari_surfseg.model.grey_values import (
     AS_THEY_ARE,
@@ -38,6 +38,8 @@ __all__ = ["compute_intensity", "fit_intensity", "fit_pairs", "sample_grey_value
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 #: Voxels of a piece that is sampled, where the storage chunks are not larger.
 SAMPLE_VOXELS = 64**3
+#: Where fewer of the pieces chosen from all of a volume are stored, they are chosen from what is.
+STORED_SHARE = 0.5
 #: Pieces that are enough to see of which kind grey values are.
 FEW_SAMPLES = 16
 
@@ -203,16 +205,19 @@ def _sample_values(
     values: list[VoxelArray] = []
     for volume, box, size in zip(volumes, boxes, sizes, strict=True):
         share = max(1, round(max_samples * size / sum(sizes)))
-        for start, stop in _sample_boxes(box, volume.chunks, share, rng):
+        for start, stop in _choose_boxes(volume, box, share, rng):
             raise_if_stopped()
-            taken = volume.read(start, stop).ravel()
+            try:
+                taken = volume.read(start, stop).ravel()
+            except ChunkError:  # reported where it is met by a patch
+                continue
             # A prime step, so that no column of voxels is taken again and again.
             taken = taken[:: 1 if taken.size <= 2 * SAMPLE_VOXELS else 61]
             good = np.isfinite(taken) if taken.dtype.kind == "f" else np.ones(taken.shape, bool)
             if void_value is not None:
                 good &= taken != void_value
             values.append(taken[good])
-    sample = np.concatenate(values)
+    sample = np.concatenate(values) if values else np.zeros(0)
     if not sample.size:
         raise DataError(f"{_names(volumes)} holds no finite values other than the void value.")
     return sample
@@ -220,6 +225,19 @@ def _sample_values(
 
 def _names(volumes: Sequence[Volume]) -> str:
     return ", ".join(volume.source for volume in volumes[:3])
+
+
+def _choose_boxes(volume: Volume, box: Box, count: int, rng: np.random.Generator) -> list[Box]:
+    """Choose pieces of a volume, of one that is mostly not stored among what is."""
+    chosen = _sample_boxes(box, volume.chunks, count, rng)
+    if len(chosen) < count:  # all there is
+        return chosen
+    stored = volume.stored_chunks(box)
+    if stored is None or sum(map(stored.touches, chosen)) >= STORED_SHARE * len(chosen):
+        return chosen
+    parts = stored.boxes(box)
+    picks = np.sort(rng.choice(len(parts), min(count, len(parts)), replace=False))
+    return [_sample_boxes(parts[i], volume.chunks, 1, rng)[0] for i in picks] or chosen
 
 
 def _sample_boxes(box: Box, chunks: Size3, count: int, rng: np.random.Generator) -> list[Box]:

@@ -7,11 +7,12 @@ chunk costs one byte a voxel and is ready to be cut into patches.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.data.labels import IGNORE, map_labels
+from napari_surfseg.data.labels import IGNORE, UNKNOWN, classify_labels, map_labels
 from napari_surfseg.data.volume import DerivedVolume
 from napari_surfseg.geometry import box_slices, boxes_overlap
 
@@ -101,6 +102,9 @@ class TargetVolume(DerivedVolume):
         Where it holds ``void_value`` the labels are ignored.
     void_value : float, optional
         Image value that means "outside the scan".
+    ignores_unknown : bool
+        Whether a value without a meaning is not annotated instead of an error: for labels of
+        which not all was looked at before.
     """
 
     _is_voxelwise = True
@@ -112,6 +116,7 @@ class TargetVolume(DerivedVolume):
         *,
         image: Volume | None = None,
         void_value: float | None = None,
+        ignores_unknown: bool = False,
     ) -> None:
         super().__init__(labels, dtype=np.uint8)
         self.key = (
@@ -125,9 +130,22 @@ class TargetVolume(DerivedVolume):
         self._mapping = mapping
         self._image = image
         self._void_value = void_value
+        self._ignores_unknown = ignores_unknown
+        #: Values without a meaning that were met, and how often.
+        self.unknown: Counter[int] = Counter()
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
-        targets = map_labels(self._labels.read(start, stop), self._mapping, source=self.source)
+        values = self._labels.read(start, stop)
+        if self._ignores_unknown:
+            targets = classify_labels(values, self._mapping)
+            unknown = targets == UNKNOWN
+            if unknown.any():
+                targets[unknown] = IGNORE
+                found, counts = np.unique(values[unknown], return_counts=True)
+                for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+                    self.unknown[value] += count
+        else:
+            targets = map_labels(values, self._mapping, source=self.source)
         if self._image is not None and self._void_value is not None:
             targets[is_void(self._image.read(start, stop), self._void_value)] = IGNORE
         return targets

@@ -23,11 +23,15 @@ import numpy as np
 
 from napari_surfseg.data.source import parse_source
 from napari_surfseg.data.units import standard_unit
-from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.errors import ChunkError, DataError, SurfsegError
 from napari_surfseg.geometry import (
+    block_box,
+    blocks_under,
     box_shape,
     box_slices,
     contains_box,
+    count_voxels,
+    iterate_indices,
     to_box,
     to_index,
     to_spacing,
@@ -58,6 +62,9 @@ VoxelArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 #: Chunk given to volumes that are not stored in chunks: a 64^3 patch then
 #: touches at most eight, and the bookkeeping per chunk stays well below its copy.
 VIRTUAL_CHUNK = 64
+
+#: Chunks that are read again to find a damaged one.
+MAX_TRIED = 64
 
 #: Under which our own files say what they hold: "labels" or "probabilities".
 CONTENT_KEY = "napari_surfseg"
@@ -203,10 +210,7 @@ class Volume(ABC):
             raise
         except Exception as error:
             # Every decoder has exceptions of its own; to the person they all mean one thing.
-            raise DataError(
-                f"{self.source} cannot be read at voxels {start} to {stop}; the file seems to be "
-                f"damaged or incomplete ({_reason(error)})."
-            ) from error
+            raise self._explain_damage(error, start, stop) from error
         wanted = box_shape((start, stop))
         if raw.shape != wanted:
             raise DataError(
@@ -214,6 +218,30 @@ class Volume(ABC):
                 "were asked for; the file seems to be damaged or incomplete."
             )
         return np.array(raw, dtype=self.dtype, order="C", copy=None if self._gives_copies else True)
+
+    def _explain_damage(self, error: Exception, start: Index3, stop: Index3) -> DataError:
+        """Make the sentence for a box that cannot be read; it names a chunk where there are some.
+
+        A box of several chunks is read again, one by one, to find the first that is damaged.
+        """
+        kind, where, chunk = DataError, (start, stop), ""
+        if self._is_chunked:
+            kind = ChunkError
+            under = blocks_under((start, stop), self.chunks)
+            for index in itertools.islice(iterate_indices(under), MAX_TRIED):
+                part = block_box(index, self.chunks, self.box)
+                try:
+                    if count_voxels(under) > 1:
+                        self._read_box(*part)
+                        continue
+                except Exception as found:  # noqa: BLE001  as above
+                    error = found
+                where, chunk = part, f", its chunk {index}"
+                break
+        return kind(
+            f"{self.source} cannot be read at voxels {where[0]} to {where[1]}{chunk}; the file "
+            f"seems to be damaged or incomplete ({_reason(error)})."
+        )
 
     def read_into(self, out: VoxelArray, start: Index3, stop: Index3) -> None:
         """Read a box inside the volume into an array of its shape; see :meth:`read`."""
@@ -236,6 +264,9 @@ class Volume(ABC):
             be stored.
         """
         return None
+
+    #: Whether its chunks are stored apart, so that one may be damaged and the others not.
+    _is_chunked = False
 
     #: Whether :meth:`_read_box` returns a fresh array rather than a view of shared memory.
     _gives_copies = True

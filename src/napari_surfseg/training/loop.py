@@ -215,6 +215,8 @@ class TrainingLoop:
             patches=self._parts.loader.epoch_stats(reset=is_whole),
             cache=self._parts.data.cache.stats().as_dict(),
         )
+        for text in self._parts.loader.take_warnings():
+            self._reporter.warn(text)
         self._score_epoch(is_whole=is_whole)
         self._save_last()
 

@@ -14,7 +14,6 @@ from napari_surfseg.data.labels import FOREGROUND
 from napari_surfseg.geometry import (
     box_at,
     box_shape,
-    box_slices,
     count_voxels,
     to_index,
 )
@@ -89,7 +88,7 @@ def _share_of(index: int, counts: Sequence[int], max_voxels: int) -> int:
 
 def _annotated_box(pair: CheckedPair) -> Box:
     """Find the box of the census blocks with annotated voxels."""
-    occupied = np.argwhere(pair.census.blocks.sum(axis=0))
+    occupied = pair.census.blocks.without_empty().indices
     if not len(occupied):
         return pair.roi
     first = pair.census.block_box(to_index(occupied.min(axis=0)))
@@ -126,10 +125,10 @@ def _around_surface(
     pair: CheckedPair, targets: Volume, box: Box, size: Size3, rng: np.random.Generator
 ) -> Iterator[Box]:
     """Give boxes around a surface voxel each, of the blocks with the most surface."""
-    counts = pair.census.blocks[1]
-    for place in np.argsort(-counts, axis=None, kind="stable")[:NUM_DRAWN]:
-        index = to_index(np.unravel_index(int(place), counts.shape))
-        block = pair.census.block_box(index)
+    blocks = pair.census.blocks
+    richest = np.argsort(-blocks.counts[1], kind="stable")[:NUM_DRAWN]
+    for index in blocks.indices[richest]:
+        block = pair.census.block_box(to_index(index))
         surface = np.argwhere(targets.read(*block) == FOREGROUND)
         if not len(surface):
             continue
@@ -143,7 +142,8 @@ def _around_surface(
 
 def _count_in_blocks(pair: CheckedPair, box: Box) -> int:
     """Count surface voxels in the census blocks that a box touches."""
-    return int(pair.census.blocks[1][box_slices(pair.census.blocks_touched(box))].sum())
+    blocks = pair.census.blocks
+    return int(blocks.counts[1][blocks.find_under(pair.census.blocks_touched(box))].sum())
 
 
 def _cut_longest(shape: Size3, max_voxels: int) -> Size3:

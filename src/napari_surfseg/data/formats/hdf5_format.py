@@ -269,6 +269,8 @@ def _number(value: Any) -> float:
 class _Hdf5Volume(Volume):
     """An array of an open HDF5 file; h5py lets one thread read at a time."""
 
+    _is_chunked = True
+
     def __init__(
         self,
         file: Any,

@@ -225,6 +225,8 @@ class _Tree:
 class _N5Volume(Volume):
     """An N5 dataset; blocks that were never written read as 0."""
 
+    _is_chunked = True
+
     def __init__(self, array: Any, order: AxisOrder, folder: Path | None, **about: Any) -> None:
         super().__init__(**about)
         self._stored, self._order, self._folder = array, order, folder

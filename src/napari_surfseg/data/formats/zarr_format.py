@@ -376,6 +376,8 @@ class _ZarrVolume(Volume):
         the volume.
     """
 
+    _is_chunked = True
+
     def __init__(self, array: Any, order: AxisOrder, listed: ZarrChunks, **about: Any) -> None:
         super().__init__(**about)
         self._stored, self._order, self._listed = array, order, listed

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ import numpy as np
 
 from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.kernels import count_meanings
-from napari_surfseg.data.labels import IGNORE
+from napari_surfseg.data.labels import IGNORE, describe_unknown
 from napari_surfseg.data.padding import read_padded
 from napari_surfseg.data.patches.augment import (
     SYMMETRIES,
@@ -33,7 +34,7 @@ from napari_surfseg.data.patches.augment import (
 )
 from napari_surfseg.data.patches.sampling import PatchSampler, place_patch
 from napari_surfseg.data.resampling import resample_array, resample_labels
-from napari_surfseg.errors import CancelledError
+from napari_surfseg.errors import CancelledError, ChunkError, DataError
 from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.out_of_memory import is_out_of_memory
 
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from napari_surfseg.model.intensity import Intensity
 
 __all__ = ["Batch", "PatchLoader"]
+
+#: Patches that cannot be read before the run ends: that many, or this share of all.
+MAX_BROKEN, BROKEN_SHARE = 16, 0.1
 
 Patches: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -102,6 +106,38 @@ class _Tally:
     )
     sources: Counter[int] = field(default_factory=Counter)
     wait_seconds: float = 0.0
+
+
+class BrokenPatches:
+    """Patches that could not be read, and the sentences to say of them."""
+
+    def __init__(self) -> None:
+        self.num_read = 0
+        self._num_broken = 0
+        self._new: dict[str, int] = {}
+        self._said: set[str] = set()
+
+    def add(self, error: ChunkError) -> None:
+        """Count a patch; raise where too many are like it."""
+        self._num_broken += 1
+        text = str(error)
+        self._new[text] = self._new.get(text, 0) + 1
+        if self._num_broken > max(MAX_BROKEN, BROKEN_SHARE * self.num_read):
+            raise DataError(
+                f"{self._num_broken} of {self._num_broken + self.num_read} patches could not be "
+                f"read, which is too many to go on; the last: {text}"
+            ) from error
+
+    def take(self) -> list[str]:
+        """Give a sentence for each damaged place that was met since, one of each once."""
+        new, self._new = self._new, {}
+        found = [
+            f"{text[:-1]}; {f'{count} patches were' if count > 1 else 'a patch was'} replaced."
+            for text, count in new.items()
+            if text not in self._said
+        ]
+        self._said.update(new)
+        return found
 
 
 class PatchLoader:
@@ -167,7 +203,9 @@ class PatchLoader:
         self._seed = seed
         self._cache = cache
         self._images = [cache.view(pair.open_image(intensity, cache)) for pair in self._pairs]
-        self._targets = [cache.view(pair.open_targets(cache)) for pair in self._pairs]
+        self._labels = [pair.open_targets(cache) for pair in self._pairs]
+        self._targets = [cache.view(labels) for labels in self._labels]
+        self._broken = BrokenPatches()
         self._filled = None if filled is None else list(filled)
         self._patch_targets = self._view_targets()
         self._sampler = self._build_sampler(foreground_shares or [(0, data.foreground_share)])
@@ -312,11 +350,22 @@ class PatchLoader:
         batch = Batch(images, labels, [], [], [], np.zeros(3, np.int64), part)
         for i in range(count):
             raise_if_stopped()
-            self._build_patch(step * self._batch_size + first + i, batch, i)
+            self._build_readable_patch(step * self._batch_size + first + i, batch, i)
         return batch
 
-    def _build_patch(self, index: int, batch: Batch, i: int) -> None:
-        rng = np.random.default_rng([self._seed, index])
+    def _build_readable_patch(self, index: int, batch: Batch, i: int) -> None:
+        """Build a patch; where a damaged chunk lies in it, another one in its place."""
+        for attempt in itertools.count():
+            rng = np.random.default_rng([self._seed, index, *([attempt] if attempt else [])])
+            try:
+                self._build_patch(index, rng, batch, i)
+            except ChunkError as error:
+                self._broken.add(error)
+            else:
+                self._broken.num_read += 1
+                return
+
+    def _build_patch(self, index: int, rng: np.random.Generator, batch: Batch, i: int) -> None:
         place = self._sampler.draw(index, rng)
         allowed = self._symmetries[place.source]
         symmetry = allowed[int(rng.integers(len(allowed)))]
@@ -456,6 +505,19 @@ class PatchLoader:
         if reset:
             self._tally = _Tally()
         return stats
+
+    def take_warnings(self) -> list[str]:
+        """Give what a person should know of patches that were not as planned, each thing once."""
+        found = self._broken.take()
+        for labels, pair in zip(self._labels, self._pairs, strict=True):
+            if labels.unknown:
+                counts = dict(labels.unknown)
+                labels.unknown.clear()
+                found.append(
+                    f"{describe_unknown(pair.labels.source, counts, pair.mapping)[:-1]}; until "
+                    "then these voxels are left out."
+                )
+        return found
 
     def tally_as_dict(self) -> dict[str, Any]:
         """Plain values of what :meth:`epoch_stats` counts, for a run that is resumed."""

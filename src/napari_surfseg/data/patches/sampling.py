@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND
 from napari_surfseg.errors import DataError
-from napari_surfseg.geometry import to_index
+from napari_surfseg.geometry import box_at, iterate_blocks, iterate_indices, to_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["PatchSampler", "Place", "place_patch"]
 
 _FRESH_DRAWS = 16
+#: Blocks of a part that was not counted in which a voxel is looked for.
+_BLOCKS_TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class PatchSampler:
             for pair, target in zip(pairs, targets, strict=True)
         ]
         weights = np.array(
-            [pair.census.num_supervised if pair.weight is None else pair.weight for pair in pairs],
+            [pair.census.weight if pair.weight is None else pair.weight for pair in pairs],
             dtype=np.float64,
         )
         self._cumulative = np.cumsum(weights / weights.sum())
@@ -133,34 +136,88 @@ class PatchSampler:
 
 
 class _Pool:
-    """All voxels of one meaning in one volume, known by their counts."""
+    """All voxels of one meaning in one volume, known by their counts.
+
+    Three kinds of places: blocks that were counted, parts that were not, and for background all
+    that is not stored where that means background.
+    """
 
     def __init__(self, pair: CheckedPair, targets: Volume, meaning: int) -> None:
         self._census = pair.census
         self._targets = targets
         self._meaning = meaning
-        counts = pair.census.blocks[meaning]
-        self._blocks = np.flatnonzero(counts)
-        self._upto = np.cumsum(counts.ravel()[self._blocks])
-        self._grid = counts.shape
+        blocks = pair.census.blocks
+        blocks = blocks.keep(blocks.counts[meaning] > 0)
+        self._indices = blocks.indices
+        self._upto = np.cumsum(blocks.counts[meaning])
+        self._num_counted = int(self._upto[-1]) if len(self._upto) else 0
+        self._num_rest = pair.census.num_rest if meaning == BACKGROUND else 0
+        self._uncounted = pair.census.uncounted
+        self._num_expected = 0
+        if self._uncounted is not None:
+            self._num_expected = len(self._uncounted) * self._uncounted.expected[meaning]
 
     def draw(self, rng: np.random.Generator) -> Index3:
         """One voxel, each as likely as any other."""
-        for _ in range(_FRESH_DRAWS):
-            rank = int(rng.integers(self._upto[-1]))
-            which = int(np.searchsorted(self._upto, rank, side="right"))
-            before = int(self._upto[which - 1]) if which else 0
-            place = to_index(np.unravel_index(int(self._blocks[which]), self._grid))
-            start, stop = self._census.block_box(place)
-            block = self._targets.read(start, stop)
-            found = np.flatnonzero(block == self._meaning)
-            if found.size:  # labels painted since the count may have moved it
-                inside = np.unravel_index(int(found[(rank - before) % found.size]), block.shape)
-                return to_index(np.add(start, inside))
+        total = self._num_counted + self._num_expected + self._num_rest
+        for _ in range(_FRESH_DRAWS if total else 0):
+            rank = int(rng.integers(total))
+            if rank < self._num_counted:
+                found = self._draw_counted(rank)
+            elif rank < self._num_counted + self._num_expected:
+                found = self._draw_uncounted(rng)
+            else:
+                found = self._draw_rest(rng)
+            if found is not None:  # labels painted since the count may have moved it
+                return found
+        if self._num_counted and total > self._num_counted:
+            found = self._draw_counted(int(rng.integers(self._num_counted)))
+            if found is not None:
+                return found
         raise DataError(
             f"{self._targets.source} no longer holds the labels it had when the run started; "
             "start the run again."
         )
+
+    def _draw_counted(self, rank: int) -> Index3 | None:
+        """Find the voxel of a rank among all that were counted."""
+        which = int(np.searchsorted(self._upto, rank, side="right"))
+        before = int(self._upto[which - 1]) if which else 0
+        return self._pick(self._census.block_box(to_index(self._indices[which])), rank - before)
+
+    def _draw_uncounted(self, rng: np.random.Generator) -> Index3 | None:
+        """Draw a part that was not counted, and of it a block that holds something."""
+        assert self._uncounted is not None  # noqa: S101 - else nothing is expected
+        box = self._uncounted.box(int(rng.integers(len(self._uncounted))), self._census.box)
+        blocks = list(iterate_blocks(box, (BLOCK, BLOCK, BLOCK)))
+        for number in rng.permutation(len(blocks))[:_BLOCKS_TRIED].tolist():
+            found = self._pick(blocks[number], int(rng.integers(BLOCK**3)))
+            if found is not None:
+                return found
+        return None
+
+    def _draw_rest(self, rng: np.random.Generator) -> Index3 | None:
+        """Draw a voxel of a block that is not listed."""
+        low, high = self._census.box
+        blocks = self._census.blocks
+        for _ in range(_FRESH_DRAWS):
+            voxel = [int(rng.integers(a, b)) for a, b in zip(low, high, strict=True)]
+            (index,) = iterate_indices(self._census.blocks_touched(box_at(voxel, (1, 1, 1))))
+            if len(blocks.find_under(box_at(index, (1, 1, 1)))):
+                continue
+            found = self._pick(self._census.block_box(index), int(rng.integers(BLOCK**3)))
+            if found is not None:
+                return found
+        return None
+
+    def _pick(self, box: Box, rank: int) -> Index3 | None:
+        """Give the voxel of a rank in a box, counted around; None where it holds none."""
+        block = self._targets.read(*box)
+        found = np.flatnonzero(block == self._meaning)
+        if not found.size:
+            return None
+        inside = np.unravel_index(int(found[rank % found.size]), block.shape)
+        return to_index(np.add(box[0], inside))
 
 
 def place_patch(voxel: Index3, patch: Size3, symmetry: Symmetry, bounds: Box) -> Index3:

@@ -19,6 +19,7 @@ sides; the places are chosen on all blocks but one and looked up in that one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND
 from napari_surfseg.data.patches.augment import KEPT_AXES, find_symmetries
 from napari_surfseg.data.reading_cost import count_affordable
+from napari_surfseg.errors import ChunkError
 from napari_surfseg.geometry import count_voxels, grow_box, to_index
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ EDGE = BLOCK // 2
 NUM_BLOCKS, NUM_DRAWN = 20, 96
 #: Surface voxels of a block that are measured, and fewest from which it is measured at all.
 MAX_POINTS, MIN_POINTS = 1200, 60
+#: Blocks of a volume up to which all of them, empty ones too, are sorted by their surface.
+SMALL_GRID = 2**20
 #: Fewest blocks from which anything is concluded.
 MIN_BLOCKS = 12
 #: Least excess of texture along the axis at one place, and across it at another. Rolled sheets
@@ -178,7 +182,10 @@ def _measure_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> A
     affordable = min(count_affordable(pair, EDGE + 2 * (REACH + 3), NUM_DRAWN) for pair in pairs)
     for number, box in _draw_blocks(pairs, rng)[:affordable]:
         raise_if_stopped()
-        energy = _measure_block(pairs[number], box, rng)
+        try:
+            energy = _measure_block(pairs[number], box, rng)
+        except ChunkError:  # reported where it is met by a patch
+            continue
         if energy is not None:
             yield energy
             found += 1
@@ -221,15 +228,21 @@ def _draw_blocks(pairs: Sequence[CheckedPair], rng: np.random.Generator) -> list
 
 def _rich_blocks(pair: CheckedPair) -> list[tuple[Index3, int]]:
     """Find the census blocks with most surface: a bounded number, however large the volume."""
-    counts = pair.census.blocks[1]
-    flat = counts.ravel()
+    blocks = pair.census.blocks
+    if math.prod(blocks.grid) <= SMALL_GRID:
+        # In the order in which all blocks, empty ones too, would be sorted.
+        flat = blocks.dense()[1].ravel()
+        places = np.arange(len(flat))
+    else:
+        flat, places = blocks.counts[1], blocks.places
     most = min(len(flat), 4096)
+    if not most:
+        return []
     chosen = np.argpartition(flat, len(flat) - most)[len(flat) - most :]
-    places = np.stack(np.unravel_index(chosen, counts.shape), axis=1).tolist()
+    chosen = chosen[flat[chosen] >= MIN_POINTS]
     return [
-        ((z, y, x), int(flat[i]))
-        for (z, y, x), i in zip(places, chosen, strict=True)
-        if flat[i] >= MIN_POINTS
+        (to_index(index), int(count))
+        for index, count in zip(blocks.index_of(places[chosen]).tolist(), flat[chosen], strict=True)
     ]
 
 

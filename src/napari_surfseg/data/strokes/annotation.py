@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND, IGNORE
+from napari_surfseg.errors import ChunkError
 from napari_surfseg.geometry import to_index
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def gather_annotation(
     places = [
         (source, to_index(place))
         for source, census in enumerate(censuses)
-        for place in np.argwhere(census.blocks.sum(axis=0) > 0)
+        for place in census.blocks.without_empty().indices.tolist()
     ]
     if len(places) > MAX_BLOCKS:
         rng = np.random.default_rng([seed, 0xA220])
@@ -83,7 +84,11 @@ def gather_annotation(
     for source, index in places:
         raise_if_stopped()
         start, stop = censuses[source].block_box(index)
-        blocks.append(AnnotatedBlock(source, start, targets[source].read(start, stop)))
+        try:
+            values = targets[source].read(start, stop)
+        except ChunkError:  # reported where it is met by a patch
+            continue
+        blocks.append(AnnotatedBlock(source, start, values))
     return blocks
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import FOREGROUND, IGNORE
 from napari_surfseg.data.reading_cost import count_affordable
+from napari_surfseg.errors import ChunkError
 from napari_surfseg.geometry import to_index
 
 if TYPE_CHECKING:
@@ -63,22 +64,26 @@ def measure_density(pairs: Sequence[CheckedPair], *, seed: int) -> float:
     """
     annotated = near = 0
     for pair in pairs:
-        counts = pair.census.blocks[1]
-        occupied = np.flatnonzero(counts.ravel())
-        if not len(occupied):
+        blocks = pair.census.blocks
+        blocks = blocks.keep(blocks.counts[1] > 0)
+        if not len(blocks):
             continue
         rng = np.random.default_rng([seed, 0xDE])
-        weights = counts.ravel()[occupied].astype(np.float64)
+        weights = blocks.counts[1].astype(np.float64)
         chosen = rng.choice(
-            occupied,
-            min(len(occupied), max(1, count_affordable(pair, BLOCK, NUM_BLOCKS))),
+            len(blocks),
+            min(len(blocks), max(1, count_affordable(pair, BLOCK, NUM_BLOCKS))),
             replace=False,
             p=weights / weights.sum(),
         )
         targets = pair.open_targets()
-        for place in chosen:
-            index = to_index(np.unravel_index(int(place), counts.shape))
-            found = count_annotated_near_surface(targets.read(*pair.census.block_box(index)))
+        for place in blocks.indices[chosen]:
+            index = to_index(place)
+            try:
+                labels = targets.read(*pair.census.block_box(index))
+            except ChunkError:  # reported where it is met by a patch
+                continue
+            found = count_annotated_near_surface(labels)
             annotated += found[0]
             near += found[1]
     return annotated / near if near else 0.0

@@ -59,7 +59,7 @@ def count_strokes(pair: CheckedPair, boxes: Sequence[StrokeBox]) -> CheckedPair:
     """
     painted = pair.hide(StrokedVolume(pair.labels, boxes))
     census = pair.census
-    blocks = census.blocks.copy()
+    counts = {}
     unknown: dict[int, int] = {}
     touched = {
         index
@@ -74,14 +74,14 @@ def count_strokes(pair: CheckedPair, boxes: Sequence[StrokeBox]) -> CheckedPair:
             void_value=pair.void_value,
             box=census.block_box(index),
         )
-        blocks[(slice(None), *index)] = part.blocks[:, 0, 0, 0]
+        counts[index] = part.blocks.total
         for value, count in part.unknown.items():
             unknown[value] = unknown.get(value, 0) + count
+    counted = census.recounted(counts)
     counted = replace(
-        census,
-        blocks=blocks,
+        counted,
         unknown=unknown,
-        num_visited=max(census.num_visited, int(blocks.sum())),
+        num_visited=max(census.num_visited, counted.num_supervised),
     )
     check_census(
         counted,

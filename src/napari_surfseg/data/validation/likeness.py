@@ -19,7 +19,8 @@ import numpy as np
 
 from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND, IGNORE
-from napari_surfseg.geometry import box_at, box_shape, box_slices, clip_box, to_index
+from napari_surfseg.errors import ChunkError
+from napari_surfseg.geometry import box_at, box_shape, clip_box, to_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,8 +71,11 @@ def describe_content(
     directions = np.zeros((3, 3))
     for start, stop in _draw_pieces(pair, box, num_pieces, rng):
         raise_if_stopped()
-        labels = targets.read(start, stop)
-        grey = pair.image.read(start, stop).astype(np.float64)
+        try:
+            labels = targets.read(start, stop)
+            grey = pair.image.read(start, stop).astype(np.float64)
+        except ChunkError:  # reported where it is met by a patch
+            continue
         for meaning in (BACKGROUND, FOREGROUND):
             values = grey[labels == meaning]
             counts[meaning] += values.size
@@ -127,14 +131,15 @@ def _draw_pieces(
     pair: CheckedPair, box: Box, num_pieces: int, rng: np.random.Generator
 ) -> list[Box]:
     """Pieces within a box, from census blocks drawn by how much of them is annotated."""
-    touched = pair.census.blocks_touched(box)
-    annotated = pair.census.blocks.sum(axis=0)[box_slices(touched)]
-    weights = annotated.ravel().astype(np.float64)
-    if not weights.sum():
+    blocks = pair.census.blocks
+    blocks = blocks.keep(blocks.find_under(pair.census.blocks_touched(box))).without_empty()
+    weights = blocks.annotated.astype(np.float64)
+    if not len(weights):
         return []
     pieces: list[Box] = []
+    indices = blocks.indices
     for place in rng.choice(len(weights), num_pieces, p=weights / weights.sum()):
-        index = np.add(np.unravel_index(int(place), annotated.shape), touched[0])
+        index = indices[place]
         low, high = clip_box(pair.census.block_box(to_index(index)), box)
         size = to_index(min(EDGE, extent) for extent in box_shape((low, high)))
         start = [int(rng.integers(a, b - n + 1)) for a, b, n in zip(low, high, size, strict=True)]

@@ -26,14 +26,16 @@ from napari_surfseg.data.validation.slabs import find_gap, list_slabs
 from napari_surfseg.errors import ConfigError
 from napari_surfseg.geometry import (
     grow_box,
-    iterate_indices,
     replace_extent,
     to_box,
     to_index,
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_surfseg.config import ValidationSlab
+    from napari_surfseg.data.census import LabelCensus
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.data.validation.slabs import Split
     from napari_surfseg.geometry import Box, Index3
@@ -191,19 +193,18 @@ def _keep_blocks(pair: CheckedPair, slab: ValidationSlab, seed: int) -> KeptPart
 
 def _choose_blocks(pair: CheckedPair, fraction: float, seed: int) -> list[list[Index3]]:
     """Find sets of census blocks that hold about the share of the strokes, the smallest first."""
-    counts = pair.census.blocks.reshape(2, -1)
-    total = counts.sum(axis=1)
+    blocks = pair.census.blocks.without_empty()
+    total = blocks.total
     wanted = np.maximum(fraction * total, MIN_STROKE_VOXELS)
     if (wanted > MAX_KEPT_SHARE * total).any():
         return []
-    occupied = np.flatnonzero(counts.sum(axis=0))
     rng = np.random.default_rng([seed, 0x57])
     found: list[tuple[float, list[int]]] = []
     for _ in range(4 * NUM_TRIED):
         chosen: list[int] = []
         kept = np.zeros(2)
-        for block in rng.permutation(occupied):
-            more = counts[:, block]
+        for block in rng.permutation(len(blocks)):
+            more = blocks.counts[:, block]
             # A block that brings nothing of what is still missing only costs strokes.
             if not (more * (kept < wanted)).any():
                 continue
@@ -219,28 +220,29 @@ def _choose_blocks(pair: CheckedPair, fraction: float, seed: int) -> list[list[I
                 break
     unique = {tuple(chosen): taken for taken, chosen in found}
     best = sorted(unique, key=lambda chosen: unique[chosen])[:NUM_TRIED]
-    shape = pair.census.blocks.shape[1:]
-    return [
-        [to_index(place) for place in zip(*np.unravel_index(np.array(chosen), shape), strict=True)]
-        for chosen in best
-    ]
+    return [[to_index(place) for place in blocks.indices[list(chosen)]] for chosen in best]
 
 
 def _hide(pair: CheckedPair, boxes: tuple[Box, ...]) -> CheckedPair:
     """Keep boxes from a pair that is trained on; its census no longer counts them."""
     hidden = replace(pair, held_out=(*pair.held_out, *boxes))
     labels = hidden.hide(pair.labels)
-    blocks = pair.census.blocks.copy()
-    touched = {index for box in boxes for index in iterate_indices(pair.census.blocks_touched(box))}
-    for index in sorted(touched):
-        if not blocks[(slice(None), *index)].any():
-            continue
+    census = pair.census
+    places = {int(place) for box in boxes for place in _find_listed(census, box)}
+    counts = {}
+    for place in sorted(places):
+        index = to_index(census.blocks.indices[place])
         part = take_census(
             labels,
             pair.mapping,
             image=pair.image,
             void_value=pair.void_value,
-            box=pair.census.block_box(index),
+            box=census.block_box(index),
         )
-        blocks[(slice(None), *index)] = part.blocks[:, 0, 0, 0]
-    return replace(hidden, census=replace(pair.census, blocks=blocks))
+        counts[index] = part.blocks.total
+    return replace(hidden, census=census.recounted(counts))
+
+
+def _find_listed(census: LabelCensus, box: Box) -> NDArray[np.int64]:
+    """Find the listed blocks that a box touches."""
+    return census.blocks.find_under(census.blocks_touched(box))

@@ -43,6 +43,10 @@ PACKAGES = (
 )
 #: Content is hashed up to this size, which takes a second or two; above it a run should not wait.
 HASHED_BYTES = 1 << 30
+#: Files looked at; a store of terabytes has a million chunks.
+MAX_FILES = 10_000
+#: Files in which zarr and N5 say what a volume is.
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", "attributes.json")
 GIT_SECONDS = 5
 
 
@@ -94,16 +98,16 @@ def compute_label_hash(source: str) -> str | None:
     -------
     str or None
         ``sha256:...`` of the content, ``sha256-of-listing:...`` of names, sizes
-        and times for more than a GiB, None for a URL or where nothing can be read.
+        and times for more than a GiB, ``sha256-of-metadata:...`` for a folder of so many files
+        that looking at each would take long, None for a URL or where nothing can be read.
     """
     if "://" in source:
         return None
     path = Path(source.partition("::")[0])
     try:
-        if path.is_dir():
-            files = sorted(item for item in path.rglob("*") if item.is_file())
-        else:
-            files = [path]
+        files = _list_files(path) if path.is_dir() else [path]
+        if files is None:
+            return _hash_metadata(path)
         stats = [item.stat() for item in files]
         digest = hashlib.sha256()
         if sum(stat.st_size for stat in stats) > HASHED_BYTES:
@@ -119,6 +123,35 @@ def compute_label_hash(source: str) -> str | None:
         return f"sha256:{digest.hexdigest()}"
     except OSError:
         return None
+
+
+def _list_files(folder: Path) -> list[Path] | None:
+    """List the files below a folder; None for more than :data:`MAX_FILES`."""
+    found: list[Path] = []
+    folders = [folder]
+    num_seen = 0
+    while folders:
+        for item in folders.pop().iterdir():
+            num_seen += 1
+            if num_seen > MAX_FILES:
+                return None
+            if item.is_dir():
+                folders.append(item)
+            elif item.is_file():
+                found.append(item)
+    return sorted(found)
+
+
+def _hash_metadata(folder: Path) -> str:
+    """Hash what a store says of itself, and when its folder was changed last."""
+    digest = hashlib.sha256(f"{folder.stat().st_mtime_ns}\n".encode())
+    for below in ("", "0", "s0"):
+        for name in METADATA:
+            item = folder / below / name
+            if item.is_file():
+                digest.update(f"{below}/{name} {item.stat().st_mtime_ns}\n".encode())
+                digest.update(item.read_bytes())
+    return f"sha256-of-metadata:{digest.hexdigest()}"
 
 
 def read_git_revision(folder: Path) -> str | None:
