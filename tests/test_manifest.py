@@ -21,6 +21,7 @@ def test_the_manifest_names_things_that_are_there(manifest):
         "Runs",
         "Loss curves",
         "Topology errors",
+        "Surface tools",
     ]
     assert len(manifest.contributions.sample_data) == 2
     assert set(manifest.contributions.menus) == {

@@ -18,11 +18,12 @@ from qtpy.QtWidgets import (
 
 from napari_surfseg.gui.predict.view import PredictView
 from napari_surfseg.gui.run_table.view import RunsView
+from napari_surfseg.gui.surface_tools.view import ToolsView
 from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.view import TrainingView
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView, ToolsView])
 def test_every_control_has_a_name_and_a_tooltip(qtbot, make):
     view = make()
     qtbot.addWidget(view)
@@ -52,7 +53,7 @@ def test_every_control_has_a_name_and_a_tooltip(qtbot, make):
     assert len(seen) > 4
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView, ToolsView])
 def test_the_widgets_fit_a_small_screen(qtbot, make):
     view = make()
     qtbot.addWidget(view)

@@ -32,7 +32,8 @@ def surface(tmp_path):
 def test_labels_lie_where_their_surface_does(surface, tmp_path, suffix):
     out = tmp_path / f"middle{suffix}"
     answer = run_tool(ToolRun("medial-surface", {"surface": str(surface)}, str(out), {}))
-    assert answer == {"written": str(out), "notes": []}
+    assert answer["written"] == str(out)
+    assert answer["notes"] == []
     written = open_volume(out)
     values = written.read(*written.box)
     assert values[6].all()

@@ -5,6 +5,7 @@
     contributions               what napari finds: readers, writers, samples, menus
     training                    dock "Surface training"
     predict topology run_table  docks "Predict surfaces", "Topology errors", "Runs"
+    surface_tools               dock "Surface tools"
     live curves strokes         live layers, dock "Loss curves", painting
     run_session                 the run that a viewer follows
     layers                      layers as volumes

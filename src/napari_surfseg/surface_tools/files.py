@@ -80,7 +80,8 @@ def run_tool(
     Returns
     -------
     dict
-        ``written``, the path; ``notes``, sentences for the person; ``table`` where it is one.
+        ``written``, the path; ``notes``, sentences for the person; ``spacing`` and
+        ``translate`` of the first volume; ``table`` where it is one.
 
     Raises
     ------
@@ -103,9 +104,14 @@ def run_tool(
         settings["spacing"] = first.spacing
     report(tool.title.lower(), 0.0)
     result = tool.function(**arrays, **settings)
-    report(f"writing {output.name}", 0.0)
+    report("writing the result", 0.0)
     _write(output, result, first)
-    answer: dict[str, Any] = {"written": str(output), "notes": notes}
+    answer: dict[str, Any] = {
+        "written": str(output),
+        "notes": notes,
+        "spacing": list(first.spacing),
+        "translate": list(first.translate),
+    }
     return answer | ({"table": result} if tool.result == "table" else {})
 
 

@@ -14,6 +14,7 @@ from napari_surfseg.gui.contributions import menus
         (menus.open_predict, "Predict surfaces"),
         (menus.open_curves, "Loss curves"),
         (menus.open_topology, "Topology errors"),
+        (menus.open_tools, "Surface tools"),
     ],
 )
 def test_an_entry_opens_its_dock(monkeypatch, entry, dock):

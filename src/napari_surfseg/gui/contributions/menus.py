@@ -9,7 +9,14 @@ from napari.utils.notifications import show_info
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-__all__ = ["find_viewer", "open_curves", "open_predict", "open_topology", "open_training"]
+__all__ = [
+    "find_viewer",
+    "open_curves",
+    "open_predict",
+    "open_tools",
+    "open_topology",
+    "open_training",
+]
 
 PLUGIN = "napari-surfseg"
 
@@ -32,6 +39,11 @@ def open_curves() -> None:
 def open_topology() -> None:
     """Open "Topology errors"."""
     _open("Topology errors")
+
+
+def open_tools() -> None:
+    """Open "Surface tools"."""
+    _open("Surface tools")
 
 
 def _open(widget: str) -> None:

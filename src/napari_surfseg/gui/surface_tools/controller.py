@@ -1,0 +1,198 @@
+"""What the dock "Surface tools" does: it runs a tool on a layer and adds what comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari.layers import Image, Labels, Layer, Surface
+from qtpy.QtCore import QObject, Signal
+
+from napari_surfseg.errors import SurfsegError
+from napari_surfseg.gui.background.process_job import JobView, ProcessJob
+from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
+from napari_surfseg.gui.layers.layer_volume import is_volume
+from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
+from napari_surfseg.gui.layers.metadata import kind_of, part_of
+from napari_surfseg.gui.layers.placement import compute_placement, place_of
+from napari_surfseg.gui.surface_tools.running import ToolRequest, ToolResult, run_layer_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import ViewerModel
+
+    from napari_surfseg.gui.background.processes import JobProcess
+    from napari_surfseg.gui.controls.source_choice import SourceChoice
+    from napari_surfseg.surface_tools.functions import Table
+    from napari_surfseg.surface_tools.registry import Tool
+
+__all__ = ["ToolsController", "ToolsViewProtocol"]
+
+
+class ToolsViewProtocol(JobView, Protocol):
+    """What the controller needs of the dock's widgets."""
+
+    @property
+    def run_clicked(self) -> Any:
+        """Signal: a person wants the tool run."""
+
+    @property
+    def cancel_clicked(self) -> Any:
+        """Signal: a person wants to end it."""
+
+    @property
+    def tool_chosen(self) -> Any:
+        """Signal: a person chose another tool."""
+
+    def tool(self) -> Tool:
+        """Return the tool that is chosen."""
+
+    def set_layers(self, layers: Sequence[Layer]) -> None:
+        """Offer these layers."""
+
+    def source(self, name: str) -> SourceChoice | None:
+        """Return what is chosen for an input of the tool."""
+
+    def suggest(self, name: str, layer: Layer) -> None:
+        """Choose a layer for an input, unless a person has chosen."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the tool."""
+
+    def threshold_value(self) -> float:
+        """Return the probability above which a voxel is surface."""
+
+    def set_table(self, table: Table) -> None:
+        """Show the rows of a table; none hides it."""
+
+    def show_error(self, message: str, field: str | None = None) -> None:
+        """Show a sentence beside the input it is about, or below the buttons."""
+
+
+class ToolsController(QObject):
+    """Joins the view, the viewer and the process; it needs no window.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers are and results go.
+    view : ToolsViewProtocol
+        Passive.
+    jobs : Jobs
+        Starts threads; replaced in tests.
+    """
+
+    finished = Signal(object)
+    """Carries the result."""
+
+    def __init__(
+        self, viewer: ViewerModel, view: ToolsViewProtocol, *, jobs: Jobs | None = None
+    ) -> None:
+        super().__init__()
+        self._viewer = unwrap(viewer)
+        self._view = view
+        self._job = ProcessJob(
+            view,
+            jobs or Jobs(),
+            module="napari_surfseg.surface_tools.process",
+            what="tool",
+            title="Surface tools",
+        )
+        view.run_clicked.connect(self.run)
+        view.cancel_clicked.connect(self.cancel)
+        view.tool_chosen.connect(self._on_layers)
+        self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
+        self._on_layers()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a tool is running."""
+        return self._job.is_busy
+
+    def close(self) -> None:
+        """Let go of the viewer; a tool that is running ends."""
+        self.cancel()
+        self._watch.close()
+
+    def _on_layers(self) -> None:
+        layers = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Image | Labels) and is_volume(layer)
+        ]
+        self._view.set_layers(layers)
+        for name, kind in self._view.tool().inputs.items():
+            found = _guess(layers, grey=kind == "grey", made=name not in {"labels", "truth"})
+            if found is not None:
+                self._view.suggest(name, found)
+
+    def run(self) -> None:
+        """Run the tool on what is chosen, in a thread and a process."""
+        view, tool = self._view, self._view.tool()
+        view.show_error("")
+        view.set_table([])
+        volumes = {}
+        for name in tool.inputs:
+            try:
+                volumes[name] = take_chosen(view.source(name), self._viewer)
+            except SurfsegError as error:
+                view.show_error(str(error), name)
+                return
+        request = ToolRequest(tool, view.settings(), view.threshold_value())
+        # Another layer may be chosen, or this one removed, before it is done.
+        source = find_chosen_layer(view.source(next(iter(tool.inputs))), self._viewer)
+
+        def work(process: JobProcess) -> ToolResult:
+            return run_layer_tool(request, volumes, process)
+
+        def done(result: ToolResult) -> None:
+            self._show(tool, result, source)
+
+        self._job.start(work, done=done, failed=self._on_failed)
+
+    def cancel(self) -> None:
+        """End the tool."""
+        self._job.cancel()
+
+    def _show(self, tool: Tool, result: ToolResult, source: Layer | None) -> None:
+        self._job.end()
+        self._view.set_table(result.table)
+        layer = _build_layer(tool, result, source)
+        said = "Done."
+        if layer is not None:
+            self._viewer.add_layer(layer)
+            said = f"Added as {layer.name!r}."
+        self._view.set_state(" ".join([said, *result.notes]))
+        self.finished.emit(result)
+
+    def _on_failed(self, error: SurfsegError) -> None:
+        self._view.set_state("Nothing was added.")
+        self._view.show_error(str(error), error.field)
+
+
+def _guess(layers: Sequence[Layer], *, grey: bool, made: bool) -> Layer | None:
+    """Guess the layer that is meant: the newest that the plugin made, or else a person's own."""
+    wanted = {"probability"} if grey else {"surface"}
+    ours = [layer for layer in layers if kind_of(layer) is not None and part_of(layer) in wanted]
+    if made and ours:
+        return ours[-1]
+    own = [layer for layer in layers if kind_of(layer) is None and isinstance(layer, Labels)]
+    return own[-1] if own else None
+
+
+def _build_layer(tool: Tool, result: ToolResult, source: Layer | None) -> Layer | None:
+    """Make the layer of a result, exactly over the layer it was made from."""
+    volume = result.source
+    place = (
+        compute_placement(source, (0, 0, 0))
+        if source is not None
+        else place_of(volume.spacing, volume.translate, volume.units)
+    )
+    name = f"{volume.name.rstrip('/').rpartition('/')[2]} {tool.suffix}"
+    about = {"name": name, "metadata": {"surfseg": "tool", "part": tool.name}}
+    if result.labels is not None:
+        return Labels(result.labels, **about, **place)
+    if result.mesh is not None:
+        return Surface(result.mesh, shading="smooth", colormap="copper", **about, **place)
+    return None

@@ -1,0 +1,158 @@
+"""What the dock "Surface tools" does; a stand-in for the view, no window."""
+
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels, Surface
+
+from napari_surfseg.errors import CancelledError, ConfigError
+from napari_surfseg.gui.controls.source_choice import SourceChoice
+from napari_surfseg.gui.layers.layer_volume import take_layer
+from napari_surfseg.gui.surface_tools import controller as module
+from napari_surfseg.gui.surface_tools.controller import ToolsController, ToolsViewProtocol
+from napari_surfseg.gui.surface_tools.running import ToolResult
+from napari_surfseg.surface_tools.registry import find_tool
+
+PLACE = {"scale": (4, 2, 2), "translate": (8, 0, 2), "units": ("um",) * 3}
+
+
+@pytest.fixture
+def chosen():
+    return {}
+
+
+@pytest.fixture
+def view(chosen):
+    view = Mock(spec=ToolsViewProtocol)
+    view.tool.return_value = find_tool("medial-surface")
+    view.settings.return_value = {}
+    view.threshold_value.return_value = 0.5
+    view.suggest.side_effect = lambda name, layer: chosen.update(
+        {name: SourceChoice.of_layer(layer)}
+    )
+    view.source.side_effect = chosen.get
+    return view
+
+
+@pytest.fixture
+def viewer():
+    viewer = ViewerModel()
+    mask = np.zeros((6, 8, 8), np.uint8)
+    mask[2:5] = 1
+    viewer.add_labels(mask, name="painted", **PLACE)
+    viewer.add_image(mask, name="scan", **PLACE)
+    viewer.add_image(
+        mask, name="p", metadata={"surfseg": "prediction", "part": "probability"}, **PLACE
+    )
+    viewer.add_labels(
+        mask, name="sheet", metadata={"surfseg": "prediction", "part": "surface"}, **PLACE
+    )
+    viewer.add_points(name="points")
+    return viewer
+
+
+@pytest.fixture
+def controller(qapp, viewer, view, jobs):
+    controller = ToolsController(viewer, view, jobs=jobs)
+    yield controller
+    controller.close()
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """What was run, instead of in a process; ``error`` is raised, else ``result`` made."""
+    calls = []
+
+    def run(request, volumes, process):
+        if run.error is not None:
+            raise run.error
+        calls.append((request, volumes))
+        return run.result(next(iter(volumes.values())))
+
+    run.error, run.calls = None, calls
+    run.result = lambda volume: ToolResult(volume, np.ones((6, 8, 8), np.uint8), notes=["Mind."])
+    monkeypatch.setattr(module, "run_layer_tool", run)
+    return run
+
+
+def said(view):
+    return view.set_state.call_args.args[0]
+
+
+@pytest.mark.parametrize(
+    ("tool", "expected"),
+    [
+        ("medial-surface", {"surface": "sheet"}),
+        ("cells-from-membranes", {"membranes": "p"}),
+        ("score-against-labels", {"surface": "sheet", "labels": "painted"}),
+    ],
+)
+def test_it_guesses_what_is_meant(controller, view, chosen, tool, expected):
+    view.tool.return_value = find_tool(tool)
+    chosen.clear()
+    controller._on_layers()
+    assert {name: choice.name for name, choice in chosen.items()} == expected
+    offered = [layer.name for layer in view.set_layers.call_args.args[0]]
+    assert offered == ["painted", "scan", "p", "sheet"]
+
+
+def test_the_result_lies_over_its_layer_and_the_layer_stays(controller, viewer, view, ran):
+    finished = []
+    controller.finished.connect(finished.append)
+    controller.run()
+    made, source = viewer.layers[-1], viewer.layers["sheet"]
+    assert isinstance(made, Labels)
+    assert made.name == "sheet middle"
+    for attribute in ("scale", "translate", "units"):
+        assert np.all(getattr(made, attribute) == getattr(source, attribute))
+    assert source.data.sum() == 3 * 64
+    assert said(view) == "Added as 'sheet middle'. Mind."
+    assert not controller.is_busy
+    assert len(finished) == 1
+
+
+def test_a_mesh_and_a_table(controller, viewer, view, ran):
+    corners = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 1]], float)
+    ran.result = lambda volume: ToolResult(volume, mesh=(corners, np.array([[0, 1, 2]])))
+    controller.run()
+    assert isinstance(viewer.layers[-1], Surface)
+    assert (viewer.layers[-1].scale == (4, 2, 2)).all()
+    table = [{"score": "dice", "value": 0.5}]
+    ran.result = lambda volume: ToolResult(volume, table=table)
+    number = len(viewer.layers)
+    controller.run()
+    assert view.set_table.call_args.args == (table,)
+    assert len(viewer.layers) == number
+    assert said(view) == "Done."
+
+
+@pytest.mark.parametrize(
+    ("error", "field"),
+    [(ConfigError("No.", field="radius"), "radius"), (CancelledError("Stopped."), None)],
+)
+def test_an_error_is_shown_and_nothing_added(controller, viewer, view, ran, error, field):
+    ran.error = error
+    number = len(viewer.layers)
+    controller.run()
+    view.show_error.assert_called_with(str(error), field)
+    assert said(view) == "Nothing was added."
+    assert len(viewer.layers) == number
+    assert not controller.is_busy
+
+
+def test_without_a_layer_there_is_a_sentence(controller, view, chosen, ran):
+    chosen.clear()
+    controller.run()
+    view.show_error.assert_called_with("Choose a volume: a layer or a file.", "surface")
+    assert not ran.calls
+
+
+def test_a_layer_that_is_gone_when_it_is_done_is_no_matter(controller, viewer, view, ran):
+    """The result then lies where its volume said."""
+    del viewer.layers["sheet"]
+    volume = take_layer(viewer.layers["painted"])
+    controller._show(find_tool("medial-surface"), ran.result(volume), None)
+    assert (viewer.layers[-1].translate == (8, 0, 2)).all()
+    assert (viewer.layers[-1].scale == (4, 2, 2)).all()
