@@ -155,6 +155,12 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "writes the output",
     )
     group.add_argument(
+        "--cluster",
+        metavar="local:N|tcp://HOST:PORT|FILE.yaml",
+        help="predict on the workers of a Dask cluster: N processes here, those of a scheduler, or "
+        "jobs of a queue that a YAML file describes",
+    )
+    group.add_argument(
         "--finish",
         action="store_true",
         help="predict nothing: write the output of finished parts, or say which are missing",
@@ -182,6 +188,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"The --overlap is {options.overlap:g}, but it must be 0 to 0.9.")
     if options.min_size < 0:
         raise UsageError(f"The --min-size is {options.min_size}, but it must be at least 0.")
+    if options.cluster is not None:
+        from napari_surfseg.inference.cluster import check_cluster
+
+        check_cluster(options.cluster)
     spacing = None if options.spacing == "file" else options.spacing
     volume = open_volume(options.image, spacing=spacing)
     if options.checkpoint is None:
@@ -209,6 +219,7 @@ def run(options: argparse.Namespace) -> int:
         folder=folder,
         network=str(source),
         part=options.part,
+        cluster=options.cluster,
         finish=options.finish,
         restart=options.restart,
         keep=options.keep,

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.data.resampling import ResampledVolume
+from napari_surfseg.data.source import parse_source
+from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.errors import OutputError
 from napari_surfseg.files import explain_write_error, remove_partial
 from napari_surfseg.geometry import count_voxels, iterate_blocks, to_index, whole_box
@@ -180,13 +182,22 @@ def begin_plan(
         intensity=settings.known_intensity.as_dict(),
         scale=None if resampling is None else resampling.scale,
         block=(0, 0, 0),
-        image_source=volume.source,
-        network_source=network,
+        image_source=_make_absolute(volume.source),
+        network_source=network
+        and (str(Path(network).resolve()) if Path(network).exists() else network),
         spacing=volume.spacing if volume.spacing_known else None,
         notes=notes,
         warnings=warnings,
         skip_constant=settings.skip_constant,
     )
+
+
+def _make_absolute(source: str) -> str:
+    """Name a volume for processes in other folders."""
+    found = parse_source(source)
+    if found.is_remote or not found.path.exists():
+        return source
+    return "::".join(filter(None, (str(found.path.resolve()), found.key)))
 
 
 def resume(
@@ -364,8 +375,8 @@ class PredictionRun:
         if left.any():
             if work.finish:
                 raise OutputError(self._describe_missing(live, finished))
-            worker = BlockWorker(folder, plan, self._volume, self._model, settings_of(plan, device))
-            worker.predict(order_blocks(left, plan, self._find_first(plan)), counter)
+            indices = order_blocks(left, plan, self._find_first(plan))
+            self._predict_blocks(plan, indices, device, counter)
         finished = folder.read_finished(plan)
         summary = PredictionSummary(
             output=self._path,
@@ -397,6 +408,29 @@ class PredictionRun:
             if not work.keep:
                 folder.remove()
         return replace(summary, seconds=time.monotonic() - began)
+
+    def _predict_blocks(
+        self,
+        plan: PredictionPlan,
+        indices: list[Index3],
+        device: str | torch.device,
+        counter: WindowCounter,
+    ) -> None:
+        if self._work.cluster is None:
+            settings = settings_of(plan, device)
+            worker = BlockWorker(self._folder, plan, self._volume, self._model, settings)
+            worker.predict(indices, counter)
+            return
+        from napari_surfseg.inference.cluster import predict_on_cluster
+
+        if not self._work.network or isinstance(self._volume, ArrayVolume):
+            raise OutputError(
+                f"{self._volume.name} lies in the memory of this process, where the workers of a "
+                "cluster cannot read it; save it first."
+            )
+        predict_on_cluster(
+            self._work.cluster, self._folder, plan, indices, str(device).partition(":")[0], counter
+        )
 
     def _find_first(self, plan: PredictionPlan) -> Box | None:
         box = self._work.first
