@@ -287,3 +287,15 @@ def test_a_worker_that_still_writes_its_report_is_waited_for(path):
 def test_the_entry_is_readable_by_people(path):
     with WorkerLock(path) as held:
         assert json.loads(path.read_text()) == asdict(held.worker)
+
+
+def test_a_machine_of_the_same_name_is_judged_by_the_heartbeat():
+    worker = describe_this_worker()
+    assert worker.is_here
+    assert is_alive(worker, now=worker.heartbeat + 1000)
+    other = replace(worker, machine="another start of a container", pid=2**22 - 1)
+    assert not other.is_here
+    assert is_alive(other, now=other.heartbeat + 1)
+    assert not is_alive(other, now=other.heartbeat + 1000)
+    # What an earlier version wrote says nothing of it.
+    assert replace(worker, machine="").is_here

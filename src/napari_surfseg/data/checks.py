@@ -316,7 +316,7 @@ def _split_all(
     validation: list[CheckedPair] = []
     for index, pair in enumerate(pairs):
         if cut is None:
-            parts = keep_out(pair, slab, seed=seed)
+            parts = keep_out(pair, slab, seed=seed, num_volumes=len(pairs))
         else:
             parts = repeat_parts(pair, cut["parts"][index])
         train.append(parts.train)

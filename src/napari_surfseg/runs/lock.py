@@ -14,6 +14,7 @@ the worker writes besides is preceded by :meth:`WorkerLock.check`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import psutil
@@ -29,7 +31,6 @@ from napari_surfseg.errors import RunBusyError, SurfsegError
 from napari_surfseg.files import retry_while_open, written_aside
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 __all__ = [
@@ -87,6 +88,8 @@ class Worker:
     commands_bytes : int
         Length of ``commands.jsonl`` when it took the run: what lies before was meant for an
         earlier worker. Not a time, since the clocks of watchers differ.
+    machine : str
+        Tells machines, and containers on one, apart that have the same name; empty if unknown.
     """
 
     pid: int
@@ -97,6 +100,14 @@ class Worker:
     token: str
     since_boot: float = 0.0
     commands_bytes: int = 0
+    machine: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process number means a process that this one can see."""
+        if self.host != platform.node():
+            return False
+        return self.machine in {"", _name_machine()}
 
 
 def describe_this_worker(pid: int | None = None) -> Worker:
@@ -115,7 +126,21 @@ def describe_this_worker(pid: int | None = None) -> Worker:
         heartbeat=now,
         token=uuid.uuid4().hex,
         since_boot=since_boot,
+        machine=_name_machine(),
     )
+
+
+@functools.cache
+def _name_machine() -> str:
+    """Name this start of the system and its numbering of processes; nothing where it cannot say.
+
+    Containers and machines made from one image often have one host name.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 def _find_creation(process: psutil.Process) -> tuple[float, float]:
@@ -149,7 +174,7 @@ def is_alive(worker: Worker, *, now: float | None = None) -> bool:
     now : float, optional
         Seconds since the Unix epoch, for workers on other hosts.
     """
-    if worker.host != platform.node():
+    if not worker.is_here:
         now = time.time() if now is None else now
         return now - worker.heartbeat < GONE_AFTER_SECONDS
     try:
@@ -290,7 +315,7 @@ class WorkerLock:
         the launcher knows our parent's pid instead of ours.
         """
         ours = {os.getpid(), os.getppid()} if os.name == "nt" else {os.getpid()}
-        return holder.host == platform.node() and holder.pid in ours and is_alive(holder)
+        return holder.is_here and holder.pid in ours and is_alive(holder)
 
     def _move_aside(self, stale: Worker | None) -> None:
         """Take away an entry, unless another worker's came in between."""
@@ -308,10 +333,9 @@ class WorkerLock:
 
     def _is_at_work(self, holder: Worker) -> bool:
         """Whether a worker lives, watching it where a clock would have to be believed."""
-        is_here = holder.host == platform.node()
-        if is_here and (holder.since_boot or is_alive(holder)):
+        if holder.is_here and (holder.since_boot or is_alive(holder)):
             return is_alive(holder)
-        if not is_here and abs(time.time() - holder.heartbeat) < GONE_AFTER_SECONDS:
+        if not holder.is_here and abs(time.time() - holder.heartbeat) < GONE_AFTER_SECONDS:
             return True
         return self._still_beats(holder)
 

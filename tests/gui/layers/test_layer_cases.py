@@ -296,6 +296,10 @@ def test_a_layer_is_trained_on_as_it_is_shown(viewer, tmp_path, kind):
     assert bool(notes) == bool(said), notes
 
 
+#: 50 nm along Z, written another way.
+MICRONS = {"scale": (0.05, 0.01, 0.01), "units": "um"}
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_no_volume_is_refused_in_a_sentence(viewer, tmp_path, kind):
     make, said = REFUSED[kind]
@@ -310,26 +314,26 @@ def test_what_is_no_volume_is_refused_in_a_sentence(viewer, tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "spacing", "said"),
+    ("first", "second", "spacing", "each"),
     [
-        ({"scale": (0.1 + 0.2, 1, 1)}, {"scale": (0.3, 1, 1)}, (0.3, 1, 1), None),
-        (NM, {"scale": (0.03, 0.01, 0.01), "units": "um"}, (30, 10, 10), None),
-        (NM, {}, (30, 10, 10), None),
-        (NM, {"scale": (0.05, 0.01, 0.01), "units": "um"}, None, "30 x 10 x 10 nm and 'b' of 0.05"),
+        ({"scale": (0.1 + 0.2, 1, 1)}, {"scale": (0.3, 1, 1)}, (0.3, 1, 1), [None, None]),
+        (NM, {"scale": (0.03, 0.01, 0.01), "units": "um"}, (30, 10, 10), [None, None]),
+        # Each its own, so that the run resamples one, or says of which it does not know it.
+        (NM, {}, None, [(30, 10, 10), None]),
+        (NM, MICRONS, None, [(30, 10, 10), MICRONS["scale"]]),
     ],
 )
-def test_volumes_of_one_run_share_a_voxel_size_as_lengths(
-    viewer, tmp_path, first, second, spacing, said
+def test_volumes_of_one_run_share_a_voxel_size_as_lengths_or_have_their_own(
+    viewer, tmp_path, first, second, spacing, each
 ):
     pairs = []
     for name, options in (("a", first), ("b", second)):
         pairs.append((Image(grey(), name=name, **options), Labels(sheet(), name=f"{name} sheet")))
         viewer.layers.extend(pairs[-1])
-    if said is None:
-        assert data_of(started(viewer, tmp_path, *pairs)).spacing == pytest.approx(spacing)
-        return
-    with pytest.raises(SurfsegError, match=said):
-        started(viewer, tmp_path, *pairs)
+    data = data_of(started(viewer, tmp_path, *pairs))
+    assert data.spacing == (spacing and pytest.approx(spacing))
+    for pair, own in zip(data.train, each, strict=True):
+        assert pair.spacing == (own and pytest.approx(own))
 
 
 def test_labels_that_share_their_array_with_a_volume_are_a_volume_of_their_own(viewer, tmp_path):

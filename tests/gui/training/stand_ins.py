@@ -95,6 +95,7 @@ class Pairs:
         page.set_image.side_effect = lambda number, choice: self.change(number, image=choice)
         page.set_labels.side_effect = lambda number, choice: self.change(number, labels=choice)
         page.lost_layers.return_value = []
+        page.many_choices.return_value = page.many_labels.return_value = ()
 
     def change(self, number, **changes):
         self.shown[number] = replace(self.shown[number], **changes)

@@ -17,6 +17,7 @@ from napari_surfseg.gui.strokes.brush_controller import BrushController
 from napari_surfseg.gui.strokes.controller import StrokesController
 from napari_surfseg.gui.training.first_look_controller import FirstLookController
 from napari_surfseg.gui.training.form_controller import FormController
+from napari_surfseg.gui.training.many_controller import ManyController
 from napari_surfseg.gui.training.start import Plan, execute_plan
 from napari_surfseg.gui.training.start_from_controller import StartFromController
 from napari_surfseg.gui.training.steering import SteeringController
@@ -97,6 +98,7 @@ class TrainingController(QObject):
         view.run.set_box_size(preferred.live_box)
         self._ask = ask
         self.form = FormController(viewer, view, self._jobs)
+        self.many = ManyController(view, self._jobs)
         self.start_from = StartFromController(view, session, self._jobs)
         self.first_look = FirstLookController(viewer, view, self._jobs)
         self.where = WhereController(view, session, self._jobs)

@@ -9,9 +9,11 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_surfseg.gui.controls.basics import FieldError, NoWheelFilter, hint, note
 from napari_surfseg.gui.controls.label_meanings import MeaningsPanel
+from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.chosen_volume import describe_lost
 from napari_surfseg.gui.training.data_more import DataMore
 from napari_surfseg.gui.training.first_look import FirstLook
+from napari_surfseg.gui.training.many_pairs import ManyChoice, ManyPairs
 from napari_surfseg.gui.training.pair_row import PairRow
 from napari_surfseg.gui.training.validation_panel import ValidationPanel
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
+    from napari_surfseg.gui.controls.source_choice import PairChoice
 
 __all__ = ["DataPage"]
 
@@ -35,6 +37,8 @@ class DataPage(QWidget):
     """Label values or meanings on display are new, whoever set them."""
     draw_box_requested = Signal()
     paint_requested = Signal()
+    many_changed = Signal()
+    """Tables or patterns of pairs came or went."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +64,8 @@ class DataPage(QWidget):
         self.add_button = QPushButton("Add another pair")
         self.add_button.setObjectName("add_pair")
         hint(self.add_button, "Add a volume and its labels to the list.")
+        self.many = ManyPairs()
+        self._many_labels: dict[ManyChoice, str] = {}
         self.first_look = FirstLook()
         self.validation = ValidationPanel()
         self.labels = MeaningsPanel()
@@ -74,6 +80,7 @@ class DataPage(QWidget):
         layout.addWidget(self.pairs_error)
         layout.addWidget(self.first_look)
         layout.addLayout(buttons)
+        layout.addWidget(self.many)
         layout.addWidget(self.note)
         layout.addWidget(_heading("Label meaning"))
         layout.addWidget(self.labels)
@@ -84,6 +91,7 @@ class DataPage(QWidget):
         layout.addStretch(1)
         self.paint.clicked.connect(self.paint_requested)
         self.add_button.clicked.connect(self._on_add)
+        self.many.changed.connect(self._on_many)
         self.validation.changed.connect(self.validation_changed)
         self.validation.draw_box_requested.connect(self.draw_box_requested)
         self.labels.changed.connect(self.meanings_changed)
@@ -109,7 +117,12 @@ class DataPage(QWidget):
 
     def remove_pair(self, row: PairRow) -> None:
         """Take a row off the list."""
-        if len(self.rows) == 1 or row not in self.rows:
+        if row not in self.rows:
+            return
+        if len(self.rows) == 1:
+            # The last stays, empty: a volume of the viewer may come again.
+            row.clear()
+            self.pairs_changed.emit()
             return
         self.more.remove_pair(self.rows.index(row))
         self.rows.remove(row)
@@ -126,8 +139,35 @@ class DataPage(QWidget):
     def _show_remove(self) -> None:
         several = len(self.rows) > 1
         for row in self.rows:
-            row.remove.setVisible(several)
+            row.remove.setVisible(several or bool(self.many.rows))
             row.role.setVisible(several)
+
+    def _on_many(self) -> None:
+        choices = self.many.choices()
+        self._many_labels = {c: path for c, path in self._many_labels.items() if c in choices}
+        if choices and not any(row.image.is_manual or row.labels.is_manual for row in self.rows):
+            for row in self.rows:  # what was guessed is no longer wanted
+                row.clear()
+        self._show_remove()
+        self.many_changed.emit()
+        self.pairs_changed.emit()
+
+    def many_choices(self) -> tuple[ManyChoice, ...]:
+        """Return the tables and patterns of pairs."""
+        return self.many.choices()
+
+    def set_many_state(
+        self, choice: ManyChoice, text: str, *, error: str = "", labels: str = ""
+    ) -> None:
+        """Say how many pairs a table or pattern holds, and which labels are the first of them."""
+        self.many.set_state(choice, text, error)
+        if labels and choice in self.many.choices():
+            self._many_labels[choice] = labels
+            self.pairs_changed.emit()
+
+    def many_labels(self) -> tuple[SourceChoice, ...]:
+        """Return the first labels of each table or pattern, whose values stand for the others."""
+        return tuple(SourceChoice.of_file(path) for path in self._many_labels.values())
 
     def pairs(self) -> tuple[PairChoice, ...]:
         """Return what the list says."""
@@ -225,7 +265,7 @@ class DataPage(QWidget):
         for row in self.rows:
             found += [row.image, row.labels, row.role, row.remove]
         found += [row.meaning for row in self.labels.values.rows.values()]
-        found += self.more.rois
+        found += [*self.more.rois, *self.many.lockable()]
         return found
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Box, Spacing3
     from napari_surfseg.gui.controls.source_choice import PairChoice, SourceChoice
+    from napari_surfseg.gui.training.many_pairs import ManyChoice
 
 __all__ = [
     "TrainingForm",
@@ -34,6 +35,8 @@ class TrainingForm:
     ----------
     pairs : tuple of PairChoice
         What to learn from.
+    many : tuple of ManyChoice
+        Tables and patterns of pairs, besides.
     validation : str
         ``"automatic"`` (parts of each volume), ``"none"``, ``"box"`` (a drawn box) or
         ``"pairs"`` (pairs marked for validation).
@@ -51,6 +54,7 @@ class TrainingForm:
     """
 
     pairs: tuple[PairChoice, ...] = ()
+    many: tuple[ManyChoice, ...] = ()
     validation: str = "automatic"
     validation_fraction: float = 0.15
     validation_layer: SourceChoice | None = None

@@ -143,6 +143,8 @@ class FormController(QObject):
             for layers in self._layers_by_kind()[:2]
         )
         image_by_hand, labels_by_hand = data.chosen_by_hand(0)
+        if data.many_choices():
+            return  # what is learned from is said already
         if data.pairs()[0].image is None and not image_by_hand and images:
             data.set_image(0, SourceChoice.of_layer(images[0]))
         image = find_chosen_layer(data.pairs()[0].image, self._viewer)
@@ -165,6 +167,7 @@ class FormController(QObject):
         self._show_network(form)
         ask_gpu_memory()  # _on_gpu_time shows the answer
         labels = tuple(pair.labels for pair in form.pairs if pair.labels is not None)
+        labels += self._view.data.many_labels()
         if labels != self._counted:
             self._counted = labels
             self._count_labels([choice for choice in labels if choice is not None])
@@ -306,5 +309,7 @@ class FormController(QObject):
         if lost:
             raise DataError(" ".join(lost), field="data.train")
         is_counted = not (self._is_counting or self._recount.isActive())
+        # Of a table only the first labels are counted, which may lack what others have.
+        is_counted = is_counted and not self._view.data.many_choices()
         counts = self._view.data.labels.counts if is_counted else {}
         return make_plan(self._view.form(), self._viewer, counts)

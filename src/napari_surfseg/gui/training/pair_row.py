@@ -72,6 +72,11 @@ class PairRow(QFrame):
         """Return what the row says."""
         return PairChoice(self.image.choice(), self.labels.choice(), self.role.currentData())
 
+    def clear(self) -> None:
+        """Choose nothing."""
+        self.image.set_choice(None)
+        self.labels.set_choice(None)
+
     def confirm(self) -> None:
         """Take both choices for a person's own."""
         self.image.confirm()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Size3
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.gui.training.form import TrainingForm
+    from napari_surfseg.gui.training.many_pairs import ManyChoice
     from napari_surfseg.gui.training.where import LauncherChoice
     from napari_surfseg.runs.follow import RunSnapshot
 
@@ -112,6 +113,21 @@ class DataPageProtocol(PaintedPageProtocol, Protocol):
     @property
     def draw_box_requested(self) -> Intent:
         """A person wants to draw the validation box."""
+
+    @property
+    def many_changed(self) -> Intent:
+        """Tables or patterns of pairs came or went."""
+
+    def many_choices(self) -> tuple[ManyChoice, ...]:
+        """Return the tables and patterns of pairs."""
+
+    def set_many_state(
+        self, choice: ManyChoice, text: str, *, error: str = "", labels: str = ""
+    ) -> None:
+        """Say how many pairs a table or pattern holds, and which labels are the first of them."""
+
+    def many_labels(self) -> tuple[SourceChoice, ...]:
+        """Return the first labels of each table or pattern."""
 
     @property
     def first_look(self) -> FirstLookProtocol:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.data.mixed_sizes import RUN_SPACING_TOLERANCE
-from napari_surfseg.data.units import compare_sizes, format_sizes
+from napari_surfseg.data.units import compare_sizes
 from napari_surfseg.errors import CancelledError, ConfigError, DataError, SurfsegError
 from napari_surfseg.events import SetPreview, append_command
 from napari_surfseg.geometry import contains_box, to_ranges, whole_box
@@ -26,6 +26,7 @@ from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.gui.layers.locate import locate
 from napari_surfseg.gui.run_session.run_layers import describe_layer, write_layer_notes
 from napari_surfseg.gui.training.form import TrainingForm, build_form_experiment, read_roi
+from napari_surfseg.gui.training.many_controller import list_pairs
 from napari_surfseg.gui.training.network_estimate import describe_network
 from napari_surfseg.gui.training.validation_box import largest_box_beside, read_box
 from napari_surfseg.runs.folder import RunFolder, find_new_run_path
@@ -148,10 +149,15 @@ def make_plan(form: TrainingForm, viewer: ViewerModel, counts: Mapping[int, int]
     SurfsegError
         Naming the field that is wrong.
     """
-    pairs = [_plan_pair(form, viewer, number) for number in range(len(form.pairs))]
-    if not any(pair.role == "train" for pair in pairs):
+    pairs = [
+        _plan_pair(form, viewer, number)
+        for number, pair in enumerate(form.pairs)
+        if not (form.many and pair.image is None and pair.labels is None)
+    ]
+    if not form.many and not any(pair.role == "train" for pair in pairs):
         raise DataError("At least one pair must be for training.", field="data.train")
-    if form.validation == "pairs" and all(pair.role == "train" for pair in pairs):
+    no_validation = not form.many and all(pair.role == "train" for pair in pairs)
+    if form.validation == "pairs" and no_validation:
         raise ConfigError(
             "No pair is marked for validation; mark one, or let validation be automatic.",
             field="data.validation",
@@ -171,7 +177,7 @@ def make_plan(form: TrainingForm, viewer: ViewerModel, counts: Mapping[int, int]
     }
     if form.validation == "box":
         plan.box = _read_validation_box(form, viewer)
-    looked_at = pairs[0].image_layer
+    looked_at = pairs[0].image_layer if pairs else None
     if looked_at is not None:
         plan.center = compute_view_center(viewer, looked_at)
     # What pydantic refuses is refused now, beside its control, not in the worker's log.
@@ -270,6 +276,7 @@ def execute_plan(
     located: dict[Hashable, LayerVolume] = {}
     targets: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
+    many = [list_pairs(choice) for choice in plan.form.many]
     exports: list[tuple[LayerVolume, Path]] = []
     inputs = RunFolder(plan.run_dir).inputs
     pairs = [(_opened(pair.image), _opened(pair.labels), pair.role) for pair in plan.pairs]
@@ -306,8 +313,18 @@ def execute_plan(
         if planned.labels_layer is not None and labels.is_labels:
             plan.label_layers[entry["labels"]] = planned.labels_layer
         entries.append(entry)
+    spacing = _common_spacing(pairs) if not many else None
+    if spacing is None:  # then each volume says its own
+        for entry, (image, _labels, _role) in zip(entries, pairs, strict=True):
+            if image.spacing_known:
+                entry["spacing"] = image.spacing
     train = [_without_role(entry) for entry in entries if entry["role"] == "train"]
     validation = [_without_role(entry) for entry in entries if entry["role"] == "validation"]
+    for listed in many:
+        train += listed.train
+        validation += listed.validation
+    if not train:
+        raise DataError("At least one pair must be for training.", field="data.train")
     if plan.box is not None:
         used = plan.pairs[0].roi or whole_box(pairs[0][0].shape)
         beside = largest_box_beside(used, plan.box)
@@ -322,7 +339,7 @@ def execute_plan(
         plan.form,
         train,
         validation,
-        spacing=_common_spacing(pairs),
+        spacing=spacing,
     )
     require_consent([volume for volume, _ in exports], inputs, ask)
     folder = RunFolder(plan.run_dir).make()
@@ -411,25 +428,16 @@ def _with_spacing_of(image: LayerVolume, volume: LayerVolume) -> LayerVolume:
 def _common_spacing(
     pairs: list[tuple[LayerVolume, LayerVolume, str]],
 ) -> Spacing3 | None:
-    """Return the voxel size of the volumes, as lengths; None where it is known of none.
+    """Return the voxel size of the volumes, as lengths; None where they do not all say one.
 
-    Raises
-    ------
-    DataError
-        If layers say sizes that cannot share a run: the worker would see only the one.
+    Each says its own then: the run resamples what differs, and says of what is not known.
     """
     known = [image for image, _labels, _role in pairs if image.spacing_known]
     for image in known[1:]:
         ratios = compare_sizes(known[0].spacing, known[0].units, image.spacing, image.units)
         if any(abs(ratio - 1) > RUN_SPACING_TOLERANCE for ratio in ratios):
-            sizes = [format_sizes(one.spacing, one.units) for one in (known[0], image)]
-            raise DataError(
-                f"The volume {known[0].name!r} has voxels of {sizes[0]} and {image.name!r} of "
-                f"{sizes[1]}; the volumes of one run must agree to {RUN_SPACING_TOLERANCE:.0%}, "
-                "so give their layers the same scale and units.",
-                field="data.train",
-            )
-    return known[0].spacing if known else None
+            return None
+    return known[0].spacing if known and len(known) == len(pairs) else None
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -135,6 +135,7 @@ class TrainingView(QWidget):
                 replace(pair, roi=field.value())
                 for pair, field in zip(self.data.pairs(), self.data.more.rois, strict=True)
             ),
+            many=self.data.many_choices(),
             validation=validation.mode.currentData(),
             validation_fraction=validation.fraction.value() / 100,
             validation_layer=validation.box_layer.choice(),
