@@ -117,3 +117,15 @@ def test_every_tool_says_what_it_is(tool):
 def test_an_unknown_tool_names_those_there_are():
     with pytest.raises(ConfigError, match="There is no tool 'iron'; there are medial-surface"):
         find_tool("iron")
+
+
+def test_sheets_are_measured_by_value_or_by_piece():
+    mask = np.zeros((20, 24, 24), np.uint8)
+    mask[4:6] = mask[14:16] = 1
+    mask[0, 0, 0] = 1
+    assert len(functions.measure_sheets(mask)) == 1
+    rows = functions.measure_sheets(mask, separate=True)
+    assert [row["voxels"] for row in rows] == [2 * 24 * 24] * 2
+    assert rows[0]["gap"] == 9.5
+    with pytest.raises(LabelError, match="below 0"):
+        functions.measure_sheets(mask.astype(np.int32) - 1)

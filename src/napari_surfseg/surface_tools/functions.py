@@ -5,6 +5,7 @@ A surface is a mask (any value but 0), a map of membranes is a uint8 probability
 """
 
 # Annotations are looked at when the program runs: they make the form and the options.
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "cells_from_membranes",
     "fill_holes",
     "label_pieces",
+    "measure_sheets",
     "medial_surface",
     "remove_small_pieces",
     "score_against_labels",
@@ -255,6 +257,46 @@ def surface_mesh(
     else:
         mesh = keep_large_pieces(build_mesh(values, spacing=spacing), least)
     return smooth_mesh(mesh, smoothing)
+
+
+def measure_sheets(
+    surface: NDArray[Any],
+    *,
+    spacing: tuple[float, float, float] = UNIT_SPACING,
+    separate: Annotated[
+        bool, Setting("Measure each connected piece, instead of each value of the labels")
+    ] = False,
+    min_voxels: Annotated[
+        int, Setting("Smaller pieces are not measured", 1, 10**9, 50, "voxels")
+    ] = 100,
+) -> Table:
+    """Measure sheets: area, thickness, rim, holes, curvature and the gap to the next.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A value for each sheet, or a mask.
+    spacing : tuple of float
+        Voxel size; results are in its unit.
+    separate : bool
+        Number connected pieces first.
+    min_voxels : int
+        Smaller sheets are left out.
+
+    Returns
+    -------
+    list of dict
+        A row for each sheet, as :class:`~napari_surfseg.surfaces.measures.SheetMeasures`.
+    """
+    from napari_surfseg.surfaces import measures
+    from napari_surfseg.surfaces.cleaning import label_sheets
+
+    labels = label_sheets(surface) if separate else surface.astype(np.int64)
+    if labels.min(initial=0) < 0:
+        raise LabelError("The labels have values below 0; a sheet has one above.", field="surface")
+    counts = np.bincount(labels.ravel())
+    labels = np.where(counts[labels] >= min_voxels, labels, 0)
+    return [asdict(found) for found in measures.measure_sheets(labels, spacing)]
 
 
 def score_against_labels(

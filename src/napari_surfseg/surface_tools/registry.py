@@ -100,6 +100,14 @@ TOOLS = {
         ),
         Tool("Mesh", functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 24),
         Tool(
+            "Measure sheets",
+            functions.measure_sheets,
+            {"surface": "labels"},
+            "table",
+            "measures",
+            40,
+        ),
+        Tool(
             "Score against labels",
             functions.score_against_labels,
             {"surface": "mask", "labels": "labels"},

@@ -300,7 +300,7 @@ def compute_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> NDArray[np.f
             for axis in (2, 1, 0)
         ],
         axis=1,
-    )
+    ).astype(np.float64)  # of no triangles NumPy counts whole numbers
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     np.divide(normals, length, out=normals, where=length > 0)
     return normals.astype(np.float32)

@@ -13,7 +13,17 @@ from napari_surfseg.surfaces.mesh import Mesh, drop_unused, make_mesh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["keep_large_pieces", "orient_faces", "smooth_mesh", "thin_out_mesh"]
+__all__ = [
+    "find_inner_edges",
+    "find_rims",
+    "keep_large_pieces",
+    "orient_faces",
+    "smooth_mesh",
+    "thin_out_mesh",
+]
+
+#: Rounds in which a rim is smoothed along itself before its length is taken.
+RIM_ROUNDS = 10
 
 
 def smooth_mesh(
@@ -178,6 +188,50 @@ def keep_large_pieces(mesh: Mesh, min_area: float) -> Mesh:
         mesh.vertices, mesh.faces[area[piece[a]] >= min_area].astype(np.int64)
     )
     return make_mesh(vertices, faces)
+
+
+def find_inner_edges(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the edges between two triangles.
+
+    Returns
+    -------
+    edges : int64 array, shape (N, 2)
+        Vertices, in the order in which the first triangle runs along them.
+    faces : int64 array, shape (N, 2)
+        The triangle to the left of it and the other one.
+    """
+    _, edge, uses = _edges(mesh.faces)
+    order = np.argsort(edge, kind="stable")
+    order = order[uses[edge[order]] == 2].reshape(-1, 2)
+    sides = mesh.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).astype(np.int64)
+    return sides[order[:, 0]], order // 3
+
+
+def find_rims(mesh: Mesh) -> list[tuple[float, NDArray[np.int64]]]:
+    """Find the rims of an open mesh, the longest first: the length of each and its vertices.
+
+    A closed mesh has none, a sheet without holes one. Lengths are taken without the steps that
+    a rim has from voxel to voxel.
+    """
+    edges, _, uses = _edges(mesh.faces)
+    rim = edges[uses == 1]
+    if not len(rim):
+        return []
+    count = len(mesh.vertices)
+    graph = sparse.coo_array((np.ones(len(rim)), (rim[:, 0], rim[:, 1])), shape=(count, count))
+    _, piece = csgraph.connected_components(graph, directed=False)
+    half = sparse.csr_array(graph)
+    beside = half + half.T
+    degree = np.maximum(beside.sum(axis=1), 1)[:, None]
+    vertices = mesh.vertices.astype(np.float64)
+    for _ in range(RIM_ROUNDS):
+        vertices += ((beside @ vertices) / degree - vertices) / 2
+    ends = vertices[rim]
+    lengths = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
+    _, which = np.unique(piece[rim[:, 0]], return_inverse=True)
+    totals = np.bincount(which, weights=lengths)
+    order = np.argsort(-totals, kind="stable")
+    return [(float(totals[k]), np.unique(rim[which == k])) for k in order]
 
 
 def _edges(
