@@ -116,6 +116,7 @@ def _about(unit: str, offered: tuple[float, float] | None = None) -> dict[str, A
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -440,6 +441,12 @@ class Data(_Section):
         default=2.0,
         description="Memory for decoded chunks, in GiB.",
         json_schema_extra=_about("GiB", offered=(0.1, 1024)),
+    )
+    remote_cache_gib: NonNegativeFloat = Field(
+        default=10.0,
+        description="Disk for chunks of images behind a URL, in GiB, in the user's cache folder; "
+        "all runs of a person share it, what was used longest ago goes first, 0 keeps nothing.",
+        json_schema_extra=_about("GiB", offered=(0, 10_000)),
     )
     augmentation: Augmentation = Field(
         default=Augmentation(), description="How patches are varied."

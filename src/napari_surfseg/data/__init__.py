@@ -24,6 +24,9 @@
 
 ======================  =====================================================
 ``open``, ``source``    a path or URL becomes a volume; ``remote`` fetches files
+``remote_files``        files below a URL, asked for again where they fail
+``chunk_cache``         what came over the network, kept on disk within a bound
+``block_counts``        the counts of a census, of blocks that hold something
 ``formats/``            one file a format, and their registry
 ``volume``              the lazy, thread-safe view of anything with voxels
 ``padding``             boxes that reach beyond the borders

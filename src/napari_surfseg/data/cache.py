@@ -6,6 +6,7 @@ import itertools
 import math
 import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,6 +78,7 @@ class VolumeCache:
         self._chunks: OrderedDict[_Key, VoxelArray] = OrderedDict()
         self._pending: dict[_Key, _Pending] = {}
         self._num_bytes = 0
+        self._fetchers: ThreadPoolExecutor | None = None
         self._hits = 0
         self._misses = 0
         self._evictions = 0
@@ -103,9 +105,27 @@ class VolumeCache:
                 self._misses += 1
             volume.read_into(out, start, stop)  # only what is asked for, not whole chunks
             return
+        if volume.reads_at_once > 1:
+            self._fetch(volume, start, stop)
         spans = [_spans(a, b, size) for a, b, size in zip(start, stop, volume.chunks, strict=True)]
         for (z, in_z, of_z), (y, in_y, of_y), (x, in_x, of_x) in itertools.product(*spans):
             out[in_z, in_y, in_x] = self.get_chunk(volume, (z, y, x))[of_z, of_y, of_x]
+
+    def _fetch(self, volume: Volume, start: Index3, stop: Index3) -> None:
+        """Decode the chunks under a box that are not held, several at the same time."""
+        with self._lock:
+            missing = [
+                index
+                for index in iterate_indices(blocks_under((start, stop), volume.chunks))
+                if (volume.key, index) not in self._chunks
+            ]
+            if len(missing) > 1 and self._fetchers is None:
+                self._fetchers = ThreadPoolExecutor(
+                    volume.reads_at_once, thread_name_prefix="chunks"
+                )
+        if len(missing) > 1 and self._fetchers is not None:
+            # What fails is met again, and raised, by whoever reads it.
+            wait([self._fetchers.submit(self.get_chunk, volume, index) for index in missing])
 
     def get_chunk(self, volume: Volume, index: Index3) -> VoxelArray:
         """One chunk, read-only, by its place in the volume's grid of chunks."""

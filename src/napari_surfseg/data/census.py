@@ -506,7 +506,10 @@ class _Counter:
 
     def visit_all(self, units: list[Box]) -> None:
         """Count some units, several at once."""
-        num_threads = min(4, os.cpu_count() or 1, len(units))
+        num_threads = min(4, os.cpu_count() or 1)
+        if self._labels.reads_at_once > 1:  # they wait rather than compute
+            num_threads = self._labels.reads_at_once
+        num_threads = min(num_threads, len(units))
         if num_threads <= 1:
             for unit in units:
                 self.visit(unit)

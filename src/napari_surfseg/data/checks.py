@@ -109,7 +109,7 @@ def check_pair(
     """
     spacing = pair.spacing or data.spacing
     image = _open(pair.image, spacing, f"{field}.image")
-    labels = _open(pair.labels, spacing, f"{field}.labels")
+    labels = _open(pair.labels, spacing, f"{field}.labels", is_kept=False)
     checked = check_volumes(image, labels, data, role=role, field=field, roi=pair.roi)
     return replace(checked, weight=pair.weight)
 
@@ -186,9 +186,9 @@ def _describe_census(census: LabelCensus, labels: Volume) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _open(source: str, spacing: Spacing3 | None, field: str) -> Volume:
+def _open(source: str, spacing: Spacing3 | None, field: str, *, is_kept: bool = True) -> Volume:
     try:
-        return open_volume(source, spacing=spacing)
+        return open_volume(source, spacing=spacing, is_kept=is_kept)
     except SurfsegError as error:
         error.field = error.field or field
         raise

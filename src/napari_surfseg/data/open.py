@@ -49,7 +49,9 @@ __all__ = ["open_volume"]
 MAX_SHOWN = 100
 
 
-def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -> Volume:
+def open_volume(
+    source: str | Path, *, spacing: Sequence[float] | None = None, is_kept: bool = True
+) -> Volume:
     """Open a volume of any known format without reading its voxels.
 
     Parameters
@@ -60,6 +62,9 @@ def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -
         inside a zarr or N5 group or an HDF5 file; an OME-Zarr without a key gives its finest level.
     spacing : tuple of float, optional
         Z, Y, X voxel size that replaces what the file says.
+    is_kept : bool
+        Whether chunks behind a URL are kept on disk for the next run. Not those of labels, which
+        somebody may go on painting.
 
     Returns
     -------
@@ -70,7 +75,7 @@ def open_volume(source: str | Path, *, spacing: Sequence[float] | None = None) -
     DataError
         If there is nothing there, or it is not a volume of real numbers.
     """
-    where = parse_source(str(source))
+    where = replace(parse_source(str(source)), is_kept=is_kept)
     volume = _open_remote(where) if where.is_remote else _open_local(where)
     if spacing is not None:
         volume.set_spacing(spacing)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from napari_surfseg.data.remote_files import open_filesystem
+from napari_surfseg.data.source import parse_source
 from napari_surfseg.errors import DataError
 
 __all__ = [
     "explain_missing_package",
     "fetch_file",
-    "is_file",
     "list_all",
     "list_folder",
     "name_of_url",
@@ -32,8 +32,8 @@ def require_fsspec(source: str) -> None:
 
 
 def name_of_url(url: str) -> str:
-    """Return the name of the file that a URL names."""
-    return PurePosixPath(urlsplit(url).path).name
+    """Return the name of the file that a URL names, of one in an archive that one's."""
+    return parse_source(url).name
 
 
 def fetch_file(url: str) -> Path:
@@ -46,12 +46,10 @@ def fetch_file(url: str) -> Path:
     DataError
         If a package for this kind of URL is not installed, or there is nothing at the URL.
     """
-    import fsspec  # type: ignore[import-untyped]
-
     folder = Path(tempfile.mkdtemp(prefix="surfseg-"))
     path = folder / name_of_url(url)
     try:
-        store, place = fsspec.url_to_fs(url)
+        store, place = open_filesystem(url)
         store.get_file(place, str(path))
     except ImportError as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -66,31 +64,30 @@ def fetch_file(url: str) -> Path:
     return path
 
 
-def is_file(url: str) -> bool:
-    """Whether there is a file at a URL, as far as its server says."""
-    return bool(_ask(url, "isfile"))
-
-
 def list_folder(url: str) -> list[str] | None:
     """List the names below a URL; None where its server gives no list."""
+    if is_web(url):
+        return None
     found = _ask(url, "ls", detail=False)
     return None if found is None else [str(name).rstrip("/").rpartition("/")[2] for name in found]
+
+
+def is_web(url: str) -> bool:
+    """Whether a URL is of a web server, which gives no list to rely on: a page, or nothing."""
+    return url.startswith(("http://", "https://"))
 
 
 def list_all(url: str) -> list[tuple[str, int]] | None:
     """List all files below a URL, by names relative to it, with their bytes.
 
-    None where there is no list that can be relied on: a web server shows a page for a person,
-    or nothing.
+    None where there is no list that can be relied on.
     """
-    if urlsplit(url).scheme in ("http", "https"):
+    if is_web(url):
         return None
     found = _ask(url, "find", detail=True)
     if found is None:
         return None
-    import fsspec
-
-    inside = fsspec.url_to_fs(url)[1].strip("/") + "/"
+    inside = open_filesystem(url)[1].strip("/") + "/"
     names = ((str(name).lstrip("/"), each) for name, each in found.items())
     return [
         (name[len(inside) :], int(each.get("size") or 0))
@@ -100,10 +97,8 @@ def list_all(url: str) -> list[tuple[str, int]] | None:
 
 
 def _ask(url: str, question: str, **options: Any) -> Any:
-    import fsspec
-
     try:
-        store, place = fsspec.url_to_fs(url)
+        store, place = open_filesystem(url)
         return getattr(store, question)(place, **options)
     except ImportError as error:
         raise explain_missing_package(url, error) from error

@@ -144,6 +144,8 @@ class Volume(ABC):
         )
         self.key: Hashable = next(_keys)
         self.notes = [note for note in notes if note]
+        #: Chunks that are worth reading at the same time: many of a server, which answers late.
+        self.reads_at_once = 1
         self.stored_axes = stored_axes
         if not all(self.shape):
             raise DataError(
@@ -371,6 +373,7 @@ class DerivedVolume(Volume):
             stored_axes=base.stored_axes,
         )
         self._derived_from = base
+        self.reads_at_once = base.reads_at_once
 
     def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
         """List the chunks that are stored of the base, where voxels depend on its own alone."""
@@ -408,6 +411,7 @@ class TransposedVolume(Volume):
             notes=base.notes,
             stored_axes=axes,
         )
+        self.reads_at_once = base.reads_at_once
 
     def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
         """List the chunks that are stored."""

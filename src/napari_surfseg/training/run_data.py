@@ -12,6 +12,7 @@ from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity, fit_pairs
 from napari_surfseg.data.mixed_sizes import make_alike
 from napari_surfseg.data.patches.sides import resolve_symmetries
+from napari_surfseg.data.remote_files import CHUNK_CACHE
 from napari_surfseg.data.resampling import KnownVoxels, Resampling, choose_resampling
 from napari_surfseg.geometry import to_spacing
 from napari_surfseg.model.checkpoint import load_checkpoint
@@ -94,6 +95,7 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
         For the first volume that cannot be used.
     """
     settings, seed = plan.experiment.data, plan.experiment.experiment.seed
+    CHUNK_CACHE.max_bytes = int(settings.remote_cache_gib * 2**30)
     earlier = _read_earlier(plan)
     train, validation = open_pairs(settings, seed=seed, cut=earlier.get("cut"))
     fitted, fits = fit_pairs([*train, *validation], settings.intensity)

@@ -255,7 +255,7 @@ class _Search:
         axes = self._find_axes(array, image)
         order = find_axis_order(array.shape, short_names(axes) if axes else None, text)
         size, place = self._find_size(order, axes, level)
-        return _ZarrVolume(
+        volume = _ZarrVolume(
             array,
             order,
             ZarrChunks(self._tree, path, array),
@@ -270,6 +270,8 @@ class _Search:
             notes=[*self._notes, size.note],
             stored_axes=order.stored_axes,
         )
+        volume.reads_at_once = self._tree.reads_at_once
+        return volume
 
     def _find_axes(self, array: Any, image: Image | None) -> tuple[Axis, ...]:
         """Find the axes of an array, by its image or by itself; empty where none are stated."""

@@ -22,7 +22,9 @@ from napari_surfseg.data.formats.chunk_listing import (
     find_in_names,
 )
 from napari_surfseg.data.formats.registry import is_in_zarr
-from napari_surfseg.data.remote import is_file, list_all, list_folder
+from napari_surfseg.data.formats.remote_store import RemoteStore
+from napari_surfseg.data.remote import list_all, list_folder
+from napari_surfseg.data.remote_files import AT_ONCE, RemoteError
 from napari_surfseg.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def open_tree(source: Source) -> ZarrTree:
         If a zip file is damaged.
     """
     if source.is_remote:
-        return _UrlTree(source.location)
+        return _UrlTree(source)
     return _ZipTree(source) if source.path.is_file() else _FolderTree(source.path)
 
 
@@ -62,6 +64,8 @@ class ZarrTree(ABC):
     """
 
     base = ""
+    #: Files that are worth asking for at the same time.
+    reads_at_once = 1
 
     def find(self, path: str) -> Any:
         """Open an array or group; None where there is none.
@@ -75,6 +79,8 @@ class ZarrTree(ABC):
             node = _open_node(self._target(path))
         except FileNotFoundError:
             return None
+        except RemoteError as error:
+            raise DataError(f"{self.describe(path)} cannot be read: {error}.") from error
         except ImportError:  # a kind of URL that needs another package; the caller says which
             raise
         except Exception as error:
@@ -237,19 +243,30 @@ class _ZipTree(ZarrTree):
 
 
 class _UrlTree(ZarrTree):
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, source: Source) -> None:
+        self._url = source.location.rstrip("/")
+        self._store = RemoteStore(self._url, is_kept=source.is_kept)
+        self.reads_at_once = AT_ONCE
+        # zarr asks for so many chunks of a box at once; 10 by itself.
+        zarr.config.set({"async.concurrency": AT_ONCE})
 
     def describe(self, path: str) -> str:
-        return "/".join(filter(None, (self._url, path)))
+        return f"{self._url}::{path}" if path else self._url
+
+    def _locate(self, path: str) -> str:
+        """Give the URL of a path: in the first part of a chain, before a query."""
+        first, *rest = self._url.split("::")
+        if "://" not in first and rest:  # simplecache::s3://…
+            first, rest = f"{first}::{rest[0]}", rest[1:]
+        return "::".join([f"{first.rstrip('/')}/{path}" if path else first, *rest])
 
     def iterate_names(self, path: str) -> list[str] | None:
-        return list_folder(self.describe(path))
+        return list_folder(self._locate(path))
 
     def find_chunks(
         self, path: str, how: ChunkNames, ranges: Sequence[range]
     ) -> Iterator[Found] | None:
-        names = list_all(self.describe(path))
+        names = list_all(self._locate(path))
         return None if names is None else find_in_names(names, how, ranges)
 
     def _find_separator(self, array: Any, path: str) -> str | None:
@@ -258,9 +275,13 @@ class _UrlTree(ZarrTree):
         if stated == "/":
             return stated
         for separator in "./":
-            if is_file(f"{self.describe(path)}/{separator.join('0' * array.ndim)}"):
-                return separator
+            name = f"{path}/{separator.join('0' * array.ndim)}".lstrip("/")
+            try:
+                if self._store.has_file(name):
+                    return separator
+            except RemoteError:
+                break
         return super()._find_separator(array, path)
 
     def _target(self, path: str) -> dict[str, Any]:
-        return {"store": self.describe(path)}
+        return {"store": self._store, "path": path}

@@ -121,6 +121,7 @@ DATA_SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("data.void_value", "Outside value", "line", empty="none"),
         Setting("data.validation.gap", "Gap", "line", empty="automatic"),
         Setting("data.cache_gib", "Cache", step=0.5, decimals=1),
+        Setting("data.remote_cache_gib", "Cache on disk", step=5, decimals=1),
     ),
     "Patches": (
         Setting(
