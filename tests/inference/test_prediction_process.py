@@ -88,3 +88,43 @@ def test_a_box_is_predicted_alone_and_as_the_whole_would_be(tmp_path, checkpoint
     # Windows are normalised each by itself and lie elsewhere: alike, not the same.
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
     assert ("predicting", 1.0) in reported
+
+
+def test_finished_blocks_are_gone_on_with_unless_the_image_changed(
+    tmp_path, checkpoint, monkeypatch
+):
+    monkeypatch.setattr("napari_surfseg.inference.prediction_run.BLOCK_WINDOWS", {"cpu": 1})
+    monkeypatch.setattr("napari_surfseg.inference.window_size.MAX_WINDOW_VOXELS", 16**3)
+    job = PredictionJob(
+        str(tmp_path / "image.npy"),
+        str(tmp_path / "best.pt"),
+        device="cpu",
+        sheets=False,
+        skeleton=False,
+        mesh=False,
+        blocks=str(tmp_path / "blocks"),
+        first=((10, 20, 20), (12, 22, 22)),
+    )
+
+    class EndedError(Exception):
+        pass
+
+    def end(stage, share):
+        if stage == "predicting" and share > 0.4:
+            raise EndedError
+
+    for seed in (0, 1):
+        np.save(
+            tmp_path / "image.npy",
+            np.random.default_rng(seed).integers(0, 256, (20, 24, 28), np.uint8),
+        )
+        with pytest.raises(EndedError):
+            run_prediction_job(job, tmp_path, end)
+    result = run_prediction_job(job, tmp_path, lambda *_: None)
+    assert "blocks are finished." in result["warnings"][0]
+    assert not (tmp_path / "blocks").exists()
+    found = open_volume(str(tmp_path / "probabilities.zarr"))
+    kept = found.read(*found.box)
+    run_prediction_job(replace(job, blocks=None), tmp_path, lambda *_: None)
+    again = open_volume(str(tmp_path / "probabilities.zarr"))
+    np.testing.assert_array_equal(again.read(*again.box), kept)

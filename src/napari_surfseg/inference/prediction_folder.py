@@ -368,6 +368,13 @@ class PredictionFolder:
                 continue
         return finished
 
+    def count_finished(self) -> int:
+        """Count the finished blocks; 0 where there is no plan."""
+        with contextlib.suppress(OutputError):
+            plan = self.read_plan()
+            return 0 if plan is None else int(np.count_nonzero(self.read_finished(plan)))
+        return 0
+
     def write_block(
         self, plan: PredictionPlan, index: Index3, sums: NDArray[np.int32] | None
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from napari_surfseg.inference.process_protocol import read_job, run_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import torch
     from numpy.typing import NDArray
@@ -70,6 +70,11 @@ class PredictionJob:
     box : (start, stop), optional
         Predict these voxels only, Z, Y, X, half open; the network also sees what lies
         around them.
+    blocks : str, optional
+        Folder in which finished blocks of a whole volume are kept until all are; what lies there
+        is gone on with, if it is of the same prediction.
+    first : (start, stop), optional
+        Voxels of a whole volume that are predicted before all others.
     """
 
     image: str
@@ -86,6 +91,8 @@ class PredictionJob:
     intensity: FitMode | None = None
     resample: ResampleMode | None = None
     box: Box | None = None
+    blocks: str | None = None
+    first: Box | None = None
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> PredictionJob:
@@ -95,8 +102,9 @@ class PredictionJob:
             values["spacing"] = to_spacing(values["spacing"])
         if isinstance(values.get("resample"), list):
             values["resample"] = to_spacing(values["resample"])
-        if values.get("box") is not None:
-            values["box"] = to_box(values["box"])
+        for key in ("box", "first"):
+            if values.get(key) is not None:
+                values[key] = to_box(values[key])
         return cls(**{key: value for key, value in values.items() if key in known})
 
 
@@ -175,8 +183,9 @@ def _predict_whole(
     report: Callable[[str, float], None],
 ) -> dict[str, Any]:
     from napari_surfseg.inference.predict_volume import predict_volume
-    from napari_surfseg.inference.settings import OutputSettings
+    from napari_surfseg.inference.settings import OutputSettings, WorkSettings
 
+    said: list[str] = []
     output = folder / "probabilities.zarr"
     summary = predict_volume(
         volume,
@@ -184,12 +193,19 @@ def _predict_whole(
         output,
         _settings(job, checkpoint, device),
         output_settings=OutputSettings(probabilities=True, threshold=job.threshold, overwrite=True),
+        work=WorkSettings(
+            folder=None if job.blocks is None else Path(job.blocks),
+            network=job.checkpoint,
+            replaces=True,
+            first=job.first,
+            say=said.append,
+        ),
         progress=lambda done, total: report("predicting", done / max(total, 1)),
     )
     return {
         "probabilities": output.name,
         "threshold": summary.threshold,
-        "warnings": [*summary.notes, *summary.warnings],
+        "warnings": [*said, *summary.notes, *summary.warnings],
     }
 
 

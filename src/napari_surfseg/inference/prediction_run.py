@@ -74,7 +74,7 @@ __all__ = [
 #: Most voxels and windows of a block. Sums take four bytes a voxel; on a CPU a window takes up to
 #: seconds, and a process that ends loses the block that it was at.
 BLOCK_VOXELS = 2**25
-BLOCK_WINDOWS = {"cpu": 27, "cuda": 512}
+BLOCK_WINDOWS = {"cpu": 8, "cuda": 512}
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,9 @@ def resume(
         return None
     differences = plan.find_differences(request)
     if differences or not request:
+        if work.replaces:
+            folder.remove()
+            return None
         raise OutputError(describe_unfit(folder, differences))
     return plan
 

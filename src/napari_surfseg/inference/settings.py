@@ -248,6 +248,8 @@ class WorkSettings:
         Predict nothing; write the output, or say what is missing.
     restart : bool
         Begin again instead of going on.
+    replaces : bool
+        Begin again, instead of refusing, where another prediction lies in the folder.
     keep : bool
         Keep the folder when the output is written, so that another threshold takes no network.
     cluster : str, optional
@@ -266,6 +268,7 @@ class WorkSettings:
     part: tuple[int, int] | None = None
     finish: bool = False
     restart: bool = False
+    replaces: bool = False
     keep: bool = False
     cluster: str | None = None
     first: Box | None = None

@@ -84,7 +84,7 @@ def outcome(monkeypatch, tmp_path):
         error = None
         asked = ()
 
-        def run(self, form, volume, process, box):
+        def run(self, form, volume, process, box, *, first=None):
             self.asked = form, volume, box
             if self.error is not None:
                 raise self.error
@@ -162,6 +162,10 @@ def test_cancelling_is_no_error(controller, view, outcome):
     outcome.error = CancelledError("The prediction was cancelled.")
     controller.predict()
     assert last(view.set_state) == "The prediction was cancelled; nothing of it is left."
+    kept = "The prediction was cancelled. 3 finished blocks of scan are kept: Predict goes on."
+    outcome.error = CancelledError(kept)
+    controller.predict()
+    assert last(view.set_state) == kept
     assert last(view.set_error) == ""
 
 

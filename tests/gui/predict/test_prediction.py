@@ -16,6 +16,7 @@ from napari_surfseg.gui.predict.prediction import (
     Prediction,
     run_prediction,
 )
+from napari_surfseg.inference.prediction_folder import PredictionFolder, PredictionPlan
 
 FORM = PredictForm(
     checkpoint="",
@@ -90,3 +91,42 @@ def test_a_network_of_the_package_predicts_by_its_name(tmp_path, registry):
     made = run_prediction(form, volume, Process())
     assert asked["checkpoint"] == made.found_by == "sheets-tiny"
     assert made.checkpoint is None
+
+
+def test_what_is_finished_when_cancelled_is_gone_on_with(tmp_path):
+    (tmp_path / "best.pt").write_bytes(b"")
+    form = replace(FORM, checkpoint=str(tmp_path / "best.pt"), folder=str(tmp_path / "predictions"))
+    image = Image(np.zeros((40, 5, 6), np.uint8), name="scan")
+    asked = []
+
+    class Process:
+        ask = None
+
+        def report(self, *_):
+            """Nobody looks."""
+
+        check_cancelled = report
+
+        def run(self, job, _names):
+            asked.append(json.loads(Path(job).read_text()))
+            folder = PredictionFolder(Path(asked[-1]["blocks"]))
+            shape = (40, 5, 6)
+            plan = folder.create(
+                PredictionPlan({}, shape, (8, 5, 6), 0.25, False, "float32", {}, None, (1, 1, 1))
+            )
+            if len(asked) > 1:
+                folder.write_block(plan, (0, 0, 0), None)
+            raise CancelledError("The prediction was cancelled.")
+
+    with pytest.raises(CancelledError, match=r"^The prediction was cancelled\.$"):
+        run_prediction(form, take_layer(image), Process())
+    first = ((10, 0, 0), (20, 5, 6))
+    for _ in range(2):
+        with pytest.raises(CancelledError, match="1 finished blocks of scan are kept"):
+            run_prediction(form, take_layer(image), Process(), first=first)
+    assert asked[0]["blocks"] == asked[2]["blocks"]
+    assert asked[2]["first"] == [list(corner) for corner in first]
+    assert [path.name for path in (tmp_path / "predictions").iterdir()] == [".unfinished"]
+    with pytest.raises(CancelledError):
+        run_prediction(replace(form, overlap=0.5), take_layer(image), Process())
+    assert asked[3]["blocks"] != asked[2]["blocks"]

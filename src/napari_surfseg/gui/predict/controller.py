@@ -11,6 +11,7 @@ from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.events import CheckpointSaved, PostprocessTuned
 from napari_surfseg.gui.background.process_job import JobView, ProcessJob
 from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.layers.camera import compute_view_box
 from napari_surfseg.gui.layers.chosen_volume import describe_lost, take_chosen
 from napari_surfseg.gui.layers.layer_adder import LayerAdder
 from napari_surfseg.gui.layers.layer_volume import is_volume
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     Then = Callable[[Prediction, Layer | None], None]
 
 __all__ = ["PredictController", "PredictViewProtocol"]
+
+#: What the viewer shows is predicted first: so many voxels around its middle.
+FIRST_VOXELS = (64, 512, 512)
 
 #: Between two layers of a result, so that they are not felt as one long wait.
 NEXT_LAYER_MILLISECONDS = 50
@@ -309,8 +313,10 @@ class PredictController(QObject):
             return
         source = form.source.layer if form.source is not None else None
 
+        first = None if source is None else compute_view_box(self._viewer, source, FIRST_VOXELS)
+
         def work(process: JobProcess) -> Prediction:
-            return run_prediction(form, volume, process, box)
+            return run_prediction(form, volume, process, box, first=first)
 
         def add_layers(prediction: Prediction) -> None:
             self._view.set_state("Adding the layers…", 1.0)
@@ -341,7 +347,11 @@ class PredictController(QObject):
 
     def _on_failed(self, error: SurfsegError) -> None:
         if isinstance(error, CancelledError):
-            self._view.set_state("The prediction was cancelled; nothing of it is left.")
+            said = str(error)
+            is_kept = "finished blocks" in said
+            self._view.set_state(
+                said if is_kept else "The prediction was cancelled; nothing of it is left."
+            )
             return
         self._view.set_state("No prediction was made.")
         self._view.set_error(str(error))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import shutil
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_surfseg.errors import RunError
+from napari_surfseg.errors import CancelledError, RunError
 from napari_surfseg.gui.layers.copies import hand_over
 from napari_surfseg.gui.layers.layer_data import IN_MEMORY_BYTES
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
+from napari_surfseg.inference.prediction_folder import PredictionFolder
 from napari_surfseg.inference.prediction_process import PredictionJob
 from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.runs.checkpoints import find_trained
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.controls.source_choice import SourceChoice
 
 __all__ = ["PredictForm", "Prediction", "run_prediction"]
+
+#: Finished blocks of a prediction that nobody went on with are kept for so long: two weeks.
+KEPT_SECONDS = 14 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -155,8 +162,30 @@ def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     return arrays
 
 
+def _find_blocks(
+    parent: Path, form: PredictForm, volume: LayerVolume, network: str
+) -> PredictionFolder:
+    """Find where the finished blocks of a prediction are kept until all are.
+
+    By its name only what may be the same; whether it is, the process finds out.
+    """
+    unfinished = parent / ".unfinished"
+    with contextlib.suppress(OSError):
+        for old in unfinished.iterdir():
+            if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+    asked = (volume.name, volume.shape, network, form.overlap, form.flips)
+    name = hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+    return PredictionFolder(unfinished / name)
+
+
 def run_prediction(
-    form: PredictForm, volume: LayerVolume | str, process: JobProcess, box: Box | None = None
+    form: PredictForm,
+    volume: LayerVolume | str,
+    process: JobProcess,
+    box: Box | None = None,
+    *,
+    first: Box | None = None,
 ) -> Prediction:
     """Run a prediction to its end and load its result; waits for the disk and the process.
 
@@ -170,11 +199,14 @@ def run_prediction(
         Reports the stages, and asks before a large layer is copied.
     box : (start, stop), optional
         Voxels to predict; None for all.
+    first : (start, stop), optional
+        Of all, those that are predicted first.
 
     Raises
     ------
     SurfsegError
-        If it fails or is cancelled; its folder is deleted then.
+        If it fails or is cancelled; its folder is deleted then. What is finished of a whole volume
+        is kept, and gone on with by the next prediction of the same.
     """
     network = find_trained(form.checkpoint, newest=form.newest)
     checkpoint = network.resolve() if isinstance(network, Path) else None
@@ -187,6 +219,7 @@ def run_prediction(
         folder.mkdir(parents=True)
     except OSError as error:
         raise RunError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
+    blocks = _find_blocks(parent, form, taken, f"{checkpoint or network} {made}")
     try:
         taken, path = hand_over(
             taken,
@@ -208,12 +241,23 @@ def run_prediction(
             skeleton=form.skeleton,
             mesh=form.mesh,
             box=box,
+            blocks=None if box is not None else str(blocks.path),
+            first=first,
         )
         names = {} if isinstance(volume, str) else {path: taken.name}
         result = process.run(write_job(folder, job), names)
         result["warnings"] = [*result.get("warnings", []), *filter(None, [taken.note])]
         result |= {"translate": taken.translate, "units": taken.units}
         arrays = _load(folder, result)
+    except CancelledError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        finished = 0 if box is not None else blocks.count_finished()
+        if not finished:
+            raise
+        raise CancelledError(
+            f"The prediction was cancelled. {finished} finished blocks of {stem} are kept: Predict goes "
+            "on from there."
+        ) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -66,7 +66,10 @@ class PredictView(QWidget):
         )
         predict.clicked.connect(self.predict_clicked)
         cancel = push_button(
-            "cancel_prediction", "Cancel", "End the prediction; nothing of it is left."
+            "cancel_prediction",
+            "Cancel",
+            "End the prediction. Finished blocks of a whole volume are kept: Predict goes on from "
+            "there.",
         )
         cancel.clicked.connect(self.cancel_clicked)
         state = QLabel("Choose a network and a volume, then press Predict.")
