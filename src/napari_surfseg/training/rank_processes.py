@@ -64,7 +64,7 @@ def open_ranks(training: Training, device: str, on_lost: Callable[[str], None]) 
     try:
         share_batch(training.train_batch_size, place.count)
         found = find_device(chosen.type, place)
-        ranks.gather("here")
+        ranks.gather("here", START_SECONDS)
         ranks.order("device", device=chosen.type)
         ranks.connect(found)
     except BaseException:

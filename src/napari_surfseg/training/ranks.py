@@ -161,19 +161,25 @@ class Ranks:
         with self._explained():
             self._store.set(f"{name}/{self.place.rank}", message)
 
-    def gather(self, name: str) -> list[str]:
-        """Wait for the answers of all other processes, in order of rank."""
+    def gather(self, name: str, seconds: float = STEP_SECONDS) -> list[str]:
+        """Wait for the answers of all other processes, in order of rank.
+
+        Raises
+        ------
+        RankLostError
+            If one of them ends, or does not answer for so long.
+        """
         answers = []
         with self._explained():
             for rank in range(1, self.place.count):
                 key = f"{name}/{rank}"
-                self._wait(key)
+                self._wait(key, seconds)
                 answers.append(bytes(self._store.get(key)).decode())
                 self._store.delete_key(key)
         return answers
 
-    def _wait(self, key: str) -> None:
-        until = time.monotonic() + STEP_SECONDS
+    def _wait(self, key: str, seconds: float) -> None:
+        until = time.monotonic() + seconds
         while not self._store.check([key]):
             is_gone = any(process.poll() is not None for process in self.processes)
             if is_gone or self._watch.look() or time.monotonic() > until:
