@@ -360,11 +360,12 @@ class Augmentation(_Section):
         "intensity range.",
     )
     affine: Fraction = Field(
-        default=0.5,
-        description="Probability that a patch is rotated, scaled and sheared on the device.",
+        default=0.1,
+        description="Probability that a patch is rotated, scaled and sheared on the device. More "
+        "blurs what the labels mean by the edge of a surface; it may pay off in hours of training.",
     )
     elastic: Fraction = Field(
-        default=0.3, description="Probability that a patch is bent on the device."
+        default=0.1, description="Probability that a patch is bent on the device."
     )
 
 
