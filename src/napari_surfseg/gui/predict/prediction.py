@@ -255,8 +255,8 @@ def run_prediction(
         if not finished:
             raise
         raise CancelledError(
-            f"The prediction was cancelled. {finished} finished blocks of {stem} are kept: Predict goes "
-            "on from there."
+            f"The prediction was cancelled. {finished} finished blocks of {stem} are kept: Predict "
+            "goes on from there."
         ) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
