@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_surfseg.data.resampling import KnownVoxels
     from napari_surfseg.geometry import Spacing3
 
-__all__ = ["RUN_SPACING_TOLERANCE", "check_sizes", "make_alike"]
+__all__ = ["RUN_SPACING_TOLERANCE", "check_sizes", "find_typical", "make_alike"]
 
 #: Relative difference up to which the voxels of two volumes of a run, which may come from
 #: different scans, count as the same.
@@ -119,12 +119,16 @@ def make_alike(
     DataError
         If a size is too far from the others to be resampled.
     """
-    if all(_seen_alike(pair, pairs[0]) for pair in pairs):
+    first = pairs[0]
+    if all(
+        _is_alike(pair.seen_spacing, pair.image.units, first.seen_spacing, first.image.units)
+        for pair in pairs
+    ):
         return list(pairs), []
     if known is not None and known.is_sized:
         spacing, units, of = known.spacing, known.units, "the network to start from"
     else:
-        model = max(pairs, key=lambda one: _count_alike(one, pairs))
+        model = find_typical(pairs)
         spacing, units, of = model.seen_spacing, model.image.units, model.name
     alike, notes = [], []
     for pair in pairs:
@@ -140,19 +144,26 @@ def make_alike(
     return alike, notes
 
 
-def _count_alike(pair: CheckedPair, pairs: Sequence[CheckedPair]) -> int:
-    """Count the annotated voxels of all training pairs that have the size of this one."""
-    if pair.role != "train":
-        return -1
-    return sum(
-        other.census.num_supervised
-        for other in pairs
-        if other.role == "train" and _seen_alike(pair, other)
-    )
+def find_typical(pairs: Sequence[CheckedPair]) -> CheckedPair:
+    """Return the first training pair whose voxels, as seen, are those of most annotated voxels."""
+    counts: dict[tuple[Spacing3, str | None], int] = {}
+    firsts: dict[tuple[Spacing3, str | None], CheckedPair] = {}
+    for pair in pairs:
+        if pair.role == "train":
+            size = pair.seen_spacing, pair.image.units
+            firsts.setdefault(size, pair)
+            counts[size] = counts.get(size, 0) + pair.census.num_supervised
 
+    def count_alike(size: tuple[Spacing3, str | None]) -> int:
+        spacing, units = size
+        return sum(
+            count
+            for (other, other_units), count in counts.items()
+            if _is_alike(spacing, units, other, other_units)
+        )
 
-def _seen_alike(pair: CheckedPair, other: CheckedPair) -> bool:
-    return _is_alike(pair.seen_spacing, pair.image.units, other.seen_spacing, other.image.units)
+    most = max(counts, key=count_alike)
+    return firsts[most]
 
 
 def _alike(pair: CheckedPair, other: CheckedPair) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg import events
@@ -10,7 +11,7 @@ from napari_surfseg.config import ValidationSlab
 from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.checks import describe_cut, open_pairs
 from napari_surfseg.data.intensity import compute_intensity, fit_pairs
-from napari_surfseg.data.mixed_sizes import make_alike
+from napari_surfseg.data.mixed_sizes import find_typical, make_alike
 from napari_surfseg.data.patches.sides import resolve_symmetries
 from napari_surfseg.data.remote_files import CHUNK_CACHE
 from napari_surfseg.data.resampling import KnownVoxels, Resampling, choose_resampling
@@ -77,13 +78,17 @@ class RunData:
 
     @property
     def spacing(self) -> Spacing3:
-        """Size of the voxels that the network sees."""
-        return self.train[0].seen_spacing
+        """Size of the voxels that the network sees; that of a volume may differ by a tenth."""
+        return self._typical.seen_spacing
 
     @property
     def units(self) -> str | None:
         """Unit of that voxel size; None where it is not known."""
-        return self.train[0].image.units
+        return self._typical.image.units
+
+    @cached_property
+    def _typical(self) -> CheckedPair:
+        return find_typical(self.train)
 
 
 def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:

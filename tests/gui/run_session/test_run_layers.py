@@ -7,9 +7,10 @@ import pytest
 from napari.components import ViewerModel
 from tests.gui.conftest import FakeFeed, sent_commands
 
+from napari_surfseg.config_files import build_experiment
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.events import UpdateLabels
-from napari_surfseg.gui.run_session.run_layers import read_run_layers
+from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
 from napari_surfseg.gui.run_session.session import Session
 from napari_surfseg.gui.training.controller import TrainingController
 from napari_surfseg.gui.training.view import TrainingView
@@ -223,3 +224,17 @@ def test_sentences_name_the_layer(started, session, say):
     say(RunState.FAILED, message=f"{path} has no background voxels.")
     assert session.snapshot.message == "The layer 'scan strokes' has no background voxels."
     assert "inputs" not in started.view.run.state.text()
+
+
+def test_every_volume_of_a_table_is_shown_in_its_own_voxel_size(tmp_path):
+    rows = ["image,labels,spacing"]
+    for name, spacing in (("a", "2 1 1"), ("b", "")):
+        for kind in ("image", "labels"):
+            np.save(tmp_path / f"{name}_{kind}.npy", np.ones((4, 5, 6), np.uint8))
+        rows.append(f"{name}_image.npy,{name}_labels.npy,{spacing}")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    experiment = build_experiment({"data": {"train": "pairs.csv"}}, folder=tmp_path)
+    run = read_run_layers(RunFolder(tmp_path / "run").create(experiment).path)
+    opened = open_volumes(run, run.images)
+    scales = [tuple(volume.layer_data[1]["scale"]) for volume in opened]
+    assert scales == [(2, 1, 1), (1, 1, 1)]

@@ -4,12 +4,14 @@ import numpy as np
 from napari.layers import Labels
 from tests.gui.conftest import sent_commands
 
+from napari_surfseg.errors import RunError
 from napari_surfseg.events import (
     Pause,
     SetPreview,
     Stop,
     WarningIssued,
 )
+from napari_surfseg.gui.run_session import session as module
 from napari_surfseg.runs.folder import RunState
 from napari_surfseg.runs.follow import RunSnapshot
 
@@ -63,3 +65,28 @@ def test_a_workers_sentences_name_layers_and_buttons(session, feeds, tmp_path):
     gc.collect()
     feeds[-1].polled.emit(RunSnapshot(state=RunState.FAILED, message=warning.message))
     assert snapshots[-1].message.startswith("The run's copy of the labels holds no surface")
+
+
+def test_stop_takes_a_job_that_waits_out_of_its_queue(session, feeds, run, monkeypatch, qtbot):
+    finished, said = [], []
+    session.follow_failed.connect(said.append)
+    monkeypatch.setattr(module, "cancel_job", lambda path: lambda: finished.append(path))
+    session.attach(run.path)
+    feeds[-1].polled.emit(RunSnapshot(state=RunState.QUEUED, is_waiting=True))
+    session.stop_run()
+    qtbot.waitUntil(lambda: finished == [run.path])
+    assert sent_commands(session) == []
+
+    def hang(_path):
+        def finish():
+            raise RunError("Job 4711 could not be cancelled: ssh did not answer within 30 s.")
+
+        return finish
+
+    monkeypatch.setattr(module, "cancel_job", hang)
+    session.stop_run()
+    qtbot.waitUntil(lambda: bool(said))
+    assert "could not be cancelled" in said[0]
+    feeds[-1].polled.emit(RunSnapshot(state=RunState.RUNNING))
+    session.stop_run()
+    assert [type(command) for command in sent_commands(session)] == [Stop]

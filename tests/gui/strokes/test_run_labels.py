@@ -8,7 +8,8 @@ from napari.layers import Image, Labels
 from napari_surfseg.config import Experiment
 from napari_surfseg.gui.layers.copies import write_layer
 from napari_surfseg.gui.layers.layer_volume import take_layer
-from napari_surfseg.gui.strokes.run_labels import RunLabels
+from napari_surfseg.gui.run_session.run_layers import RunLayers
+from napari_surfseg.gui.strokes.run_labels import RunLabels, _choose_opened
 from napari_surfseg.runs.folder import RunFolder
 
 SHAPE = (6, 16, 16)
@@ -77,3 +78,11 @@ def test_another_run_is_read_again(labels):
     labels.forget()
     assert not labels.is_known
     assert labels.copies == ()
+
+
+def test_of_hundreds_of_volumes_a_few_are_opened():
+    pairs = [(f"i{n}", f"l{n}") for n in range(200)]
+    run = RunLayers(pairs=tuple(pairs), copies=("l150",), meanings={}, notes={})
+    assert _choose_opened(run) == ["i150", *(f"i{n}" for n in range(7)), "l150"]
+    few = RunLayers(pairs=tuple(pairs[:3]), copies=("l0", "l1", "l2"), meanings={}, notes={})
+    assert _choose_opened(few) == ["i0", "i1", "i2", "l0", "l1", "l2"]

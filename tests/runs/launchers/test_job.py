@@ -44,7 +44,9 @@ def test_a_job_that_waits_is_shown_as_queued_and_can_be_cancelled(run, make_laun
         find_free_run(run.path)
     cancel_job(run.path)()
     assert cluster.state(4711) == ""
-    assert read_state(run.path) is RunState.STOPPED
+    snapshot = read_snapshot(run.path)
+    assert snapshot.state is RunState.STOPPED
+    assert snapshot.message == "Job 4711 at slurm was cancelled before it started."
     assert find_free_run(run.path).path == run.path
 
 
@@ -95,7 +97,7 @@ def test_what_is_sent_while_a_job_waits_is_taken_when_it_starts(run, make_launch
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        ("fail", "slurm: sbatch failed: sbatch: error: Batch job submission failed: Invalid acc"),
+        ("fail", "slurm: sbatch failed: Batch job submission failed: Invalid account."),
         ("hang", "slurm: sbatch did not answer within 1 s."),
         ("silent", "slurm: sbatch printed no job number that fits"),
     ],

@@ -123,7 +123,11 @@ def read_run(path: str) -> list[LayerData]:
     image_data = _open_if_there(run, images)
     layers = image_data + _open_if_there(run, labels)
     if preview is not None:
-        place = image_data[0][1] if image_data else place_of(run.spacing or (1.0, 1.0, 1.0))
+        place = (
+            image_data[0][1]
+            if image_data
+            else place_of(run.spacings.get(preview.image, (1.0, 1.0, 1.0)))
+        )
         # Under the labels, which are painted on.
         layers.insert(len(image_data), _show_preview(preview, place, run_dir))
     if not layers:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.config_files import find_own_path
+from napari_surfseg.runs.launch_record import read_launch, to_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +58,11 @@ def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
         return None
     if probabilities.ndim != 3 or probabilities.shape != skeleton.shape:
         return None
+    launch = read_launch(run_dir)
+    image = event.image if launch is None else to_here(event.image, launch, run_dir)
     return LivePreview(
         index=event.index,
-        image=find_own_path(event.image, run_dir),
+        image=find_own_path(image, run_dir),
         origin=event.origin,
         probabilities=np.ascontiguousarray(probabilities, np.uint8),
         skeleton=np.ascontiguousarray(skeleton, np.uint8),

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,15 +60,15 @@ class RunLayers:
         Label value to meaning.
     notes : dict
         Name and place of the layers that the run was started from, by path.
-    spacing : tuple of float, optional
-        Z, Y, X voxel size that replaces the files'.
+    spacings : dict
+        Z, Y, X voxel size that replaces that of a file, by path.
     """
 
     pairs: tuple[tuple[str, str], ...]
     copies: tuple[str, ...]
     meanings: dict[int, str]
     notes: dict[str, dict[str, Any]]
-    spacing: Spacing3 | None = None
+    spacings: dict[str, Spacing3] = field(default_factory=dict)
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -126,7 +126,14 @@ def read_run_layers(run_dir: Path) -> RunLayers:
     folder = RunFolder(run_dir)
     data = folder.read_experiment().data
     validation = [] if isinstance(data.validation, ValidationSlab) else list(data.validation)
-    pairs = tuple((pair.image, pair.labels) for pair in (*data.train, *validation))
+    listed = (*data.train, *validation)
+    pairs = tuple((pair.image, pair.labels) for pair in listed)
+    spacings = {
+        path: spacing
+        for pair in listed
+        for path in (pair.image, pair.labels)
+        if (spacing := pair.spacing or data.spacing) is not None
+    }
     labels = dict.fromkeys(labels for _, labels in pairs)
     inputs = folder.inputs.resolve()
     meanings = {
@@ -145,7 +152,7 @@ def read_run_layers(run_dir: Path) -> RunLayers:
         notes={resolve_path(path, folder.path): note for path, note in notes.items()}
         if isinstance(notes, dict)
         else {},
-        spacing=data.spacing,
+        spacings=spacings,
     )
 
 
@@ -216,9 +223,9 @@ def open_volumes(found: RunLayers, paths: Sequence[str]) -> list[OpenedVolume]:
             about["metadata"]["surfseg_labels"] = dict(found.meanings)
         if note:
             about |= {key: value for key, value in note.items() if key not in {"name", "region"}}
-        elif found.spacing is not None and not np.allclose(found.spacing, about["scale"]):
+        elif path in found.spacings and not np.allclose(found.spacings[path], about["scale"]):
             # The run uses another voxel size than the file's, so the file's unit does not apply.
-            about["scale"] = found.spacing
+            about["scale"] = found.spacings[path]
             about.pop("units", None)
         fullest = None
         if is_labels:

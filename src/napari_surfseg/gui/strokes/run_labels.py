@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.gui.layers.layer_watch import LayerWatch
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.run_session.session import Session
 
 __all__ = ["RunLabels"]
+
+#: Layers of as many volumes are opened at once; a run may have hundreds.
+MOST_OPENED = 8
 
 
 class RunLabels(QObject):
@@ -113,11 +117,14 @@ class RunLabels(QObject):
         run = self._run
         if run is None or self.is_opening:
             return
-        missing = [
-            path
-            for path in (*run.images, *run.copies)
-            if find_layer(self._viewer, self._session, path) is None
-        ]
+        wanted = _choose_opened(run)
+        missing = [path for path in wanted if find_layer(self._viewer, self._session, path) is None]
+        num_others = len(run.images) + len(run.copies) - len(wanted)
+        if num_others:
+            show_info(
+                f"The run has {len(run.images)} volumes; {num_others} of them and of their labels "
+                "are not opened here."
+            )
 
         def work(_job: Job) -> tuple[RunLayers, list[OpenedVolume]]:
             return run, open_volumes(run, missing)
@@ -144,3 +151,10 @@ class RunLabels(QObject):
         self.is_opening = False
         self.failed.emit(str(error))
         self.changed.emit()
+
+
+def _choose_opened(run: RunLayers) -> list[str]:
+    """Choose what is opened: all of a few volumes; of hundreds, first what takes strokes."""
+    painted = [image for image, labels in run.pairs if labels in run.copies]
+    images = list(dict.fromkeys([*painted, *run.images]))[:MOST_OPENED]
+    return [*images, *run.copies[:MOST_OPENED]]

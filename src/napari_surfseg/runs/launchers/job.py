@@ -139,7 +139,8 @@ def _start(
         raise RunError(f"{record.title}: {error}", field="launcher") from None
     program = Path(arguments[0]).name
     if answer.code:
-        raise RunError(f"{record.title}: {program} failed: {answer.reason}.", field="launcher")
+        reason = answer.reason.removeprefix(f"{program}: ").removeprefix("error: ")
+        raise RunError(f"{record.title}: {program} failed: {reason}.", field="launcher")
     match = re.search(launcher.job, answer.text, re.MULTILINE)
     job = (match.group(1) or "") if match else ""
     if not JOB.fullmatch(job):
@@ -257,7 +258,8 @@ def cancel_job(run_dir: Path) -> Callable[[], None]:
         if worker is not None and is_alive(worker):
             append_command(run_dir / "commands.jsonl", Stop())
         else:
-            write_launch(run_dir, replace(record, state=JobState.CANCELLED, asked=time.time()))
+            gone = with_answer(record, state=JobState.CANCELLED, asked=time.time())
+            write_launch(run_dir, gone)
 
     return finish
 
