@@ -62,3 +62,12 @@ def test_a_network_of_monai_is_described_by_what_it_answered():
         describe_network(
             TrainingForm(settings=settings | {"data.patch_size": [40, 32, 32]}), facts=facts
         )
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "auto"])
+def test_nothing_of_this_computer_is_said_of_another(device):
+    form = replace(FORM, device=device, launcher="slurm")
+    said = describe_network(form, free_bytes=2**20, gpu=GpuMemory("RTX", 2**20))
+    assert f"on the {'CPU' if device == 'cpu' else 'GPU'} of the other machine" in said
+    assert "RTX" not in said
+    assert "are free" not in said

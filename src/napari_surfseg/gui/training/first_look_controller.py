@@ -123,7 +123,8 @@ class FirstLookController(QObject):
         if source is not None:
             size = (NUM_SLICES, NUM_SLICES, NUM_SLICES)
             seen = compute_view_box(self._viewer, source, size)
-        device = self._view.form().device
+        form = self._view.form()
+        device = "auto" if form.launcher else form.device  # it is looked for here
 
         def work(process: JobProcess) -> Prediction:
             return predict_part(network, volume, seen, device, process)

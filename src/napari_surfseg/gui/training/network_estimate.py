@@ -45,7 +45,12 @@ def read_model(form: TrainingForm) -> Model:
 
 
 def choose_device(form: TrainingForm, gpu: GpuMemory | None) -> str:
-    """Say where the run will train, as far as it is known: ``cpu`` or ``cuda``."""
+    """Say where the run will train, as far as it is known: ``cpu`` or ``cuda``.
+
+    Another machine is chosen for its GPU, of which nothing is known here.
+    """
+    if form.device == "auto" and form.launcher:
+        return "cuda"
     if form.device == "auto":
         return "cpu" if gpu is None else "cuda"
     return "cuda" if form.device == "cuda" else "cpu"
@@ -91,7 +96,10 @@ def describe_network(
         check_patch_size(rung.patch_size, architecture)
         memory = _estimate_own(form, architecture, rung, device)
     parameters = memory.num_parameters / 1e6
+    if form.launcher:
+        free_bytes = gpu = None
     where = "CPU" if device == "cpu" else "GPU" if gpu is None else f"GPU ({gpu.name})"
+    where += " of the other machine" if form.launcher else ""
     size = f"{parameters:.2g}" if parameters < 10 else f"{parameters:.0f}"
     said = (
         f"{size} million parameters; about {format_bytes(memory.needed(rung))} of memory for "

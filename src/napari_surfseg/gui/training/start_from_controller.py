@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_surfseg.errors import ConfigError, SurfsegError
 from napari_surfseg.gui.background.signals import disconnect
-from napari_surfseg.gui.training.network_estimate import read_model
+from napari_surfseg.gui.training.network_estimate import choose_device, read_model
 from napari_surfseg.gui.training.start_from_note import (
     describe_file_start,
     describe_start,
@@ -65,7 +65,7 @@ class StartFromController(QObject):
     def refresh(self) -> None:
         """Bring what follows from the form up to date."""
         form = self._view.form()
-        device = "cuda" if form.device == "cuda" else "cpu"
+        device = choose_device(form, None)
         if form.folder != self._listed:
             self._listed = form.folder
             self._list_runs(form.folder)

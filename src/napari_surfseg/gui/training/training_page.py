@@ -123,6 +123,7 @@ class TrainingPage(QWidget):
         self.length.valueChanged.connect(self._on_length)
         self.length_kind.currentIndexChanged.connect(self._on_length)
         self.device.currentIndexChanged.connect(self._on_device)
+        self.where.currentIndexChanged.connect(self._on_device)
 
     def _on_length(self, _value: float) -> None:
         self.length_changed.emit()
