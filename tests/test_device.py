@@ -29,3 +29,13 @@ def test_the_cpu_computes_in_float32_unless_bf16_is_asked_for():
     assert choose_device("cpu") == cpu
     assert choose_precision("auto", cpu) == "float32"
     assert choose_precision("bf16", cpu) == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"), [((7, 0), "float32"), ((7, 5), "float32"), ((8, 0), "bf16")]
+)
+def test_a_gpu_that_only_imitates_bf16_computes_in_float32(monkeypatch, capability, precision):
+    """A V100 and a T4; torch says of both that they have it."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert choose_precision("auto", torch.device("cuda")) == precision

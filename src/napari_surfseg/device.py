@@ -10,6 +10,9 @@ from napari_surfseg.errors import ConfigError
 
 __all__ = ["choose_device", "choose_precision"]
 
+#: Generation of NVIDIA's GPUs that brought bf16 (A100, RTX 30).
+BF16_CAPABILITY = 8
+
 
 def choose_device(wanted: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
@@ -43,7 +46,13 @@ def choose_device(wanted: str) -> torch.device:
 def choose_precision(
     wanted: Literal["auto", "float32", "bf16"], device: torch.device
 ) -> Literal["float32", "bf16"]:
-    """Turn ``auto`` into ``bf16`` where a GPU has it and ``float32`` elsewhere."""
+    """Turn ``auto`` into ``bf16`` where a GPU computes in it, and into ``float32`` elsewhere.
+
+    Older GPUs (V100, T4) take bf16 and imitate it, slower than float32; torch does not tell.
+    """
     if wanted != "auto":
         return wanted
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    if device.type != "cuda":
+        return "float32"
+    has_bf16 = torch.cuda.get_device_capability(device)[0] >= BF16_CAPABILITY
+    return "bf16" if has_bf16 and torch.cuda.is_bf16_supported() else "float32"
