@@ -724,6 +724,17 @@ class Training(_Section):
     )
 
 
+class PostProcessing(_Section):
+    """How the clean-up of a prediction is chosen at the end of a run."""
+
+    goal: Literal["score", "surface_dice", "dice"] = Field(
+        default="score",
+        description="Validation score that the search for post-processing raises. Whichever it "
+        "is, nothing is kept that costs more than 0.002 of surface Dice or Dice, on the validation "
+        "data, on their pieces and on training data.",
+    )
+
+
 class Preview(_Section):
     """The live look at a part of a volume while it trains."""
 
@@ -778,5 +789,6 @@ class Experiment(_Section):
     model: Model = Model()
     loss: Loss = Loss()
     training: Training = Training()
+    postprocess: PostProcessing = PostProcessing()
     inference: Inference = Inference()
     preview: Preview = Preview()

@@ -269,13 +269,14 @@ class PostprocessTuned(Event):
     settings : dict
         Of :class:`surfaces.postprocess.PostProcess`.
     score_before, score_after : float
-        Of the validation data, at a plain threshold of 0.5 (or the one the person
-        set) and with the settings.
+        The goal's, of the validation data, at a plain threshold and with the settings.
     steps : list of dict
-        What was tried: ``name``, the validation data's ``score`` with it, the ``gain``
+        What was tried: ``name``, the validation data's ``score`` (the goal's) with it, the ``gain``
         on pieces of them that had no say in the choice, and whether it was ``kept``.
     seconds : float
         Time it took.
+    goal : str
+        The score that was raised.
     """
 
     settings: dict[str, Any]
@@ -283,6 +284,7 @@ class PostprocessTuned(Event):
     score_after: float
     steps: list[dict[str, Any]]
     seconds: float
+    goal: str = "score"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 """The search for post-processing: it helps on other data, keeps no chance, and can be stopped."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -136,6 +138,37 @@ def test_a_better_score_is_not_bought_with_surface_dice():
         TuningData([probs], [label]), measure=lambda p, _: {"score": p.mean()}
     )
     assert apply_postprocess(probs, unguarded[0]).mean() - start > 5 * postprocess_tuning.MAX_LOSS
+
+
+@pytest.mark.parametrize("goal", ["score", "surface_dice", "dice"])
+def test_the_goal_is_what_rises(goal):
+    probs, label = noisy_sheet(5)
+
+    def measure(pred, truth):
+        found = quick_measure(pred, truth)["score"]
+        return {"score": 0.5, "surface_dice": 0.5, "dice": 0.5} | {goal: found}
+
+    settings, history = tune_postprocess(TuningData([probs], [label]), measure=measure, goal=goal)
+    assert settings.threshold < 0.5
+    assert history[0].score < max(step.score for step in history if step.kept)
+    assert history[0].score == quick_score(probs, label, PostProcess())
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_allowed"),
+    [
+        ([0.0015, 0.0015, 0.0015, 0.0015], True),
+        ([0.003, 0.003, 0.003, 0.003], False),
+        ([0.0, 0.0, 0.0, 0.006], False),  # other data may be like the last piece
+        ([-0.01, -0.01, 0.0, 0.006], True),
+    ],
+)
+def test_what_pieces_lose_says_what_other_data_may_lose(lost, is_allowed):
+    start, other = PostProcess(), PostProcess(smoothing=0.5)
+    pieces = {start: np.zeros(4), other: -np.array(lost)}
+    scorer = SimpleNamespace(on_pieces=lambda settings: {"dice": pieces[settings]})
+    search = postprocess_tuning._Search(scorer, None, start, "score")
+    assert search._loses_little_elsewhere(other) == is_allowed
 
 
 def test_a_training_sample_vetoes_what_helps_on_the_slab_alone():

@@ -17,7 +17,9 @@ and a step is kept only if all of this holds:
   :data:`MIN_GAIN` and more than the standard error over the pieces, and at most a quarter of
   them lose.
 - The value chosen on all pieces raises the score of the whole.
-- Neither Dice nor surface Dice falls by more than :data:`MAX_LOSS`. Of the parts of `score`
+- Neither Dice nor surface Dice falls by more than :data:`MAX_LOSS`, whichever score the search
+  raises; on the pieces not even where the loss is a standard error greater than its mean, as
+  other data may lose that much. Of the parts of `score`
   surface Dice is the most reliable, a mean over thousands of places, where topology and
   variation of information depend on a few contacts. After too little training, sheets that
   run into each other raise `voi_score` by more than the lost surface Dice costs: a low
@@ -32,7 +34,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Box
 
+    #: The score that the search raises.
+    Goal = Literal["score", "surface_dice", "dice"]
     Array = NDArray[np.uint8]
     Measure = Callable[[Array, Array], Mapping[str, float]]
 
@@ -264,21 +268,25 @@ class _Scorer:
             ]
             for _, label, _ in self._triples
         ]
-        self._pieces: dict[PostProcess, NDArray[np.float64]] = {}
+        self._pieces: dict[PostProcess, dict[str, NDArray[np.float64]]] = {}
         self._whole: dict[PostProcess, dict[str, float]] = {}
 
     @property
     def num_pieces(self) -> int:
         return sum(map(len, self._boxes))
 
-    def on_pieces(self, settings: PostProcess) -> NDArray[np.float64]:
+    def on_pieces(self, settings: PostProcess) -> dict[str, NDArray[np.float64]]:
         """Score each piece, of masks that were made of the whole."""
         if settings not in self._pieces:
-            values = []
+            rows = []
             for (probs, label, _), boxes in zip(self._triples, self._boxes, strict=True):
                 mask = apply_postprocess(probs, settings)
-                values += [self._measure(mask[box], label[box])["score"] for box in boxes]
-            self._pieces[settings] = np.array(values)
+                rows += [self._measure(mask[box], label[box]) for box in boxes]
+            self._pieces[settings] = {
+                name: np.array([row[name] for row in rows])
+                for name in ("score", *GUARDED)
+                if name in rows[0]
+            }
         return self._pieces[settings]
 
     def on_whole(self, settings: PostProcess) -> dict[str, float]:
@@ -307,10 +315,11 @@ class _Search:
     """The best settings so far, and the conditions under which others replace them."""
 
     def __init__(
-        self, scorer: _Scorer, training_scorer: _Scorer | None, start: PostProcess
+        self, scorer: _Scorer, training_scorer: _Scorer | None, start: PostProcess, goal: Goal
     ) -> None:
         self._scorer = scorer
         self._training_scorer = training_scorer
+        self._goal = goal
         self.best = start
         self._kept = [start]
 
@@ -319,7 +328,7 @@ class _Search:
         return self.score_of(self.best)
 
     def score_of(self, settings: PostProcess) -> float:
-        return self._scorer.on_whole(settings)["score"]
+        return self._scorer.on_whole(settings)[self._goal]
 
     def score_pieces(self, settings: PostProcess) -> None:
         self._scorer.on_pieces(settings)
@@ -327,8 +336,8 @@ class _Search:
     def decide(self, tried: Sequence[PostProcess]) -> tuple[PostProcess, float, bool]:
         """Choose among settings that were tried: the choice, its gain, whether to keep it."""
         rows = list(tried)
-        here = self._scorer.on_pieces(self.best)
-        gains = np.array([self._scorer.on_pieces(settings) - here for settings in rows])
+        here = self._scorer.on_pieces(self.best)[self._goal]
+        gains = np.array([self._scorer.on_pieces(each)[self._goal] - here for each in rows])
         while rows:
             chosen = _choose(gains)
             if self._is_allowed(rows[chosen]):
@@ -347,9 +356,25 @@ class _Search:
             return False
         if not self._loses_little(self._scorer, settings, GUARDED):
             return False
+        if not self._loses_little_elsewhere(settings):
+            return False
         return self._training_scorer is None or self._loses_little(
-            self._training_scorer, settings, ("score", *GUARDED)
+            self._training_scorer, settings, (self._goal, *GUARDED)
         )
+
+    def _loses_little_elsewhere(self, settings: PostProcess) -> bool:
+        """Whether the pieces say that other data lose little too, if they have less luck."""
+        now = self._scorer.on_pieces(settings)
+        earlier = [self._scorer.on_pieces(kept) for kept in self._kept]
+        for name in GUARDED:
+            if name not in now:
+                continue
+            best = max((row[name] for row in earlier), key=np.mean)
+            lost = best - now[name]
+            error = float(lost.std(ddof=1)) / math.sqrt(len(lost))
+            if lost.mean() + error > MAX_LOSS:
+                return False
+        return True
 
     def _loses_little(self, scorer: _Scorer, settings: PostProcess, names: tuple[str, ...]) -> bool:
         """Whether scores lose little against the best they had, so that losses do not add up."""
@@ -403,6 +428,7 @@ def tune_postprocess(
     start: PostProcess | None = None,
     measure: Measure | None = None,
     training_sample: TuningData | None = None,
+    goal: Goal = "score",
     with_threshold: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -417,10 +443,12 @@ def tune_postprocess(
         Where the search begins; a plain threshold of 0.5 if not given.
     measure : callable, optional
         ``measure(pred, label) -> {"score": ..., "surface_dice": ..., "dice": ...}``,
-        larger is better; the last two may be missing. The metrics in voxels if not
+        larger is better; those that are not the goal may be missing. The metrics in voxels if not
         given. Volumes count by their supervised voxels.
     training_sample : TuningData, optional
         Of volumes the network was trained on; it can only veto a step.
+    goal : str
+        The score that is raised, one that ``measure`` gives.
     with_threshold : bool
         Also move the threshold; False where a person has set it.
     progress : callable, optional
@@ -453,7 +481,7 @@ def tune_postprocess(
     training_scorer = None if training_sample is None else _Scorer(training_sample, measure)
     if training_scorer is not None and not training_scorer.num_voxels:
         training_scorer = None
-    search = _Search(scorer, training_scorer, start or PostProcess())
+    search = _Search(scorer, training_scorer, start or PostProcess(), goal)
     steps = [step for step in _STEPS if with_threshold or not step[2]]
     total = 1 + sum(len(values(search.best, scorer.num_voxels)) for _, values, _ in steps)
     done = 1

@@ -126,7 +126,7 @@ def describe_event(event: events.Event) -> list[str]:
         case events.PostprocessTuned():
             kept = ", ".join(step["name"] for step in event.steps[1:] if step["kept"])
             return [
-                f"    post-processing: score {format_number(event.score_before, 4)} to "
+                f"    post-processing: {event.goal} {format_number(event.score_before, 4)} to "
                 f"{format_number(event.score_after, 4)} on the validation data "
                 f"({kept or 'nothing beats a plain threshold'}), {format_duration(event.seconds)}"
             ]

@@ -425,6 +425,7 @@ class TrainingLoop:
                     best,
                     validator,
                     self._parts.data.train,
+                    goal=self._parts.experiment.postprocess.goal,
                     report=self._reporter.report,
                     is_stopped=is_stopped,
                     max_seconds=share * self._state.elapsed_seconds(),

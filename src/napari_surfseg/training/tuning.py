@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.checked_pair import CheckedPair
     from napari_surfseg.events import Event
+    from napari_surfseg.inference.postprocess_tuning import Goal
     from napari_surfseg.training.validation import Validator
 
 __all__ = ["PREDICTING", "TuningProgress", "tune_checkpoint"]
@@ -36,6 +37,7 @@ def tune_checkpoint(
     validator: Validator,
     train: Sequence[CheckedPair],
     *,
+    goal: Goal = "score",
     report: Callable[[Event], None],
     is_stopped: Callable[[], bool],
     max_seconds: float,
@@ -55,6 +57,8 @@ def tune_checkpoint(
         Its regions are what the settings are tried on.
     train : sequence of CheckedPair
         Of as many of their voxels, which may object to a setting.
+    goal : str
+        The score that the search raises.
     report : callable
         Takes the events: progress, and what was chosen.
     is_stopped : callable
@@ -86,6 +90,7 @@ def tune_checkpoint(
             start=PostProcess(threshold=plain),
             measure=validator.measure,
             training_sample=TuningData(seen, seen_labels, IGNORE),
+            goal=goal,
             with_threshold=fixed is None,
             progress=progress,
             should_stop=lambda: is_stopped() or time.perf_counter() > begun + max_seconds,
@@ -98,6 +103,7 @@ def tune_checkpoint(
     report(
         PostprocessTuned(
             settings=settings.as_dict(),
+            goal=goal,
             score_before=history[0].score,
             score_after=[step.score for step in history if step.kept][-1],
             steps=[

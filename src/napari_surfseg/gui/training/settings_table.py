@@ -90,6 +90,11 @@ CHOICES: dict[str, dict[Any, str]] = {
         "surface_dice": "surface Dice",
         "score": "score (surface, topology, VOI)",
     },
+    "postprocess.goal": {
+        "score": "score (surface, topology, VOI)",
+        "surface_dice": "surface Dice",
+        "dice": "Dice",
+    },
     "training.precision": {"auto": "automatic", "float32": "float32", "bf16": "bf16"},
 }
 
@@ -227,6 +232,13 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting("training.validation_share", "Validation time", step=0.05),
         Setting("training.tuning_share", "Tuning time", step=0.05),
+        Setting(
+            "postprocess.goal",
+            "Tune for",
+            meaning="Validation score that the clean-up of predictions is chosen by, at the end of "
+            "the run. Whichever it is, nothing is kept that costs more than 0.002 of surface Dice "
+            "or Dice.",
+        ),
         Setting("training.early_stopping", "Early stopping", empty="off"),
         Setting(
             "training.save_minutes",

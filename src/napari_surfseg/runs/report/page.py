@@ -235,7 +235,8 @@ def select_epochs(epochs: Sequence[int], best: int | None) -> list[int]:
 def _postprocessing(history: RunHistory) -> list[str]:
     if history.tuned is None:
         return []
-    header = ["tried", "score", "gain on pieces left out", "kept"]
+    goal = history.tuned.goal
+    header = ["tried", goal, "gain on pieces left out", "kept"]
     rows = [
         [
             str(step["name"]),
@@ -252,14 +253,14 @@ def _postprocessing(history: RunHistory) -> list[str]:
     return [
         "## Post-processing",
         "",
-        "Chosen on the validation data by `score`, one step after the other: "
+        f"Chosen on the validation data by `{goal}`, one step after the other: "
         f"{history.tuned.score_before:.4f} at a plain threshold to "
         f"{history.tuned.score_after:.4f}, with {changed}. {num_kept} of the "
         f"{len(rows)} steps below were kept: with them, pieces of the data score higher that had "
         "no part in choosing the values, and neither Dice nor surface Dice falls by more than "
-        f"{MAX_SCORE_LOSS:g}, here or on training data. `best.pt` holds the settings and "
-        "`surfseg predict` uses them. Scores on the data they were chosen on are a little too "
-        "good.",
+        f"{MAX_SCORE_LOSS:g}, here, on the pieces or on training data. `best.pt` holds the "
+        "settings and `surfseg predict` uses them. Scores on the data they were chosen on are a "
+        "little too good.",
         "",
         *tabulate_markdown(header, rows, left=1),
         "",
