@@ -31,6 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "scale.md"
 #: Module of ``scale_parts`` with the function ``measure``: title of the section.
 SECTIONS: dict[str, str] = {
     "postprocess": "Post-processing, block by block",
+    "prediction": "Prediction, block by block",
     "ranks": "Training in several processes",
 }
 

@@ -88,7 +88,7 @@ def test_what_was_stopped_goes_on_and_costs_a_block_at_most(folder, image, name)
     summary = predict(folder, image, network, name, work=work_in(folder, say=said.append))
     assert summary.is_written
     assert "blocks are finished." in said[0]
-    in_block = 27
+    in_block = 8
     assert whole.num_windows < network.num_windows <= whole.num_windows + 2 * in_block
     np.testing.assert_array_equal(read_all(folder / name), noise(SHAPE))
     assert sorted(p.name for p in folder.iterdir()) == sorted([name, "whole" + name])

@@ -161,6 +161,14 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "jobs of a queue that a YAML file describes",
     )
     group.add_argument(
+        "--coarse-to-fine",
+        type=int,
+        choices=(2, 4, 8),
+        metavar="2|4|8",
+        help="see the volume so many times coarser first and leave out what is surely empty; how "
+        "much surface that misses is measured and said",
+    )
+    group.add_argument(
         "--finish",
         action="store_true",
         help="predict nothing: write the output of finished parts, or say which are missing",
@@ -220,6 +228,7 @@ def run(options: argparse.Namespace) -> int:
         network=str(source),
         part=options.part,
         cluster=options.cluster,
+        coarse=options.coarse_to_fine,
         finish=options.finish,
         restart=options.restart,
         keep=options.keep,

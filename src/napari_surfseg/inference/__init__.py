@@ -15,6 +15,7 @@
 - ``prediction_run``      ... from a plan over its blocks to the output
 - ``prediction_folder``   the plan and the finished blocks on disk; they are gone on with
 - ``predict_blocks``      which blocks are left, and one process that predicts them
+- ``coarse_to_fine``      blocks that a coarse look finds empty, and what leaving them out misses
 - ``cluster``             ... and the workers of a Dask cluster that do
 - ``block_grid``          how windows are divided into blocks; geometry only
 - ``block_network``, ``block_sums``  a block predicted, and sums that depend on no order

@@ -231,7 +231,12 @@ class PredictionFolder:
                 f"({type(error).__name__}); begin it again with --restart, or remove the folder."
             ) from None
 
-    def create(self, plan: PredictionPlan, live: NDArray[np.bool_] | None = None) -> PredictionPlan:
+    def create(
+        self,
+        plan: PredictionPlan,
+        live: NDArray[np.bool_] | None = None,
+        **noted: NDArray[np.bool_],
+    ) -> PredictionPlan:
         """Write a plan, unless another process was first.
 
         Parameters
@@ -240,6 +245,8 @@ class PredictionFolder:
             It decides once it is there.
         live : ndarray of bool, optional
             Blocks in which there may be anything; by default all.
+        **noted : ndarray of bool
+            More marks of blocks, each a file ``NAME.npy`` that :meth:`read_marks` reads.
 
         Returns
         -------
@@ -249,8 +256,11 @@ class PredictionFolder:
         try:
             (self.path / "blocks").mkdir(parents=True, exist_ok=True)
             if live is not None and not live.all():
-                with written_aside(self.path / "live.npy") as temporary, temporary.open("wb") as f:
-                    np.save(f, live)
+                noted["live"] = live
+            for name, marks in noted.items():
+                path = self.path / f"{name}.npy"
+                with written_aside(path) as temporary, temporary.open("wb") as file:
+                    np.save(file, marks)
             mine = self.path / f".plan.{uuid.uuid4().hex[:8]}.partial"
             mine.write_text(plan.as_text(), encoding="utf-8")
             try:
@@ -269,19 +279,30 @@ class PredictionFolder:
 
     def read_live(self, plan: PredictionPlan) -> NDArray[np.bool_]:
         """Read which blocks there may be anything in."""
-        shape = plan.blocks.shape
+        found = self.read_marks(plan, "live")
+        return np.ones(plan.blocks.shape, bool) if found is None else found
+
+    def read_marks(self, plan: PredictionPlan, name: str) -> NDArray[np.bool_] | None:
+        """Read marks of blocks that :meth:`create` wrote; None where there are none.
+
+        Raises
+        ------
+        OutputError
+            If they are damaged.
+        """
+        path = self.path / f"{name}.npy"
         try:
-            live: NDArray[np.bool_] = np.load(self.path / "live.npy", allow_pickle=False)
+            marks: NDArray[np.bool_] = np.load(path, allow_pickle=False)
         except FileNotFoundError:
-            return np.ones(shape, bool)
+            return None
         except (OSError, ValueError, EOFError):
-            live = np.empty(0, bool)
-        if live.shape != shape:
+            marks = np.empty(0, bool)
+        if marks.shape != plan.blocks.shape:
             raise OutputError(
-                f"The file live.npy of the unfinished prediction {self.path} is damaged; begin it "
-                "again with --restart, or remove the folder."
+                f"The file {path.name} of the unfinished prediction {self.path} is damaged; begin "
+                "it again with --restart, or remove the folder."
             )
-        return live
+        return marks
 
     def remove(self) -> None:
         """Remove all of it."""

@@ -27,6 +27,7 @@ from napari_surfseg.errors import OutputError
 from napari_surfseg.files import explain_write_error, remove_partial
 from napari_surfseg.geometry import count_voxels, iterate_blocks, to_index, whole_box
 from napari_surfseg.inference.block_grid import choose_block
+from napari_surfseg.inference.coarse_to_fine import CoarseLook, LeftOut, check_factor
 from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.inference.predict_blocks import (
     BlockWorker,
@@ -44,7 +45,7 @@ from napari_surfseg.inference.prediction_folder import (
     describe_unfit,
 )
 from napari_surfseg.inference.settings import WorkSettings
-from napari_surfseg.inference.sliding_window import WindowCounter
+from napari_surfseg.inference.sliding_window import WindowCounter, evaluation_mode
 from napari_surfseg.inference.volume_writer import VolumeWriter
 from napari_surfseg.inference.windows import build_grid
 from napari_surfseg.surfaces.postprocess import PostProcess
@@ -313,7 +314,39 @@ class PredictionRun:
         plan = replace(plan, window=settings.window, block=block)
         live = find_live(self._volume, plan) if plan.skip_constant else None
         self._check_disk(plan, live)
-        return self._folder.create(plan, live)
+        if self._work.coarse is None:
+            return self._folder.create(plan, live)
+        return self._look_coarsely(plan, live, settings.device)
+
+    def _look_coarsely(
+        self, plan: PredictionPlan, live: NDArray[np.bool_] | None, device: str | torch.device
+    ) -> PredictionPlan:
+        factor = self._work.coarse
+        assert factor is not None  # noqa: S101  what leads here
+        check_factor(plan.shape, factor, self._volume.name)
+        if self._work.say is not None:
+            self._work.say(f"Seeing {self._volume.name} {factor} times coarser first.")
+        look = CoarseLook(self._volume, self._model, device, self._folder)
+        coarse = look.plan(plan, factor)
+        total, done = look.count_windows(coarse)
+        counter = WindowCounter(
+            total, self._describe_stopped(), self._progress, self._should_stop, done
+        )
+        known = np.ones(plan.blocks.shape, bool) if live is None else live
+        with evaluation_mode(self._model):
+            left_out = look.look(plan, coarse, known, counter, self._work.part)
+        kept = known & (~left_out.empty | left_out.sample)
+        return self._folder.create(plan, kept, empty=left_out.empty, sample=left_out.sample)
+
+    def _describe_left_out(self, plan: PredictionPlan, found: float) -> tuple[str, ...]:
+        """Say what a coarse look left out; nothing where there was none."""
+        empty, sample = (self._folder.read_marks(plan, name) for name in ("empty", "sample"))
+        if empty is None or sample is None:
+            return ()
+        live = self._folder.read_live(plan)
+        seen = see_volume(self._volume, plan)
+        probabilities = StoredProbabilities(seen, self._folder, plan, live)
+        return (LeftOut(empty, sample).describe(probabilities, plan, self._threshold, found),)
 
     def _announce(self, plan: PredictionPlan) -> None:
         num_blocks = int(np.count_nonzero(self._folder.read_live(plan)))
@@ -407,7 +440,12 @@ class PredictionRun:
                 found = self._write(plan, live, counter.raise_if_stopped)
             finally:
                 folder.end_writing()
-            summary = replace(summary, surface_fraction=found[0], num_removed=found[1])
+            summary = replace(
+                summary,
+                surface_fraction=found[0],
+                num_removed=found[1],
+                notes=(*plan.notes, *self._describe_left_out(plan, found[0])),
+            )
             if not work.keep:
                 folder.remove()
         return replace(summary, seconds=time.monotonic() - began)
