@@ -672,7 +672,9 @@ class Training(_Section):
         json_schema_extra=_about("threads"),
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
-        default="auto", description="`auto`, `float32` or `bf16`."
+        default="auto",
+        description="`float32` or `bf16`; `auto` is bf16 on GPUs that compute in it (A100, RTX 30 and "
+        "newer), and float32 elsewhere.",
     )
     learning_rate: LearningRate = Field(
         default="auto", description="Start of the one-cycle learning rate of AdamW."

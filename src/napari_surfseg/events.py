@@ -61,6 +61,7 @@ __all__ = [
     "SetLossWeights",
     "SetPreview",
     "SetTraining",
+    "SpeedTried",
     "StepFinished",
     "StepThinner",
     "Stop",
@@ -414,6 +415,22 @@ class MemoryMeasured(Event):
     device: str
     measured_bytes: int
     estimated_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedTried(Event):
+    """Ways of computing were tried before the first step; the quickest is used.
+
+    Attributes
+    ----------
+    chosen : str
+        Its name.
+    seconds : dict
+        What a pass there and back took, by name.
+    """
+
+    chosen: str
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,12 @@ def describe_memory(event: events.MemoryMeasured) -> str:
     )
 
 
+def describe_speeds(event: events.SpeedTried) -> str:
+    """Describe which way of computing was the quickest."""
+    times = ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in event.seconds.items())
+    return f"computing is quickest as: {event.chosen} (a step took {times})"
+
+
 def describe_event(event: events.Event) -> list[str]:
     """Return the lines for an event; none for those that only programs need."""
     match event:
@@ -143,6 +149,8 @@ def describe_event(event: events.Event) -> list[str]:
             return [f"command {event.command} applied{': ' + details if details else ''}"]
         case events.CommandRefused():
             return [f"command {event.command} refused: {event.message}"]
+        case events.SpeedTried():
+            return [f"    {describe_speeds(event)}"]
         case events.MemoryMeasured():
             return [f"    {describe_memory(event)}"]
         case events.WarningIssued():

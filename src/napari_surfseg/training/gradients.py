@@ -23,6 +23,8 @@ from napari_surfseg.training.stroke_start import STROKES_POS_WEIGHT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_surfseg.config import Experiment
@@ -189,10 +191,18 @@ class GradientComputer:
             heads = self.network(image)
         return compute_combined_loss(heads, targets, loss_weights, among=due)
 
+    def _send(self, values: NDArray[np.uint8]) -> Tensor:
+        """Bring values to the device, without waiting where that is a GPU."""
+        tensor = torch.from_numpy(values)
+        if self._device.type != "cuda":
+            return tensor
+        # From pinned memory, a GPU fetches it while the next part of the step is prepared.
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
     def _move(self, batch: Batch, index: int, part: slice) -> tuple[Tensor, Tensor]:
         """Bring patches to the device, normalise them and warp some."""
-        labels = torch.from_numpy(batch.labels[part]).to(self._device, non_blocking=True)
-        image = torch.from_numpy(batch.image[part]).to(self._device, non_blocking=True).float()
+        labels, image = (self._send(values[part]) for values in (batch.labels, batch.image))
+        image = image.float()
         image = (image / 255 - self._intensity.mean) / self._intensity.std
         augmentation = self._experiment.data.augmentation
         if not (augmentation.affine or augmentation.elastic):

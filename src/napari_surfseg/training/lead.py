@@ -84,6 +84,7 @@ class Lead:
             patches_at_once=gradients.patches_at_once,
             foreground_shares=loader.foreground_shares,
             loss_weights=dict(loss_weights),
+            autotune=torch.backends.cudnn.benchmark,
         )
         return compute_part(self._ranks, self._exchange, gradients, batches, loss_weights, step)
 

@@ -20,6 +20,7 @@ from napari_surfseg.training.memory_ladder import MemoryLadder
 from napari_surfseg.training.recovery import StepRecovery
 from napari_surfseg.training.reporting import EpochMeans
 from napari_surfseg.training.schedule import Bounds
+from napari_surfseg.training.speed_trial import try_speeds
 from napari_surfseg.training.tuning import tune_checkpoint
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class TrainingLoop:
         sheet = np.zeros((8, 8, 8), np.uint8)
         sheet[3:5] = 1
         for compile_some in (
+            self._try_speeds,
             lambda: self._parts.loader.build(self._state.step),
             lambda: self._parts.learner.compile_ahead(self._parts.steering.loss_weights),
             lambda: compute_metrics(sheet, np.roll(sheet, 1, axis=0), progress=raise_if_stopped),
@@ -183,6 +185,19 @@ class TrainingLoop:
                 return
             with self._stoppable(), when_out_of_memory(lambda: None):  # the step itself finds out
                 compile_some()
+
+    def _try_speeds(self) -> None:
+        """Find the quickest way of computing, where there is more than one."""
+        rung = self._ladder.rung
+        found = try_speeds(
+            self._parts.learner.gradients,
+            self._parts.steering.loss_weights,
+            patch_size=rung.patch_size,
+            num_patches=rung.patches_at_once,
+            device=self._plan.device,
+        )
+        if found is not None:
+            self._reporter.report(found)
 
     def _run_epoch(self) -> None:
         means = self._means

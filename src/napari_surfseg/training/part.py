@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from napari_surfseg.config import Experiment
 from napari_surfseg.data.patches.loader import PatchLoader
 from napari_surfseg.data.strokes.stroke_counts import count_strokes
@@ -105,6 +107,7 @@ class Part:
             loader.restart(first, patch_size)
         loader.follow_foreground_shares(order["foreground_shares"])
         gradients.patches_at_once = order["patches_at_once"]
+        torch.backends.cudnn.benchmark = order["autotune"]
         is_done = False
         try:
             compute_part(

@@ -186,8 +186,8 @@ TRAINING_SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "training.precision",
             "Precision",
-            meaning="Number format of the network's activations; automatic measures whether bf16 "
-            "pays on this device.",
+            meaning="Number format of the network's activations; automatic is bf16 on GPUs that "
+            "compute in it, and float32 elsewhere.",
         ),
         Setting(
             "training.workers",
