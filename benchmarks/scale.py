@@ -30,6 +30,8 @@ RESULTS = Path(__file__).parent / "results" / "scale.md"
 
 #: Module of ``scale_parts`` with the function ``measure``: title of the section.
 SECTIONS: dict[str, str] = {
+    "sparse": "Labels in a few places of terabytes",
+    "remote": "Volumes on a server",
     "postprocess": "Post-processing, block by block",
     "prediction": "Prediction, block by block",
     "ranks": "Training in several processes",

@@ -8,14 +8,16 @@ import zarr
 
 from napari_surfseg.config import Data, Labels, Pair
 from napari_surfseg.data import census as census_module
+from napari_surfseg.data.cache import VolumeCache
 from napari_surfseg.data.census import restrict_census, take_census
 from napari_surfseg.data.checks import check_volumes, open_pairs
 from napari_surfseg.data.intensity import compute_intensity
 from napari_surfseg.data.open import open_volume
+from napari_surfseg.data.patches.loader import PatchLoader
 from napari_surfseg.data.patches.sampling import PatchSampler
 from napari_surfseg.data.phantom.sparse import spread_corners, write_sparse_pair
 from napari_surfseg.data.volume import ArrayVolume
-from napari_surfseg.errors import LabelError
+from napari_surfseg.errors import DataError, LabelError
 
 HUGE = (20000, 20000, 20000)
 #: 0 is not annotated.
@@ -162,3 +164,69 @@ def test_chunks_that_cannot_be_read_are_left_out_and_named(tmp_path):
     (note,) = (note for note in pair.notes if "cannot be read" in note)
     assert "1 in number" in note
     assert str(tuple(index)) in note
+
+
+def test_patches_of_a_server_stay_near_each_other_and_reach_everything(tmp_path):
+    image, path, corners = make_pair(tmp_path, 12, edge=64, chunk=64)
+    pair = check_volumes(open_volume(image), open_volume(path), Data(labels=STROKES), role="train")
+    targets = pair.open_targets()
+
+    def draw(count):
+        sampler = PatchSampler([pair], [targets], foreground_share=0.5, seed=1)
+        places = [sampler.draw(i, np.random.default_rng([1, i])) for i in range(count)]
+        for place in places:
+            assert targets.read(place.voxel, tuple(a + 1 for a in place.voxel)) == place.centred
+        return [tuple(a // 64 for a in place.voxel) for place in places]
+
+    def count_fetched(places):
+        """Chunks that were not among the last sixteen patches' ones."""
+        return sum(place not in places[max(0, i - 16) : i] for i, place in enumerate(places))
+
+    alone = count_fetched(draw(64))
+    pair.image.reads_at_once = 8
+    near = draw(64)
+    assert count_fetched(near) <= 10 < alone
+    assert len(set(near[:4])) > 1  # beside one another in the stream they lie apart
+    assert set(draw(1000)) == {tuple(corner) for corner in (corners // 64).tolist()}
+
+
+@pytest.mark.parametrize("volume", ["image", "labels"])
+def test_a_damaged_chunk_costs_its_patches_and_is_reported(tmp_path, volume):
+    image, path, corners = make_pair(tmp_path, 12, edge=64, chunk=64)
+    pair = check_volumes(open_volume(image), open_volume(path), Data(labels=STROKES), role="train")
+    data = Data(labels=STROKES, patch_size=(16, 16, 16))
+    index = (corners[3] // 64).tolist()
+    chunk = tmp_path / f"{volume}.zarr/c" / "/".join(map(str, index))
+    whole = chunk.read_bytes()
+    options = {"batch_size": 4, "seed": 1, "workers": 0}
+    intensity = compute_intensity([pair.image])
+
+    def read(count):
+        with PatchLoader([pair], data, intensity, cache=VolumeCache(2**26), **options) as loader:
+            batches = [next(loader) for _ in range(count)]
+            return batches, loader.take_warnings()
+
+    before, warnings = read(12)
+    assert warnings == []
+    chunk.write_bytes(b"damaged")
+    after, warnings = read(12)
+    (warning,) = warnings
+    assert str(tuple(index)) in warning
+    assert warning.endswith("replaced.")
+    assert all(len(batch.sources) == 4 for batch in after)
+    inside = np.array(corners[3])
+    same = other = 0
+    for old, new in zip(before, after, strict=True):
+        for i, start in enumerate(old.starts):
+            is_hit = (np.abs(np.array(start) + 8 - inside - 32) < 40).all()
+            is_same = start == new.starts[i] and (old.image[i] == new.image[i]).all()
+            same += is_same
+            other += is_hit and not is_same
+    assert other > 0
+    assert same + other == 48
+    for corner in corners.tolist():
+        each = tmp_path / f"{volume}.zarr/c" / "/".join(str(a // 64) for a in corner)
+        each.write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"patches could not be read, which is too many"):
+        read(1)
+    chunk.write_bytes(whole)

@@ -162,6 +162,12 @@ class LabelCensus:
         number = to_index(i + f for i, f in zip(index, first, strict=True))
         return block_box(number, BLOCK_SHAPE, self.box)
 
+    def list_some(self, count: int) -> list[Box]:
+        """List some of the annotated blocks, evenly spread over all of them."""
+        blocks = self.blocks.without_empty()
+        chosen = np.unique(np.linspace(0, max(0, len(blocks) - 1), count).round().astype(np.int64))
+        return [self.block_box(to_index(index)) for index in blocks.indices[chosen[: len(blocks)]]]
+
     def recounted(self, counts: dict[Index3, VoxelArray]) -> LabelCensus:
         """Give other counts, background and surface, to some blocks by their places."""
         if not counts:

@@ -38,8 +38,8 @@ __all__ = ["compute_intensity", "fit_intensity", "fit_pairs", "sample_grey_value
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 #: Voxels of a piece that is sampled, where the storage chunks are not larger.
 SAMPLE_VOXELS = 64**3
-#: Where fewer of the pieces chosen from all of a volume are stored, they are chosen from what is.
-STORED_SHARE = 0.5
+#: Share of the pieces that hold more than one value, below which a volume counts as nearly empty.
+TELLING_SHARE = 0.1
 #: Pieces that are enough to see of which kind grey values are.
 FEW_SAMPLES = 16
 
@@ -52,6 +52,7 @@ def compute_intensity(
     without_void: bool = False,
     max_samples: int = 64,
     seed: int = 0,
+    places: Sequence[Sequence[Box]] | None = None,
 ) -> Intensity:
     """Measure grey values on boxes spread over the volumes.
 
@@ -70,6 +71,9 @@ def compute_intensity(
         read whole.
     seed : int
         Of the places chosen.
+    places : sequence of sequence of (start, stop), optional
+        For each volume where to look if it is nearly everywhere of one value, and it is not known
+        what of it is stored.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def compute_intensity(
         If the volumes hold one value only.
     """
     boxes = [volume.box for volume in volumes] if boxes is None else boxes
-    sample = _sample_values(volumes, boxes, void_value, max_samples, seed)
+    sample = _sample_values(volumes, boxes, void_value, max_samples, seed, places)
     if without_void:
         sample = leave_out_void(sample)
     if all(volume.dtype == np.uint8 for volume in volumes):
@@ -198,21 +202,25 @@ def _sample_values(
     void_value: float | None,
     max_samples: int,
     seed: int,
+    places: Sequence[Sequence[Box]] | None = None,
 ) -> VoxelArray:
     """Read finite grey values, void ones left out, of pieces spread over volumes."""
     sizes = [count_voxels(box) for box in boxes]
     rng = np.random.default_rng([seed, 0x17E5])
     values: list[VoxelArray] = []
-    for volume, box, size in zip(volumes, boxes, sizes, strict=True):
+    known: Sequence[Sequence[Box]] = [()] * len(volumes) if places is None else places
+    for volume, box, size, near in zip(volumes, boxes, sizes, known, strict=True):
         share = max(1, round(max_samples * size / sum(sizes)))
-        for start, stop in _choose_boxes(volume, box, share, rng):
-            raise_if_stopped()
-            try:
-                taken = volume.read(start, stop).ravel()
-            except ChunkError:  # reported where it is met by a patch
-                continue
-            # A prime step, so that no column of voxels is taken again and again.
-            taken = taken[:: 1 if taken.size <= 2 * SAMPLE_VOXELS else 61]
+        pieces = _read_pieces(volume, _sample_boxes(box, volume.chunks, share, rng))
+        num_telling = sum(piece.size > 0 and piece.min() < piece.max() for piece in pieces)
+        if num_telling < TELLING_SHARE * len(pieces):
+            # Most of it may never have been written: look where something was.
+            stored = _choose_stored(volume, box, share, rng)
+            if stored is not None:
+                pieces = _read_pieces(volume, stored)
+            elif near and not num_telling:
+                pieces = _read_pieces(volume, near)
+        for taken in pieces:
             good = np.isfinite(taken) if taken.dtype.kind == "f" else np.ones(taken.shape, bool)
             if void_value is not None:
                 good &= taken != void_value
@@ -227,17 +235,32 @@ def _names(volumes: Sequence[Volume]) -> str:
     return ", ".join(volume.source for volume in volumes[:3])
 
 
-def _choose_boxes(volume: Volume, box: Box, count: int, rng: np.random.Generator) -> list[Box]:
-    """Choose pieces of a volume, of one that is mostly not stored among what is."""
-    chosen = _sample_boxes(box, volume.chunks, count, rng)
-    if len(chosen) < count:  # all there is
-        return chosen
+def _read_pieces(volume: Volume, boxes: Sequence[Box]) -> list[VoxelArray]:
+    """Read some voxels of each box, as many of a large one as of a small one."""
+    pieces = []
+    for start, stop in boxes:
+        raise_if_stopped()
+        try:
+            taken = volume.read(start, stop).ravel()
+        except ChunkError:  # reported where it is met by a patch
+            continue
+        # A prime step, so that no column of voxels is taken again and again.
+        pieces.append(taken[:: 1 if taken.size <= 2 * SAMPLE_VOXELS else 61])
+    return pieces
+
+
+def _choose_stored(
+    volume: Volume, box: Box, count: int, rng: np.random.Generator
+) -> list[Box] | None:
+    """Choose pieces of what is stored; None where that is not known, or it is everything."""
     stored = volume.stored_chunks(box)
-    if stored is None or sum(map(stored.touches, chosen)) >= STORED_SHARE * len(chosen):
-        return chosen
+    if stored is None or not len(stored):
+        return None
     parts = stored.boxes(box)
+    if sum(map(count_voxels, parts)) == count_voxels(box):
+        return None
     picks = np.sort(rng.choice(len(parts), min(count, len(parts)), replace=False))
-    return [_sample_boxes(parts[i], volume.chunks, 1, rng)[0] for i in picks] or chosen
+    return [_sample_boxes(parts[i], volume.chunks, 1, rng)[0] for i in picks]
 
 
 def _sample_boxes(box: Box, chunks: Size3, count: int, rng: np.random.Generator) -> list[Box]:

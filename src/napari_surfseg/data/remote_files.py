@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import contextlib
 import importlib.util
 import os
 import random
@@ -173,8 +174,14 @@ class _HttpFiles(RemoteFiles):
 
 def _close_session(session: Any, loop: asyncio.AbstractEventLoop) -> None:
     """Close the connections once nobody reads any more, or the process ends."""
-    if loop.is_running():
-        asyncio.run_coroutine_threadsafe(session.close(), loop)
+    if not loop.is_running():
+        return
+    closing = asyncio.run_coroutine_threadsafe(session.close(), loop)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # not called by a coroutine, which could not wait for another
+        with contextlib.suppress(TimeoutError):
+            closing.result(1)
 
 
 class _ObjectFiles(RemoteFiles):

@@ -39,6 +39,10 @@ NO_VALIDATION = (
 )
 
 
+#: Annotated places that are looked at for grey values where a volume is nearly empty.
+NUM_PLACES = 16
+
+
 @dataclass(frozen=True)
 class RunData:
     """What a run learns from and is scored on.
@@ -110,6 +114,7 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
         [pair.image for pair in train],
         boxes=[pair.roi for pair in train],
         void_value=settings.void_value,
+        places=[pair.census.list_some(NUM_PLACES) for pair in train],
     )
     experiment, notes = _settle(plan, train)
     notes += [*seen, *(fit.note for fit in fits if fit.note)]

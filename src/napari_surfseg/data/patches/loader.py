@@ -358,15 +358,17 @@ class PatchLoader:
         for attempt in itertools.count():
             rng = np.random.default_rng([self._seed, index, *([attempt] if attempt else [])])
             try:
-                self._build_patch(index, rng, batch, i)
+                self._build_patch(index, rng, batch, i, may_stay=not attempt)
             except ChunkError as error:
                 self._broken.add(error)
             else:
                 self._broken.num_read += 1
                 return
 
-    def _build_patch(self, index: int, rng: np.random.Generator, batch: Batch, i: int) -> None:
-        place = self._sampler.draw(index, rng)
+    def _build_patch(
+        self, index: int, rng: np.random.Generator, batch: Batch, i: int, *, may_stay: bool
+    ) -> None:
+        place = self._sampler.draw(index, rng, may_stay=may_stay)
         allowed = self._symmetries[place.source]
         symmetry = allowed[int(rng.integers(len(allowed)))]
         resampling = self._pairs[place.source].resampling

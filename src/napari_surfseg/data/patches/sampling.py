@@ -15,8 +15,16 @@ import numpy as np
 
 from napari_surfseg.data.census import BLOCK
 from napari_surfseg.data.labels import BACKGROUND, FOREGROUND
+from napari_surfseg.data.volume import grow_chunks
 from napari_surfseg.errors import DataError
-from napari_surfseg.geometry import box_at, iterate_blocks, iterate_indices, to_index
+from napari_surfseg.geometry import (
+    block_box,
+    blocks_under,
+    box_at,
+    iterate_blocks,
+    iterate_indices,
+    to_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["PatchSampler", "Place", "place_patch"]
 
 _FRESH_DRAWS = 16
+#: Of a volume on a server: neighbourhoods that take turns, patches that each gives, and its
+#: voxels, where a storage chunk is not larger.
+NEIGHBOURHOODS, PATCHES_EACH, NEAR_VOXELS = 4, 8, 2**22
 #: Blocks of a part that was not counted in which a voxel is looked for.
 _BLOCKS_TRIED = 8
 
@@ -92,6 +103,9 @@ class PatchSampler:
             dtype=np.float64,
         )
         self._cumulative = np.cumsum(weights / weights.sum())
+        self._images = [pair.image for pair in pairs]
+        self._is_slow = [pair.image.reads_at_once > 1 for pair in pairs]
+        self._seed = seed
         self._shares = [(0, foreground_share)]
         self._phase = float(np.random.default_rng([seed, 0x5A]).random())
 
@@ -114,7 +128,7 @@ class PatchSampler:
         upto = [math.floor(i * share + self._phase) for i in (index, index + 1)]
         return upto[1] > upto[0]
 
-    def draw(self, index: int, rng: np.random.Generator) -> Place:
+    def draw(self, index: int, rng: np.random.Generator, *, may_stay: bool = True) -> Place:
         """Draw the centre of patch ``index``.
 
         Parameters
@@ -123,6 +137,9 @@ class PatchSampler:
             Place in the stream.
         rng : numpy.random.Generator
             The patch's own source of chance.
+        may_stay : bool
+            Whether it may lie in the neighbourhood of others; not for one that takes the place
+            of a patch that could not be read.
 
         Raises
         ------
@@ -130,9 +147,41 @@ class PatchSampler:
             If the labels no longer hold what was counted.
         """
         centred = self.is_foreground(index)
-        source = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
-        source = min(source, len(self._pools) - 1)
+        if may_stay and any(self._is_slow):
+            return self._draw_near(index, rng, centred=centred)
+        source = self._draw_source(rng)
         return Place(source, self._pools[source][centred].draw(rng), centred)
+
+    def _draw_source(self, rng: np.random.Generator) -> int:
+        source = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+        return min(source, len(self._pools) - 1)
+
+    def _draw_near(self, index: int, rng: np.random.Generator, *, centred: bool) -> Place:
+        """Draw near others of the stream, so that chunks that took long to come serve several.
+
+        Patches ``i, i + n, i + 2 n, …`` share a neighbourhood; it is drawn as a patch is, so that
+        in the long run all that is annotated has its turn. Beside one another in the stream they
+        lie in ``n`` different ones.
+        """
+        turn, place = divmod(index, NEIGHBOURHOODS * PATCHES_EACH)
+        number = turn * NEIGHBOURHOODS + place % NEIGHBOURHOODS
+        shared = np.random.default_rng([self._seed, 0x4E, number])
+        source = self._draw_source(shared)
+        pool = self._pools[source][centred]
+        if self._is_slow[source]:
+            kind = (BACKGROUND, FOREGROUND)[int(shared.integers(2))]
+            middle = self._pools[source][kind].draw(shared)
+            voxel = pool.draw_within(self._find_neighbourhood(source, middle), rng)
+            if voxel is not None:
+                return Place(source, voxel, centred)
+        return Place(source, pool.draw(rng), centred)
+
+    def _find_neighbourhood(self, source: int, middle: Index3) -> Box:
+        """Find the storage chunks around a voxel whose patches share most of what they read."""
+        image = self._images[source]
+        unit = grow_chunks(image.chunks, image.box, NEAR_VOXELS)
+        (index,) = iterate_indices(blocks_under(box_at(middle, (1, 1, 1)), unit))
+        return block_box(index, unit, image.box)
 
 
 class _Pool:
@@ -148,6 +197,7 @@ class _Pool:
         self._meaning = meaning
         blocks = pair.census.blocks
         blocks = blocks.keep(blocks.counts[meaning] > 0)
+        self._blocks = blocks
         self._indices = blocks.indices
         self._upto = np.cumsum(blocks.counts[meaning])
         self._num_counted = int(self._upto[-1]) if len(self._upto) else 0
@@ -177,6 +227,19 @@ class _Pool:
         raise DataError(
             f"{self._targets.source} no longer holds the labels it had when the run started; "
             "start the run again."
+        )
+
+    def draw_within(self, box: Box, rng: np.random.Generator) -> Index3 | None:
+        """One voxel of the counted blocks under a box; None where there are none."""
+        under = self._blocks.find_under(self._census.blocks_touched(box))
+        upto = np.cumsum(self._blocks.counts[self._meaning][under])
+        if not len(upto):
+            return None
+        rank = int(rng.integers(upto[-1]))
+        which = int(np.searchsorted(upto, rank, side="right"))
+        before = int(upto[which - 1]) if which else 0
+        return self._pick(
+            self._census.block_box(to_index(self._indices[under[which]])), rank - before
         )
 
     def _draw_counted(self, rank: int) -> Index3 | None:
