@@ -1,11 +1,14 @@
 """What every prediction shares."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tests.inference.conftest import PLAIN
 
+from napari_surfseg.config import Experiment
+from napari_surfseg.config_files import apply_overrides
 from napari_surfseg.inference.settings import PredictionSettings
 
 SETTINGS = PredictionSettings(PLAIN, window=(16, 16, 16))
@@ -28,3 +31,24 @@ def test_the_type_of_a_device_is_its_name_without_a_number(device):
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="'float32' or 'bf16', not 'fp16'"):
         replace(SETTINGS, precision="fp16")
+
+
+@pytest.mark.parametrize(
+    ("trained", "device", "expected"),
+    [
+        ("auto", "cpu", "float32"),
+        ("bf16", "cpu", "float32"),
+        ("float32", "cuda", "float32"),
+        ("auto", "cuda", "bf16"),
+        ("bf16", "cuda", "bf16"),
+    ],
+)
+def test_the_precision_is_that_of_the_training(monkeypatch, trained, device, expected):
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: (9, 0))
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *_: True)
+    experiment = apply_overrides(Experiment(), [f"training.precision={trained}"])
+    checkpoint = SimpleNamespace(experiment=experiment)
+    settings = replace(SETTINGS, precision="auto", device=device)
+    assert settings.with_precision_of(checkpoint).precision == expected
+    own = replace(settings, precision="float32")
+    assert own.with_precision_of(checkpoint) is own

@@ -106,6 +106,7 @@ def predict_volume(
             postprocess=written.postprocess or _read_postprocess(checkpoint),
         )
     given = settings or PredictionSettings.from_checkpoint(checkpoint)
+    given = given.with_precision_of(checkpoint)
     with prediction_folder(path, work) as (folder, work):
         request = _describe_request(volume, checkpoint, given, work)
         known = resume(folder, request, work)

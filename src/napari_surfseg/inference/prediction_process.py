@@ -229,7 +229,7 @@ def _predict_box(
     network = checkpoint.build_model(device)
     limit = WindowLimit()
     settings = replace(
-        _settings(job, checkpoint, device),
+        _settings(job, checkpoint, device).with_precision_of(checkpoint),
         multiple=network.architecture.window_multiple,
         context=min(checkpoint.patch_size) // 4,
         limit=limit,

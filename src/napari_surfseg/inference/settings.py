@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from napari_surfseg.wording import format_shape
 
@@ -34,7 +34,7 @@ __all__ = [
     "WorkSettings",
 ]
 
-Precision = Literal["float32", "bf16"]
+Precision = Literal["auto", "float32", "bf16"]
 Flips = bool | Literal["auto"]
 
 #: Voxels up to which ``auto`` averages over the flips: about two minutes with the small nets.
@@ -125,7 +125,8 @@ class PredictionSettings:
     device : str or torch.device
         Where the model's weights are.
     precision : str
-        ``float32`` or ``bf16`` (autocast).
+        ``float32``, ``bf16`` (autocast), or ``auto``, which with a checkpoint is as it was trained,
+        and bf16 only where a GPU computes in it.
     batch_size : int, optional
         Windows given to the network at once; by default what suits the device.
     skip_constant : bool
@@ -146,7 +147,7 @@ class PredictionSettings:
     Raises
     ------
     ValueError
-        If ``precision`` is neither of the two.
+        If ``precision`` is none of the three.
     """
 
     intensity: Intensity | None
@@ -165,13 +166,15 @@ class PredictionSettings:
     limit: WindowLimit | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if self.precision not in ("float32", "bf16"):
-            raise ValueError(f"precision must be 'float32' or 'bf16', not {self.precision!r}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(
+                f"precision must be 'auto', 'float32' or 'bf16', not {self.precision!r}"
+            )
 
     @classmethod
     def from_checkpoint(cls, checkpoint: TrainedModel) -> PredictionSettings:
         """Take intensity and window from a checkpoint, and the defaults for the rest."""
-        return cls(intensity=checkpoint.intensity, window=checkpoint.patch_size)
+        return cls(intensity=checkpoint.intensity, window=checkpoint.patch_size, precision="auto")
 
     @property
     def known_intensity(self) -> Intensity:
@@ -185,6 +188,18 @@ class PredictionSettings:
         if self.intensity is None:
             raise ValueError("the grey values of the volume must be measured before it is seen")
         return self.intensity
+
+    def with_precision_of(self, checkpoint: TrainedModel) -> PredictionSettings:
+        """Turn ``auto`` into the precision of the training, as far as the device has it."""
+        if self.precision != "auto":
+            return self
+        import torch
+
+        from napari_surfseg.device import choose_precision
+
+        trained = checkpoint.experiment.training.precision
+        wanted: Literal["auto", "float32"] = "float32" if trained == "float32" else "auto"
+        return replace(self, precision=choose_precision(wanted, torch.device(self.device)))
 
     @property
     def device_type(self) -> str:
