@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_surfseg.errors import CancelledError
+from napari_surfseg.surfaces import postprocess_blocks as postprocess_module
 from napari_surfseg.surfaces.cleaning import close_gaps, fill_small_holes, remove_small_components
 from napari_surfseg.surfaces.postprocess import PostProcess
 from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess, postprocess_blocks
@@ -200,6 +201,12 @@ def test_a_stop_in_any_pass_leaves_nothing_and_again_gives_the_same(tmp_path):
             by_blocks(probs, chosen, (5, 9, 9), scratch=scratch, should_stop=lambda: next(asked))  # noqa: B023
         assert not scratch.exists()
     np.testing.assert_array_equal(by_blocks(probs, chosen, (5, 9, 9), scratch=scratch), wanted)
+
+
+def test_a_large_array_in_memory_is_processed_in_blocks(monkeypatch):
+    monkeypatch.setattr(postprocess_module, "BLOCK_SHAPE", (6, 8, 10))
+    probs, chosen = smooth_probabilities((20, 17, 23)), make(("hysteresis", "closing", "small"))
+    np.testing.assert_array_equal(apply_postprocess(probs, chosen), all_at_once(probs, chosen))
 
 
 def test_nothing_gives_nothing():

@@ -34,6 +34,7 @@ from scipy import ndimage
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.geometry import (
     blocks_under,
+    box_at,
     box_shape,
     box_slices,
     count_voxels,
@@ -127,12 +128,15 @@ def apply_postprocess(probs: NDArray[np.uint8], settings: PostProcess) -> NDArra
     """
     found = np.empty(probs.shape, np.uint8)
 
-    def write(_start: Index3, mask: NDArray[np.uint8]) -> None:
-        found[...] = mask
+    def write(start: Index3, mask: NDArray[np.uint8]) -> None:
+        found[box_slices(box_at(start, mask.shape))] = mask
 
     if probs.size:
         z, y, x = probs.shape
-        postprocess_blocks(probs, settings, write, block_shape=(z, y, x))
+        # At once takes some twenty bytes a voxel.
+        is_small = probs.size <= 2 * math.prod(BLOCK_SHAPE)
+        block_shape = (z, y, x) if is_small else BLOCK_SHAPE
+        postprocess_blocks(probs, settings, write, block_shape=block_shape)
     return found
 
 
