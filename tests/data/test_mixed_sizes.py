@@ -81,6 +81,10 @@ def test_a_volume_that_says_nothing_takes_the_size_of_the_others_and_says_so(sav
     train, _ = open_pairs(Data(train=(save("a"), save("b", (2, 1, 1)), save("c", (2.1, 1, 1)))))
     assert train[0].spacing == (2, 1, 1)
     assert "says no voxel size; it is taken to have that of b_image.npy" in train[0].notes[-1]
+    train, _ = open_pairs(Data(train=(save("a"), save("b", (2, 1, 1)), save("c"))))
+    assert "2 volumes, " in train[0].notes[-1]
+    assert not train[2].notes
+    assert train[2].spacing == (2, 1, 1)
     train, _ = open_pairs(Data(train=(save("a"), save("b"))))
     assert train[0].spacing == (1, 1, 1)
 

@@ -56,6 +56,7 @@ def check_sizes(pairs: Sequence[CheckedPair], data: Data) -> list[CheckedPair]:
     if other is not None and not isinstance(data.resample, str):
         _require_one_unit(known)
     settled = []
+    num_unknown = len(pairs) - len(known)
     for pair in pairs:
         if pair.image.spacing_known:
             settled.append(pair)
@@ -66,18 +67,24 @@ def check_sizes(pairs: Sequence[CheckedPair], data: Data) -> list[CheckedPair]:
                 f"({_say(first)}, {_say(other)}); give it one (spacing of the pair).",
                 field="data.train" if pair.role == "train" else "data.validation",
             )
-        settled.append(_with_size_of(pair, first))
+        settled.append(_with_size_of(pair, first, num_unknown))
+        num_unknown = 0  # once is enough
     return settled
 
 
-def _with_size_of(pair: CheckedPair, other: CheckedPair) -> CheckedPair:
+def _with_size_of(pair: CheckedPair, other: CheckedPair, num_unknown: int) -> CheckedPair:
     for volume in (pair.image, pair.labels):
         volume.spacing, volume.units = other.image.spacing, other.image.units
         volume.spacing_known = True
-    note = (
-        f"{pair.image.source} says no voxel size; it is taken to have that of {other.name}, "
-        f"{format_sizes(other.image.spacing, other.image.units)}."
-    )
+    if not num_unknown:
+        return pair
+    size = f"{other.name}, {format_sizes(other.image.spacing, other.image.units)}."
+    note = f"{pair.image.source} says no voxel size; it is taken to have that of {size}"
+    if num_unknown > 1:
+        note = (
+            f"{num_unknown} volumes, {pair.image.source} among them, say no voxel size; they are "
+            f"taken to have that of {size}"
+        )
     return replace(pair, notes=(*pair.notes, note))
 
 

@@ -41,6 +41,8 @@ NO_VALIDATION = (
 
 #: Annotated places that are looked at for grey values where a volume is nearly empty.
 NUM_PLACES = 16
+#: Of a kind; what is said of further volumes is in the log.
+MOST_WARNINGS = 8
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,8 @@ def open_run_data(plan: RunPlan, reporter: Reporter) -> RunData:
         intensity=intensity,
         cut=describe_cut(settings, train, validation),
     )
-    _report(data, notes, reporter, resume=plan.resume)
-    for warning in (*unseen, *(fit.warning for fit in fits)):
-        if warning:
-            reporter.warn(warning)
+    warnings = [*unseen, *(fit.warning for fit in fits if fit.warning)]
+    _report(data, notes, warnings, reporter, resume=plan.resume)
     return data
 
 
@@ -246,14 +246,20 @@ def _settle(plan: RunPlan, train: list[CheckedPair]) -> tuple[Experiment, list[s
     return experiment.model_copy(update={"data": data}), notes
 
 
-def _report(data: RunData, notes: list[str], reporter: Reporter, *, resume: bool) -> None:
+def _report(
+    data: RunData, notes: list[str], warnings: list[str], reporter: Reporter, *, resume: bool
+) -> None:
+    """Report what was found; of hundreds of volumes not hundreds of warnings."""
     remarks = [remark for pair in data.train for remark in pair.remarks]
     rows = [pair.as_row() for pair in data.pairs]
-    reporter.report(events.DataChecked(volumes=rows, notes=[*remarks, *notes]))
-    for pair in data.pairs:
-        for note in pair.notes:
-            reporter.warn(note)
     wanted = data.experiment.data.validation
     is_wanted = not isinstance(wanted, ValidationSlab) or wanted.fraction > 0
-    if is_wanted and not data.validation and not resume:
-        reporter.warn(NO_VALIDATION)
+    about_all = [NO_VALIDATION] if is_wanted and not data.validation and not resume else []
+    about_each = [note for pair in data.pairs for note in pair.notes]
+    shown, others = about_each[:MOST_WARNINGS], about_each[MOST_WARNINGS:]
+    others += warnings[MOST_WARNINGS:]
+    reporter.report(events.DataChecked(volumes=rows, notes=[*remarks, *notes, *others]))
+    for warning in (*shown, *about_all, *warnings[:MOST_WARNINGS]):
+        reporter.warn(warning)
+    if others:
+        reporter.warn(f"There are {len(others)} more such warnings on volumes; the log has them.")
