@@ -673,8 +673,8 @@ class Training(_Section):
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
         default="auto",
-        description="`float32` or `bf16`; `auto` is bf16 on GPUs that compute in it (A100, RTX 30 and "
-        "newer), and float32 elsewhere.",
+        description="`float32` or `bf16`; `auto` is bf16 on GPUs that compute in it (A100, RTX 30 "
+        "and newer), and float32 elsewhere.",
     )
     learning_rate: LearningRate = Field(
         default="auto", description="Start of the one-cycle learning rate of AdamW."

@@ -11,7 +11,7 @@ import torch
 import zarr
 
 from napari_surfseg import events
-from napari_surfseg.config_files import apply_overrides
+from napari_surfseg.config_files import apply_overrides, dump_experiment
 from napari_surfseg.data.strokes.stroke_files import write_strokes
 from napari_surfseg.errors import ConfigError, TrainingError
 from napari_surfseg.model.checkpoint import load_checkpoint
@@ -243,6 +243,24 @@ def test_volumes_that_another_process_cannot_open_are_named(
     with pytest.raises(TrainingError, match=r"Rank 1 cannot take part.*no image\.npy here\.$"):
         run.run()
     assert other.wait(20) == 0
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_run_as_it_is_started_alone(tmp_path, tiny):
+    """One run folder, one end, and no word from the processes that follow."""
+    config, folder = tmp_path / "config.yaml", tmp_path / "run"
+    config.write_text(dump_experiment(tiny), encoding="utf-8")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    train = ["-m", "napari_surfseg", "train", str(config), "--run-dir", str(folder)]
+    done = subprocess.run(
+        [*torchrun, *train, "--device", "cpu"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    happened = events.read_events(folder / "events.jsonl")
+    (started,) = (event for event in happened if isinstance(event, events.RunStarted))
+    assert started.device == "cpu, the first of 2 processes"
+    assert isinstance(happened[-1], events.RunCompleted)
+    assert "Traceback" not in done.stderr
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, training_run, tiny, monkeypatch):

@@ -43,6 +43,11 @@ class Lead:
         self._loader = loader
         self._is_prepared = False
 
+    @property
+    def num_processes(self) -> int:
+        """How many train together, this one included."""
+        return self._ranks.place.count
+
     def prepare_others(self, plan: RunPlan, data: RunData) -> None:
         """Let the others open the volumes as this process did."""
         self._ranks.order(

@@ -128,6 +128,7 @@ class TrainingLoop:
             self._parts.steering,
             num_parameters=self._parts.learner.num_parameters,
             patch_size=self._ladder.rung.patch_size,
+            num_processes=1 if self._parts.lead is None else self._parts.lead.num_processes,
         )
         self._ladder.report_start()
         if self._parts.steering.is_waiting():

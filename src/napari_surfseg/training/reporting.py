@@ -111,12 +111,16 @@ class Reporter:
         *,
         num_parameters: int,
         patch_size: Size3,
+        num_processes: int = 1,
     ) -> None:
         """Report what the run will do; ``experiment`` has everything settled."""
+        device = _describe(plan.device)
+        if num_processes > 1:
+            device += f", the first of {num_processes} processes"
         self.report(
             events.RunStarted(
                 name=experiment.experiment.name,
-                device=_describe(plan.device),
+                device=device,
                 precision=plan.precision,
                 model=experiment.model.title,
                 num_parameters=num_parameters,
