@@ -10,6 +10,9 @@ endif
 # Remembers that .venv matches these files, so that set-up is skipped the next time.
 READY := $(VENV)/.ready
 BENCHMARKS := $(wildcard benchmarks/*.py)
+# The tests are run by so many processes; one of them opens all the windows.
+PROCESSES ?= 2
+TOGETHER = -n $(PROCESSES) --dist loadgroup
 
 export QT_API ?= pyqt6
 
@@ -48,10 +51,10 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 test: lint
-	tools/with_display.sh $(BIN)/python -m pytest
+	tools/with_display.sh $(BIN)/python -m pytest $(TOGETHER)
 
 test-all: lint
-	tools/with_display.sh $(BIN)/python -m pytest -m "slow or not slow"
+	tools/with_display.sh $(BIN)/python -m pytest $(TOGETHER) -m "slow or not slow"
 
 # Both make virtual environments of their own in build/wheels. MATRIX narrows the matrix:
 # make test-matrix MATRIX="--python 3.12 --binding pyside6"

@@ -3,8 +3,10 @@
 Nothing here imports Qt or napari before a test asks for it.
 """
 
+import gc
 import os
 import signal
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -13,11 +15,38 @@ import pytest
 # Set before anything imports torch: tests run beside other work, and two OpenMP threads on two
 # busy cores are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A command that trains has its process keep what it freed, and here all of them are one process,
+# which would never give back what the largest network took. Set, they are left as they are; what
+# the tests start has them, as a worker does.
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str((1 << 31) - 1))
 
 # A runner started in the background ignores Ctrl-C and hands that on to its children; the tests
 # that press it need it heard.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+#: Tests with one of these fixtures, or in this folder, open windows.
+WINDOWED, WINDOW_STORIES = {"qapp", "qtbot"}, Path(__file__).parent / "stories"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave all windows to one process of several: on a display only one has the keyboard."""
+    for item in items:
+        if WINDOWED & set(item.fixturenames) or WINDOW_STORIES in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("windows"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def known_objects():
+    """Leave what is alive between two files out of Python's search for unreachable objects.
+
+    Those are the libraries, millions of objects. The search through them takes a second each time,
+    and whatever runs out of memory, as many tests let it, has it done.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -27,15 +27,17 @@ COMPUTING |= {"inference", "sharing", "training"}
 COMPUTE = {"torch"}
 WINDOW = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "vispy", "magicgui"}
 
-# Each module is imported as if it were the first of the package (so that a circular import
-# shows), in one process a group (so that what they have in common is loaded once).
+# One process imports them all, so that what they have in common is loaded once. Each is imported as
+# if it were the first of the package where ``each_first`` says so; as no circle is there, that
+# makes no difference unless a module uses what only another one has imported.
 IMPORTER = """
 import importlib, json, sys
-modules, forbidden = json.load(sys.stdin)
+modules, forbidden, each_first = json.load(sys.stdin)
 errors = {}
 for name in modules:
     for known in [known for known in sys.modules if known.partition(".")[0] == "napari_surfseg"]:
-        del sys.modules[known]
+        if each_first:
+            del sys.modules[known]
     try:
         importlib.import_module(name)
     except BaseException as error:
@@ -167,10 +169,12 @@ def test_a_packages_init_is_its_description() -> None:
 # -- what an import brings along ---------------------------------------------------
 
 
-def _import_in_fresh_process(modules: list[str], forbidden: set[str]) -> dict[str, str]:
+def _import_in_fresh_process(
+    modules: list[str], forbidden: set[str], *, each_first: bool
+) -> dict[str, str]:
     result = subprocess.run(
         [sys.executable, "-c", IMPORTER],
-        input=json.dumps([modules, sorted(forbidden)]),
+        input=json.dumps([modules, sorted(forbidden), each_first]),
         capture_output=True,
         text=True,
         check=False,
@@ -185,14 +189,21 @@ def test_modules_are_found() -> None:
     assert {"gui", "runs", "cli", "events", "config", "errors", *COMPUTING} <= folders
 
 
-def test_the_window_the_run_folder_and_the_command_line_import_no_torch() -> None:
+EACH_FIRST = pytest.mark.parametrize(
+    "each_first", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["all", "each first"]
+)
+
+
+@EACH_FIRST
+def test_the_window_the_run_folder_and_the_command_line_import_no_torch(each_first: bool) -> None:
     modules = [name for name in _find_modules() if _folder_of(name) not in COMPUTING]
-    assert _import_in_fresh_process(modules, COMPUTE) == {}
+    assert _import_in_fresh_process(modules, COMPUTE, each_first=each_first) == {}
 
 
-def test_nothing_but_the_window_imports_qt_or_napari() -> None:
+@EACH_FIRST
+def test_nothing_but_the_window_imports_qt_or_napari(each_first: bool) -> None:
     modules = [name for name in _find_modules() if _folder_of(name) != "gui"]
-    assert _import_in_fresh_process(modules, WINDOW) == {}
+    assert _import_in_fresh_process(modules, WINDOW, each_first=each_first) == {}
 
 
 def test_import_contracts_hold() -> None:

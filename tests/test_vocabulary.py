@@ -69,6 +69,7 @@ def test_colours_are_darker_on_a_light_ground():
     assert vocabulary.color_of("total", light=True) == "#ba7d2d"
 
 
+@pytest.mark.xdist_group("windows")
 def test_one_more_term_is_one_entry_and_one_function(tmp_path):
     pytest.importorskip("qtpy")
     done = subprocess.run(

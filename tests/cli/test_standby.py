@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import sys
 from types import SimpleNamespace
@@ -37,5 +39,6 @@ def test_it_returns_the_exit_code_of_a_refused_order(tmp_path):
     assert "gone" in log.read_text()
 
 
+@pytest.mark.slow  # of the quick ones, the test of a real one has it end
 def test_without_an_order_it_ends():
     assert stand_by("").returncode == 0

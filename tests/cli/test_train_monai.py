@@ -12,7 +12,7 @@ from napari_surfseg.config_files import load_experiment
 from napari_surfseg.model.checkpoint import load_checkpoint
 
 #: What a test run of each day takes; the others are as slow again.
-QUICK = ("SegResNetDS", "VNet", "UNETR")
+QUICK = ("SegResNetDS", "UNETR")
 PATCHES = {"FlexibleUNet": [32, 32, 64], "SwinUNETR": [32, 32, 64]}
 
 

@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,9 +37,14 @@ def test_a_value_that_is_no_number_is_passed_over(monkeypatch):
     assert launch.choose_num_threads() >= 1
 
 
-def test_this_process_gets_the_same_threads_as_a_worker():
+def test_this_process_gets_what_a_worker_gets(monkeypatch):
+    kept = {}
+    library = SimpleNamespace(mallopt=kept.__setitem__)
+    monkeypatch.setattr(launch.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(launch.sys, "platform", "linux")
     launch.prepare_this_process()
     assert os.environ["OMP_NUM_THREADS"] == str(launch.choose_num_threads())
+    assert kept == {-3: 1 << 30, -1: (1 << 31) - 1}
 
 
 def test_the_command_line_of_a_worker(folder):

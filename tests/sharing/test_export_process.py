@@ -15,6 +15,7 @@ def lines_of(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow  # of the quick ones, the window's test starts it
 def test_a_process_writes_a_network_that_is_read_again(tmp_path, checkpoint_path, tiny_checkpoint):
     pytest.importorskip("monai")
     output = tmp_path / "shared"

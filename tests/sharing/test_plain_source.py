@@ -11,6 +11,9 @@ from napari_surfseg.model.networks import build_network as build_any
 from napari_surfseg.sharing.plain_network import build_network
 from napari_surfseg.sharing.plain_source import write_network_source, write_plain_source
 
+#: With coarser outputs, with strides, and with a fixed size; the others are as slow again.
+QUICK = ("SegResNetDS", "DynUNet", "UNETR")
+
 
 @pytest.fixture
 def run_alone(monkeypatch):
@@ -39,7 +42,13 @@ def test_every_network_is_built_and_computes_the_same_alone(run_alone, preset):
         assert torch.allclose(alone.eval()(image), network(image), atol=1e-3)
 
 
-@pytest.mark.parametrize("name", MONAI_NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in MONAI_NETWORKS
+    ],
+)
 def test_every_network_of_monai_is_built_alone(run_alone, tiny_monai, name):
     model = Model(preset="monai", network=name, arguments=tiny_monai[name])
     network = build_any(model, (32, 32, 64)).eval()

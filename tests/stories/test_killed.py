@@ -22,6 +22,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @needs_fork
+@pytest.mark.slow
 def test_a_run_killed_at_any_step_repeats_the_unbroken_one(tmp_path):
     kill_trainings(tmp_path, seed=1, kills=3)
 

@@ -30,7 +30,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_volume_has_surfaces_and_contrast_and_can_be_made_again(load: Any, kind: str) -> None:
     stream = load("stream").Stream(3, SHAPE, {kind: 1.0})
-    for number in range(4):
+    for number in (0, 3):
         pair = stream.make(number)
         assert pair.image.dtype == pair.labels.dtype == np.uint8
         assert pair.image.shape == pair.labels.shape == SHAPE
@@ -47,7 +47,7 @@ def test_surfaces_are_dark_before_they_are_disturbed(load: Any) -> None:
     scenes, appearance = load("scenes"), load("appearance")
     for kind, make in scenes.SCENES.items():
         differences = []
-        for seed in range(6):
+        for seed in range(3):
             rng = np.random.default_rng(seed)
             scene = make(rng, SHAPE)
             image = appearance.paint(rng, scene)

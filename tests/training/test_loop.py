@@ -152,9 +152,9 @@ def test_weights_are_not_scored_twice(tmp_path, training_run, experiment):
     "error",
     [
         NonFiniteLossError("The loss became nan."),
-        DataError("A chunk cannot be read."),
+        pytest.param(DataError("A chunk cannot be read."), marks=pytest.mark.slow),
         MemoryError(),
-        RuntimeError("CUDA out of memory"),
+        pytest.param(RuntimeError("CUDA out of memory"), marks=pytest.mark.slow),
         KeyboardInterrupt(),
     ],
 )
@@ -180,6 +180,8 @@ def test_whatever_ends_a_run_the_steps_taken_are_saved(tmp_path, training_run, e
 
 
 def test_a_step_that_failed_in_its_midst_is_not_saved(tmp_path, training_run, experiment):
+    # Below it there are few smaller patches to try.
+    experiment = apply_overrides(experiment, ["data.patch_size=[16,16,16]"])
     run = training_run(tmp_path / "run", experiment)
 
     def poll():

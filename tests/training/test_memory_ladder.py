@@ -245,7 +245,10 @@ def test_then_patches_become_smaller(tmp_path, training_run, experiment, monkeyp
         assert saved.experiment.data.patch_size == (16, 32, 32)
 
 
-@pytest.mark.parametrize(("most", "step"), [(2 * PATCH, 3), (PATCH // 2, 3), (PATCH // 2, 5)])
+@pytest.mark.parametrize(
+    ("most", "step"),
+    [(2 * PATCH, 3), (PATCH // 2, 5), pytest.param(PATCH // 2, 3, marks=pytest.mark.slow)],
+)
 def test_a_run_resumes_on_its_rung_bit_for_bit(
     tmp_path, training_run, experiment, monkeypatch, most, step
 ):
@@ -401,9 +404,15 @@ def test_training_goes_on_where_nothing_can_be_predicted(
     ("where", "words"),
     [
         ("napari_surfseg.training.validation.compute_metrics", "could not be scored"),
-        ("napari_surfseg.training.validation.choose_threshold", "could not be scored"),
+        pytest.param(
+            *("napari_surfseg.training.validation.choose_threshold", "could not be scored"),
+            marks=pytest.mark.slow,
+        ),
         ("napari_surfseg.training.preview.compute_medial_surface", "live preview could not"),
-        ("napari_surfseg.training.tuning.load_checkpoint", "No post-processing could be chosen"),
+        pytest.param(
+            *("napari_surfseg.training.tuning.load_checkpoint", "No post-processing"),
+            marks=pytest.mark.slow,
+        ),
         ("napari_surfseg.training.tuning.tune_postprocess", "No post-processing could be chosen"),
         ("napari_surfseg.training.scoring.write_topology_errors", "samples of the report"),
         ("napari_surfseg.training.checkpoint_writer.copy_to_host", "last.pt could not be saved"),
