@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.inference.process_protocol import read_job, run_process
+from napari_surfseg.sharing.settings import DEFAULT_LICENCE, ShareSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["ExportJob", "main", "run_export_job"]
+    from napari_surfseg.sharing.settings import ShareFormat
+
+__all__ = ["ExportJob", "job_of", "main", "run_export_job"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,25 @@ class ExportJob:
         A path where nothing is yet, in a folder that there is.
     kind : str
         ``monai``, ``bioimageio`` or ``onnx``.
+    title, authors, licence
+        As in :class:`~napari_surfseg.sharing.settings.ShareSettings`.
     """
 
     checkpoint: str
     output: str
     kind: str
+    title: str | None = None
+    authors: tuple[str, ...] = ()
+    licence: str = DEFAULT_LICENCE
+
+
+def job_of(
+    checkpoint: Path, output: Path, kind: ShareFormat, settings: ShareSettings | None = None
+) -> ExportJob:
+    """Make the job that writes a network with what goes along."""
+    settings = settings or ShareSettings()
+    along = settings.title, settings.authors, settings.licence
+    return ExportJob(str(checkpoint), str(output), kind, *along)
 
 
 def run_export_job(job: ExportJob, report: Callable[[str, float], None]) -> dict[str, Any]:
@@ -54,7 +71,9 @@ def run_export_job(job: ExportJob, report: Callable[[str, float], None]) -> dict
     """
     from napari_surfseg.sharing.export import export_network
 
-    return {"written": str(export_network(job.checkpoint, job.output, job.kind, report=report))}
+    settings = ShareSettings(job.title, tuple(job.authors), job.licence)
+    written = export_network(job.checkpoint, job.output, job.kind, settings, report)
+    return {"written": str(written)}
 
 
 def main(arguments: list[str] | None = None) -> int:

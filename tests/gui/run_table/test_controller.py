@@ -9,8 +9,10 @@ from napari_surfseg.config import Experiment
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.events import EventWriter
 from napari_surfseg.gui.run_table import controller as module
+from napari_surfseg.gui.run_table import share_defaults
 from napari_surfseg.gui.run_table.controller import RunsController, RunsViewProtocol
 from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.sharing.settings import ShareSettings
 
 
 @pytest.fixture
@@ -19,6 +21,7 @@ def view():
     view.selected.return_value = []
     view.open_on_desktop.return_value = True
     view.share_format.return_value = "bioimageio"
+    view.share_settings.return_value = ShareSettings("Cells", ("A. Person",), "CC0-1.0")
     view.choose_output.side_effect = lambda suggested: suggested
     return view
 
@@ -106,16 +109,18 @@ def test_two_runs_are_compared(controller, view, session, run, writer, tmp_path)
 
 
 @pytest.fixture
-def shared(monkeypatch):
+def shared(monkeypatch, tmp_path):
     """What was shared, instead of by a process; ``error`` is raised if there is one."""
 
-    def share(run, output, kind, _process):
+    def share(run, output, kind, _process, settings):
         share.calls.append((run, output, kind))
+        share.settings = settings
         if share.error is not None:
             raise share.error
         return output
 
     share.calls, share.error = [], None
+    monkeypatch.setattr(share_defaults, "find_file", lambda: tmp_path / "kept" / "share.yaml")
     monkeypatch.setattr(module, "share_run", share)
     monkeypatch.setattr("napari_surfseg.sharing.settings._is_installed", lambda _name: True)
     return share
@@ -128,7 +133,10 @@ def test_a_run_is_shared_beside_it(controller, view, run, shared, tmp_path):
     controller.share()
     output = tmp_path / "first_shared.zip"
     assert shared.calls == [(run.path, output, "bioimageio")]
-    assert last(view.set_state) == f"bioimage.io package (a .zip): {output}, licence CC-BY-4.0."
+    assert last(view.set_state) == f"bioimage.io package (a .zip): {output}, licence CC0-1.0."
+    assert shared.settings.title == "Cells"
+    kept = ShareSettings(authors=("A. Person",), licence="CC0-1.0")
+    assert share_defaults.read_share_settings() == kept  # a title is one network's
     assert [call.args for call in view.set_busy.call_args_list] == [(True,), (False,)]
     assert last(view.set_error) == ""
     view.ask.assert_not_called()
@@ -175,6 +183,10 @@ def test_what_cannot_be_shared_is_said_before_it_begins(
         controller.share()
         assert said in last(view.set_error)
     view.choose_output.reset_mock()
+    view.share_settings.return_value = ShareSettings(licence="as you like")
+    controller.share()
+    assert "The licence is 'as you like', but it must be" in last(view.set_error)
+    view.share_settings.return_value = ShareSettings()
     monkeypatch.setattr("napari_surfseg.sharing.settings._is_installed", lambda _name: False)
     controller.share()
     assert "needs the library monai; install it with" in last(view.set_error)
@@ -187,7 +199,7 @@ def test_an_export_under_way_can_be_ended(controller, view, run, shared, monkeyp
     view.selected.return_value = [str(run.path)]
     ended = []
 
-    def share(_run, _output, _kind, process):
+    def share(_run, _output, _kind, process, _settings):
         controller.share()  # a second one does not begin
         controller.cancel_share()
         ended.append(process.is_cancelled)

@@ -6,6 +6,7 @@ import pytest
 
 from napari_surfseg.gui.run_table import share_row
 from napari_surfseg.gui.run_table.share_row import ShareRow
+from napari_surfseg.sharing.settings import ShareSettings
 
 
 @pytest.fixture
@@ -54,3 +55,22 @@ def test_the_sentence_shows_only_where_there_is_one(row):
     row.set_state("Loading the network…", 0.5)
     assert not row.job.state.isHidden()
     assert row.job.progress.value() == 500
+
+
+@pytest.mark.parametrize(
+    ("typed", "settings"),
+    [
+        (("", "", ""), ShareSettings()),
+        ((" Cells ", "A. Person, B. Other,", "CC0-1.0"),
+         ShareSettings("Cells", ("A. Person", "B. Other"), "CC0-1.0")),
+    ],
+)  # fmt: skip
+def test_what_goes_along_is_typed_or_left_out(row, typed, settings):
+    assert row.title.isHidden() or not row.title.isVisible()  # folded away at first
+    for field, text in zip((row.title, row.authors, row.licence), typed, strict=True):
+        field.setText(text)
+    assert row.settings() == settings
+    row.set_settings(ShareSettings())
+    assert row.settings() == ShareSettings()
+    row.set_settings(settings)
+    assert row.settings() == settings

@@ -10,7 +10,7 @@ from napari_surfseg.errors import CancelledError, OutputError, RunError, Surfseg
 from napari_surfseg.gui.background.processes import JobProcess
 from napari_surfseg.gui.run_table.share_run import complete_output, share_run, suggest_output
 from napari_surfseg.model.checkpoint import save_checkpoint
-from napari_surfseg.sharing.settings import SUFFIXES
+from napari_surfseg.sharing.settings import SUFFIXES, ShareSettings
 
 MODULE = "napari_surfseg.sharing.export_process"
 
@@ -104,7 +104,11 @@ def test_a_real_process_writes_a_real_network(tmp_path, trained, tiny_checkpoint
         "export",
         report=lambda *given: stages.append(given),
     )
-    share_run(trained, tmp_path / "out", "monai", process)
+    settings = ShareSettings("Cells", ("A. Person",), "CC0-1.0")
+    share_run(trained, tmp_path / "out", "monai", process, settings)
+    facts = json.loads((tmp_path / "out" / "configs" / "metadata.json").read_text())
+    assert facts["name"] == "Cells"
+    assert "A. Person" in facts["authors"]
     assert (tmp_path / "out" / "models" / "model.safetensors").is_file()
     assert names(tmp_path) == ["first", "out"]
     assert "loading the network" in {stage for stage, _share in stages}

@@ -28,7 +28,7 @@ class TunedRow(QWidget):
     def __init__(self, spin: WholeBox | NumberBox, name: str) -> None:
         super().__init__()
         self.spin = spin
-        self.tuned = QCheckBox("checkpoint's")
+        self.tuned = QCheckBox("network's")
         self.tuned.setObjectName(name)
         self.tuned.setChecked(True)
         hint(

@@ -31,12 +31,10 @@ class InputRows:
         self.network = NetworkField("checkpoint")
         self.checkpoint = self.network.line
         self.checkpoint.setPlaceholderText("a network, a checkpoint or a run folder")
-        for part in (self.network, self.checkpoint):
-            hint(
-                part,
-                "A network that comes with the package (name, in the list), a checkpoint (best.pt, "
-                "last.pt) or a run folder, which stands for its best.pt (path).",
-            )
+        self.network.set_meaning(
+            "A network that comes with the package (name, in the list), a checkpoint (best.pt, "
+            "last.pt) or a run folder, which stands for its best.pt (path)."
+        )
         self.browse = QToolButton()
         self.browse.setObjectName("choose_checkpoint")
         self.browse.setText("…")

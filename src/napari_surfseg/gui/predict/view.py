@@ -126,7 +126,7 @@ class PredictView(QWidget):
 
     def set_checkpoint(self, path: str) -> None:
         """Show which checkpoint is used."""
-        self.inputs.checkpoint.setText(path)
+        self.inputs.network.set_text(path)
 
     def set_weights(self, titles: dict[str, str]) -> None:
         """Offer a run's ``"best"`` and ``"newest"`` weights, with what is known of each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,11 +13,12 @@ from napari_surfseg.events import read_events
 from napari_surfseg.gui.background.process_job import JobView, ProcessJob
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.run_table.run_list import RunList, RunRow
+from napari_surfseg.gui.run_table.share_defaults import keep_share_settings, read_share_settings
 from napari_surfseg.gui.run_table.share_run import complete_output, share_run, suggest_output
 from napari_surfseg.gui.window import preferences
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.standby import launch_prepared
-from napari_surfseg.sharing.settings import FORMATS, ShareSettings, check_share
+from napari_surfseg.sharing.settings import FORMATS, check_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.background.threads import Job
     from napari_surfseg.gui.run_session.session import Session
-    from napari_surfseg.sharing.settings import ShareFormat
+    from napari_surfseg.sharing.settings import ShareFormat, ShareSettings
 
 __all__ = ["RunsController", "RunsViewProtocol"]
 
@@ -70,6 +72,12 @@ class RunsViewProtocol(JobView, Protocol):
 
     def share_format(self) -> ShareFormat:
         """Return as what the network is to be written."""
+
+    def share_settings(self) -> ShareSettings:
+        """Return what goes along with the network."""
+
+    def set_share_settings(self, settings: ShareSettings) -> None:
+        """Show what goes along."""
 
     def choose_output(self, suggested: Path) -> Path | None:
         """Let a person name what is written; None where they think better of it."""
@@ -132,6 +140,7 @@ class RunsController(QObject):
         self._is_reading = False
         self._folder = folder or preferences.read_preferences().runs_path
         view.set_folder(self._folder)
+        view.set_share_settings(read_share_settings())
         view.folder_changed.connect(self.set_folder)
         view.attach_clicked.connect(self.attach)
         view.resume_clicked.connect(self.resume)
@@ -272,15 +281,15 @@ class RunsController(QObject):
         if path is None or self._job.is_busy:
             return
         view, kind = self._view, self._view.share_format()
+        settings = replace(view.share_settings(), overwrite=True)
         suggested = suggest_output(path, kind)
         try:
-            # A library that is missing is said before a person thinks of a name.
-            check_share(suggested, kind, ShareSettings())
+            # What is missing is said before a person thinks of a name.
+            check_share(suggested, kind, settings)
             chosen = view.choose_output(suggested)
             if chosen is None:
                 return
             output = complete_output(chosen, kind)
-            settings = ShareSettings(overwrite=True)
             check_share(output, kind, settings)
         except SurfsegError as error:
             self._on_failed(error)
@@ -289,10 +298,11 @@ class RunsController(QObject):
             return
 
         def work(process: JobProcess) -> Path:
-            return share_run(path, output, kind, process)
+            return share_run(path, output, kind, process, settings)
 
         def done(written: Path) -> None:
             self._job.end()
+            keep_share_settings(settings)
             view.set_state(f"{FORMATS[kind]}: {written}, licence {settings.licence}.", 1.0)
 
         self._job.start(work, done=done, failed=self._on_share_failed)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QVBoxLayout, QWidget
 
-from napari_surfseg.gui.controls.basics import cut_entries, hint, note, push_button
+from napari_surfseg.gui.controls.basics import (
+    Section,
+    cut_entries,
+    hint,
+    labelled_rows,
+    note,
+    push_button,
+)
 from napari_surfseg.gui.controls.job_controls import JobControls
-from napari_surfseg.sharing.settings import DEFAULT_LICENCE, FORMATS, SUFFIXES
+from napari_surfseg.sharing.settings import DEFAULT_LICENCE, FORMATS, SUFFIXES, ShareSettings
 
 if TYPE_CHECKING:
     from napari_surfseg.sharing.settings import ShareFormat
@@ -18,7 +25,7 @@ __all__ = ["ShareRow"]
 
 
 class ShareRow(QWidget):
-    """Which format, *Share*, *Cancel*, and below them what is going on."""
+    """Which format and what goes along, *Share*, *Cancel*, and below them what is going on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,8 +45,7 @@ class ShareRow(QWidget):
             "share_run",
             "Share…",
             "Write the network of the selected run (its best.pt, else last.pt) for other programs, "
-            "in a process of its own; grey until the run has one. Its licence is "
-            f"{DEFAULT_LICENCE}; surfseg export takes another, a title and authors.",
+            "in a process of its own; grey until the run has one.",
         )
         self.cancel = push_button("cancel_share", "Cancel", "End the export; it leaves nothing.")
         state = note("")
@@ -49,10 +55,58 @@ class ShareRow(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self._build_details())
         layout.addLayout(self.job.buttons)
         layout.addWidget(self.job.progress)
         layout.addWidget(state)
         self.set_busy(False)
+
+    def _build_details(self) -> Section:
+        """Build what goes along with the network, folded away."""
+        self.title, self.authors, self.licence = QLineEdit(), QLineEdit(), QLineEdit()
+        for field, name, empty, tip in (
+            (self.title, "share_title", "the run's name", "Name of the network, for others."),
+            (
+                self.authors,
+                "share_authors",
+                "names, between commas",
+                "Who trained it, as others are to name them: names between commas. Kept for the "
+                "next time.",
+            ),
+            (
+                self.licence,
+                "share_licence",
+                DEFAULT_LICENCE,
+                "Licence of the weights: an identifier of spdx.org/licenses, such as CC-BY-4.0 or "
+                "CC0-1.0. Kept for the next time.",
+            ),
+        ):
+            field.setObjectName(name)
+            field.setPlaceholderText(empty)
+            hint(field, tip)
+        details = Section("Title, authors, licence", "share_details")
+        rows = labelled_rows(details.body)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addRow("Title", self.title)
+        rows.addRow("Authors", self.authors)
+        rows.addRow("Licence", self.licence)
+        return details
+
+    def settings(self) -> ShareSettings:
+        """Return what goes along with the network."""
+        authors = (name.strip() for name in self.authors.text().split(","))
+        return ShareSettings(
+            title=self.title.text().strip() or None,
+            authors=tuple(name for name in authors if name),
+            licence=self.licence.text().strip() or DEFAULT_LICENCE,
+        )
+
+    def set_settings(self, settings: ShareSettings) -> None:
+        """Show what goes along."""
+        self.title.setText(settings.title or "")
+        self.authors.setText(", ".join(settings.authors))
+        is_default = settings.licence == DEFAULT_LICENCE
+        self.licence.setText("" if is_default else settings.licence)
 
     def kind(self) -> ShareFormat:
         """Return the chosen format."""

@@ -10,12 +10,12 @@ from napari_surfseg.errors import OutputError, SurfsegError
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.runs.checkpoints import find_checkpoint
-from napari_surfseg.sharing.export_process import ExportJob
+from napari_surfseg.sharing.export_process import job_of
 from napari_surfseg.sharing.settings import SUFFIXES
 
 if TYPE_CHECKING:
     from napari_surfseg.gui.background.processes import JobProcess
-    from napari_surfseg.sharing.settings import ShareFormat
+    from napari_surfseg.sharing.settings import ShareFormat, ShareSettings
 
 __all__ = ["complete_output", "share_run", "suggest_output"]
 
@@ -46,7 +46,13 @@ def complete_output(path: Path, kind: ShareFormat) -> Path:
     return path
 
 
-def share_run(run: Path, output: Path, kind: ShareFormat, process: JobProcess) -> Path:
+def share_run(
+    run: Path,
+    output: Path,
+    kind: ShareFormat,
+    process: JobProcess,
+    settings: ShareSettings | None = None,
+) -> Path:
     """Write a run's network; waits for the disk and the process.
 
     Everything is made in a hidden folder beside the output, and moved when it is complete: a
@@ -62,6 +68,8 @@ def share_run(run: Path, output: Path, kind: ShareFormat, process: JobProcess) -
         What is written.
     process : JobProcess
         Does the work.
+    settings : ShareSettings, optional
+        What goes along with the network.
 
     Returns
     -------
@@ -83,7 +91,7 @@ def share_run(run: Path, output: Path, kind: ShareFormat, process: JobProcess) -
     with made as folder:
         inside = Path(folder) / output.name
         try:
-            process.run(write_job(Path(folder), ExportJob(str(checkpoint), str(inside), kind)))
+            process.run(write_job(Path(folder), job_of(checkpoint, inside, kind, settings)))
         except OSError as error:
             raise explain_write_error(output, error) from None
         except SurfsegError as error:

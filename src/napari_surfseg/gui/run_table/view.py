@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_surfseg.gui.run_table.run_list import RunRow
-    from napari_surfseg.sharing.settings import ShareFormat
+    from napari_surfseg.sharing.settings import ShareFormat, ShareSettings
 
 __all__ = ["RunsView", "Sparkline"]
 
@@ -93,6 +93,7 @@ class RunsView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("runs")
+        self._titled: list[str] = []
         self.folder = QLineEdit()
         self.folder.setObjectName("runs_folder")
         hint(self.folder, "Folder whose runs are listed (path).")
@@ -237,6 +238,14 @@ class RunsView(QWidget):
         """Return as what the network is to be written."""
         return self.sharing.kind()
 
+    def share_settings(self) -> ShareSettings:
+        """Return what goes along with the network."""
+        return self.sharing.settings()
+
+    def set_share_settings(self, settings: ShareSettings) -> None:
+        """Show what goes along."""
+        self.sharing.set_settings(settings)
+
     def choose_output(self, suggested: Path) -> Path | None:
         """Let a person name what is written; None where they think better of it."""
         return self.sharing.choose_output(suggested)
@@ -267,4 +276,8 @@ class RunsView(QWidget):
         for button in (self.attach, self.resume, self.report, self.reveal):
             button.setEnabled(count == 1)
         self.compare.setEnabled(count == 2)
+        paths = self.selected()
+        if paths != self._titled:  # a title is one network's
+            self._titled = paths
+            self.sharing.title.clear()
         self.sharing.offer(count == 1 and bool(chosen[0].data(CHECKPOINT_ROLE)))

@@ -74,7 +74,9 @@ class StartFromBox(QComboBox):
         shown = self._shown()
         self.clear()
         for network in list_networks():
-            self.addItem(network.heading, network.name)
+            # Short, as the box is narrow; what it finds stands below it.
+            self.addItem(network.name, network.name)
+            self._add_tip(network.heading)
         self.addItem("From scratch", FRESH)
         recent = dict(self._recent)
         is_path = shown != FRESH and not is_network_name(shown)
@@ -90,7 +92,10 @@ class StartFromBox(QComboBox):
 
     def _add_path(self, path: str, name: str) -> None:
         self.addItem(name, path)
-        self.setItemData(self.count() - 1, path, Qt.ItemDataRole.ToolTipRole)
+        self._add_tip(path)
+
+    def _add_tip(self, text: str) -> None:
+        self.setItemData(self.count() - 1, text, Qt.ItemDataRole.ToolTipRole)
 
     def _on_activated(self, index: int) -> None:
         value = self.itemData(index)
