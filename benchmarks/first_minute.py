@@ -142,7 +142,7 @@ def summarise(
     before = begun
     for at, _processor, main, others in rows:
         if begun <= at <= ended:
-            for phase in {main, *others} - {""}:
+            for phase in filter(None, [main, *others]):
                 first.setdefault(phase, at - begun)
                 last[phase] = at - begun
             busy[main] += at - before

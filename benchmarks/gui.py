@@ -120,7 +120,8 @@ def measure_live_update(viewer, repeats: int) -> dict[str, float]:
         for index in range(2)
     ]
     live = LiveLayers(viewer)
-    live.show(previews[0], source)
+    for part in live.plan(previews[0], source):
+        part()
     state = {"index": 0}
 
     def in_place() -> None:

@@ -22,6 +22,12 @@ def make_preview(value=100, shape=(8, 16, 16), origin=(4, 10, 20), index=0):
     )
 
 
+def show(live, preview, source):
+    """Do at once what the window does in several turns of its event loop."""
+    for part in live.plan(preview, source):
+        part()
+
+
 @pytest.fixture
 def viewer():
     return ViewerModel()

@@ -95,23 +95,10 @@ class LiveLayers:
         for part, layer in self._layers.items():
             restyle(layer, part, self._viewer.dims.ndisplay)
 
-    def show(self, preview: LivePreview, source: Layer | None) -> None:
-        """Show a preview.
-
-        Parameters
-        ----------
-        preview : LivePreview
-            What the worker wrote.
-        source : Layer or None
-            The layer of the volume it lies in.
-        """
-        for part in self.plan(preview, source):
-            part()
-
     def plan(
         self, preview: LivePreview, source: Layer | None, placeholder: Layer | None = None
     ) -> list[Callable[[], None]]:
-        """Return what :meth:`show` does, in parts that a window can spread over its turns.
+        """Return what shows a preview, in parts that a window can spread over its turns.
 
         A part is one layer: napari takes some 4 ms to refresh it, whatever its size. Without
         a source, ``placeholder`` says where the volume would lie.
