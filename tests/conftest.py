@@ -3,6 +3,7 @@
 Nothing here imports Qt or napari before a test asks for it.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -36,6 +37,15 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if WINDOWED & set(item.fixturenames) or WINDOW_STORIES in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("windows"))
+
+
+def pytest_configure():
+    """Wait for what a window is to do as long as a machine may take on which others work too."""
+    with contextlib.suppress(ImportError):
+        from pytestqt.qtbot import QtBot
+
+        for wait in (QtBot.waitUntil, QtBot.waitSignal, QtBot.waitSignals, QtBot.waitExposed):
+            wait.__kwdefaults__["timeout"] = 30_000
 
 
 @pytest.fixture(autouse=True, scope="module")

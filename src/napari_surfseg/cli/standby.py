@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -13,6 +14,10 @@ from napari_surfseg.process_memory import find_gpu_memory
 
 __all__ = ["main"]
 
+#: What a run imports before its first step and the trial step does not: a fifth of the time from
+#: Start to the first prediction went into that (``benchmarks/first_minute.py``).
+ALSO_NEEDED = ("zarr", "napari_surfseg.runs.worker.worker", "napari_surfseg.cli.train")
+
 
 def main() -> int:
     """Prepare, wait for an order on the standard input, and carry it out; return its exit code."""
@@ -21,6 +26,8 @@ def main() -> int:
         from napari_surfseg.training.warm_up import warm_up
 
         warm_up()
+        for name in ALSO_NEEDED:
+            importlib.import_module(name)
     _report_gpu()
     for line in sys.stdin:
         order = json.loads(line)
