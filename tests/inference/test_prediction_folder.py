@@ -137,6 +137,13 @@ def test_another_prediction_is_named_and_may_be_begun_again(folder, image, diffe
     np.testing.assert_array_equal(read_all(folder / "out.zarr"), expected)
 
 
+def test_a_plan_without_a_block_is_in_nobodys_way(folder, image):
+    with pytest.raises(CancelledError):
+        predict(folder, image, Network(), should_stop=stop_after(0))
+    predict(folder, ArrayVolume(noise(SHAPE, seed=1), name="other"), Network())
+    np.testing.assert_array_equal(read_all(folder / "out.zarr"), noise(SHAPE, seed=1))
+
+
 def test_what_is_kept_serves_another_threshold(folder, image):
     network = Network()
     for threshold in (0.5, 0.7):

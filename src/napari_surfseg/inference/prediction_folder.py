@@ -76,7 +76,7 @@ VERSION = 1
 WRITING_SECONDS = 12 * 3600.0
 
 #: Decoded pieces of blocks that are held while probabilities are read.
-CACHE_BYTES = 300_000_000
+CACHE_BYTES = 150_000_000
 
 #: What must be the same for finished blocks to count, as sentences name it.
 REQUESTS = {

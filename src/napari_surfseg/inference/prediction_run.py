@@ -223,7 +223,8 @@ def resume(
         return None
     differences = plan.find_differences(request)
     if differences or not request:
-        if work.replaces:
+        is_begun = folder.read_finished(plan).any() or folder.find_num_parts() is not None
+        if work.replaces or not is_begun:  # nothing is lost
             folder.remove()
             return None
         raise OutputError(describe_unfit(folder, differences))
