@@ -35,7 +35,7 @@
 ``instances``           the boundaries between objects that have a value each
 ``intensity``           grey values to uint8, and the mean and deviation of those
 ``targets``             a volume as the network sees it: uint8 image, 0/1/2 labels
-``stored_chunks``       which chunks of a volume are stored at all
+``stored_chunks``       which chunks of a volume are stored at all; ``holes`` of a mapped file
 ``census``              how many surface and background voxels lie where
 ``checked_pair``        an image and its labels that fit each other
 ``checks``              pairs opened and checked before a run starts

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from napari_surfseg.data.holes import find_written_rows
 from napari_surfseg.data.source import parse_source
 from napari_surfseg.data.units import standard_unit
 from napari_surfseg.errors import ChunkError, DataError, SurfsegError
@@ -335,6 +336,10 @@ class ArrayVolume(Volume):
             stored_axes=stored_axes,
         )
         self._array = np.asarray(array).reshape(self.shape)
+
+    def stored_chunks(self, box: Box | None = None) -> StoredChunks | None:
+        """List the rows that were written, of a mapped file with holes; else None."""
+        return find_written_rows(self._array)
 
     def _read_box(self, start: Index3, stop: Index3) -> VoxelArray:
         return self._array[box_slices((start, stop))]
