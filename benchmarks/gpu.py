@@ -116,13 +116,13 @@ def repeat_batch(edge: int, count: int = 1) -> Iterator[Batch]:
         yield batch
 
 
-def build(kind: Any, bench: Bench, overrides: list[str], edge: int, **choice: Any) -> Any:
-    """Build a learner, or what computes its gradients."""
+def build(bench: Bench, overrides: list[str], edge: int, **choice: Any) -> GradientComputer:
+    """Build what computes the gradients of a network."""
     experiment = apply_overrides(Experiment(), [*overrides, f"data.patch_size={[edge] * 3}"])
     architecture = resolve_network(experiment.model, (edge,) * 3, device=bench.device.type)
     torch.manual_seed(0)
     given = {"device": bench.device, "precision": bench.precision, **choice}
-    return kind(experiment, architecture, INTENSITY, (1.0, 1.0, 1.0), **given)
+    return GradientComputer(experiment, architecture, INTENSITY, (1.0, 1.0, 1.0), **given)
 
 
 def check_correctness(bench: Bench) -> list[str]:
@@ -132,7 +132,7 @@ def check_correctness(bench: Bench) -> list[str]:
     weights = apply_overrides(Experiment(), overrides).loss.weights
 
     def compute(device: torch.device, precision: str) -> dict[str, float]:
-        made = build(GradientComputer, bench, overrides, edge, device=device, precision=precision)
+        made = build(bench, overrides, edge, device=device, precision=precision)
         loss = made.compute(repeat_batch(edge, 2), weights, 0)
         norm = torch.nn.utils.clip_grad_norm_(made.network.parameters(), float("inf"))
         values = [*loss.values.tolist(), float(norm)]
@@ -187,7 +187,7 @@ def _measure_step(bench: Bench, preset: str, edge: int) -> str:
     if bench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(bench.device)
     try:
-        learner = build(Learner, bench, overrides, edge)
+        learner = Learner(build(bench, overrides, edge), Experiment().training, ema_decay=0.99)
         batches, weights = repeat_batch(edge), Experiment().loss.weights
         seconds = bench.measure(
             lambda: learner.take_step(batches, weights, 1e-4, 0), 2 if bench.is_quick else 10
@@ -251,7 +251,7 @@ def measure_prediction(bench: Bench) -> list[str]:
     edge, preset = (32, "tiny") if bench.is_quick else (384, "base")
     patch = 32 if bench.is_quick else 96
     overrides = [f"model.preset={preset}"]
-    network = build(GradientComputer, bench, overrides, patch).network.eval()
+    network = build(bench, overrides, patch).network.eval()
     model = apply_overrides(Experiment(), overrides).model
     settings = PredictionSettings(
         intensity=INTENSITY,

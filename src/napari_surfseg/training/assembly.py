@@ -15,6 +15,7 @@ from napari_surfseg.inference.settings import PredictionSettings, WindowLimit
 from napari_surfseg.model.networks import count_network_parameters, estimate_network_bytes
 from napari_surfseg.model.presets import check_patch_size
 from napari_surfseg.training.checkpoint_writer import CheckpointWriter
+from napari_surfseg.training.gradients import GradientComputer
 from napari_surfseg.training.kept_settings import KeptSettings
 from napari_surfseg.training.lead import Lead
 from napari_surfseg.training.learner import Learner
@@ -127,7 +128,7 @@ def assemble_run(
         data.experiment.training.train_batch_size, 1 if ranks is None else ranks.place.count
     )
     memory = MemoryCheck(_describe_memory(plan, data, num_patches), plan.device, reporter)
-    learner = Learner(
+    gradients = GradientComputer(
         data.experiment,
         plan.architecture,
         data.intensity,
@@ -135,6 +136,7 @@ def assemble_run(
         device=plan.device,
         precision=plan.precision,
     )
+    learner = Learner(gradients, data.experiment.training, ema_decay=plan.architecture.ema_decay)
     checkpoints = CheckpointWriter(plan.folders, data, learner, state, reporter)
     restored = checkpoints.restore() if plan.resume else None
     settings = _choose_settings(data.experiment, restored, state)

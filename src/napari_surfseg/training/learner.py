@@ -11,7 +11,6 @@ from napari_surfseg.errors import NonFiniteLossError
 from napari_surfseg.model.stop_checks import check_between_layers
 from napari_surfseg.out_of_memory import when_out_of_memory
 from napari_surfseg.training.average import WeightAverage
-from napari_surfseg.training.gradients import GradientComputer
 from napari_surfseg.training.optimizer import AdamW
 from napari_surfseg.vocabulary import LOSS_TERMS
 
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_surfseg.config import Experiment
+    from napari_surfseg.config import Training
     from napari_surfseg.data.patches.loader import Batch
-    from napari_surfseg.geometry import Spacing3
-    from napari_surfseg.model.intensity import Intensity
-    from napari_surfseg.model.networks import AnyArchitecture
+    from napari_surfseg.training.gradients import GradientComputer
     from napari_surfseg.training.lead import Lead
 
 __all__ = ["Learner"]
@@ -35,40 +32,22 @@ class Learner:
 
     Parameters
     ----------
-    experiment : Experiment
-        Loss, training and augmentation settings.
-    architecture : Architecture
-        The network in numbers.
-    intensity : Intensity
-        Its ``mean`` and ``std`` normalise the network's input.
-    spacing : tuple of float
-        Z, Y, X voxel size, the finest axis 1.
-    device : torch.device
-        Where to learn.
-    precision : str
-        ``float32`` or ``bf16``.
+    gradients : GradientComputer
+        Has the network, and computes the gradients of a step.
+    training : Training
+        Settings of the optimizer and the average.
+    ema_decay : float
+        Decay of the average where the settings leave it to the network.
     """
 
     def __init__(
-        self,
-        experiment: Experiment,
-        architecture: AnyArchitecture,
-        intensity: Intensity,
-        spacing: Spacing3,
-        *,
-        device: torch.device,
-        precision: str,
+        self, gradients: GradientComputer, training: Training, *, ema_decay: float
     ) -> None:
-        training = experiment.training
         self._clip = training.gradient_clip
-        self.gradients = GradientComputer(
-            experiment, architecture, intensity, spacing, device=device, precision=precision
-        )
-        self.network = self.gradients.network
+        self.gradients = gradients
+        self.network = gradients.network
         decay = training.ema_decay
-        self.average = WeightAverage(
-            self.network, architecture.ema_decay if decay == "auto" else decay
-        )
+        self.average = WeightAverage(self.network, ema_decay if decay == "auto" else decay)
         self.gradients.check_between_layers()
         check_between_layers(self.average.network)
         self._optimizer = AdamW(self.network.parameters(), weight_decay=training.weight_decay)
