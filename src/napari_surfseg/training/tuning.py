@@ -65,7 +65,8 @@ def tune_checkpoint(
         Asked again and again; if it says yes, or work should end, the best settings so far are
         used.
     max_seconds : float
-        Time it may take.
+        Time the search may take, once the data are predicted: in a short run that alone could take
+        all of it, and nothing would be tried.
     """
     if validator.is_sparse():
         return
@@ -85,6 +86,7 @@ def tune_checkpoint(
         plain = choose_threshold(
             [*probabilities, *seen], [*labels, *seen_labels], fixed=fixed, is_sparse=False
         )
+        until = time.perf_counter() + max_seconds
         settings, history = tune_postprocess(
             TuningData(probabilities, labels, IGNORE),
             start=PostProcess(threshold=plain),
@@ -93,7 +95,7 @@ def tune_checkpoint(
             goal=goal,
             with_threshold=fixed is None,
             progress=progress,
-            should_stop=lambda: is_stopped() or time.perf_counter() > begun + max_seconds,
+            should_stop=lambda: is_stopped() or time.perf_counter() > until,
         )
     except CancelledError:
         return
