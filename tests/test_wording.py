@@ -59,11 +59,13 @@ def test_percent_and_bytes():
         "100 %",
         "–",
     ]
-    assert [format_bytes(v) for v in (0, 1023, 2048, 1.5 * 2**20, 2**31, 2**45)] == [
+    sizes = (0, 1023, 2048, 1.5 * 2**20, 1010 * 2**20, 2**31, 2**45)
+    assert [format_bytes(v) for v in sizes] == [
         "0 B",
         "1023 B",
         "2 KiB",
         "1.5 MiB",
+        "1010 MiB",
         "2 GiB",
         "32 TiB",
     ]
