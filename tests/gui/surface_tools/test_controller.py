@@ -128,6 +128,20 @@ def test_a_mesh_and_a_table(controller, viewer, view, ran):
     assert said(view) == "Done."
 
 
+def test_measures_become_features_of_the_labels_and_a_file(controller, viewer, view, ran, tmp_path):
+    table = [{"label": 1, "area": 64.0, "holes": 0}]
+    ran.result = lambda volume: ToolResult(volume, table=table)
+    view.tool.return_value = find_tool("measure-sheets")
+    controller.run()
+    features = viewer.layers["sheet"].features
+    assert features["index"].tolist() == [1]
+    assert features["area"].tolist() == [64.0]
+    controller.save_table(str(tmp_path / "m.csv"))
+    assert (tmp_path / "m.csv").read_text().splitlines() == ["label,area,holes", "1,64.0,0"]
+    controller.save_table(str(tmp_path / "gone" / "m.csv"))
+    assert "gone" in view.show_error.call_args.args[0]
+
+
 @pytest.mark.parametrize(
     ("error", "field"),
     [(ConfigError("No.", field="radius"), "radius"), (CancelledError("Stopped."), None)],
@@ -137,7 +151,7 @@ def test_an_error_is_shown_and_nothing_added(controller, viewer, view, ran, erro
     number = len(viewer.layers)
     controller.run()
     view.show_error.assert_called_with(str(error), field)
-    assert said(view) == "Nothing was added."
+    assert said(view) == ""
     assert len(viewer.layers) == number
     assert not controller.is_busy
 

@@ -57,5 +57,24 @@ def test_a_table_is_shown_row_by_row(view):
     assert "dice" in view.table.text()
     assert "0.512" in view.table.text()
     assert ">3<" in view.table.text()
+    assert view.save.isVisible()
     view.set_table([])
     assert view.table.text() == ""
+    assert not view.save.isVisible()
+
+
+def test_a_wide_table_has_names_and_only_its_first_rows(view, monkeypatch, tmp_path):
+    rows = [{"label": n, "voxels": 7, "area": 2.0, "holes": 0} for n in range(1, 26)]
+    view.set_table(rows)
+    text = view.table.text()
+    assert "<b>area</b>" in text
+    assert "voxels" not in text
+    assert "and 5 more" in text
+    monkeypatch.setattr(
+        "napari_surfseg.gui.surface_tools.view.QFileDialog.getSaveFileName",
+        lambda *_given: (str(tmp_path / "table"), ""),
+    )
+    chosen = []
+    view.save_clicked.connect(chosen.append)
+    view.save.click()
+    assert chosen == [str(tmp_path / "table.csv")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.layers import Image, Labels, Layer, Surface
@@ -16,6 +17,7 @@ from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.layers.metadata import kind_of, part_of
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.surface_tools.running import ToolRequest, ToolResult, run_layer_tool
+from napari_surfseg.surface_tools.files import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_surfseg.gui.background.processes import JobProcess
+    from napari_surfseg.gui.background.threads import Job
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.surface_tools.functions import Table
     from napari_surfseg.surface_tools.registry import Tool
@@ -44,6 +47,10 @@ class ToolsViewProtocol(JobView, Protocol):
     @property
     def tool_chosen(self) -> Any:
         """Signal: a person chose another tool."""
+
+    @property
+    def save_clicked(self) -> Any:
+        """Signal: a person wants the table written; carries the file."""
 
     def tool(self) -> Tool:
         """Return the tool that is chosen."""
@@ -92,9 +99,11 @@ class ToolsController(QObject):
         super().__init__()
         self._viewer = unwrap(viewer)
         self._view = view
+        self._jobs = jobs or Jobs()
+        self._table: Table = []
         self._job = ProcessJob(
             view,
-            jobs or Jobs(),
+            self._jobs,
             module="napari_surfseg.surface_tools.process",
             what="tool",
             title="Surface tools",
@@ -102,6 +111,7 @@ class ToolsController(QObject):
         view.run_clicked.connect(self.run)
         view.cancel_clicked.connect(self.cancel)
         view.tool_chosen.connect(self._on_layers)
+        view.save_clicked.connect(self.save_table)
         self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
         self._on_layers()
 
@@ -155,19 +165,34 @@ class ToolsController(QObject):
         """End the tool."""
         self._job.cancel()
 
+    def save_table(self, path: str) -> None:
+        """Write the table that is shown, whole, in a thread."""
+        table = self._table
+
+        def work(_job: Job) -> None:
+            write_table(Path(path), table)
+
+        def done(_nothing: None) -> None:
+            self._view.set_state(f"The table is in {path}.")
+
+        self._jobs.start("table", work, done=done, failed=self._on_failed)
+
     def _show(self, tool: Tool, result: ToolResult, source: Layer | None) -> None:
         self._job.end()
+        self._table = result.table
         self._view.set_table(result.table)
         layer = _build_layer(tool, result, source)
         said = "Done."
         if layer is not None:
             self._viewer.add_layer(layer)
             said = f"Added as {layer.name!r}."
+        elif _add_features(source, result.table):
+            said = "Done; the values are shown where the pointer is on the layer, too."
         self._view.set_state(" ".join([said, *result.notes]))
         self.finished.emit(result)
 
     def _on_failed(self, error: SurfsegError) -> None:
-        self._view.set_state("Nothing was added.")
+        self._view.set_state("")
         self._view.show_error(str(error), error.field)
 
 
@@ -196,3 +221,13 @@ def _build_layer(tool: Tool, result: ToolResult, source: Layer | None) -> Layer 
     if result.mesh is not None:
         return Surface(result.mesh, shading="smooth", colormap="copper", **about, **place)
     return None
+
+
+def _add_features(layer: Layer | None, table: Table) -> bool:
+    """Give a labels layer the measures of its labels; returns whether it has them."""
+    labels = [row.get("label") for row in table]
+    if not isinstance(layer, Labels) or not labels or None in labels:
+        return False
+    columns = {name: [row[name] for row in table] for name in table[0] if name != "label"}
+    layer.features = {"index": labels, **columns}
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QVBoxLayout, QWidget
 
 from napari_surfseg.gui.controls.basics import (
     NARROWEST,
@@ -25,7 +25,7 @@ from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.controls.tab_order import TabOrder
 from napari_surfseg.gui.surface_tools.form import ToolForm
 from napari_surfseg.surface_tools.registry import TOOLS, find_tool
-from napari_surfseg.wording import format_number
+from napari_surfseg.wording import format_short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,11 @@ __all__ = ["ToolsView"]
 
 #: A tool takes at most this many volumes.
 NUM_INPUTS = 2
+
+#: Rows that a dock shows; columns it has no space for; and those that need no heading.
+MAX_ROWS = 20
+LEFT_OUT = frozenset({"voxels", "volume", "rim_length", "cavities", "mean_curvature"})
+PAIR = ("name", "value")
 
 TIPS = {
     "surface": "A labels layer, in which every voxel that is not 0 is surface, or probabilities.",
@@ -55,6 +60,8 @@ class ToolsView(QWidget):
     run_clicked = Signal()
     cancel_clicked = Signal()
     tool_chosen = Signal()
+    save_clicked = Signal(str)
+    """Carries the file that a person chose for the table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,6 +92,10 @@ class ToolsView(QWidget):
         self.table = note("")
         self.table.setObjectName("tool_table")
         self.table.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.save = push_button(
+            "save_tool_table", "Save table…", "Write the whole table as CSV, one row for each line."
+        )
+        self.save.clicked.connect(self._ask_file)
         self.rows = labelled_rows()
         self.rows.addRow("Tool", self.tools)
         self.rows.addRow(self.summary)
@@ -101,7 +112,7 @@ class ToolsView(QWidget):
         for form in self._forms.values():
             inside.addWidget(form.native)
         inside.addLayout(self.job.buttons)
-        for item in (self.job.progress, self.error, self.job.state, self.table):
+        for item in (self.job.progress, self.error, self.job.state, self.table, self.save):
             inside.addWidget(item)
         inside.addStretch(1)
         layout = QVBoxLayout(self)
@@ -138,7 +149,7 @@ class ToolsView(QWidget):
         for name, form in self._forms.items():
             form.native.setVisible(name == tool.name and bool(tool.parameters))
         self.show_error("")
-        self.table.setText("")
+        self.set_table([])
         self.tool_chosen.emit()
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
@@ -165,13 +176,15 @@ class ToolsView(QWidget):
         return float(self.threshold.value())
 
     def set_table(self, table: Table) -> None:
-        """Show the rows of a table; none hides it."""
-        cell = "<td style='padding-right: 14px'>"
-        rows = [
-            "<tr>" + "".join(f"{cell}{_write(value)}</td>" for value in row.values()) + "</tr>"
-            for row in table
-        ]
-        self.table.setText(f"<table>{''.join(rows)}</table>" if rows else "")
+        """Show the first rows of a table, as far as a dock is wide; none hides it."""
+        self.table.setText(write_html(table))
+        self.table.setVisible(bool(table))
+        self.save.setVisible(bool(table))
+
+    def _ask_file(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the table", "", "Tables (*.csv)")
+        if path:
+            self.save_clicked.emit(path if path.lower().endswith(".csv") else f"{path}.csv")
 
     def set_busy(self, busy: bool) -> None:
         """Switch between Run and Cancel."""
@@ -194,5 +207,20 @@ class ToolsView(QWidget):
         place.set_message(message)
 
 
+def write_html(table: Table) -> str:
+    """Write a table for a narrow dock: its names where there are several, and its first rows."""
+    if not table:
+        return ""
+    columns = [name for name in table[0] if name not in LEFT_OUT]
+    cell = "<td style='padding-right: 10px'>"
+    lines = [[_write(row[name]) for name in columns] for row in table[:MAX_ROWS]]
+    if len(columns) > len(PAIR):
+        lines.insert(0, [f"<b>{name.replace('_', ' ')}</b>" for name in columns])
+    rows = ["<tr>" + "".join(cell + text + "</td>" for text in line) + "</tr>" for line in lines]
+    left = len(table) - MAX_ROWS
+    more = f"<br>and {left:,} more, in the file that <i>Save table…</i> writes" if left > 0 else ""
+    return f"<table>{''.join(rows)}</table>{more}"
+
+
 def _write(value: float | int | str) -> str:
-    return format_number(value) if isinstance(value, float) else str(value)
+    return format_short(value) if isinstance(value, float) else str(value)
