@@ -3,10 +3,14 @@
 Nothing here imports Qt or napari before a test asks for it.
 """
 
+import atexit
 import contextlib
 import gc
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -31,6 +35,30 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 WINDOWED, WINDOW_STORIES = {"qapp", "qtbot"}, Path(__file__).parent / "stories"
 
 
+def open_own_screen():
+    """Begin a virtual display for this process: a window of another would cover what it looks at.
+
+    Programs that tests start, in whichever process, open windows as well.
+    """
+    xvfb = shutil.which("Xvfb")
+    if sys.platform != "linux" or xvfb is None or not os.environ.get("DISPLAY"):
+        return
+    reader, writer = os.pipe()
+    server = subprocess.Popen(
+        [xvfb, "-displayfd", str(writer), "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
+        pass_fds=[writer],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writer)
+    atexit.register(server.terminate)
+    with os.fdopen(reader) as answer:
+        number = answer.readline().strip()
+    if number:
+        os.environ["DISPLAY"] = f":{number}"
+        os.environ.pop("XAUTHORITY", None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Leave all windows to one process of several: on a display only one has the keyboard."""
@@ -40,7 +68,10 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_configure():
-    """Wait for what a window is to do as long as a machine may take on which others work too."""
+    """Give each process of several a screen of its own, and let waits be long."""
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        open_own_screen()
+    # A machine on which others work too may take that long for what a window is to do.
     with contextlib.suppress(ImportError):
         from pytestqt.qtbot import QtBot
 

@@ -105,7 +105,9 @@ def refusal_of(function, *arguments):
         (
             "data.train=a.tif",
             "data.train",
-            "In --set, data.train is 'a.tif', but it must be a list.",
+            "In --set, data.train is 'a.tif'; it must be a list of pairs, a table (a file that "
+            "ends in .csv or .tsv), or a pattern such as {image: 'images/*.tif', labels: "
+            "'labels/{name}.tif'}.",
         ),
         (
             "data.validation=[]",
@@ -121,7 +123,7 @@ def refusal_of(function, *arguments):
             "traning.max_epochs=3",
             "traning",
             "There is no setting 'traning'; did you mean training? (allowed: experiment, data, "
-            "model, loss, training, inference, preview).",
+            "model, loss, training, postprocess, inference, preview).",
         ),
         (
             "data.validation={fractoin: 0.1}",
@@ -132,7 +134,8 @@ def refusal_of(function, *arguments):
         (
             "data.train=[{image: a, labels: b, mask: c}]",
             "data.train.0.mask",
-            "There is no setting 'mask' in data.train.0 (allowed: image, labels, roi).",
+            "There is no setting 'mask' in data.train.0 (allowed: image, labels, roi, "
+            "weight, spacing).",
         ),
         (
             "training.max_epochs",

@@ -70,7 +70,13 @@ def build_experiment(
     ConfigError
         With one sentence for the first error found, naming its dotted key.
     """
-    values = _expand_data(values, Path.cwd() if folder is None else folder)
+    try:
+        values = _expand_data(values, Path.cwd() if folder is None else folder)
+    except ConfigError as error:
+        # What is about the key does not say yet where it stands; what is about a table does.
+        if error.field is not None and str(error).startswith(error.field):
+            raise ConfigError(f"In {source}, {error}", field=error.field) from None
+        raise
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:

@@ -311,6 +311,14 @@ class PredictionFolder:
             (self.path / "plan.json").unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def remove_unless_begun(self) -> None:
+        """Remove it where no block is finished and no part of a job array has begun."""
+        with contextlib.suppress(OutputError):
+            plan = self.read_plan()
+            is_begun = plan is not None and bool(self.read_finished(plan).any())
+            if not is_begun and self.find_num_parts() is None:
+                self.remove()
+
     # -- parts ---------------------------------------------------------------------
 
     def note_part(self, part: tuple[int, int]) -> None:

@@ -135,9 +135,17 @@ def default_folder(output: Path) -> Path:
 def prediction_folder(
     output: Path, work: WorkSettings | None
 ) -> Iterator[tuple[PredictionFolder, WorkSettings]]:
-    """Provide the folder for the blocks: one that stays, or a hidden one that does not."""
+    """Provide the folder for the blocks: one that stays, or a hidden one that does not.
+
+    One that stays is removed all the same where the disk fails before the first finished block.
+    """
     if work is not None and work.folder is not None:
-        yield PredictionFolder(work.folder), work
+        folder = PredictionFolder(work.folder)
+        try:
+            yield folder, work
+        except OutputError:
+            folder.remove_unless_begun()
+            raise
         return
     try:
         parent = output.resolve().parent

@@ -1,6 +1,7 @@
 """The choice of the machine that trains."""
 
-from napari_surfseg.gui.training.where import LauncherChoice, WhereBox
+from napari_surfseg.gui.training.launcher_choice import LauncherChoice
+from napari_surfseg.gui.training.where import WhereBox
 
 
 def test_what_is_not_valid_is_shown_with_why_and_cannot_be_chosen(qtbot):

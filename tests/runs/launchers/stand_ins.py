@@ -76,7 +76,7 @@ real = worker.run_training
 worker.run_training = lambda *call, **given: real(
     *call,
     **given,
-    build_trainer=lambda experiment, **more: FakeTrainer(experiment, **more, seconds=0.05),
+    build_trainer=lambda experiment, **more: FakeTrainer(experiment, **more, seconds=0.25),
     with_report=False,
 )
 from napari_surfseg.cli.main import main

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Size3
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.gui.training.form import TrainingForm
+    from napari_surfseg.gui.training.launcher_choice import LauncherChoice
     from napari_surfseg.gui.training.many_pairs import ManyChoice
-    from napari_surfseg.gui.training.where import LauncherChoice
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = [

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_surfseg.gui.training.launcher_choice import LauncherChoice
     from napari_surfseg.gui.training.settings_form import MoreSection
-    from napari_surfseg.gui.training.where import LauncherChoice
     from napari_surfseg.runs.follow import RunSnapshot
 
 __all__ = ["TrainingView"]

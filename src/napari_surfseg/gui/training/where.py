@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -13,26 +12,11 @@ from napari_surfseg.gui.controls.basics import cut_entries, hint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LauncherChoice", "WhereBox"]
+    from napari_surfseg.gui.training.launcher_choice import LauncherChoice
+
+__all__ = ["WhereBox"]
 
 HERE = "this computer"
-
-
-@dataclass(frozen=True)
-class LauncherChoice:
-    """A launcher as it is offered.
-
-    Attributes
-    ----------
-    name, title : str
-        By which it is found, and what a person calls it.
-    error : str
-        Why it cannot be chosen; empty if it can.
-    """
-
-    name: str
-    title: str
-    error: str = ""
 
 
 class WhereBox(QComboBox):

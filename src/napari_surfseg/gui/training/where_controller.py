@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_surfseg.gui.background.signals import disconnect
-from napari_surfseg.gui.training.where import LauncherChoice
+from napari_surfseg.gui.training.launcher_choice import LauncherChoice
 from napari_surfseg.runs.launchers.library import list_launchers
 
 if TYPE_CHECKING:
