@@ -113,6 +113,17 @@ def test_where_no_window_fits_it_is_one_error(error, kind, multiple):
         with_fitting_window(settings, crowded(10, error))
 
 
+def test_an_error_that_always_names_the_same_window_ends_too():
+    settings = PredictionSettings(PLAIN, window=(32, 64, 64), multiple=(16, 16, 16))
+    error = DeviceMemoryError("It is too small.", window=(64, 64, 64))
+
+    def predict(_settings):
+        raise error
+
+    with pytest.raises(DeviceMemoryError):
+        with_fitting_window(settings, predict)
+
+
 def test_other_errors_are_raised_at_once():
     settings = PredictionSettings(PLAIN, window=(32, 64, 64), multiple=(16, 16, 16))
     with pytest.raises(KeyError):

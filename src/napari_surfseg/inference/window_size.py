@@ -133,6 +133,8 @@ def with_fitting_window(
             if not is_out_of_memory(error):
                 raise
             before = getattr(error, "window", None) or now.window
+            if limit.window is not None and math.prod(before) > math.prod(limit.window):
+                before = limit.window  # the error names a window of an earlier try
             multiple = settings.multiple
             if multiple is None:
                 smaller = None
