@@ -10,7 +10,8 @@ from napari_surfseg.runs.lock import describe_this_worker, write_worker
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
-    for name in (*launch.THREAD_VARIABLES, "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+    names = ("OMP_WAIT_POLICY", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+    for name in (*launch.THREAD_VARIABLES, *names):
         monkeypatch.setenv(name, "")  # so that what a test sets is taken back after it
         monkeypatch.delenv(name)
 
@@ -21,15 +22,18 @@ def test_a_worker_has_at_most_a_thread_a_core():
     for name in launch.THREAD_VARIABLES:
         assert environment[name] == str(launch.choose_num_threads())
     assert environment["MALLOC_MMAP_THRESHOLD_"] == str(1 << 30)
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 @pytest.mark.parametrize(("asked", "taken"), [("3", 3), ("5,2", 5)])
 def test_what_the_user_set_is_kept(monkeypatch, asked, taken):
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     assert launch.choose_num_threads() == taken
     environment = launch.build_environment()
     assert environment["OMP_NUM_THREADS"] == asked
     assert environment["MKL_NUM_THREADS"] == str(taken)
+    assert environment["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_a_value_that_is_no_number_is_passed_over(monkeypatch):
@@ -43,6 +47,7 @@ def test_this_process_gets_what_a_worker_gets(monkeypatch):
     monkeypatch.setattr(launch.ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr(launch.sys, "platform", "linux")
     launch.prepare_this_process()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert os.environ["OMP_NUM_THREADS"] == str(launch.choose_num_threads())
     assert kept == {-3: 1 << 30, -1: (1 << 31) - 1}
 

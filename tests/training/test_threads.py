@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from napari_surfseg.training.threads import ThreadTuner, choose_workers
@@ -27,6 +28,26 @@ def test_a_hopeless_number_is_tried_once_and_then_rarely():
     spent = _drive(tuner, lambda n, _: {1: 0.2, 2: 3.0}[n], 400)
     assert tuner.num_threads == 1
     assert spent[2] < 0.1 * 400
+
+
+def test_a_run_that_begins_on_a_busy_machine_does_not_stand_still():
+    tuner = ThreadTuner((1, 2))
+    spent = _drive(tuner, lambda n, _: {1: 0.2, 2: 4.0}[n], 10)
+    assert spent[2] == 4.0  # one step, in which it is seen to be hopeless
+    assert tuner.num_threads == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "order"),
+    [((1,), [1]), ((2, 1), [1, 2]), ((1, 3, 4), [1, 3, 4]), ((16, 1, 15), [15, 16, 1])],
+)
+def test_the_first_number_leaves_a_core_to_others(numbers, order):
+    tuner, tried = ThreadTuner(numbers), []
+    for _ in range(20):
+        if tuner.num_threads not in tried:
+            tried.append(tuner.num_threads)
+        tuner.record(1.0)
+    assert tried == order
 
 
 def test_it_notices_when_the_other_core_becomes_free():

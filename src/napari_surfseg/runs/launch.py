@@ -58,6 +58,9 @@ TRIM_THRESHOLD_BYTES = (1 << 31) - 1
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 NICENESS = 10
+#: Threads that wait for each other give their core away. Spinning, as they do by default, is 1.2
+#: times quicker on idle cores, and 16 times slower where another program, the window say, has one.
+WAIT_POLICY = ("OMP_WAIT_POLICY", "PASSIVE")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -86,6 +89,7 @@ def build_environment() -> dict[str, str]:
     environment = dict(os.environ)
     for name in THREAD_VARIABLES:
         environment.setdefault(name, str(choose_num_threads()))
+    environment.setdefault(*WAIT_POLICY)
     environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(MMAP_THRESHOLD_BYTES))
     environment.setdefault("MALLOC_TRIM_THRESHOLD_", str(TRIM_THRESHOLD_BYTES))
     environment["PYTHONUNBUFFERED"] = "1"
@@ -97,6 +101,7 @@ def prepare_this_process() -> None:
     """Give this process, before it imports torch, what :func:`build_environment` gives a worker."""
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, str(choose_num_threads()))
+    os.environ.setdefault(*WAIT_POLICY)
     if sys.platform != "linux":
         return
     # Another C library (musl) has no mallopt and does not need it.

@@ -133,6 +133,8 @@ class TrainingLoop:
         self._ladder.report_start()
         if self._parts.steering.is_waiting():
             self._reporter.warn(STILL_PAUSED)
+        if self._parts.threads is not None:
+            self._parts.threads.begin()
         self._show_what_is_known()
         self._compile_ahead()
         self._state.skip_time()

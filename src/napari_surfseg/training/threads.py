@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 
 import torch
 
 __all__ = ["ThreadTuner", "choose_workers"]
+
+#: Most threads of which one is tried first.
+FEW_THREADS = 4
 
 
 def choose_workers(wanted: int | str, device: torch.device) -> int:
@@ -24,7 +28,9 @@ class ThreadTuner:
     Two threads on two idle cores are nearly twice as fast as one; with another
     program on one of the cores they can be ten times slower, because each waits
     for the other at every operation. So a few steps are timed with each number,
-    now and then again, a number that lost clearly less and less often.
+    now and then again, a number that lost clearly less and less often. The first
+    number leaves a core to others: a run that begins on a busy machine would else
+    stand still for its first seconds.
 
     Parameters
     ----------
@@ -43,7 +49,7 @@ class ThreadTuner:
         trial_steps: int = 3,
         interval_seconds: float = 20.0,
     ) -> None:
-        self._candidates = tuple(sorted(set(candidates), reverse=True))
+        self._candidates = _order(set(candidates))
         self._trial_steps = trial_steps
         self._interval = interval_seconds
         self._trials: list[int] = list(self._candidates) if len(self._candidates) > 1 else []
@@ -58,8 +64,12 @@ class ThreadTuner:
     @staticmethod
     def for_this_machine() -> ThreadTuner:
         """Choose between one, all but one and all of the threads torch was given."""
-        most = torch.get_num_threads()
+        most = max(torch.get_num_threads(), _find_given())
         return ThreadTuner(tuple(n for n in {1, most - 1, most} if n > 0))
+
+    def begin(self) -> None:
+        """Let torch use the number of threads for the first step."""
+        torch.set_num_threads(self.num_threads)
 
     def apply(self, step_seconds: float) -> None:
         """Take the time of a step and let torch use the number of threads for the next one."""
@@ -108,3 +118,22 @@ class ThreadTuner:
             self._patience[number] = min(16, self._patience[number] * 2) if lost else 1
         self.num_threads = min(self._results, key=lambda number: self._results[number])
         self._clock = 0.0
+
+
+@functools.cache
+def _find_given() -> int:
+    """Return the threads that torch was given, whatever an earlier run of this process left it."""
+    return torch.get_num_threads()
+
+
+def _order(numbers: set[int]) -> tuple[int, ...]:
+    """Put numbers of threads into the order in which they are tried.
+
+    Up to four from one on, which costs little where more are quicker. Of many, all but the most
+    first: one thread would take its trial too long.
+    """
+    most = max(numbers)
+    if most <= FEW_THREADS:
+        return tuple(sorted(numbers))
+    below = sorted(numbers - {most}, reverse=True)
+    return (*below[:1], most, *below[1:])

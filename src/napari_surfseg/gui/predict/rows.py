@@ -41,7 +41,7 @@ class InputRows:
         hint(self.browse, "Choose a checkpoint file.")
         self.use_current = push_button(
             "use_current_run",
-            "current run",
+            "Take the current run's",
             "Take the best checkpoint of the run that is shown in Surface training.",
         )
         self.weights = QComboBox()
@@ -57,13 +57,14 @@ class InputRows:
         line = QHBoxLayout()
         line.addWidget(self.network, 1)
         line.addWidget(self.browse)
-        line.addWidget(self.use_current)
         self.source = SourceCombo("predict_volume", "volume")
         hint(
             self.source,
             "The volume to find surfaces in: an image layer with three axes (Z, Y, X) or a file.",
         )
         form.addRow("Network", line)
+        # A row of its own: beside the name, a narrow dock would cut both.
+        form.addRow(self.use_current)
         form.addRow(self.weights)
         form.addRow(self.summary)
         form.addRow("Volume", self.source)
