@@ -105,6 +105,12 @@ def test_what_cannot_be_done_is_one_sentence(surface, tmp_path, monkeypatch):
     nan = tmp_path / "nan.npy"
     np.save(nan, np.full((4, 4, 4), np.nan, np.float32))
     assert "64 voxels that are NaN" in refused(tmp_path, surface, inputs={"surface": str(nan)})
+    real = tmp_path / "real.npy"
+    np.save(real, np.full((4, 4, 4), 0.5, np.float32))
+    for tool in ("measure-sheets", "remove-small-pieces"):
+        out = str(tmp_path / ("out.csv" if tool == "measure-sheets" else "out.tif"))
+        said = refused(tmp_path, surface, tool=tool, output=out, inputs={"surface": str(real)})
+        assert "labels are needed" in said
     small = tmp_path / "small.npy"
     np.save(small, np.ones((4, 4, 4), np.uint8))
     unlike = refused(

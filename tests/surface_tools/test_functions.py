@@ -103,6 +103,8 @@ def test_a_surface_is_scored():
     scores = {row["score"]: row["value"] for row in functions.score_against_labels(mask, mask)}
     assert scores["surface_dice"] == 1
     assert scores["score"] == pytest.approx(1)
+    large = functions.score_against_labels(mask, mask.astype(np.int32) * 256)
+    assert large[0]["value"] == 1
 
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=list(TOOLS))
@@ -127,5 +129,7 @@ def test_sheets_are_measured_by_value_or_by_piece():
     rows = functions.measure_sheets(mask, separate=True)
     assert [row["voxels"] for row in rows] == [2 * 24 * 24] * 2
     assert rows[0]["gap"] == 9.5
+    far = functions.measure_sheets(mask.astype(np.uint32) * 4_000_000_000)
+    assert [row["label"] for row in far] == [4_000_000_000]
     with pytest.raises(LabelError, match="below 0"):
         functions.measure_sheets(mask.astype(np.int32) - 1)

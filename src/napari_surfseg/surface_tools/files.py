@@ -143,12 +143,17 @@ def read_input(volume: Volume, kind: InputKind, threshold: float) -> tuple[NDArr
     Raises
     ------
     DataError
-        If it holds numbers that are none.
+        If it holds NaN, or probabilities where labels are needed.
     """
     values = volume.read(*volume.box)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         count = int(np.count_nonzero(~np.isfinite(values)))
         raise DataError(f"{volume.source} holds {count:,} voxels that are NaN or infinite.")
+    if kind == "labels" and (values.dtype.kind == "f" or volume.content == "probabilities"):
+        raise DataError(
+            f"{volume.source} holds probabilities or real numbers, but labels are needed: whole "
+            "numbers, 0 where there is nothing; Number pieces makes them of a surface."
+        )
     if kind != "mask" or not _is_probability(volume, values):
         return values, ""
     top = 1.0 if values.dtype.kind == "f" else 255.0

@@ -32,6 +32,9 @@ Table = list[dict[str, float | int | str]]
 
 UNIT_SPACING = (1.0, 1.0, 1.0)
 
+#: Of labels that are scored: not annotated.
+IGNORED = 2
+
 
 def medial_surface(
     surface: NDArray[Any], *, spacing: tuple[float, float, float] = UNIT_SPACING
@@ -291,12 +294,19 @@ def measure_sheets(
     from napari_surfseg.surfaces import measures
     from napari_surfseg.surfaces.cleaning import label_sheets
 
-    labels = label_sheets(surface) if separate else surface.astype(np.int64)
-    if labels.min(initial=0) < 0:
+    given = label_sheets(surface) if separate else surface
+    if given.min(initial=0) < 0:
         raise LabelError("The labels have values below 0; a sheet has one above.", field="surface")
-    counts = np.bincount(labels.ravel())
-    labels = np.where(counts[labels] >= min_voxels, labels, 0)
-    return [asdict(found) for found in measures.measure_sheets(labels, spacing)]
+    # Numbered without gaps: a file may hold values of many millions for a few sheets.
+    values, where, counts = np.unique(given, return_inverse=True, return_counts=True)
+    kept = (values != 0) & (counts >= min_voxels)
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    labels = numbers[where].reshape(given.shape)
+    names = values[kept]
+    return [
+        asdict(found) | {"label": int(names[found.label - 1])}
+        for found in measures.measure_sheets(labels, spacing)
+    ]
 
 
 def score_against_labels(
@@ -314,7 +324,7 @@ def score_against_labels(
     surface : array (Z, Y, X)
         A mask.
     labels : array (Z, Y, X)
-        0 background, 1 surface, 2 not annotated.
+        0 background, 2 not annotated, anything else surface.
     tolerance : float
         For surface Dice, precision and recall.
 
@@ -325,7 +335,8 @@ def score_against_labels(
     """
     from napari_surfseg.metrics.score import compute_metrics
 
-    classes = labels.astype(np.uint8)
+    # Any other value is surface, as in evaluate; as bytes 256 would be background.
+    classes = np.where(labels == IGNORED, IGNORED, labels != 0).astype(np.uint8)
     scores = compute_metrics(surface != 0, classes, tolerance=tolerance)
     return [{"score": name, "value": value} for name, value in scores.items()]
 

@@ -163,6 +163,16 @@ def test_without_a_layer_there_is_a_sentence(controller, view, chosen, ran):
     assert not ran.calls
 
 
+def test_an_image_where_labels_are_needed_is_one_sentence(controller, viewer, view, chosen, ran):
+    view.tool.return_value = find_tool("measure-sheets")
+    chosen["surface"] = SourceChoice.of_layer(viewer.layers["p"])
+    controller.run()
+    sentence, field = view.show_error.call_args.args
+    assert sentence.startswith("The layer 'p' is an image, but Measure sheets needs a labels layer")
+    assert field == "surface"
+    assert not ran.calls
+
+
 def test_a_layer_that_is_gone_when_it_is_done_is_no_matter(controller, viewer, view, ran):
     """The result then lies where its volume said."""
     del viewer.layers["sheet"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari.layers import Image, Labels, Layer, Surface
 from qtpy.QtCore import QObject, Signal
 
-from napari_surfseg.errors import SurfsegError
+from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.gui.background.process_job import JobView, ProcessJob
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
@@ -143,9 +143,15 @@ class ToolsController(QObject):
         view.show_error("")
         view.set_table([])
         volumes = {}
-        for name in tool.inputs:
+        for name, kind in tool.inputs.items():
             try:
                 volumes[name] = take_chosen(view.source(name), self._viewer)
+                chosen = find_chosen_layer(view.source(name), self._viewer)
+                if kind == "labels" and isinstance(chosen, Image):
+                    raise DataError(
+                        f"The layer {chosen.name!r} is an image, but {tool.title} needs a labels "
+                        "layer; Number pieces makes one of a surface."
+                    )
             except SurfsegError as error:
                 view.show_error(str(error), name)
                 return
