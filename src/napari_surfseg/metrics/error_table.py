@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import box_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from napari_surfseg.geometry import Index3, Size3
@@ -21,8 +21,12 @@ __all__ = [
     "TopologyError",
     "count_errors",
     "read_error_table",
+    "read_table",
+    "read_triple",
     "write_error_table",
 ]
+
+_RecordT = TypeVar("_RecordT")
 
 Kind = Literal[
     "extra_component",
@@ -123,27 +127,50 @@ def read_error_table(path: Path) -> list[TopologyError]:
     DataError
         If it is damaged or something else.
     """
+    return read_table(path, _read_row, "topology errors")
+
+
+def read_table(
+    path: Path, read_row: Callable[[dict[str, str]], _RecordT], what: str
+) -> list[_RecordT]:
+    """Read a CSV file with a row for each record.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    read_row : callable
+        Makes a record of a row; raises `KeyError`, `ValueError` or `TypeError` of a bad one.
+    what : str
+        What the records are, for the sentence that refuses something else.
+
+    Raises
+    ------
+    DataError
+        If the table is damaged or something else.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [_read_row(row) for row in rows]
+            return [read_row(row) for row in csv.DictReader(file)]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (KeyError, ValueError, TypeError, csv.Error):
-        raise DataError(f"{path} is no table of topology errors, or a damaged one.") from None
+        raise DataError(f"{path} is no table of {what}, or a damaged one.") from None
+
+
+def read_triple(row: dict[str, str], ending: str = "") -> Index3:
+    """Read a place of the columns ``z``, ``y`` and ``x``, with an ending such as ``_start``."""
+    return int(row[f"z{ending}"]), int(row[f"y{ending}"]), int(row[f"x{ending}"])
 
 
 def _read_row(row: dict[str, str]) -> TopologyError:
-    def triple(ending: str) -> Index3:
-        return int(row[f"z{ending}"]), int(row[f"y{ending}"]), int(row[f"x{ending}"])
-
     if (row["kind"], row["cause"]) not in ERROR_NAMES:
         raise ValueError(row["kind"])
     return TopologyError(
         row["kind"],  # type: ignore[arg-type]
         row["cause"],  # type: ignore[arg-type]
-        triple(""),
+        read_triple(row),
         int(row["size"]),
-        triple("_start"),
-        triple("_stop"),
+        read_triple(row, "_start"),
+        read_triple(row, "_stop"),
     )
