@@ -5,7 +5,7 @@ virtual one::
 
     xvfb-run -a -s "-screen 0 1280x800x24" python docs/make_screenshots.py
 
-``--only topology_errors`` makes one story's pictures, ``--theme light`` puts them all in a light
+``--only proofread`` makes one story's pictures, ``--theme light`` puts them all in a light
 window into ``build/images_light``, to be looked at.
 """
 
@@ -28,7 +28,7 @@ LIGHT_IMAGES = Path(__file__).parent.parent / "build" / "images_light"
 
 #: For each story, which of its stages is which picture of the pages.
 PICTURES = {
-    "topology_errors": {"topology_errors": "topology_errors"},
+    "proofread": {"proofread": "proofread"},
     "strokes": {
         "strokes": "strokes",
         "strokes_first_prediction": "strokes_first_prediction",
@@ -72,7 +72,7 @@ def make_flawed_prediction(labels: np.ndarray) -> np.ndarray:
     return pred.astype(np.uint8)
 
 
-def play_topology_errors(demo: Demo, options: argparse.Namespace) -> None:
+def play_proofread(demo: Demo, options: argparse.Namespace) -> None:
     """Compare a flawed prediction with its labels, and fly to one of the errors."""
     viewer = demo.viewer
     labels = viewer.layers["inner face"]
@@ -87,7 +87,7 @@ def play_topology_errors(demo: Demo, options: argparse.Namespace) -> None:
         metadata={"surfseg": "prediction"},
     )
     labels.visible = False
-    _dock, widget = viewer.window.add_plugin_dock_widget("napari-surfseg", "Topology errors")
+    _dock, widget = viewer.window.add_plugin_dock_widget("napari-surfseg", "Proofread")
     demo.need(lambda: bool(widget.view.meanings()), options.patience, "the counts")
     widget.view.job.start.click()
     demo.need(lambda: widget.controller.is_busy, 10, "the comparison")
@@ -95,7 +95,7 @@ def play_topology_errors(demo: Demo, options: argparse.Namespace) -> None:
     live(1.0)
     kinds = [error.name for error in widget.view.list.model.errors]
     widget.view.list.table.selectRow(kinds.index("hole") + 1)
-    demo.shoot("topology_errors")
+    demo.shoot("proofread")
 
 
 def play_strokes(demo: Demo, options: argparse.Namespace) -> None:
@@ -147,7 +147,7 @@ def play_training(demo: Demo, options: argparse.Namespace) -> None:
 
 
 STORIES = {
-    "topology_errors": play_topology_errors,
+    "proofread": play_proofread,
     "strokes": play_strokes,
     "training": play_training,
 }

@@ -20,7 +20,7 @@ def test_the_manifest_names_things_that_are_there(manifest):
         "Predict surfaces",
         "Runs",
         "Loss curves",
-        "Topology errors",
+        "Proofread",
         "Surface tools",
     ]
     assert len(manifest.contributions.sample_data) == 2

@@ -17,13 +17,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.proofread.view import ProofreadView
 from napari_surfseg.gui.run_table.view import RunsView
 from napari_surfseg.gui.surface_tools.view import ToolsView
-from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.view import TrainingView
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView, ToolsView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, ProofreadView, ToolsView])
 def test_every_control_has_a_name_and_a_tooltip(qtbot, make):
     view = make()
     qtbot.addWidget(view)
@@ -53,7 +53,7 @@ def test_every_control_has_a_name_and_a_tooltip(qtbot, make):
     assert len(seen) > 4
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView, ToolsView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, ProofreadView, ToolsView])
 def test_the_widgets_fit_a_small_screen(qtbot, make):
     view = make()
     qtbot.addWidget(view)
@@ -72,13 +72,13 @@ from qtpy.QtCore import QCoreApplication
 from napari_surfseg.gui.predict.controller import PredictController, PredictViewProtocol
 from napari_surfseg.gui.run_session.session import Session
 from napari_surfseg.gui.run_table.controller import RunsController, RunsViewProtocol
-from napari_surfseg.gui.topology.controller import TopologyController, TopologyViewProtocol
+from napari_surfseg.gui.proofread.controller import ProofreadController, ProofreadViewProtocol
 
 application = QCoreApplication([])
 viewer, session = ViewerModel(), Session()
 viewer.add_image(np.zeros((4, 4, 4)), name="scan")
 viewer.add_labels(np.zeros((4, 4, 4), np.uint8), name="sheet")
-views = [Mock(spec=one) for one in (PredictViewProtocol, TopologyViewProtocol, RunsViewProtocol)]
+views = [Mock(spec=one) for one in (PredictViewProtocol, ProofreadViewProtocol, RunsViewProtocol)]
 predict, topology, runs = views
 predict.lost_volume.return_value = ""
 predict.form.return_value.source = topology.source.return_value = None
@@ -86,7 +86,7 @@ topology.meanings.return_value = {1: "foreground"}
 runs.selected.return_value = []
 controllers = [
     PredictController(viewer, predict, session),
-    TopologyController(viewer, topology),
+    ProofreadController(viewer, topology),
     RunsController(runs, session),
 ]
 controllers[0].predict()

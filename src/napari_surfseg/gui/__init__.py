@@ -4,7 +4,7 @@
 
     contributions               what napari finds: readers, writers, samples, menus
     training                    dock "Surface training"
-    predict topology run_table  docks "Predict surfaces", "Topology errors", "Runs"
+    predict proofread run_table docks "Predict surfaces", "Proofread", "Runs"
     surface_tools               dock "Surface tools"
     live curves strokes         live layers, dock "Loss curves", painting
     run_session                 the run that a viewer follows

@@ -1,6 +1,6 @@
 """Score a predicted volume against labels, and list where its topology is wrong.
 
-``surfseg evaluate`` and the window's "Topology errors" both call it.
+``surfseg evaluate`` and the window's "Proofread" both call it.
 """
 
 from __future__ import annotations

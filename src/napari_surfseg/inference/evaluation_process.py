@@ -1,4 +1,4 @@
-"""An evaluation as a process of its own: what the window's "Topology errors" launches.
+"""An evaluation as a process of its own: what the window's "Proofread" launches.
 
 It answers as :mod:`napari_surfseg.inference.process_protocol` says, and leaves ``errors.csv``
 beside the job::

@@ -13,7 +13,7 @@ from napari_surfseg.gui.contributions import menus
         (menus.open_training, "Surface training"),
         (menus.open_predict, "Predict surfaces"),
         (menus.open_curves, "Loss curves"),
-        (menus.open_topology, "Topology errors"),
+        (menus.open_proofread, "Proofread"),
         (menus.open_tools, "Surface tools"),
     ],
 )

@@ -8,8 +8,8 @@ from napari_surfseg.config_files import load_experiment
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.gui.predict.controller import PredictController
 from napari_surfseg.gui.predict.view import PredictView
-from napari_surfseg.gui.topology.controller import TopologyController
-from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.proofread.controller import ProofreadController
+from napari_surfseg.gui.proofread.view import ProofreadView
 from napari_surfseg.gui.training.controller import TrainingController
 
 SHAPE = (32, 32, 32)
@@ -53,12 +53,12 @@ def pick(combo, name):
 @pytest.fixture
 def choosers(qtbot, controller, view, viewer, session, jobs):
     """Every chooser of the docks with the name of a layer that it offers."""
-    predict_view, topology_view = PredictView(), TopologyView()
-    for one in (predict_view, topology_view):
+    predict_view, proofread_view = PredictView(), ProofreadView()
+    for one in (predict_view, proofread_view):
         qtbot.addWidget(one)
     others = [
         PredictController(viewer, predict_view, session, jobs=jobs),
-        TopologyController(viewer, topology_view, jobs=jobs),
+        ProofreadController(viewer, proofread_view, jobs=jobs),
     ]
     view.data.add_pair()
     row, validation = view.data.rows
@@ -70,8 +70,8 @@ def choosers(qtbot, controller, view, viewer, session, jobs):
         "validation labels": (validation.labels, "sheet"),
         "validation box": (view.data.validation.box_layer, "box"),
         "volume to predict": (predict_view.inputs.source, "b"),
-        "compared prediction": (topology_view.inputs.prediction, "sheet"),
-        "compared labels": (topology_view.inputs.labels, "sheet"),
+        "compared prediction": (proofread_view.inputs.prediction, "sheet"),
+        "compared labels": (proofread_view.inputs.labels, "sheet"),
     }
     for other in others:
         other.close()

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QAbstractSpinBox
 
 from napari_surfseg.gui.controls.number_boxes import NumberBox, WholeBox, with_error
 from napari_surfseg.gui.predict.view import PredictView
-from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.proofread.view import ProofreadView
 from napari_surfseg.gui.training.view import TrainingView
 
 
@@ -48,7 +48,7 @@ def test_a_comma_is_a_decimal_point_and_decimals_are_limited(qtbot):
     assert "a number with at most 2 decimals" in box.error.text()
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, TopologyView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, ProofreadView])
 def test_every_number_of_a_widget_refuses_in_a_sentence(qtbot, make):
     view = make()
     qtbot.addWidget(view)

@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QVBoxLayout, QW
 from napari_surfseg.gui.controls.basics import Section
 from napari_surfseg.gui.controls.tab_order import TabOrder, order_by_eye
 from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.proofread.view import ProofreadView
 from napari_surfseg.gui.run_table.view import RunsView
-from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.view import TrainingView
 
 
@@ -39,7 +39,7 @@ def wait_for_order(qtbot, view):
     qtbot.waitUntil(is_by_eye)
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, ProofreadView])
 def test_the_chain_is_that_of_the_eye(qtbot, make):
     view = make()
     qtbot.addWidget(view)

@@ -6,10 +6,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QStyle, QWidget
 
 from napari_surfseg.gui.predict.view import PredictView
+from napari_surfseg.gui.proofread.view import ProofreadView
 from napari_surfseg.gui.run_session.session import get_session
 from napari_surfseg.gui.run_table.view import RunsView
 from napari_surfseg.gui.strokes.brush import BrushButton
-from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.training.view import TrainingView
 from napari_surfseg.gui.window.dock_layout import CURVES_HEIGHT, find_dock
 from napari_surfseg.runs.folder import RunState
@@ -19,7 +19,7 @@ PLUGIN = "napari-surfseg"
 WIDTH = 300
 #: What the menu, the status bar and the tabs leave of 800 pixels.
 HEIGHT = 700
-SIDE = ("Surface training", "Predict surfaces", "Runs", "Topology errors")
+SIDE = ("Surface training", "Predict surfaces", "Runs", "Proofread")
 
 
 def show_everything(view):
@@ -43,7 +43,7 @@ def show_everything(view):
         )
 
 
-@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, TopologyView])
+@pytest.mark.parametrize("make", [TrainingView, PredictView, RunsView, ProofreadView])
 def test_every_page_is_whole_in_a_narrow_dock(qtbot, make):
     view = make()
     qtbot.addWidget(view)

@@ -13,8 +13,8 @@ __all__ = [
     "find_viewer",
     "open_curves",
     "open_predict",
+    "open_proofread",
     "open_tools",
-    "open_topology",
     "open_training",
 ]
 
@@ -36,9 +36,9 @@ def open_curves() -> None:
     _open("Loss curves")
 
 
-def open_topology() -> None:
-    """Open "Topology errors"."""
-    _open("Topology errors")
+def open_proofread() -> None:
+    """Open "Proofread"."""
+    _open("Proofread")
 
 
 def open_tools() -> None:

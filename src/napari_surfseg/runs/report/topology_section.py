@@ -52,7 +52,7 @@ def describe_errors(samples: ErrorSamples | None, picture: str | None) -> list[s
         f"At epoch {samples.epoch} there were {total:,} topology errors on the validation data: "
         f"{list_words(counts)}.{limit} Features that are wrong by one patch of voxels share a row. "
         "`surfseg evaluate PREDICTION LABELS --errors errors.csv` lists all of a prediction; "
-        "*Topology errors* in napari flies to them.",
+        "*Proofread* in napari flies to them.",
         "",
     ]
     rows = [

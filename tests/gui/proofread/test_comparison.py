@@ -8,7 +8,7 @@ from napari.layers import Image, Labels
 from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.gui.background.processes import JobProcess
 from napari_surfseg.gui.layers.layer_volume import take_layer
-from napari_surfseg.gui.topology.comparison import run_comparison
+from napari_surfseg.gui.proofread.comparison import run_comparison
 
 MEANINGS = {0: "background", 1: "foreground"}
 

@@ -2,7 +2,7 @@
 
 from qtpy.QtCore import Qt
 
-from napari_surfseg.gui.topology.table_model import ErrorTable
+from napari_surfseg.gui.proofread.table_model import ErrorTable
 
 
 def test_rows_of_one_name_know_their_index_in_the_whole_list(errors):

@@ -1,4 +1,4 @@
-"""The "Topology errors" dock: a prediction is compared with labels, error by error.
+"""The "Proofread" dock: a prediction is compared with labels, error by error.
 
 Here: the dock, its table and its layers. Not here: finding the errors (``metrics``).
 """

@@ -1,4 +1,4 @@
-"""The widgets of the dock "Topology errors": what to compare, the scores and the list of errors."""
+"""The widgets of the dock "Proofread": what to compare, the scores and the list of errors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from napari_surfseg.gui.controls.job_controls import JobControls
 from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.controls.tab_order import TabOrder
-from napari_surfseg.gui.topology.error_list import ErrorList
-from napari_surfseg.gui.topology.input_rows import InputRows
+from napari_surfseg.gui.proofread.error_list import ErrorList
+from napari_surfseg.gui.proofread.input_rows import InputRows
 from napari_surfseg.wording import describe_scores, format_number
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.metrics.error_table import TopologyError
 
-__all__ = ["TopologyView", "describe_counts"]
+__all__ = ["ProofreadView", "describe_counts"]
 
 #: What the comparison is summed up by, the one that counts first.
 SHOWN_SCORES = ("score", "surface_dice", "topo_score", "voi_score")
@@ -52,8 +52,8 @@ def describe_counts(scores: dict[str, float]) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-class TopologyView(QWidget):
-    """Passive; what it offers is :class:`~.controller.TopologyViewProtocol`."""
+class ProofreadView(QWidget):
+    """Passive; what it offers is :class:`~.controller.ProofreadViewProtocol`."""
 
     compute_clicked = Signal()
     cancel_clicked = Signal()
@@ -63,7 +63,7 @@ class TopologyView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setObjectName("topology_errors")
+        self.setObjectName("proofread")
         self.inputs = InputRows()
         self.inputs.labels.chosen.connect(self.labels_chosen)
         compute = push_button(
@@ -78,7 +78,7 @@ class TopologyView(QWidget):
         cancel.clicked.connect(self.cancel_clicked)
         state = note("Choose a prediction and labels, then press Compute.")
         self.job = JobControls("errors", start=compute, cancel=cancel, state=state)
-        self.error = FieldError("topology")
+        self.error = FieldError("proofread")
         self.scores = note("")
         self.scores.setObjectName("errors_scores")
         self.scores.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -109,7 +109,7 @@ class TopologyView(QWidget):
         inside.addWidget(self.list.table, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolled(body, "topology_page"))
+        layout.addWidget(scrolled(body, "proofread_page"))
         self.setMinimumWidth(NARROWEST)
         TabOrder(self)
         self._wheel = NoWheelFilter(self)

@@ -1,4 +1,4 @@
-"""What the dock "Topology errors" does: it compares, lists the errors and flies to each."""
+"""What the dock "Proofread" does: it compares, lists the errors and flies to each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file
 from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of, part_of
-from napari_surfseg.gui.topology.comparison import Comparison, run_comparison
-from napari_surfseg.gui.topology.layers import ErrorLayers
+from napari_surfseg.gui.proofread.comparison import Comparison, run_comparison
+from napari_surfseg.gui.proofread.layers import ErrorLayers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.metrics.error_table import TopologyError
 
-__all__ = ["TopologyController", "TopologyViewProtocol"]
+__all__ = ["ProofreadController", "ProofreadViewProtocol"]
 
 #: More marks than this help nobody, and napari draws them slowly.
 MAX_SHOWN = 2000
 
 
-class TopologyViewProtocol(JobView, Protocol):
+class ProofreadViewProtocol(JobView, Protocol):
     """What the controller needs of the dock's widgets."""
 
     @property
@@ -87,14 +87,14 @@ class TopologyViewProtocol(JobView, Protocol):
         """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""
 
 
-class TopologyController(QObject):
+class ProofreadController(QObject):
     """Joins the view, the viewer and the process; it needs no window.
 
     Parameters
     ----------
     viewer : ViewerModel
         Where the volumes are and the marks go.
-    view : TopologyViewProtocol
+    view : ProofreadViewProtocol
         Passive.
     jobs : Jobs
         Starts threads; replaced in tests.
@@ -104,7 +104,7 @@ class TopologyController(QObject):
     """Carries the comparison."""
 
     def __init__(
-        self, viewer: ViewerModel, view: TopologyViewProtocol, *, jobs: Jobs | None = None
+        self, viewer: ViewerModel, view: ProofreadViewProtocol, *, jobs: Jobs | None = None
     ) -> None:
         super().__init__()
         self._viewer = unwrap(viewer)
@@ -115,7 +115,7 @@ class TopologyController(QObject):
             self._jobs,
             module="napari_surfseg.inference.evaluation_process",
             what="comparison",
-            title="Topology errors",
+            title="Proofread",
         )
         self._errors: list[TopologyError] = []
         self._source: Layer | None = None

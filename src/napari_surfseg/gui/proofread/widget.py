@@ -1,4 +1,4 @@
-"""The dock "Topology errors", as napari makes it."""
+"""The dock "Proofread", as napari makes it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from napari_surfseg.gui.proofread.controller import ProofreadController
+from napari_surfseg.gui.proofread.view import ProofreadView
 from napari_surfseg.gui.run_session.session import get_session
-from napari_surfseg.gui.topology.controller import TopologyController
-from napari_surfseg.gui.topology.view import TopologyView
 from napari_surfseg.gui.window.dock_layout import DockPlacer
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-__all__ = ["TopologyErrorsWidget"]
+__all__ = ["ProofreadWidget"]
 
 
-class TopologyErrorsWidget(QWidget):
-    """The dock "Topology errors".
+class ProofreadWidget(QWidget):
+    """The dock "Proofread".
 
     Parameters
     ----------
@@ -26,17 +26,17 @@ class TopologyErrorsWidget(QWidget):
         Where volumes come from and marks go.
     """
 
-    dock_name = "Topology errors"
+    dock_name = "Proofread"
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self.setObjectName("topology_errors_widget")
-        DockPlacer(self, "Errors")
+        self.setObjectName("proofread_widget")
+        DockPlacer(self, "Proofread")
         self.session = get_session(napari_viewer)
-        self.view = TopologyView()
+        self.view = ProofreadView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.controller = TopologyController(napari_viewer, self.view)
+        self.controller = ProofreadController(napari_viewer, self.view)
         self.session.closed.connect(self.controller.close)

@@ -20,7 +20,7 @@ from napari_surfseg.gui.controls.basics import (
     hint,
     push_button,
 )
-from napari_surfseg.gui.topology.table_model import ErrorTable
+from napari_surfseg.gui.proofread.table_model import ErrorTable
 from napari_surfseg.metrics.error_table import count_errors
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The rows of the form of "Topology errors": prediction, labels and their meanings."""
+"""The rows of the form of "Proofread": prediction, labels and their meanings."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The dock "Topology errors" with its real widgets, process and window."""
+"""The dock "Proofread" with its real widgets, process and window."""
 
 import numpy as np
 from napari.components import ViewerModel
 
 from napari_surfseg.gui.layers.camera import camera_of
+from napari_surfseg.gui.proofread.comparison import Comparison
+from napari_surfseg.gui.proofread.layers import canvas_edge
+from napari_surfseg.gui.proofread.widget import ProofreadWidget
 from napari_surfseg.gui.run_session.session import get_session
-from napari_surfseg.gui.topology.comparison import Comparison
-from napari_surfseg.gui.topology.layers import canvas_edge
-from napari_surfseg.gui.topology.widget import TopologyErrorsWidget
 
 
 def test_a_click_leads_from_layers_to_marks(qtbot, volumes):
@@ -15,7 +15,7 @@ def test_a_click_leads_from_layers_to_marks(qtbot, volumes):
     viewer = ViewerModel()
     viewer.add_labels(volumes[1], name="labels")
     viewer.add_labels(volumes[0], metadata={"surfseg": "prediction", "part": "surface"})
-    widget = TopologyErrorsWidget(viewer)
+    widget = ProofreadWidget(viewer)
     qtbot.addWidget(widget)
     view = widget.view
     qtbot.waitUntil(lambda: len(view.meanings()) == 2)
@@ -39,8 +39,8 @@ def test_in_a_real_window(qtbot, make_napari_viewer, volumes, errors):
     """The canvas has its real size; the closed session lets the viewer go."""
     viewer = make_napari_viewer(show=True)
     labels = viewer.add_labels(volumes[1], name="labels", scale=(4, 2, 2))
-    widget = TopologyErrorsWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Topology errors")
+    widget = ProofreadWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Proofread")
     widget.controller.show(Comparison({}, errors, ["Mind this."], (4.0, 2.0, 2.0)))
     assert widget.view.job.state.text().endswith("errors, the largest first. Mind this.")
     qtbot.waitUntil(lambda: len(viewer.layers) == 1 + len({error.name for error in errors}))

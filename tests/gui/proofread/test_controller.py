@@ -1,4 +1,4 @@
-"""What "Topology errors" does; a stand-in for the view, no window."""
+"""What "Proofread" does; a stand-in for the view, no window."""
 
 from unittest.mock import Mock
 
@@ -9,9 +9,9 @@ from napari.layers import Labels
 
 from napari_surfseg.errors import CancelledError, DataError
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.topology import controller as module
-from napari_surfseg.gui.topology.comparison import Comparison
-from napari_surfseg.gui.topology.controller import TopologyController, TopologyViewProtocol
+from napari_surfseg.gui.proofread import controller as module
+from napari_surfseg.gui.proofread.comparison import Comparison
+from napari_surfseg.gui.proofread.controller import ProofreadController, ProofreadViewProtocol
 
 MEANINGS = {0: "background", 1: "foreground"}
 PLACE = {"scale": (4, 2, 2), "units": ("um",) * 3, "axis_labels": ("z", "y", "x")}
@@ -25,7 +25,7 @@ def chosen():
 
 @pytest.fixture
 def view(chosen):
-    view = Mock(spec=TopologyViewProtocol)
+    view = Mock(spec=ProofreadViewProtocol)
 
     def suggest(field, layer):
         is_free = chosen[field] is None
@@ -55,7 +55,7 @@ def viewer(volumes):
 
 @pytest.fixture
 def controller(qapp, viewer, view, jobs):
-    controller = TopologyController(viewer, view, jobs=jobs)
+    controller = ProofreadController(viewer, view, jobs=jobs)
     yield controller
     controller.close()
 

@@ -5,7 +5,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_surfseg.gui.layers.camera import camera_of
-from napari_surfseg.gui.topology.layers import (
+from napari_surfseg.gui.proofread.layers import (
     ERROR_COLORS,
     MARK_SIZES,
     ErrorLayers,

@@ -1,22 +1,22 @@
-"""The widgets of "Topology errors": what is chosen, and the list."""
+"""The widgets of "Proofread": what is chosen, and the list."""
 
 import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_surfseg.gui.topology.controller import TopologyViewProtocol
-from napari_surfseg.gui.topology.view import TopologyView
+from napari_surfseg.gui.proofread.controller import ProofreadViewProtocol
+from napari_surfseg.gui.proofread.view import ProofreadView
 
 
 @pytest.fixture
 def view(qtbot):
-    view = TopologyView()
+    view = ProofreadView()
     qtbot.addWidget(view)
     return view
 
 
 def test_the_view_is_what_its_controller_needs(satisfies):
-    assert satisfies(TopologyView, TopologyViewProtocol)
+    assert satisfies(ProofreadView, ProofreadViewProtocol)
 
 
 def test_the_list_is_filtered_and_stepped_through(view, errors):

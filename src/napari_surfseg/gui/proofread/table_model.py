@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
 
-from napari_surfseg.gui.topology.layers import ERROR_COLORS
+from napari_surfseg.gui.proofread.layers import ERROR_COLORS
 from napari_surfseg.wording import format_size
 
 if TYPE_CHECKING:
