@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from pathlib import Path  # noqa: TC003  read when a tool's parameters are listed
+from typing import Annotated
 
 import numpy as np
 import pytest
 import tifffile
 
+from napari_surfseg.cancelling import listening
 from napari_surfseg.data.open import open_volume
-from napari_surfseg.errors import SurfsegError
+from napari_surfseg.errors import CancelledError, SurfsegError
 from napari_surfseg.inference.label_writer import write_array
 from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.surface_tools import files, process
 from napari_surfseg.surface_tools.files import ToolRun, run_tool
+from napari_surfseg.surface_tools.registry import TOOLS, Tool
+from napari_surfseg.surface_tools.results import FolderContents, describe_columns
+from napari_surfseg.surface_tools.setting import Setting
 
 PLACED = VolumeMetadata((3.0, 2.0, 2.0), "nanometer", (30.0, 0.0, 4.0), "labels")
 
@@ -135,3 +142,68 @@ def test_the_process_answers_line_by_line(surface, tmp_path, capsys):
     assert "fill holes" in {line.get("stage") for line in lines}
     assert process.main([str(job)]) != 0
     assert "exists already" in json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".tif", ".npy"])
+def test_a_large_volume_is_done_by_blocks_and_written_alike(surface, tmp_path, suffix, monkeypatch):
+    whole, parts = tmp_path / f"whole{suffix}", tmp_path / f"parts{suffix}"
+    run_tool(ToolRun("remove-small-pieces", {"surface": str(surface)}, str(whole), {}))
+    stages = []
+    monkeypatch.setattr(files, "WHOLE_BYTES", 0)
+    run_tool(
+        ToolRun("remove-small-pieces", {"surface": str(surface)}, str(parts), {}),
+        lambda stage, _share: stages.append(stage),
+    )
+    assert "looking for pieces" in stages
+    expected, found = open_volume(whole), open_volume(parts)
+    assert found.dtype == expected.dtype
+    assert found.spacing == expected.spacing
+    assert np.array_equal(found.read(*found.box), expected.read(*expected.box))
+    assert {item.name for item in tmp_path.iterdir()} == {whole.name, parts.name, surface.name}
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".tif", ".npy"])
+def test_one_that_is_stopped_between_blocks_leaves_nothing(surface, tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(files, "WHOLE_BYTES", 0)
+    wanted = []
+
+    def report(stage, _share):
+        if stage in {"computing", "writing the result"}:
+            wanted.append(True)
+
+    job = ToolRun("threshold-surface", {"surface": str(surface)}, str(tmp_path / f"o{suffix}"), {})
+    with listening(lambda: bool(wanted)), pytest.raises(CancelledError):
+        run_tool(job, report)
+    assert [item.name for item in tmp_path.iterdir()] == [surface.name]
+
+
+def test_a_full_disk_is_found_before_anything_is_read(surface, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage)
+    assert "needs about 3 KiB on the disk" in refused(tmp_path, surface)
+
+
+def test_a_tool_without_inputs_writes_a_folder(tmp_path, monkeypatch):
+    def make_shells(
+        *, count: Annotated[int, Setting("How many", 1, 9)] = 2, folder: Path
+    ) -> FolderContents:
+        """Make shells."""
+        for number in range(count):
+            np.save(folder / f"{number}.npy", np.zeros((4, 4, 4), np.uint8))
+        return FolderContents(("0.npy",), [{"made": count}], ("Mind.",))
+
+    tool = Tool("Shells", make_shells, {}, "folder", "shells")
+    monkeypatch.setitem(TOOLS, tool.name, tool)
+    answer = run_tool(ToolRun("make-shells", {}, str(tmp_path / "out"), {"count": 3}))
+    assert answer["opened"] == [str(tmp_path / "out" / "0.npy")]
+    assert answer["table"] == [{"made": 3}]
+    assert answer["notes"] == ["Mind."]
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_columns_of_a_table_have_units():
+    powers = TOOLS["measure-sheets"].powers
+    found = describe_columns(powers, "nanometer")
+    assert found["area"] == "nm²"
+    assert found["mean_curvature"] == "nm⁻¹"
+    assert describe_columns(powers, None) == {}

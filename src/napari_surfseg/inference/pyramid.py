@@ -1,7 +1,8 @@
 """OME-Zarr with a pyramid: the array in shards, and coarser levels made of finished ones.
 
 Each level halves every axis that is still long. A coarser voxel of probabilities is the mean of
-those it covers, one of a mask the value of most of them; where they are as many, surface.
+those it covers, one of a mask or of labels the value of most of them; where they are as many, the
+greatest of these, so rather surface than none.
 Regions that were never written are not read and not written.
 """
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from napari_surfseg.geometry import Index3, Size3, Slices3
 
@@ -55,9 +56,15 @@ def plan_levels(shape: Size3) -> list[tuple[Size3, Size3]]:
 
 
 def create_array(
-    store: Path, name: str | None, shape: Size3, order: Index3 = (0, 1, 2), *, version: str = "0.5"
+    store: Path,
+    name: str | None,
+    shape: Size3,
+    order: Index3 = (0, 1, 2),
+    *,
+    version: str = "0.5",
+    dtype: DTypeLike = np.uint8,
 ) -> TurnedArray:
-    """Create an empty uint8 array of a level.
+    """Create an array of a level, all 0.
 
     Parameters
     ----------
@@ -72,6 +79,8 @@ def create_array(
     version : str
         Of OME-Zarr: ``0.5`` is stored in shards, ``0.4`` is zarr version 2, which every
         reader knows.
+    dtype : dtype
+        Of the voxels.
     """
     about: dict[str, Any]
     if version == "0.4":
@@ -96,7 +105,7 @@ def create_array(
         name=name,
         shape=tuple(shape[axis] for axis in order),
         chunks=tuple(chunks[axis] for axis in order),
-        dtype=np.uint8,
+        dtype=dtype,
         fill_value=0,
         **about,
     )
@@ -117,6 +126,8 @@ class TurnedArray:
     ----------
     shape, unit : tuple of int
         Z, Y, X voxels of all, and of what is written as one file.
+    dtype : dtype
+        Of the voxels.
     """
 
     def __init__(self, array: Any, order: Index3) -> None:
@@ -125,12 +136,13 @@ class TurnedArray:
         self.shape: Size3 = to_index(array.shape[axis] for axis in self._back)
         stored = array.shards or array.chunks
         self.unit: Size3 = to_index(stored[axis] for axis in self._back)
+        self.dtype: np.dtype[Any] = array.dtype
 
-    def __setitem__(self, box: Slices3, values: NDArray[np.uint8]) -> None:
+    def __setitem__(self, box: Slices3, values: NDArray[Any]) -> None:
         self._array[tuple(box[axis] for axis in self._order)] = values.transpose(self._order)
 
-    def __getitem__(self, box: Slices3) -> NDArray[np.uint8]:
-        stored: NDArray[np.uint8] = self._array[tuple(box[axis] for axis in self._order)]
+    def __getitem__(self, box: Slices3) -> NDArray[Any]:
+        stored: NDArray[Any] = self._array[tuple(box[axis] for axis in self._order)]
         return np.ascontiguousarray(stored.transpose(self._back))
 
 
@@ -163,15 +175,32 @@ def fill_level(
             coarse[box_slices(box)] = _halve(values, factors, is_mask=is_mask)
 
 
-def _halve(values: NDArray[np.uint8], factors: Size3, *, is_mask: bool) -> NDArray[np.uint8]:
+def _halve(values: NDArray[Any], factors: Size3, *, is_mask: bool) -> NDArray[Any]:
     pad = [(0, -size % factor) for size, factor in zip(values.shape, factors, strict=True)]
     values = np.pad(values, pad, mode="edge") if any(after for _, after in pad) else values
-    total: NDArray[np.uint16] | None = None
-    for start in itertools.product(*(range(factor) for factor in factors)):
-        part = values[tuple(slice(at, None, by) for at, by in zip(start, factors, strict=True))]
-        total = part.astype(np.uint16) if total is None else total + part
-    assert total is not None  # noqa: S101  there is always the first
+    parts = [
+        values[tuple(slice(at, None, by) for at, by in zip(start, factors, strict=True))]
+        for start in itertools.product(*(range(factor) for factor in factors))
+    ]
+    if is_mask and (values.dtype != np.uint8 or values.max(initial=0) > 1):
+        return _find_most_common(parts)
+    total = parts[0].astype(np.uint16)
+    for part in parts[1:]:
+        total += part
     count = math.prod(factors)
     if is_mask:
         return (2 * total >= count).astype(np.uint8)
     return ((total + count // 2) // count).astype(np.uint8)
+
+
+def _find_most_common(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Give the value of most of the parts at each place; of as many, the greatest."""
+    ordered = np.sort(np.stack(parts), axis=0)
+    found: NDArray[Any] = ordered[0].copy()
+    most = np.ones(ordered.shape[1:], np.int8)
+    run = most.copy()
+    for before, value in itertools.pairwise(ordered):
+        run = np.where(value == before, run + np.int8(1), np.int8(1))
+        better = run >= most
+        found[better], most[better] = value[better], run[better]
+    return found

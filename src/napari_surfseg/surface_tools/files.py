@@ -1,9 +1,8 @@
-"""A tool run on files: volumes are opened, and an array, a mesh or a table is written."""
+"""A tool run on files: volumes are opened, and an array, a mesh, a table or a folder is written."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,30 +12,37 @@ from napari_surfseg.data.open import open_volume
 from napari_surfseg.errors import DataError, OutputError
 from napari_surfseg.files import written_aside
 from napari_surfseg.inference.output_metadata import VolumeMetadata
+from napari_surfseg.inference.volume_writer import scratch_folder
 from napari_surfseg.process_memory import find_free_memory
+from napari_surfseg.surface_tools.block_work import BlockWork
+from napari_surfseg.surface_tools.label_output import LabelOutput, require_disk
 from napari_surfseg.surface_tools.registry import find_tool
+from napari_surfseg.surface_tools.results import FolderContents, describe_columns, write_table
 from napari_surfseg.surface_tools.setting import check_settings
+from napari_surfseg.surface_tools.volume_input import open_input
 from napari_surfseg.wording import format_bytes, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
-
     from napari_surfseg.data.volume import Volume
-    from napari_surfseg.surface_tools.functions import Table
-    from napari_surfseg.surface_tools.registry import InputKind, Tool
+    from napari_surfseg.surface_tools.registry import Tool
+    from napari_surfseg.surface_tools.volume_input import VolumeInput
     from napari_surfseg.surfaces.mesh import Mesh
 
-__all__ = ["ToolRun", "check_output", "run_tool", "write_table"]
+    Report = Callable[[str, float], None]
 
-#: Above this many values uint8 is taken for probabilities, unless its file says otherwise.
-MANY_VALUES = 100
+__all__ = ["ToolRun", "check_output", "run_tool"]
+
+#: A tool that can do a volume by blocks does so where all at once would take more than this, or
+#: than half of what is free. The result is the same; below, all at once is faster.
+WHOLE_BYTES = 2**30
 
 SUFFIXES = {
     "labels": (".zarr", ".tif", ".tiff", ".npy"),
     "mesh": (".ply", ".obj", ".stl"),
     "table": (".csv",),
+    "folder": ("",),
 }
 
 
@@ -56,6 +62,8 @@ class ToolRun:
         Those that differ from the defaults.
     threshold : float
         Probability above which a voxel is surface, for tools that need a mask.
+    contents : mapping
+        Of inputs, what they hold (``"labels"``), where somebody knows better than the file.
     """
 
     tool: str
@@ -63,6 +71,7 @@ class ToolRun:
     output: str
     settings: Mapping[str, Any]
     threshold: float = 0.5
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_tool(
@@ -81,7 +90,8 @@ def run_tool(
     -------
     dict
         ``written``, the path; ``notes``, sentences for the person; ``spacing`` and
-        ``translate`` of the first volume; ``table`` where it is one.
+        ``translate`` of the first volume; ``table`` and ``units`` of its columns where it is
+        one; ``opened``, files of a folder that become layers.
 
     Raises
     ------
@@ -93,26 +103,26 @@ def run_tool(
     output = check_output(job.output, tool)
     volumes = {name: open_volume(job.inputs[name]) for name in tool.inputs}
     _check_shapes(volumes)
-    first = next(iter(volumes.values()))
-    _check_memory(tool, first)
-    arrays, notes = {}, [note for volume in volumes.values() for note in volume.notes]
+    first = next(iter(volumes.values()), None)
+    large = first is not None and _is_large(tool, first)
+    if first is not None and tool.result == "labels":
+        require_disk(output.resolve().parent, tool.title, first.shape, output.suffix)
+    notes = [note for volume in volumes.values() for note in volume.notes]
+    inputs: dict[str, VolumeInput] = {}
     for name, kind in tool.inputs.items():
         report(f"reading {volumes[name].name}", 0.0)
-        arrays[name], note = read_input(volumes[name], kind, job.threshold)
+        inputs[name], note = open_input(
+            volumes[name], kind, job.threshold, report, job.contents.get(name)
+        )
         notes += [note] if note else []
-    if tool.takes_spacing:
-        settings["spacing"] = first.spacing
-    report(tool.title.lower(), 0.0)
-    result = tool.function(**arrays, **settings)
-    report("writing the result", 0.0)
-    _write(output, result, first)
-    answer: dict[str, Any] = {
-        "written": str(output),
-        "notes": notes,
-        "spacing": list(first.spacing),
-        "translate": list(first.translate),
-    }
-    return answer | ({"table": result} if tool.result == "table" else {})
+    work = _Work(tool, settings, inputs, first, output, report, notes, large)
+    answer = work.carry_out()
+    place: dict[str, Any] = (
+        {}
+        if first is None
+        else {"spacing": list(first.spacing), "translate": list(first.translate)}
+    )
+    return {"written": str(output), "notes": notes, **place, **answer}
 
 
 def check_output(output: str | Path, tool: Tool) -> Path:
@@ -125,7 +135,7 @@ def check_output(output: str | Path, tool: Tool) -> Path:
     """
     path = Path(output)
     suffixes = SUFFIXES[tool.result]
-    if path.suffix.lower() not in suffixes:
+    if path.suffix.lower() not in suffixes and tool.result != "folder":
         raise OutputError(
             f"The output {path} ends in {path.suffix or 'nothing'!r}, but {tool.name} writes "
             f"{' or '.join(suffixes)}."
@@ -137,82 +147,122 @@ def check_output(output: str | Path, tool: Tool) -> Path:
     return path
 
 
-def read_input(volume: Volume, kind: InputKind, threshold: float) -> tuple[NDArray[Any], str]:
-    """Read a volume as a tool wants it; also a sentence on what was made of it, or an empty one.
+@dataclass(frozen=True)
+class _Work:
+    """A tool with all that it needs."""
 
-    Raises
-    ------
-    DataError
-        If it holds NaN, or probabilities where labels are needed.
-    """
-    values = volume.read(*volume.box)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        count = int(np.count_nonzero(~np.isfinite(values)))
-        raise DataError(f"{volume.source} holds {count:,} voxels that are NaN or infinite.")
-    if kind == "labels" and (values.dtype.kind == "f" or volume.content == "probabilities"):
-        raise DataError(
-            f"{volume.source} holds probabilities or real numbers, but labels are needed: whole "
-            "numbers, 0 where there is nothing; Number pieces makes them of a surface."
-        )
-    if kind != "mask" or not _is_probability(volume, values):
-        return values, ""
-    top = 1.0 if values.dtype.kind == "f" else 255.0
-    note = f"{volume.name} holds probabilities; surface is above {threshold:g}."
-    return values > threshold * top, note
+    tool: Tool
+    settings: dict[str, Any]
+    inputs: dict[str, VolumeInput]
+    first: Volume | None
+    output: Path
+    report: Report
+    notes: list[str]
+    large: bool
+
+    def carry_out(self) -> dict[str, Any]:
+        """Compute and write; what the answer says of the result."""
+        if self.tool.result == "labels":
+            return self._make_labels()
+        if self.tool.result == "folder":
+            return self._make_folder()
+        with scratch_folder(self.output) as scratch:
+            result = self._compute(scratch, None)
+        self.report("writing the result", 0.0)
+        if self.tool.result == "table":
+            write_table(self.output, result)
+            units = None if self.first is None else self.first.units
+            return {"table": result, "units": describe_columns(self.tool.powers, units)}
+        self._write_mesh(result)
+        return {}
+
+    def _compute(self, scratch: Path, target: LabelOutput | None, **offered: Any) -> Any:
+        """Call the tool's function on arrays, or that for blocks on what is read by boxes."""
+        tool, first = self.tool, self.first
+        self.report(tool.title.lower(), 0.0)
+        spacing = (1.0, 1.0, 1.0) if first is None else first.spacing
+        if self.large and callable(tool.large):
+            return tool.large(
+                BlockWork(
+                    self.inputs,
+                    self.settings,
+                    create=_refuse_labels if target is None else target.create,
+                    scratch=scratch,
+                    spacing=spacing,
+                    report=self.report,
+                    notes=self.notes,
+                )
+            )
+        given = {
+            name: values if self.large else values[...] for name, values in self.inputs.items()
+        }
+        offered |= {
+            "spacing": spacing,
+            "units": None if first is None else first.units,
+            "report": self.report,
+        }
+        return tool.function(**given, **self.settings, **tool.choose(offered))
+
+    def _make_labels(self) -> dict[str, Any]:
+        with written_aside(self.output) as aside, scratch_folder(self.output) as scratch:
+            like = self.first
+            metadata = VolumeMetadata() if like is None else VolumeMetadata.like(like, "labels")
+            metadata = replace(metadata, version="0.5")
+            shape = (0, 0, 0) if like is None else like.shape
+            target = LabelOutput(self.output.name, aside, scratch, shape, metadata)
+            result = self._compute(scratch, target)
+            self.report("writing the result", 0.0)
+            if isinstance(result, np.ndarray):
+                target.write(result)
+            else:
+                target.finish(self.report)
+        return {}
+
+    def _make_folder(self) -> dict[str, Any]:
+        with written_aside(self.output) as aside, scratch_folder(self.output) as scratch:
+            aside.mkdir()
+            found = self._compute(scratch, None, folder=aside)
+        contents = found if isinstance(found, FolderContents) else FolderContents()
+        self.notes.extend(contents.notes)
+        return {
+            "opened": [str(self.output / name) for name in contents.opened],
+            "table": contents.table,
+        }
+
+    def _write_mesh(self, mesh: Mesh) -> None:
+        from napari_surfseg.surfaces.mesh_writing import write_mesh
+
+        placed, units = mesh, None
+        if self.first is not None:
+            placed = mesh.with_vertices(mesh.vertices + np.asarray(self.first.translate))
+            units = self.first.units
+        write_mesh(self.output, placed, units=units)
 
 
-def _is_probability(volume: Volume, values: NDArray[Any]) -> bool:
-    if volume.content is not None:
-        return volume.content == "probabilities"
-    if values.dtype.kind == "f":
-        return bool(values.max(initial=0) <= 1 and ((values > 0) & (values < 1)).any())
-    return values.dtype == np.uint8 and len(np.unique(values)) > MANY_VALUES
+def _refuse_labels(_dtype: Any) -> Any:
+    raise TypeError("A tool that gives no labels makes no array.")
 
 
 def _check_shapes(volumes: Mapping[str, Volume]) -> None:
-    first = next(iter(volumes.values()))
+    first = next(iter(volumes.values()), None)
     for volume in volumes.values():
-        if volume.shape != first.shape:
+        if first is not None and volume.shape != first.shape:
             raise DataError(
                 f"{first.source} has {format_size(first.shape)} voxels, but {volume.source} has "
                 f"{format_size(volume.shape)}; the two must be the same."
             )
 
 
-def _check_memory(tool: Tool, volume: Volume) -> None:
-    """Refuse what surely does not fit, before it is read."""
+def _is_large(tool: Tool, volume: Volume) -> bool:
+    """Whether a volume is done by blocks; one that can't and surely does not fit is refused."""
     needed = volume.num_voxels * tool.bytes_per_voxel
     free = find_free_memory()
+    if tool.large != "whole":
+        return needed > min(WHOLE_BYTES, free // 2)
     if needed > free:
         raise DataError(
             f"{tool.title} of {volume.source} ({format_size(volume.shape)} voxels) takes about "
             f"{format_bytes(needed)} of memory, but {format_bytes(free)} are free; cut out a part "
             "of it, or use a coarser level."
         )
-
-
-def _write(path: Path, result: NDArray[Any] | Mesh | Table, source: Volume) -> None:
-    if isinstance(result, list):
-        write_table(path, result)
-    elif isinstance(result, np.ndarray):
-        _write_labels(path, result, source)
-    else:
-        from napari_surfseg.surfaces.mesh_writing import write_mesh
-
-        origin = np.asarray(source.translate)
-        write_mesh(path, result.with_vertices(result.vertices + origin), units=source.units)
-
-
-def write_table(path: Path, table: Table) -> None:
-    """Write rows as CSV."""
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(table[0]) if table else [])
-        writer.writeheader()
-        writer.writerows(table)
-
-
-def _write_labels(path: Path, values: NDArray[Any], source: Volume) -> None:
-    from napari_surfseg.inference.label_writer import write_array
-
-    with written_aside(path) as aside:
-        write_array(aside, values, VolumeMetadata.like(source, "labels"), name=path.name)
+    return False

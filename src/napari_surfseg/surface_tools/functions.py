@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_surfseg.errors import LabelError
+from napari_surfseg.surface_tools.results import Table
 from napari_surfseg.surface_tools.setting import Setting
 from napari_surfseg.surfaces.mesh import Mesh
 
@@ -25,15 +26,29 @@ __all__ = [
     "score_against_labels",
     "score_cells",
     "surface_mesh",
+    "threshold_surface",
 ]
-
-#: Rows of a table: a column's name and its value, the same columns in each.
-Table = list[dict[str, float | int | str]]
 
 UNIT_SPACING = (1.0, 1.0, 1.0)
 
 #: Of labels that are scored: not annotated.
 IGNORED = 2
+
+
+def threshold_surface(surface: NDArray[Any]) -> NDArray[np.uint8]:
+    """Cut probabilities at a threshold.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A mask: the command line and the window cut probabilities before a tool gets them.
+
+    Returns
+    -------
+    uint8 array
+        1 where there is surface.
+    """
+    return np.asarray(surface != 0, np.uint8)
 
 
 def medial_surface(

@@ -1,24 +1,43 @@
-"""The table of the tools: what each is called, takes and gives."""
+"""The table of the tools: what each is called, takes and gives, and how it does large volumes.
+
+A tool is one entry: its function gets its inputs by name, its settings, and of the following
+what it has a parameter for:
+
+==========  ====================================================================
+parameter   what it gets
+==========  ====================================================================
+spacing     voxel size of the first volume along Z, Y, X
+units       unit of it, or None
+report      a callable for the stage and its share, 0 to 1
+folder      an empty folder to write into, where the result is a folder of files
+==========  ====================================================================
+
+What it does with a volume that does not fit into memory is :attr:`Tool.large`.
+"""
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.surface_tools import functions
+from napari_surfseg.surface_tools import block_functions, functions
+from napari_surfseg.surface_tools.block_work import by_margin
 from napari_surfseg.surface_tools.setting import Parameter, list_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from napari_surfseg.surface_tools.block_work import BlockFunction
 
 __all__ = ["TOOLS", "InputKind", "ResultKind", "Tool", "find_tool"]
 
 #: ``mask``: probabilities are cut at a threshold first; ``grey``: taken as it is;
 #: ``labels``: values stay.
 InputKind = Literal["mask", "grey", "labels"]
-ResultKind = Literal["labels", "mesh", "table"]
+#: ``folder``: of files, some of which are opened as layers (``FolderContents``).
+ResultKind = Literal["labels", "mesh", "table", "folder"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +51,19 @@ class Tool:
     function : callable
         Takes the inputs by name, its settings, and ``spacing`` where it has such a parameter.
     inputs : dict
-        Name of each array and what it is.
+        Name of each array and what it is; of one that makes something of nothing, empty.
     result : str
         What comes out.
     suffix : str
         Appended to the name of the first input: ``medial surface``.
     bytes_per_voxel : int
         Memory it takes at its peak, about.
+    large : "whole", "lazy" or callable
+        How it does a volume that does not fit: ``"whole"``, not at all, which is said in a
+        sentence; ``"lazy"``, by the same function, which reads its inputs by slices; or by
+        this function, block by block.
+    powers : mapping
+        Of columns of a table, the power of the unit of length that they are in: 2 for an area.
     """
 
     title: str
@@ -46,7 +71,9 @@ class Tool:
     inputs: dict[str, InputKind]
     result: ResultKind
     suffix: str
-    bytes_per_voxel: int
+    bytes_per_voxel: int = 24
+    large: Literal["whole", "lazy"] | BlockFunction = "whole"
+    powers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -58,10 +85,10 @@ class Tool:
         """What it does, in one sentence."""
         return (self.function.__doc__ or "").partition("\n")[0]
 
-    @property
-    def takes_spacing(self) -> bool:
-        """Whether the voxel size counts."""
-        return "spacing" in inspect.signature(self.function).parameters
+    def choose(self, offered: Mapping[str, Any]) -> dict[str, Any]:
+        """Choose of what is offered what the function has a parameter for."""
+        wanted = inspect.signature(self.function).parameters
+        return {name: value for name, value in offered.items() if name in wanted}
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -87,9 +114,27 @@ TOOLS = {
             "labels",
             "without small pieces",
             12,
+            block_functions.remove_small_pieces,
         ),
-        Tool("Fill holes", functions.fill_holes, {"surface": "mask"}, "labels", "filled", 24),
+        Tool(
+            "Fill holes",
+            functions.fill_holes,
+            {"surface": "mask"},
+            "labels",
+            "filled",
+            24,
+            block_functions.fill_holes,
+        ),
         Tool("Number pieces", functions.label_pieces, {"surface": "mask"}, "labels", "pieces", 12),
+        Tool(
+            "Threshold",
+            functions.threshold_surface,
+            {"surface": "mask"},
+            "labels",
+            "surface",
+            3,
+            by_margin(functions.threshold_surface),
+        ),
         Tool(
             "Cells from membranes",
             functions.cells_from_membranes,
@@ -106,6 +151,14 @@ TOOLS = {
             "table",
             "measures",
             40,
+            powers={
+                "volume": 3,
+                "area": 2,
+                "thickness": 1,
+                "rim_length": 1,
+                "mean_curvature": -1,
+                "gap": 1,
+            },
         ),
         Tool(
             "Score against labels",

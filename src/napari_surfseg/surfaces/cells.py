@@ -17,7 +17,7 @@ faces of blocks are counted like all others, and one graph of all blocks is join
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.geometry import Size3, Spacing3
+    from napari_surfseg.surfaces.voxel_stores import VoxelReader, VoxelStore
 
 __all__ = ["CellSettings", "find_cells", "find_cells_by_blocks"]
 
@@ -51,18 +52,6 @@ SEED_RADIUS = 2
 MIN_DEPTH = 1.0
 #: Within a space without membrane the watershed prefers what lies deeper, by this share.
 DEPTH_WEIGHT, DEPTH_LIMIT = 0.02, 5.0
-
-
-class VoxelStore(Protocol):
-    """What can be read and written by slices: a NumPy or a zarr array."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Z, Y, X."""
-
-    def __getitem__(self, key: Any, /) -> Any: ...
-
-    def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,7 @@ def find_cells(
 
 
 def find_cells_by_blocks(
-    probs: VoxelStore,
+    probs: VoxelReader,
     cells: VoxelStore,
     spacing: Spacing3 = (1.0, 1.0, 1.0),
     settings: CellSettings | None = None,
@@ -264,7 +253,7 @@ class _Contacts:
 
 def _add_across(
     contacts: _Contacts,
-    probs: VoxelStore,
+    probs: VoxelReader,
     cells: VoxelStore,
     place: tuple[slice, slice, slice],
     axis: int,

@@ -17,7 +17,7 @@ from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.layers.metadata import kind_of, part_of
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.surface_tools.running import ToolRequest, ToolResult, run_layer_tool
-from napari_surfseg.surface_tools.files import write_table
+from napari_surfseg.surface_tools.results import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.background.threads import Job
     from napari_surfseg.gui.controls.source_choice import SourceChoice
-    from napari_surfseg.surface_tools.functions import Table
     from napari_surfseg.surface_tools.registry import Tool
+    from napari_surfseg.surface_tools.results import Table
 
 __all__ = ["ToolsController", "ToolsViewProtocol"]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.gui.background.processes import JobProcess
-    from napari_surfseg.surface_tools.functions import Table
     from napari_surfseg.surface_tools.registry import Tool
+    from napari_surfseg.surface_tools.results import Table
 
 __all__ = ["ToolRequest", "ToolResult", "run_layer_tool"]
 

@@ -32,19 +32,25 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_surfseg.surface_tools.functions import Table
     from napari_surfseg.surface_tools.registry import Tool
+    from napari_surfseg.surface_tools.results import Table
 
 __all__ = ["ToolsView"]
 
 #: A tool takes at most this many volumes.
-NUM_INPUTS = 2
+NUM_INPUTS = max(len(tool.inputs) for tool in TOOLS.values())
 
 #: Rows that a dock shows; columns it has no space for; and those that need no heading.
 MAX_ROWS = 20
 LEFT_OUT = frozenset({"voxels", "volume", "rim_length", "cavities", "mean_curvature"})
 PAIR = ("name", "value")
 
+#: By what an input is, and for some by their names.
+KIND_TIPS = {
+    "mask": "A labels layer, in which every voxel that is not 0 is surface, or probabilities.",
+    "grey": "Probabilities (0 to 255, or 0 to 1), or a mask.",
+    "labels": "A labels layer with a value for each sheet or object.",
+}
 TIPS = {
     "surface": "A labels layer, in which every voxel that is not 0 is surface, or probabilities.",
     "membranes": "Probability of membrane (0 to 255, or 0 to 1), or a mask.",
@@ -143,8 +149,9 @@ class ToolsView(QWidget):
             self.rows.setRowVisible(chooser, is_used)
             if is_used:
                 label: Any = self.rows.labelForField(chooser)
-                label.setText(names[number].capitalize())
-                hint(chooser, f"{TIPS[names[number]]} A layer with three axes (Z, Y, X) or a file.")
+                label.setText(names[number].replace("_", " ").capitalize())
+                tip = TIPS.get(names[number], KIND_TIPS[tool.inputs[names[number]]])
+                hint(chooser, f"{tip} A layer with three axes (Z, Y, X) or a file.")
         self.rows.setRowVisible(self.cut, "mask" in tool.inputs.values())
         for name, form in self._forms.items():
             form.native.setVisible(name == tool.name and bool(tool.parameters))

@@ -1,0 +1,82 @@
+"""Each tool by blocks gives, voxel by voxel, what it gives of the whole volume."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_surfseg.surface_tools.block_work import BLOCK, BlockWork
+from napari_surfseg.surface_tools.registry import TOOLS
+from napari_surfseg.surface_tools.setting import check_settings
+
+SHAPE = (22, 26, 31)
+
+
+def make_surface(seed):
+    """Sheets, blobs, specks, tears and cavities that span and touch blocks of any size."""
+    rng = np.random.default_rng(seed)
+    rough = ndimage.gaussian_filter(rng.normal(size=SHAPE), 1.5)
+    z, y, _ = np.indices(SHAPE)
+    mask = (rough > 0.12) | ((z + (y // 4)) % 9 < 2) & (rng.random(SHAPE) > 0.04)
+    return mask & (rng.random(SHAPE) > 0.01)
+
+
+def make_labels(seed):
+    values = np.random.default_rng(seed).integers(1, 7, SHAPE)
+    return np.where(make_surface(seed), values, 0).astype(np.int16)
+
+
+SURFACE = make_surface(0)
+CASES = {
+    "threshold-surface": [({"surface": SURFACE}, {})],
+    "remove-small-pieces": [({"surface": make_labels(1)}, {"min_voxels": n}) for n in (1, 5, 60)],
+    "fill-holes": [
+        ({"surface": SURFACE}, {"radius": r, "max_voxels": n}) for r, n in ((0, 9), (1, 0), (2, 40))
+    ],
+}
+
+
+def run_by_blocks(tool, arrays, settings, block, tmp_path, spacing=(1.0, 1.0, 1.0)):
+    made, stages = [], []
+
+    def create(dtype):
+        made.append(np.zeros(SHAPE, dtype))
+        return made[0]
+
+    work = BlockWork(
+        arrays,
+        check_settings(tool.function, settings),
+        create,
+        tmp_path / "scratch",
+        spacing,
+        block,
+        report=lambda stage, share: stages.append((stage, share)),
+    )
+    result = tool.large(work)
+    assert stages
+    assert all(0 <= share <= 1 for _, share in stages)
+    return made[0] if made else result
+
+
+@pytest.mark.parametrize("block", [(8, 8, 8), (22, 10, 16), (5, 26, 31)], ids=str)
+@pytest.mark.parametrize(
+    ("name", "arrays", "settings"),
+    [(name, *case) for name, cases in CASES.items() for case in cases],
+    ids=lambda value: "" if isinstance(value, dict) and "surface" in value else str(value),
+)
+def test_blocks_of_any_size_give_what_the_whole_gives(name, arrays, settings, block, tmp_path):
+    tool = TOOLS[name]
+    whole = tool.function(**arrays, **check_settings(tool.function, settings))
+    found = run_by_blocks(tool, arrays, settings, block, tmp_path)
+    assert found.dtype == whole.dtype
+    assert np.array_equal(found, whole)
+    assert whole.any()
+
+
+def test_every_tool_by_blocks_is_among_the_cases():
+    assert {name for name, tool in TOOLS.items() if callable(tool.large)} == set(CASES)
+
+
+def test_a_block_is_a_file_of_the_result():
+    from napari_surfseg.inference.pyramid import SHARD
+
+    assert BLOCK == SHARD
