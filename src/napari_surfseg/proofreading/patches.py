@@ -1,0 +1,237 @@
+"""Patches of surface that go on along a sheet: across a hole, or across a gap.
+
+Two ways to find one. A gap that a ball cannot pass is sealed by a closing, whatever the sheet's
+shape; a wide one by a height map: the sheet is drawn over the two axes it lies along, and the
+columns that are missing in between are found in that plane. Either way the patch is then made as
+thick as the sheet and bent like it::
+
+    ────┐         ┌────          ────┬─────────┬────
+        │  hole   │        ──▶       │  patch  │
+    ────┘         └────          ────┴─────────┴────
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from napari_surfseg.surfaces.block_components import find_structure
+from napari_surfseg.surfaces.cleaning import close_gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_surfseg.proofreading.edit import Crop
+
+__all__ = ["CORNERS", "Numbers", "count_features", "iterate_patches"]
+
+#: Voxels that touch at a face, an edge or a corner belong together, as everywhere for surfaces.
+CORNERS = find_structure(26)
+#: A ball of this radius or less seals a gap; larger ones also fill what lies between two sheets.
+RADII = (1, 2, 3, 4, 6, 8)
+#: Of what a closing fills, the pieces that are looked at; the nearest ones.
+NUM_TRIED = 4
+#: How far from a gap a sheet is looked at to know how it lies and how thick it is (voxels).
+CONTEXT = 5
+#: Columns that a bent plane needs.
+MIN_COLUMNS = 24
+#: Gaps in a height map up to twice this are bridged.
+MAX_REACH = 12
+
+
+class Numbers(NamedTuple):
+    """Pieces, tunnels and cavities of a small mask; foreground over corners."""
+
+    pieces: int
+    tunnels: int
+    cavities: int
+
+
+def count_features(mask: NDArray[np.bool_]) -> Numbers:
+    """Count the pieces (26-connected), tunnels and cavities of a mask.
+
+    `metrics.betti_numbers` takes voxels as corners of a complex, where a tilted sheet one voxel
+    thick falls to pieces; here they are cubes, as surfaces are cleaned and labelled.
+    """
+    from skimage.measure import euler_number
+
+    padded = np.pad(mask, 1)
+    _, pieces = ndimage.label(padded, CORNERS)
+    _, outside = ndimage.label(~padded)
+    cavities = outside - 1
+    euler = int(euler_number(padded, connectivity=3))
+    return Numbers(pieces, pieces + cavities - euler, cavities)
+
+
+def iterate_patches(crop: Crop, *, open_ended: bool) -> Iterator[NDArray[np.bool_]]:
+    """Iterate over patches that may fill a gap near a place, the smallest gap first.
+
+    Parameters
+    ----------
+    crop : Crop
+        With a margin around the place.
+    open_ended : bool
+        Look for gaps between two ends, too; otherwise only for holes in a height map.
+
+    Yields
+    ------
+    bool array
+        Voxels of background, of the crop's shape; each patch first with the sheet's thickness,
+        then the bare seal, where that is another one.
+    """
+    if open_ended:
+        # First, since a ball that seals a gap between two ends also joins stacked sheets.
+        yield from _iterate_height_maps(crop, open_ended=True)
+    for seal in _iterate_seals(crop):
+        thick = _thicken(crop, seal)
+        if thick is not None:
+            yield thick
+        if thick is None or not np.array_equal(thick, seal):
+            yield seal
+    if not open_ended:
+        yield from _iterate_height_maps(crop, open_ended=False)
+
+
+def _iterate_seals(crop: Crop) -> Iterator[NDArray[np.bool_]]:
+    """Iterate over what growing balls seal, piece by piece, the nearest to the place first."""
+    distances = crop.distances()
+    near = crop.near(2)
+    for radius in RADII:
+        filled = close_gaps(crop.mask, radius) & ~crop.mask
+        pieces, count = ndimage.label(filled, CORNERS)
+        if not count:
+            continue
+        found = np.unique(pieces[near])
+        found = found[found > 0]
+        if not found.size:
+            continue
+        nearest = ndimage.minimum(distances, pieces, found)
+        for piece in found[np.argsort(nearest)][:NUM_TRIED]:
+            yield pieces == piece
+
+
+def _find_sheet(mask: NDArray[np.bool_], seal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find what is near a seal, of the pieces that touch it."""
+    close = ndimage.binary_dilation(seal, CORNERS)
+    around = ndimage.binary_dilation(close, CORNERS, iterations=CONTEXT - 1)
+    pieces, _ = ndimage.label(mask & around, CORNERS)
+    touching = np.unique(pieces[close & mask])
+    return np.isin(pieces, touching[touching > 0])
+
+
+class _HeightMap(NamedTuple):
+    """A sheet over two axes: the middle of each column, and how thick it is."""
+
+    axis: int
+    middle: NDArray[np.float64]
+    thickness: float
+
+    def fill(
+        self, columns: NDArray[np.bool_], shape: tuple[int, ...], beyond: float = 0.0
+    ) -> NDArray[np.bool_]:
+        """Return the voxels of some columns that lie in the sheet, or so far above or below."""
+        heights = np.arange(shape[self.axis]).reshape((-1, 1, 1))
+        low = self.middle - self.thickness / 2 - beyond
+        high = low + self.thickness + 2 * beyond
+        inside = (heights > low) & (heights <= high) & columns
+        return np.moveaxis(inside, 0, self.axis)
+
+    def project(self, sheet: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which columns have a voxel of the sheet that lies where it should."""
+        every = np.ones(self.middle.shape, bool)
+        inside = sheet & self.fill(every, sheet.shape, beyond=1.0)
+        return np.asarray(np.moveaxis(inside, self.axis, 0).any(axis=0))
+
+
+def _fit(sheet: NDArray[np.bool_]) -> _HeightMap | None:
+    """Fit a bent plane to the voxels of a sheet, along the axis it lies across most.
+
+    Over that axis a digital plane has one voxel in each column, however it is tilted.
+    """
+    voxels = np.argwhere(sheet).astype(float)
+    if len(voxels) < 3:
+        return None
+    centered = voxels - voxels.mean(axis=0)
+    _, vectors = np.linalg.eigh(centered.T @ centered)
+    axis = int(np.argmax(np.abs(vectors[:, 0])))
+    u, v = (voxels[:, other] for other in range(3) if other != axis)
+    columns = np.moveaxis(sheet, axis, 0).any(axis=0)
+    size = max(columns.shape)
+    center = (np.asarray(columns.shape) - 1) / 2
+    count = int(np.count_nonzero(columns))
+
+    def terms(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        a, b = (a - center[0]) / size, (b - center[1]) / size
+        flat = [np.ones_like(a), a, b]
+        return np.stack([*flat, a * a, a * b, b * b] if count >= MIN_COLUMNS else flat, axis=-1)
+
+    heights = voxels[:, axis]
+    used = np.ones(len(heights), bool)
+    coefficients = np.zeros(0)
+    for _ in range(2):
+        coefficients = np.linalg.lstsq(terms(u[used], v[used]), heights[used], rcond=None)[0]
+        left = heights - terms(u, v) @ coefficients
+        # A bump or a second sheet that touches this one must not bend it.
+        used = np.abs(left) <= max(2.5 * float(left[used].std()), 1.0)
+    # The spread of voxels that fill a slab evenly.
+    thickness = max(float(np.sqrt(12 * left[used].var())), 1.0)
+    grid = np.meshgrid(*(np.arange(n, dtype=float) for n in columns.shape), indexing="ij")
+    return _HeightMap(axis, terms(*grid) @ coefficients, thickness + 1e-3)
+
+
+def _thicken(crop: Crop, seal: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Make a seal as thick as the sheet around it; None where that has no clear direction."""
+    sheet = _find_sheet(crop.mask, seal)
+    found = _fit(sheet)
+    if found is None:
+        return None
+    columns = np.asarray(np.moveaxis(seal, found.axis, 0).any(axis=0))
+    # A seal can be slanted, and smaller than what is missing.
+    present = found.project(sheet)
+    missing, _ = ndimage.label(ndimage.binary_fill_holes(present) & ~present, np.ones((3, 3)))
+    touched = np.unique(missing[ndimage.binary_dilation(columns)])
+    columns |= np.isin(missing, touched[touched > 0])
+    patch: NDArray[np.bool_] = found.fill(columns, seal.shape) & ~crop.mask
+    # The columns at its rim may be worn down.
+    every = np.ones(columns.shape, bool)
+    patch |= ndimage.binary_dilation(patch, CORNERS) & found.fill(every, seal.shape) & ~crop.mask
+    return patch if patch.any() else None
+
+
+def _iterate_height_maps(crop: Crop, *, open_ended: bool) -> Iterator[NDArray[np.bool_]]:
+    """Patches that are found in the plane of the nearest sheet; they may be wide."""
+    if not crop.mask.any():
+        return
+    pieces, _ = ndimage.label(crop.mask, CORNERS)
+    nearest = pieces.ravel()[np.argmin(np.where(crop.mask, crop.distances(), np.inf))]
+    found = _fit((pieces == nearest) & crop.near(CONTEXT))
+    if found is None:
+        return
+    columns = found.project(crop.mask)
+    at = [place for axis, place in enumerate(crop.at) if axis != found.axis]
+    yield from _fill_columns(
+        crop, found, ndimage.binary_fill_holes(columns) & ~columns, (at[0], at[1])
+    )
+    if not open_ended:
+        return
+    for reach in range(1, MAX_REACH + 1):
+        closed = close_gaps(columns[None], reach)[0]
+        yield from _fill_columns(crop, found, closed & ~columns, (at[0], at[1]))
+
+
+def _fill_columns(
+    crop: Crop, found: _HeightMap, columns: NDArray[np.bool_], at: tuple[int, int]
+) -> Iterator[NDArray[np.bool_]]:
+    gaps, count = ndimage.label(columns, np.ones((3, 3)))
+    if not count:
+        return
+    far = np.hypot(*np.ogrid[-at[0] : columns.shape[0] - at[0], -at[1] : columns.shape[1] - at[1]])
+    nearest = ndimage.minimum(far, gaps, np.arange(1, count + 1))
+    for gap in np.argsort(nearest)[:NUM_TRIED] + 1:
+        patch = found.fill(gaps == gap, crop.mask.shape) & ~crop.mask
+        if (patch & crop.near(2)).any():
+            yield patch
