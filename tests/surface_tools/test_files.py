@@ -130,7 +130,12 @@ def test_what_cannot_be_done_is_one_sentence(surface, tmp_path, monkeypatch):
     assert "12 × 16 × 16" in unlike
     assert "4 × 4 × 4" in unlike
     monkeypatch.setattr(files, "find_free_memory", lambda: 1000)
-    assert "takes about" in refused(tmp_path, surface)
+    scored = {
+        "tool": "score-against-labels",
+        "output": str(tmp_path / "out.csv"),
+        "inputs": {"surface": str(surface), "labels": str(surface)},
+    }
+    assert "takes about" in refused(tmp_path, surface, **scored)
 
 
 def test_the_process_answers_line_by_line(surface, tmp_path, capsys):

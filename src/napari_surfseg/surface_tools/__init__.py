@@ -5,6 +5,8 @@
     setting          what a parameter says of itself: meaning, limits, unit
     functions        the tools: arrays in, an array, a mesh or a table out
     results          tables, and folders of files
+    membranes        membranes of whatever kind as probabilities
+    cell_scores      cells against their truth, from counts of pairs
     block_work       what a tool gets that does a volume block by block
     block_functions  the same tools on volumes that are larger than memory
     registry         their table: title, what goes in, what comes out, how large ones are done

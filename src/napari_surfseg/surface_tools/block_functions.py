@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_surfseg.cancelling import is_stop_wanted
-from napari_surfseg.geometry import box_at, box_slices, to_index
+from napari_surfseg.geometry import box_at, box_shape, box_slices, count_voxels, to_index
+from napari_surfseg.process_memory import find_free_memory
+from napari_surfseg.surface_tools.cell_scores import count_pairs, score_counts
+from napari_surfseg.surface_tools.functions import refuse_negative
+from napari_surfseg.surface_tools.membranes import (
+    HALF,
+    TWO_VALUES,
+    build_cell_settings,
+    find_membranes,
+    scale_probabilities,
+)
+from napari_surfseg.wording import format_bytes, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,13 +28,26 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Box, Size3, Slices3
     from napari_surfseg.surface_tools.block_work import BlockWork
+    from napari_surfseg.surface_tools.membranes import Membranes
+    from napari_surfseg.surface_tools.results import Table
     from napari_surfseg.surfaces.postprocess import PostProcess
-    from napari_surfseg.surfaces.voxel_stores import VoxelReader
+    from napari_surfseg.surfaces.voxel_stores import VoxelReader, VoxelStore
 
-__all__ = ["fill_holes", "remove_small_pieces"]
+__all__ = [
+    "cells_from_membranes",
+    "fill_holes",
+    "label_pieces",
+    "measure_sheets",
+    "medial_surface",
+    "remove_small_pieces",
+    "score_cells",
+]
 
 #: What post-processing takes for surface, and for what may become surface.
 IS_SURFACE, MAY_BECOME = np.uint8(255), np.uint8(1)
+
+#: A sheet takes so many for each voxel of the box around it while it is measured.
+BYTES_OF_MEASURING = 40
 
 
 class _AsProbabilities:
@@ -60,6 +85,123 @@ def fill_holes(work: BlockWork) -> None:
     for box, mask in _postprocess(work, settings, "filling holes"):
         if mask.any():
             target[box_slices(box)] = mask
+
+
+def medial_surface(work: BlockWork) -> None:
+    """Reduce sheets to their middle, about one voxel thick."""
+    from napari_surfseg.surfaces.medial_blocks import compute_medial_surface_by_blocks
+
+    target = work.create(np.uint8)
+
+    def write(box: Box, found: NDArray[np.bool_]) -> None:
+        if found.any():
+            target[box_slices(box)] = found.view(np.uint8)
+
+    compute_medial_surface_by_blocks(
+        work.first,
+        write,
+        work.spacing,
+        block=work.block,
+        scratch=work.scratch / "faces",
+        report=work.report,
+    )
+
+
+def label_pieces(work: BlockWork) -> None:
+    """Give each connected piece a number, the largest first."""
+    _number_pieces(work, work.create(np.int32), work.settings["min_voxels"])
+
+
+def _number_pieces(work: BlockWork, target: VoxelStore, min_voxels: int) -> None:
+    from napari_surfseg.surfaces.block_labels import BlockLabels
+
+    surface = work.first
+    pieces = BlockLabels(to_index(surface.shape), min_voxels, folder=work.scratch / "planes")
+    for box in work.iterate("looking for pieces"):
+        pieces.add(box[0], surface[box_slices(box)] != 0)
+    pieces.number()
+    for box in work.iterate("writing numbers"):
+        found = pieces.label(box[0], surface[box_slices(box)] != 0)
+        if found.any():
+            target[box_slices(box)] = found
+
+
+class _Membranes:
+    """Membranes of whatever kind as probabilities of 0 to 255, as they are read."""
+
+    def __init__(self, values: VoxelReader, kind: Membranes) -> None:
+        self._values, self._kind = values, kind
+        self.shape, self.dtype = values.shape, np.dtype(np.uint8)
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        return scale_probabilities(np.asarray(self._values[key]), self._kind)
+
+
+def cells_from_membranes(work: BlockWork) -> None:
+    """Find the cells that membranes enclose and give each a number."""
+    from napari_surfseg.surfaces.cells import find_cells_by_blocks
+
+    seen: set[int] = set()
+    for box in work.iterate("looking at the membranes"):
+        if len(seen) > TWO_VALUES or work.first.dtype != np.uint8:
+            break
+        seen |= set(np.unique(work.first[box_slices(box)]).tolist())
+    probs = _Membranes(work.first, find_membranes(work.first.dtype, sorted(seen)))
+    target = work.create(np.int32)
+    find_cells_by_blocks(
+        probs, target, work.spacing, build_cell_settings(**work.settings), report=work.report
+    )
+    if work.settings["keep_walls"]:
+        for box in work.iterate("leaving out walls"):
+            place = box_slices(box)
+            target[place] = np.where(probs[place] > HALF, 0, target[place])
+
+
+def measure_sheets(work: BlockWork) -> Table:
+    """Measure sheets, each in the box around it."""
+    from napari_surfseg.surfaces.label_boxes import RenumberedLabels, find_label_places
+    from napari_surfseg.surfaces.measures import measure_sheets as measure
+
+    labels: VoxelReader = work.first
+    if work.settings["separate"]:
+        pieces = work.make_scratch(np.int32)
+        _number_pieces(work, pieces, 1)
+        labels = pieces
+    places = find_label_places(labels, work.iterate("looking for sheets"))
+    refuse_negative(places[0].value if places else 0)
+    kept = [place for place in places if place.voxels >= work.settings["min_voxels"]]
+    values = [place.value for place in kept]
+    free = find_free_memory()
+    boxes = {}
+    for number, place in enumerate(kept, 1):
+        needed = count_voxels(place.box) * BYTES_OF_MEASURING
+        if needed > free:
+            work.notes.append(
+                f"Sheet {place.value} spans {format_size(box_shape(place.box))} voxels, and to "
+                f"measure it takes about {format_bytes(needed)} of memory, of which "
+                f"{format_bytes(free)} are free; it was left out."
+            )
+        else:
+            boxes[number] = place.box
+    numbered = RenumberedLabels(labels, values)
+    found = measure(
+        numbered,
+        work.spacing,
+        boxes=boxes,
+        report=lambda share: work.report("measuring sheets", share),
+    )
+    return [asdict(row) | {"label": values[row.label - 1]} for row in found]
+
+
+def score_cells(work: BlockWork) -> Table:
+    """Score numbered cells against their truth."""
+    cells, truth = work.inputs["cells"], work.inputs["truth"]
+    counts: dict[tuple[int, int], int] = {}
+    for box in work.iterate("comparing cells"):
+        place = box_slices(box)
+        for pair, number in count_pairs(cells[place], truth[place]).items():
+            counts[pair] = counts.get(pair, 0) + number
+    return score_counts(counts)
 
 
 def _postprocess(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_surfseg.cancelling import raise_if_stopped
-from napari_surfseg.geometry import box_slices, grow_box, iterate_blocks, whole_box
+from napari_surfseg.geometry import box_slices, grow_box, iterate_blocks, to_index, whole_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +68,14 @@ class BlockWork:
     def first(self) -> VoxelReader:
         """The first input."""
         return next(iter(self.inputs.values()))
+
+    def make_scratch(self, dtype: DTypeLike) -> VoxelStore:
+        """Make an array for what is kept meanwhile, all 0, on the disk of the result."""
+        from napari_surfseg.inference.pyramid import create_array
+
+        number = len(list(self.scratch.glob("scratch*.zarr")))
+        shape = to_index(self.first.shape)
+        return create_array(self.scratch / f"scratch{number}.zarr", None, shape, dtype=dtype)
 
     def iterate(self, stage: str) -> Iterator[Box]:
         """Iterate over the blocks of the volume, reporting how far it is; ends when asked to."""

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_surfseg.errors import LabelError
+from napari_surfseg.surface_tools.cell_scores import count_pairs, score_counts
+from napari_surfseg.surface_tools.membranes import HALF, build_cell_settings, to_probabilities
 from napari_surfseg.surface_tools.results import Table
 from napari_surfseg.surface_tools.setting import Setting
 from napari_surfseg.surfaces.mesh import Mesh
@@ -213,14 +215,10 @@ def cells_from_membranes(
     int32 array
         1, 2, ...
     """
-    from napari_surfseg.surfaces.cells import CellSettings, find_cells
+    from napari_surfseg.surfaces.cells import find_cells
 
     probs = to_probabilities(membranes)
-    cells = find_cells(
-        probs,
-        spacing,
-        CellSettings(threshold=min_wall, smoothing=smoothing, min_voxels=min_voxels),
-    )
+    cells = find_cells(probs, spacing, build_cell_settings(min_wall, smoothing, min_voxels))
     if keep_walls:
         cells[probs > HALF] = 0
     return cells
@@ -310,8 +308,7 @@ def measure_sheets(
     from napari_surfseg.surfaces.cleaning import label_sheets
 
     given = label_sheets(surface) if separate else surface
-    if given.min(initial=0) < 0:
-        raise LabelError("The labels have values below 0; a sheet has one above.", field="surface")
+    refuse_negative(given.min(initial=0))
     # Numbered without gaps: a file may hold values of many millions for a few sheets.
     values, where, counts = np.unique(given, return_inverse=True, return_counts=True)
     kept = (values != 0) & (counts >= min_voxels)
@@ -377,37 +374,10 @@ def score_cells(cells: NDArray[Any], truth: NDArray[Any]) -> Table:
     Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms for
     connectomics", 2015; Meila, 2007.
     """
-    from skimage.metrics import adapted_rand_error, variation_of_information
-
-    scored = truth > 0
-    if not scored.any():
-        raise LabelError("The truth is 0 everywhere, so there is nothing to score.", field="truth")
-    found, true = cells[scored], truth[scored]
-    error, precision, recall = adapted_rand_error(true, found)
-    split, merge = variation_of_information(true, found)
-    scores = {
-        "adapted_rand_error": error,
-        "adapted_rand_precision": precision,
-        "adapted_rand_recall": recall,
-        "voi": split + merge,
-        "voi_split": split,
-        "voi_merge": merge,
-    }
-    return [{"score": name, "value": float(value)} for name, value in scores.items()]
+    return score_counts(count_pairs(cells, truth))
 
 
-HALF = 127
-
-
-def to_probabilities(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return membranes as uint8 probabilities of 0 to 255, a mask as 0 and 255."""
-    if values.dtype.kind == "f":
-        scaled = np.round(np.clip(np.nan_to_num(values), 0, 1) * 255)
-        return np.asarray(scaled, np.uint8)
-    if values.dtype == np.uint8 and values.max(initial=0) > 1 and not _is_mask(values):
-        return np.asarray(values)
-    return np.where(values != 0, np.uint8(255), np.uint8(0))
-
-
-def _is_mask(values: NDArray[np.uint8]) -> bool:
-    return len(np.unique(values)) <= 2
+def refuse_negative(least: int) -> None:
+    """Refuse labels with values below 0."""
+    if least < 0:
+        raise LabelError("The labels have values below 0; a sheet has one above.", field="surface")

@@ -106,6 +106,7 @@ TOOLS = {
             "labels",
             "middle",
             24,
+            block_functions.medial_surface,
         ),
         Tool(
             "Remove small pieces",
@@ -125,7 +126,15 @@ TOOLS = {
             24,
             block_functions.fill_holes,
         ),
-        Tool("Number pieces", functions.label_pieces, {"surface": "mask"}, "labels", "pieces", 12),
+        Tool(
+            "Number pieces",
+            functions.label_pieces,
+            {"surface": "mask"},
+            "labels",
+            "pieces",
+            12,
+            block_functions.label_pieces,
+        ),
         Tool(
             "Threshold",
             functions.threshold_surface,
@@ -142,8 +151,9 @@ TOOLS = {
             "labels",
             "cells",
             60,
+            block_functions.cells_from_membranes,
         ),
-        Tool("Mesh", functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 24),
+        Tool("Mesh", functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 24, "lazy"),
         Tool(
             "Measure sheets",
             functions.measure_sheets,
@@ -151,6 +161,7 @@ TOOLS = {
             "table",
             "measures",
             40,
+            block_functions.measure_sheets,
             powers={
                 "volume": 3,
                 "area": 2,
@@ -175,6 +186,7 @@ TOOLS = {
             "table",
             "scores",
             40,
+            block_functions.score_cells,
         ),
     )
 }

@@ -9,6 +9,8 @@
 
     probabilities --> postprocess_blocks --> mask     of any size, with the settings of postprocess
                       block_components                what belongs together across blocks
+                      block_labels                    the same, numbered
+    mask of any size --> medial_blocks, label_boxes   its middle; where labels lie
 
 Everything takes arrays (``distance``: tensors) and plain arguments; only
 ``distance`` imports torch.

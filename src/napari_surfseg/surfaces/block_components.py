@@ -154,10 +154,18 @@ class BlockComponents:
             Voxels that mark their component.
         """
         labels, sizes, marked = self._label(mask, marks)
-        rim = self._find_rim(start, labels)
+        return self._measure_labels(labels, sizes, marked, self._find_rim(start, labels))
+
+    def _measure_labels(
+        self,
+        labels: NDArray[np.int32],
+        sizes: NDArray[np.int64],
+        marked: NDArray[np.bool_],
+        rim: NDArray[np.int32],
+    ) -> MeasuredBlock:
         kept = self._decide(sizes, marked)
         # One block is everything: what the second pass would find again.
-        only = _look_up(kept, labels) if mask.shape == self._shape else None
+        only = _look_up(kept, labels) if labels.shape == self._shape else None
         kept[rim] = True
         numbers = np.zeros(len(sizes), np.uint32)
         numbers[rim] = np.arange(1, len(rim) + 1, dtype=np.uint32)
@@ -282,13 +290,7 @@ class BlockComponents:
         :meth:`keep` does so where it was not done; not in several threads at once.
         """
         if self._kept is None:
-            edges = np.unique(np.concatenate([np.zeros(0, np.uint64), *self._edges]))
-            ends = (edges >> np.uint64(32)).astype(np.int64), (edges & 0xFFFFFFFF).astype(np.int64)
-            graph = sparse.coo_array(
-                (np.ones(len(edges), np.int8), ends),
-                shape=(self._total + 1, self._total + 1),
-            )
-            _, roots = csgraph.connected_components(graph, directed=False)
+            roots = self._find_roots()
             sizes = np.bincount(roots, weights=np.concatenate(self._sizes)).astype(np.int64)
             marked = np.bincount(roots, weights=np.concatenate(self._marked)) > 0
             kept = self._decide(sizes, marked)
@@ -298,6 +300,17 @@ class BlockComponents:
             self._edges, self._sizes, self._marked = [], [], []
             self._above = self._below = self._before = self._behind = self._left
         return self._kept
+
+    def _find_roots(self) -> NDArray[np.int32]:
+        """Give what belongs together one number, of every label that touches another block."""
+        edges = np.unique(np.concatenate([np.zeros(0, np.uint64), *self._edges]))
+        ends = (edges >> np.uint64(32)).astype(np.int64), (edges & 0xFFFFFFFF).astype(np.int64)
+        graph = sparse.coo_array(
+            (np.ones(len(edges), np.int8), ends),
+            shape=(self._total + 1, self._total + 1),
+        )
+        roots: NDArray[np.int32] = csgraph.connected_components(graph, directed=False)[1]
+        return roots
 
 
 def _make_plane(shape: Size3, folder: Path | None) -> NDArray[np.uint32]:

@@ -15,12 +15,13 @@ from napari_surfseg.surfaces.mesh_shape import find_inner_edges, find_rims, smoo
 from napari_surfseg.surfaces.sheet_mesh import build_sheet_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from napari_surfseg.geometry import Box, Spacing3
     from napari_surfseg.surfaces.mesh import Mesh
+    from napari_surfseg.surfaces.voxel_stores import VoxelReader
 
 __all__ = ["SheetMeasures", "compute_area", "compute_mean_curvature", "measure_sheets"]
 
@@ -77,19 +78,22 @@ class SheetMeasures:
 
 
 def measure_sheets(
-    labels: NDArray[Any],
+    labels: VoxelReader,
     spacing: Spacing3 = (1.0, 1.0, 1.0),
     *,
+    boxes: Mapping[int, Box] | None = None,
     report: Callable[[float], None] = lambda _share: None,
 ) -> Iterator[SheetMeasures]:
     """Measure every sheet of a volume.
 
     Parameters
     ----------
-    labels : integer array, shape (Z, Y, X)
-        A value for each sheet; 0 is none.
+    labels : integer array-like, shape (Z, Y, X)
+        A value for each sheet; 0 is none. With ``boxes`` it is only read around each of them.
     spacing : tuple of float
         Voxel size along Z, Y, X.
+    boxes : mapping, optional
+        Of each value to be measured the box around its voxels; by default of all values.
     report : callable
         Called with the share that is done.
 
@@ -104,13 +108,17 @@ def measure_sheets(
     voxels: a sheet that ends, or leaves the volume, ends half a voxel early there.
     """
     whole = whole_box(labels.shape)
-    found = ndimage.find_objects(labels)
-    wanted = [(value, box) for value, box in enumerate(found, 1) if box is not None]
-    is_alone = len(wanted) == 1
-    for done, (value, place) in enumerate(wanted):
+    if boxes is None:
+        found = ndimage.find_objects(np.asarray(labels))
+        boxes = {
+            value: to_box(([s.start for s in place], [s.stop for s in place]))
+            for value, place in enumerate(found, 1)
+            if place is not None
+        }
+    is_alone = len(boxes) == 1
+    for done, (value, box) in enumerate(boxes.items()):
         raise_if_stopped()
-        report(done / len(wanted))
-        box = to_box(([s.start for s in place], [s.stop for s in place]))
+        report(done / len(boxes))
         seen = box_slices(grow_box(box, MARGIN, whole))
         gap = np.inf if is_alone else _find_gap(labels, value, box, spacing)
         yield _measure_one(value, labels[seen] == value, spacing, gap)
@@ -212,7 +220,7 @@ def _count_holes(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return pieces + cavities - int(euler_number(padded, connectivity=3)), cavities
 
 
-def _find_gap(labels: NDArray[Any], value: int, box: Box, spacing: Spacing3) -> float:
+def _find_gap(labels: VoxelReader, value: int, box: Box, spacing: Spacing3) -> float:
     """Find the median distance from a sheet's voxels to those of others, looking ever further."""
     whole = whole_box(labels.shape)
     margin = 16

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_surfseg.geometry import Spacing3
 
-__all__ = ["compute_medial_surface"]
+__all__ = ["Beyond", "compute_medial_surface"]
 
 #: A run of mask voxels counts as crossing a sheet if it is at most this many times as
 #: long as the shortest run there. The axis nearest a sheet's normal crosses it in at most
@@ -20,8 +22,16 @@ __all__ = ["compute_medial_surface"]
 SLACK = 1.5
 
 
+#: Of each line of an array along an axis: how many mask voxels its first run goes on by before
+#: the array, and its last run behind it; the array's shape without that axis.
+Beyond = tuple["NDArray[np.int32]", "NDArray[np.int32]"]
+
+
 def compute_medial_surface(
-    mask: NDArray[np.bool_], spacing: Spacing3 = (1.0, 1.0, 1.0)
+    mask: NDArray[np.bool_],
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
+    *,
+    beyond: Sequence[Beyond] | None = None,
 ) -> NDArray[np.bool_]:
     """Reduce sheets to their middle, about one voxel thick.
 
@@ -39,6 +49,8 @@ def compute_medial_surface(
         Shape ``(Z, Y, X)``.
     spacing : tuple of float
         Z, Y, X voxel size, by which run lengths are compared.
+    beyond : sequence of pairs, optional
+        Of each axis, by how much runs go on beyond the array; by default they end with it.
 
     Returns
     -------
@@ -46,7 +58,9 @@ def compute_medial_surface(
         Same shape, a subset of ``mask``.
     """
     mask = np.ascontiguousarray(mask, dtype=bool)
-    lengths, sides = zip(*(_runs(mask, axis) for axis in range(3)), strict=True)
+    goes_on = (None, None, None) if beyond is None else beyond
+    runs = (_runs(mask, axis, more) for axis, more in enumerate(goes_on))
+    lengths, sides = zip(*runs, strict=True)
     # Compared as physical lengths: a run of 3 voxels of 4 nm is longer than one of 5 of 1 nm.
     physical = [length * np.float32(step) for length, step in zip(lengths, spacing, strict=True)]
     limit = np.minimum(np.minimum(physical[0], physical[1]), physical[2]) * SLACK
@@ -69,7 +83,9 @@ def _steps(side: NDArray[np.int8], axis: int) -> NDArray[np.bool_]:
     return steps
 
 
-def _runs(mask: NDArray[np.bool_], axis: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+def _runs(
+    mask: NDArray[np.bool_], axis: int, beyond: Beyond | None
+) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """Length of the run along an axis each mask voxel lies in, and its side of the middle.
 
     The side is -1 short of the run's middle, 0 on it and 1 past it.
@@ -84,9 +100,15 @@ def _runs(mask: NDArray[np.bool_], axis: int) -> tuple[NDArray[np.int32], NDArra
         steps = np.concatenate(([0], steps))
     starts, stops = steps[::2], steps[1::2]
     counts = stops - starts
+    if beyond is not None:
+        width = padded.shape[-1]
+        before, behind = (np.ascontiguousarray(more).ravel() for more in beyond)
+        first, last = starts % width == 0, stops % width == width - 1
+        starts = starts - np.where(first, before[starts // width], 0)
+        stops = stops + np.where(last, behind[stops // width], 0)
     inside = np.flatnonzero(flat)
     length = np.zeros(flat.size, dtype=np.int32)
-    length[inside] = np.repeat(counts, counts)
+    length[inside] = np.repeat(stops - starts, counts)
     side = np.zeros(flat.size, dtype=np.int8)
     side[inside] = np.sign(inside - np.repeat((starts + stops - 1) // 2, counts))
 
