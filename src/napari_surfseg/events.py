@@ -71,6 +71,7 @@ __all__ = [
     "WarningIssued",
     "WeightsLoaded",
     "append_command",
+    "append_line",
     "iterate_lines",
     "parse_events",
     "read_commands",
@@ -732,21 +733,30 @@ def read_commands(source: Path | LineReader) -> list[Command]:
     return [command for command in found if command is not None]
 
 
-def append_command(path: Path, command: Command) -> str:
-    """Append a command and return its id.
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line, which ends in a line feed, to a file that several programs may write.
 
-    One write call to a file opened for appending: two watchers cannot tear each
-    other's lines. A half line of a watcher that was killed, or that a full disk
+    One write call to a file opened for appending: two writers cannot tear each
+    other's lines. A half line of a program that was killed, or that a full disk
     cut short, is ended first.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take it.
     """
-    line = _to_line(type(command).__name__, command)
+    with path.open("a+b", buffering=0) as file:
+        if file.seek(0, 2):
+            file.seek(-1, 2)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def append_command(path: Path, command: Command) -> str:
+    """Append a command, as :func:`append_line` does, and return its id."""
     try:
-        with path.open("a+b", buffering=0) as file:
-            if file.seek(0, 2):
-                file.seek(-1, 2)
-                line = line if file.read(1) == b"\n" else b"\n" + line
-            if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append_line(path, _to_line(type(command).__name__, command))
     except OSError as error:
         raise RunError(
             f"The command could not be written to {path}: {error.strerror or error}."
