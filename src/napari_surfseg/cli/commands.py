@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_surfseg.cli import (
     demo,
+    doubt,
     evaluate,
     export,
     launchers,
@@ -22,6 +23,7 @@ ALL = (
     train.add,
     predict.add,
     evaluate.add,
+    doubt.add,
     report.add,
     runs.add,
     launchers.add,

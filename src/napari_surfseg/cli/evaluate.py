@@ -11,6 +11,7 @@ from napari_surfseg.cli.console import reporting_stages, say, say_error
 from napari_surfseg.cli.options import (
     UsageError,
     add_command,
+    check_table_path,
     read_share,
     read_spacing,
     read_values,
@@ -133,7 +134,8 @@ def run(options: argparse.Namespace) -> int:
             f"The value {min(both)} is in --foreground and in --ignore; each value may have one "
             "meaning."
         )
-    _check_table(options.errors)
+    if options.errors is not None:
+        check_table_path(options.errors, "--errors")
     pred, label = open_volume(options.prediction), open_volume(options.labels)
     with reporting_stages() as report:
         found = evaluate_volume(
@@ -161,16 +163,6 @@ def run(options: argparse.Namespace) -> int:
     if options.errors is not None:
         say(f"\n{_describe(found.errors)}, in {options.errors}")
     return 0
-
-
-def _check_table(path: Path | None) -> None:
-    """Refuse a path for the table before the scoring, which can take an hour."""
-    from napari_surfseg.errors import OutputError
-
-    if path is not None and not path.parent.is_dir():
-        raise OutputError(f"There is no folder {path.parent} to write {path.name} into.")
-    if path is not None and path.is_dir():
-        raise OutputError(f"{path} is a folder; --errors needs the name of a file.")
 
 
 def _write_table(path: Path, errors: list[TopologyError]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from napari_surfseg.errors import SurfsegError
+from napari_surfseg.errors import OutputError, SurfsegError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any
 
     from napari_surfseg.geometry import Size3, Spacing3
@@ -18,6 +19,7 @@ __all__ = [
     "UsageError",
     "add_command",
     "add_device",
+    "check_table_path",
     "read_resample",
     "read_share",
     "read_size",
@@ -62,6 +64,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         metavar="auto|cpu|cuda",
         help="where to compute (default: auto, a GPU if there is one)",
     )
+
+
+def check_table_path(path: Path, option: str) -> None:
+    """Refuse a path for a table before what goes into it is computed, which can take an hour."""
+    if not path.parent.is_dir():
+        raise OutputError(f"There is no folder {path.parent} to write {path.name} into.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; {option} needs the name of a file.")
 
 
 def read_size(text: str) -> Size3:

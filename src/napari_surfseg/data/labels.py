@@ -27,6 +27,7 @@ __all__ = [
     "build_label_table",
     "describe_two_meanings",
     "looks_like_instances",
+    "looks_like_probabilities",
     "map_labels",
     "suggest_two_meanings",
 ]
@@ -38,6 +39,9 @@ IGNORE = 2
 UNKNOWN = 3
 #: Values other than the usual ones up to which each may have a meaning.
 MANY_VALUES = 8
+
+#: Bytes of more values than this are grey, not labels.
+MANY_BYTES = 200
 
 
 def build_label_table(mapping: Labels) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -147,6 +151,16 @@ def looks_like_instances(values: Iterable[int]) -> bool:
     Values of 0 to 2 and 255 are usual meanings; more than :data:`MANY_VALUES` others are not.
     """
     return len(set(values) - {0, 1, 2, 255}) > MANY_VALUES
+
+
+def looks_like_probabilities(values: VoxelArray) -> bool:
+    """Whether voxels are rather probabilities than 0 and 1 or the numbers of objects.
+
+    Fractions between 0 and 1, or nearly every value that a byte can have.
+    """
+    if values.dtype.kind == "f":
+        return bool(((values > 0) & (values < 1)).any())
+    return values.dtype == np.uint8 and len(np.unique(values)) > MANY_BYTES
 
 
 def suggest_two_meanings(counts: Mapping[int, int]) -> dict[int, str] | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_surfseg.config import Labels
 from napari_surfseg.data.instances import BoundaryVolume
-from napari_surfseg.data.labels import FOREGROUND, looks_like_instances
+from napari_surfseg.data.labels import FOREGROUND, looks_like_instances, looks_like_probabilities
 from napari_surfseg.data.units import format_sizes, is_same_size
 from napari_surfseg.errors import DataError, LabelError
 from napari_surfseg.geometry import whole_box
@@ -236,8 +236,7 @@ def _read_prediction(
     if threshold is not None:
         top = 255 if values.dtype.kind in "iu" else 1
         return np.asarray(values > threshold * top), []
-    is_probability = values.dtype.kind == "f" and bool(((values > 0) & (values < 1)).any())
-    if is_probability or (values.dtype == np.uint8 and len(np.unique(values)) > 200):
+    if looks_like_probabilities(values):
         warning = (
             f"{volume.source} looks like probabilities; every non-zero voxel counts as surface "
             "unless a threshold is given."

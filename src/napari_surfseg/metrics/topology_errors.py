@@ -225,6 +225,7 @@ def find_topology_errors(
     label: NDArray[Any],
     ignore_index: int | None = 2,
     *,
+    in_octants: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> list[TopologyError]:
     """Find every feature of the prediction or the labels without a partner.
@@ -235,6 +236,8 @@ def find_topology_errors(
         Any non-zero voxel is foreground.
     ignore_index : int or None
         Label value that is left out.
+    in_octants : bool
+        Look at each octant on its own, as the score does; otherwise at the whole volume.
     progress : callable, optional
         Called before each octant with the share of them that are done.
 
@@ -251,7 +254,8 @@ def find_topology_errors(
     pred_mask, label_mask = prepare_masks(pred, label, ignore_index=ignore_index)
     depth, height, width = pred_mask.shape
     errors = []
-    boxes = list(octants((depth, height, width)))
+    whole = slice(0, depth), slice(0, height), slice(0, width)
+    boxes = list(octants((depth, height, width))) if in_octants else [whole]
     for number, box in enumerate(boxes):
         if progress is not None:
             progress(number / len(boxes))
