@@ -200,7 +200,7 @@ def test_a_tool_without_inputs_writes_a_folder(tmp_path, monkeypatch):
     tool = Tool("Shells", make_shells, {}, "folder", "shells")
     monkeypatch.setitem(TOOLS, tool.name, tool)
     answer = run_tool(ToolRun("make-shells", {}, str(tmp_path / "out"), {"count": 3}))
-    assert answer["opened"] == [str(tmp_path / "out" / "0.npy")]
+    assert answer["opened"] == ["0.npy"]
     assert answer["table"] == [{"made": 3}]
     assert answer["notes"] == ["Mind."]
     assert len(list((tmp_path / "out").iterdir())) == 3

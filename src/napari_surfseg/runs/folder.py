@@ -301,7 +301,7 @@ def _shorten(path: Path) -> str:
     return text if len(text) <= MAX_NAME_BYTES else f"{text[:MAX_NAME_BYTES]}…"
 
 
-def find_new_run_path(name: str, parent: Path | None = None) -> Path:
+def find_new_run_path(name: str, parent: Path | None = None, suffix: str = "") -> Path:
     """Return a folder for a new run of this name that is not taken: ``runs/NAME``, ``NAME_2``, ...
 
     Parameters
@@ -310,6 +310,8 @@ def find_new_run_path(name: str, parent: Path | None = None) -> Path:
         The experiment's name; characters that not every file system allows become ``_``.
     parent : Path, optional
         By default ``runs`` in the current folder.
+    suffix : str
+        Behind the name and the number.
     """
     parent = Path("runs") if parent is None else parent
     allowed = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
@@ -317,7 +319,7 @@ def find_new_run_path(name: str, parent: Path | None = None) -> Path:
     stem = short.strip(".") or "run"
     number = 1
     while True:
-        path = parent / (stem if number == 1 else f"{stem}_{number}")
+        path = parent / f"{stem if number == 1 else f'{stem}_{number}'}{suffix}"
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return path
         number += 1

@@ -91,7 +91,7 @@ def run_tool(
     dict
         ``written``, the path; ``notes``, sentences for the person; ``spacing`` and
         ``translate`` of the first volume; ``table`` and ``units`` of its columns where it is
-        one; ``opened``, files of a folder that become layers.
+        one; ``opened``, names in a folder of what becomes layers.
 
     Raises
     ------
@@ -225,7 +225,7 @@ class _Work:
         contents = found if isinstance(found, FolderContents) else FolderContents()
         self.notes.extend(contents.notes)
         return {
-            "opened": [str(self.output / name) for name in contents.opened],
+            "opened": list(contents.opened),
             "table": contents.table,
         }
 

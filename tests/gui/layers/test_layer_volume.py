@@ -1,3 +1,4 @@
+import dask.array
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
@@ -49,3 +50,18 @@ def test_a_file_is_a_volume_too(tmp_path):
     np.testing.assert_array_equal(taken.read((3, 2, 1), (6, 9, 8)), data[3:6, 2:9, 1:8])
     assert not taken.spacing_known
     assert take_layer(Labels(data)).is_labels
+
+
+@pytest.mark.parametrize(
+    "key",
+    [np.s_[3, :, :], np.s_[1:5, 2, ::2], np.s_[::-1, 4:0:-2, 6], np.s_[2:2, :, 1], np.s_[5, 6, 7]],
+    ids=str,
+)
+def test_a_file_is_indexed_like_an_array(tmp_path, key):
+    """As a viewer does it, which asks a dask array of it for a plane."""
+    values = np.arange(6 * 7 * 8, dtype=np.uint16).reshape(6, 7, 8)
+    np.save(tmp_path / "a.npy", values)
+    lazy = take_file(str(tmp_path / "a.npy")).data
+    assert np.array_equal(lazy[key], values[key])
+    found = dask.array.from_array(lazy, chunks=8)[key].compute()
+    assert np.array_equal(found, values[key])

@@ -29,6 +29,7 @@ def view(chosen):
     view.tool.return_value = find_tool("medial-surface")
     view.settings.return_value = {}
     view.threshold_value.return_value = 0.5
+    view.folder.return_value = ""
     view.suggest.side_effect = lambda name, layer: chosen.update(
         {name: SourceChoice.of_layer(layer)}
     )
@@ -123,7 +124,7 @@ def test_a_mesh_and_a_table(controller, viewer, view, ran):
     ran.result = lambda volume: ToolResult(volume, table=table)
     number = len(viewer.layers)
     controller.run()
-    assert view.set_table.call_args.args == (table,)
+    assert view.set_table.call_args.args == (table, {})
     assert len(viewer.layers) == number
     assert said(view) == "Done."
 

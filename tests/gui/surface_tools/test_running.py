@@ -1,15 +1,26 @@
 """A tool in a real process, on a layer in memory."""
 
+from pathlib import Path
+
+import dask.array
 import numpy as np
 import pytest
 from napari.layers import Labels
 
 from napari_surfseg.errors import SurfsegError
 from napari_surfseg.gui.background.processes import JobProcess
+from napari_surfseg.gui.layers import layer_data
 from napari_surfseg.gui.layers.layer_volume import take_layer
+from napari_surfseg.gui.surface_tools import running
 from napari_surfseg.gui.surface_tools.running import ToolRequest, run_layer_tool
-from napari_surfseg.surface_tools.registry import find_tool
+from napari_surfseg.inference.label_writer import write_array
+from napari_surfseg.inference.output_metadata import VolumeMetadata
+from napari_surfseg.surface_tools.registry import TOOLS, Tool, find_tool
+from napari_surfseg.surface_tools.results import FolderContents
+from napari_surfseg.surfaces.mesh import build_mesh
+from napari_surfseg.surfaces.mesh_writing import write_mesh
 
+PLACED = VolumeMetadata((3.0, 2.0, 2.0), "nanometer", (30.0, 0.0, 4.0), "labels")
 MODULE = "napari_surfseg.surface_tools.process"
 
 
@@ -44,3 +55,62 @@ def test_a_cancelled_one_starts_no_process(volume):
     process.cancel()
     with pytest.raises(SurfsegError, match="cancelled"):
         run_layer_tool(ToolRequest(find_tool("fill-holes"), {}), {"surface": volume}, process)
+
+
+@pytest.fixture
+def lazy(tmp_path):
+    """A labels layer that is read as it is looked at, of a file."""
+    mask = np.zeros((10, 12, 12), np.uint8)
+    mask[4:7] = 1
+    write_array(tmp_path / "in.zarr", mask, VolumeMetadata((4.0, 2.0, 2.0)), name="in.zarr")
+    data = dask.array.from_zarr(str(tmp_path / "in.zarr"), component="0")
+    return take_layer(Labels(data, name="lazy", scale=(4, 2, 2), translate=(8, 0, 2)))
+
+
+def test_a_large_result_lies_on_the_disk_and_is_opened_there(
+    lazy, tmp_path, monkeypatch, no_process
+):
+    monkeypatch.setattr(running, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(layer_data, "IN_MEMORY_BYTES", 0)
+    folder = tmp_path / "made" / "tools"
+    request = ToolRequest(find_tool("medial-surface"), {}, folder=str(folder))
+    names = ["lazy_middle.zarr", "lazy_middle_2.zarr"]
+    for name in names:
+        result = run_layer_tool(request, {"surface": lazy}, no_process)
+        assert result.path == folder / name
+        assert isinstance(result.labels, dask.array.Array)
+        assert np.asarray(result.labels[5]).all()
+        assert no_process.job.inputs["surface"] == str(tmp_path / "in.zarr")
+    assert sorted(item.name for item in folder.iterdir()) == [
+        "lazy_middle.zarr",
+        "lazy_middle_2.zarr",
+    ]
+
+
+def test_of_one_that_fails_nothing_stays_in_the_folder(lazy, tmp_path, monkeypatch, no_process):
+    monkeypatch.setattr(running, "IN_MEMORY_BYTES", 0)
+    folder = tmp_path / "tools"
+    request = ToolRequest(find_tool("fill-holes"), {"radius": 99}, folder=str(folder))
+    with pytest.raises(SurfsegError, match="radius is 99"):
+        run_layer_tool(request, {"surface": lazy}, no_process)
+    assert list(folder.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    request = ToolRequest(find_tool("fill-holes"), {}, folder=str(tmp_path / "file" / "x"))
+    with pytest.raises(SurfsegError, match="cannot be made"):
+        run_layer_tool(request, {"surface": lazy}, no_process)
+
+
+def test_a_tool_without_layers_opens_what_it_wrote(tmp_path, monkeypatch, no_process):
+    def make_balls(*, folder: Path) -> FolderContents:
+        """Make balls."""
+        write_array(folder / "a.zarr", np.ones((4, 4, 4), np.uint8), PLACED, name="a.zarr")
+        write_mesh(folder / "b.ply", build_mesh(np.ones((3, 3, 3), np.uint8)))
+        return FolderContents(("a.zarr", "b.ply"))
+
+    tool = Tool("Balls", make_balls, {}, "folder", "balls")
+    monkeypatch.setitem(TOOLS, tool.name, tool)
+    request = ToolRequest(tool, {}, folder=str(tmp_path))
+    result = run_layer_tool(request, {}, no_process)
+    assert result.path == tmp_path / "make-balls_balls"
+    assert [kind for _, _, kind in result.opened] == ["labels", "surface"]
+    assert result.opened[0][1]["scale"] == (3, 2, 2)

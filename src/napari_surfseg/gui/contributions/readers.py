@@ -10,10 +10,10 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_warning
 
-from napari_surfseg.errors import CheckpointError, DataError, RunError, SurfsegError
+from napari_surfseg.errors import CheckpointError, RunError, SurfsegError
 from napari_surfseg.events import PreviewWritten, read_events
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap
-from napari_surfseg.gui.layers.layer_data import NOTES_KEY, read_layer_data
+from napari_surfseg.gui.layers.layer_data import NOTES_KEY, read_layer_data, read_mesh_data
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.run_session.previews import load_preview
 from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
@@ -94,17 +94,7 @@ def read_mesh_layer(path: str) -> list[LayerData]:
     DataError
         If it is no readable mesh.
     """
-    from napari_surfseg.surfaces.mesh_reading import read_mesh
-
-    vertices, faces, units = read_mesh(path)
-    if not len(faces):
-        raise DataError(f"{path} holds no triangles.")
-    about = {
-        "name": Path(path).stem,
-        "shading": "smooth",
-        **place_of((1.0, 1.0, 1.0), units=units),
-    }
-    return [((vertices, faces), about, "surface")]
+    return [read_mesh_data(path)]
 
 
 def read_run(path: str) -> list[LayerData]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_surfseg.errors import CancelledError, OutputError
+from napari_surfseg.errors import CancelledError, DataError, OutputError, SurfsegError
 from napari_surfseg.geometry import box_slices, count_voxels
 from napari_surfseg.gui.layers.boxes import find_stored_boxes
+from napari_surfseg.gui.layers.layer_volume import take_file
 from napari_surfseg.gui.layers.locate import locate
-from napari_surfseg.wording import format_bytes
+from napari_surfseg.wording import format_bytes, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from napari_surfseg.gui.layers.layer_volume import LayerVolume
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "find_copies",
     "hand_over",
+    "hand_over_all",
     "measure_copy",
     "require_consent",
     "write_copies",
@@ -34,6 +37,17 @@ ASK_BYTES = 1_000_000_000
 
 #: Labels are compressed at least by this factor on the disk; grey values hardly are.
 LABELS_SHRINK = 10
+
+
+class CopyWatcher(Protocol):
+    """Whoever copies layers for a process: it is asked, told and may stop it."""
+
+    @property
+    def ask(self) -> Callable[[str], bool]: ...
+    @property
+    def report(self) -> Callable[[str, float], None]: ...
+    def check_cancelled(self) -> None: ...
+
 
 #: Each array that was copied, and where to. An array that is gone is dropped.
 _copies: list[tuple[weakref.ref[Any], str]] = []
@@ -110,6 +124,7 @@ def hand_over(
     ask: Callable[[str], bool],
     progress: Callable[[float], None],
     check: Callable[[], None],
+    lazy_labels: bool = False,
 ) -> tuple[LayerVolume, str]:
     """Give a worker that only reads a volume a file: its own, an earlier copy or a new one.
 
@@ -121,6 +136,8 @@ def hand_over(
         Where a copy goes.
     ask, progress, check : callable
         As for :func:`require_consent`, :func:`write_layer` and ``locate``.
+    lazy_labels : bool
+        As for ``locate``.
 
     Returns
     -------
@@ -129,7 +146,7 @@ def hand_over(
     str
         The file.
     """
-    located = locate(volume, copies=find_copies(volume), check=check)
+    located = locate(volume, copies=find_copies(volume), check=check, lazy_labels=lazy_labels)
     if located.file is not None:
         return located, located.file
     require_consent([located], target.parent, ask)
@@ -140,6 +157,74 @@ def hand_over(
 
     write_layer(located, target, report)
     return located, str(target)
+
+
+def hand_over_all(
+    volumes: Mapping[str, LayerVolume | str], folder: Path, process: CopyWatcher
+) -> tuple[dict[str, LayerVolume], dict[str, str], dict[str, str]]:
+    """Give a worker that reads them once, now, a file of each of some volumes.
+
+    Parameters
+    ----------
+    volumes : mapping
+        By name; the path of a file stands for itself.
+    folder : Path
+        Where copies go.
+    process : JobProcess
+        Is told how far copying is, and asks before a large layer is copied.
+
+    Returns
+    -------
+    taken : dict
+        The volumes, with what their files say of them.
+    paths : dict
+        Their files.
+    names : dict
+        Of files that stand for layers, the layers' names.
+
+    Raises
+    ------
+    SurfsegError
+        With ``field`` the name of the volume that cannot be opened, or of the first where they
+        differ in shape.
+    """
+    taken: dict[str, LayerVolume] = {}
+    paths, names = {}, {}
+    for name, volume in volumes.items():
+        try:
+            taken[name] = take_file(volume) if isinstance(volume, str) else volume
+        except SurfsegError as error:
+            error.field = name
+            raise
+    _require_same_shape(taken)
+    for name, volume in taken.items():
+        taken[name], paths[name] = hand_over(
+            volume,
+            folder / f"{name}.zarr",
+            ask=process.ask,
+            progress=partial(process.report, f"copying the {name}"),
+            check=process.check_cancelled,
+            lazy_labels=True,
+        )
+        if not isinstance(volumes[name], str):
+            names[paths[name]] = volume.name
+    return taken, paths, names
+
+
+def _require_same_shape(volumes: Mapping[str, LayerVolume]) -> None:
+    first, one = next(iter(volumes.items()), ("", None))
+    for name, other in volumes.items():
+        if one is not None and other.shape != one.shape:
+            raise DataError(
+                f"The {first} {one.name!r} {_has(first)} {format_size(one.shape)} voxels, but the "
+                f"{name} {other.name!r} {_has(name)} {format_size(other.shape)}; the two must be "
+                "the same.",
+                field=first,
+            )
+
+
+def _has(name: str) -> str:
+    return "have" if name.endswith("s") else "has"
 
 
 def write_copies(

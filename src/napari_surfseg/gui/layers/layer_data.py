@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_surfseg.errors import SurfsegError
+from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.geometry import box_slices
 from napari_surfseg.gui.layers.boxes import find_stored_boxes
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.volume import Volume
 
-__all__ = ["IN_MEMORY_BYTES", "NOTES_KEY", "LayerData", "read_layer_data"]
+__all__ = ["IN_MEMORY_BYTES", "NOTES_KEY", "LayerData", "read_layer_data", "read_mesh_data"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -77,6 +78,27 @@ def read_layer_data(
             "blending": "translucent",
         }
     return data, about, "image"
+
+
+def read_mesh_data(path: str) -> LayerData:
+    """Open a mesh as a surface: X, Y, Z of the file become napari's Z, Y, X.
+
+    Raises
+    ------
+    DataError
+        If it is no readable mesh.
+    """
+    from napari_surfseg.surfaces.mesh_reading import read_mesh
+
+    vertices, faces, units = read_mesh(path)
+    if not len(faces):
+        raise DataError(f"{path} holds no triangles.")
+    about = {
+        "name": Path(path).stem,
+        "shading": "smooth",
+        **place_of((1.0, 1.0, 1.0), units=units),
+    }
+    return (vertices, faces), about, "surface"
 
 
 def _read_at_once(volume: Volume) -> NDArray[Any]:

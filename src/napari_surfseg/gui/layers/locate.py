@@ -71,6 +71,7 @@ def locate(
     *,
     copies: Iterable[str] = (),
     check: Callable[[], None] = lambda: None,
+    lazy_labels: bool = False,
 ) -> LayerVolume:
     """Find where a volume can be read as it is, and what its file says of its voxels.
 
@@ -83,6 +84,9 @@ def locate(
         Copies that were made of the layer earlier.
     check : callable
         Called between boxes; raises to stop.
+    lazy_labels : bool
+        Labels that are not in memory are read where they lie all the same, for who reads them
+        once, now: what is painted on those is in their file.
 
     Returns
     -------
@@ -94,12 +98,15 @@ def locate(
         return replace(volume, file=_absolute(str(volume.data.volume.source)))
     chosen = volume
     is_sized = False
+    may_be_painted = volume.is_labels and not (
+        lazy_labels and not isinstance(volume.data, np.ndarray)
+    )
     for path, proof in _find_candidates(volume, copies):
         check()
         found = _open(path)
         if found is None or found.shape != volume.shape or _is_other_array(found, volume):
             continue
-        is_same = not volume.is_labels and _holds_same(found, volume, proof, check)
+        is_same = not may_be_painted and _holds_same(found, volume, proof, check)
         if not is_sized and (is_same or _is_edited(found, volume)):
             chosen, is_sized = _with_size(chosen, found), found.spacing_known
         if is_same:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_surfseg.errors import DataError, SurfsegError
-from napari_surfseg.gui.layers.copies import hand_over
-from napari_surfseg.gui.layers.layer_volume import LayerVolume, take_file
+from napari_surfseg.gui.layers.copies import hand_over_all
 from napari_surfseg.inference.evaluation_process import EvaluationJob
 from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.metrics.error_table import TopologyError, read_error_table
-from napari_surfseg.wording import format_size
 
 if TYPE_CHECKING:
     from napari_surfseg.geometry import Spacing3
     from napari_surfseg.gui.background.processes import JobProcess
+    from napari_surfseg.gui.layers.layer_volume import LayerVolume
 
 
 __all__ = ["Comparison", "run_comparison"]
@@ -70,41 +67,14 @@ def run_comparison(
     SurfsegError
         With ``field`` ``"prediction"`` or ``"labels"`` where it is about one of them.
     """
-    taken = {}
-    for field, volume in volumes.items():
-        try:
-            taken[field] = take_file(volume) if isinstance(volume, str) else volume
-        except SurfsegError as error:
-            error.field = field
-            raise
-    pred, label = taken["prediction"], taken["labels"]
-    if pred.shape != label.shape:
-        raise DataError(
-            f"The prediction {pred.name!r} has {format_size(pred.shape)} voxels, but the labels "
-            f"{label.name!r} have {format_size(label.shape)}; the two must be the same.",
-            field="prediction",
-        )
     with tempfile.TemporaryDirectory(prefix="surfseg_", ignore_cleanup_errors=True) as folder:
-        paths = {}
-        for field, volume in taken.items():
-            _, paths[field] = hand_over(
-                volume,
-                Path(folder) / f"{field}.zarr",
-                ask=process.ask,
-                progress=partial(process.report, f"copying the {field}"),
-                check=process.check_cancelled,
-            )
+        taken, paths, names = hand_over_all(volumes, Path(folder), process)
         job = EvaluationJob(
             **paths,
             foreground=tuple(v for v, meaning in meanings.items() if meaning == "foreground"),
             ignore=tuple(v for v, meaning in meanings.items() if meaning == "ignore"),
             threshold=threshold,
         )
-        names = {
-            paths[field]: volume.name
-            for field, volume in volumes.items()
-            if isinstance(volume, LayerVolume)
-        }
         result = process.run(write_job(Path(folder), job), names)
         errors = read_error_table(Path(folder) / result["errors"])
-    return Comparison(result["scores"], errors, result["warnings"], label.spacing)
+    return Comparison(result["scores"], errors, result["warnings"], taken["labels"].spacing)

@@ -6,17 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import DataError, LabelError, SurfsegError
-from napari_surfseg.gui.background.process_job import JobView, ProcessJob
-from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.background.process_job import JobView
 from napari_surfseg.gui.controls.label_schemes import suggest_meanings
 from napari_surfseg.gui.layers.alignment import describe_misplaced
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
+from napari_surfseg.gui.layers.job_controller import JobController
 from napari_surfseg.gui.layers.label_counts import count_values
 from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file
-from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of, part_of
 from napari_surfseg.gui.proofread.comparison import Comparison, run_comparison
 from napari_surfseg.gui.proofread.layers import ErrorLayers
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_surfseg.gui.background.processes import JobProcess
-    from napari_surfseg.gui.background.threads import Job
+    from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.metrics.error_table import TopologyError
 
@@ -87,7 +85,7 @@ class ProofreadViewProtocol(JobView, Protocol):
         """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""
 
 
-class ProofreadController(QObject):
+class ProofreadController(JobController):
     """Joins the view, the viewer and the process; it needs no window.
 
     Parameters
@@ -100,23 +98,18 @@ class ProofreadController(QObject):
         Starts threads; replaced in tests.
     """
 
-    finished = Signal(object)
-    """Carries the comparison."""
-
     def __init__(
         self, viewer: ViewerModel, view: ProofreadViewProtocol, *, jobs: Jobs | None = None
     ) -> None:
-        super().__init__()
-        self._viewer = unwrap(viewer)
-        self._view = view
-        self._jobs = jobs or Jobs()
-        self._job = ProcessJob(
+        super().__init__(
+            viewer,
             view,
-            self._jobs,
+            jobs,
             module="napari_surfseg.inference.evaluation_process",
             what="comparison",
             title="Proofread",
         )
+        self._view = view
         self._errors: list[TopologyError] = []
         self._source: Layer | None = None
         self.shown = ErrorLayers(self._viewer)
@@ -124,19 +117,12 @@ class ProofreadController(QObject):
         view.cancel_clicked.connect(self.cancel)
         view.labels_chosen.connect(self.count_labels)
         view.error_chosen.connect(self.go_to)
-        self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
         self._on_layers()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a comparison is under way."""
-        return self._job.is_busy
 
     def close(self) -> None:
         """Let go of the viewer; a comparison under way ends."""
-        self.cancel()
         self.shown.adder.stop()
-        self._watch.close()
+        super().close()
 
     # -- choosing ------------------------------------------------------------------
 
@@ -223,10 +209,6 @@ class ProofreadController(QObject):
             return replace(found, warnings=[*found.warnings, *filter(None, [note])])
 
         self._job.start(work, done=self.show, failed=self._on_failed)
-
-    def cancel(self) -> None:
-        """End the comparison."""
-        self._job.cancel()
 
     def show(self, found: Comparison) -> None:
         """Show what a comparison found: scores, the list, and marks in the viewer."""

@@ -5,23 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QVBoxLayout
 
-from napari_surfseg.gui.controls.basics import (
-    NARROWEST,
-    FieldError,
-    NoWheelFilter,
-    note,
-    push_button,
-    scrolled,
-)
+from napari_surfseg.gui.controls.basics import FieldError, note, push_button
 from napari_surfseg.gui.controls.job_controls import JobControls
-from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
+from napari_surfseg.gui.controls.job_page import JobPage
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.controls.tab_order import TabOrder
 from napari_surfseg.gui.proofread.error_list import ErrorList
 from napari_surfseg.gui.proofread.input_rows import InputRows
 from napari_surfseg.wording import describe_scores, format_number
@@ -52,7 +41,7 @@ def describe_counts(scores: dict[str, float]) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-class ProofreadView(QWidget):
+class ProofreadView(JobPage):
     """Passive; what it offers is :class:`~.controller.ProofreadViewProtocol`."""
 
     compute_clicked = Signal()
@@ -62,23 +51,21 @@ class ProofreadView(QWidget):
     """Carries the index in the whole list."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("proofread")
-        self.inputs = InputRows()
-        self.inputs.labels.chosen.connect(self.labels_chosen)
         compute = push_button(
             "compute_errors",
             "Compute",
             "Score the prediction and list where its topology is wrong, in a process of its own.",
         )
-        compute.clicked.connect(self.compute_clicked)
         cancel = push_button(
             "cancel_errors", "Cancel", "End the comparison; what was found before stays."
         )
-        cancel.clicked.connect(self.cancel_clicked)
         state = note("Choose a prediction and labels, then press Compute.")
-        self.job = JobControls("errors", start=compute, cancel=cancel, state=state)
-        self.error = FieldError("proofread")
+        job = JobControls("errors", start=compute, cancel=cancel, state=state)
+        super().__init__("proofread", job, FieldError("proofread"))
+        compute.clicked.connect(self.compute_clicked)
+        cancel.clicked.connect(self.cancel_clicked)
+        self.inputs = InputRows()
+        self.inputs.labels.chosen.connect(self.labels_chosen)
         self.scores = note("")
         self.scores.setObjectName("errors_scores")
         self.scores.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -99,22 +86,13 @@ class ProofreadView(QWidget):
             work.addWidget(item)
         self.list = ErrorList(self)
         self.list.chosen.connect(self.error_chosen)
-        body = QWidget()
-        inside = QVBoxLayout(body)
-        inside.setContentsMargins(6, 4, 6, 4)
-        inside.setSpacing(4)
-        inside.addLayout(self.inputs.layout)
-        inside.addLayout(work)
-        inside.addLayout(self.list.line)
-        inside.addWidget(self.list.table, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolled(body, "proofread_page"))
-        self.setMinimumWidth(NARROWEST)
-        TabOrder(self)
-        self._wheel = NoWheelFilter(self)
-        self._wheel.guard(self)
-        self.set_busy(False)
+        self.lay_out(
+            "proofread_page",
+            self.inputs.layout,
+            work,
+            self.list.line,
+            stretched=self.list.table,
+        )
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
         """Offer these layers on both sides."""
@@ -158,18 +136,6 @@ class ProofreadView(QWidget):
         self.counts.setText(describe_counts(scores))
         self.job.set_state(state)
         self.list.set_errors(errors)
-
-    def set_busy(self, busy: bool) -> None:
-        """Switch between Compute and Cancel."""
-        self.job.set_busy(busy)
-
-    def set_state(self, text: str, share: float | None = None) -> None:
-        """Say what is going on, and how much of it is done, 0 to 1."""
-        self.job.set_state(text, share)
-
-    def ask(self, question: str) -> bool:
-        """Ask the person in a dialog."""
-        return ask_in_dialog(question, self)
 
     def show_error(self, message: str, field: str | None = None) -> None:
         """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""

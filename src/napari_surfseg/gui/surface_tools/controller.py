@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.layers import Image, Labels, Layer, Surface
-from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import DataError, SurfsegError
-from napari_surfseg.gui.background.process_job import JobView, ProcessJob
-from napari_surfseg.gui.background.threads import Jobs
+from napari_surfseg.gui.background.process_job import JobView
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
+from napari_surfseg.gui.layers.job_controller import JobController
 from napari_surfseg.gui.layers.layer_volume import is_volume
-from napari_surfseg.gui.layers.layer_watch import LayerWatch, unwrap
 from napari_surfseg.gui.layers.metadata import kind_of, part_of
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.surface_tools.running import ToolRequest, ToolResult, run_layer_tool
+from napari_surfseg.gui.window import preferences
 from napari_surfseg.surface_tools.results import write_table
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_surfseg.gui.background.processes import JobProcess
-    from napari_surfseg.gui.background.threads import Job
+    from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.surface_tools.registry import Tool
     from napari_surfseg.surface_tools.results import Table
@@ -70,14 +69,20 @@ class ToolsViewProtocol(JobView, Protocol):
     def threshold_value(self) -> float:
         """Return the probability above which a voxel is surface."""
 
-    def set_table(self, table: Table) -> None:
-        """Show the rows of a table; none hides it."""
+    def folder(self) -> str:
+        """Return where results go that are not loaded."""
+
+    def set_folder(self, folder: str) -> None:
+        """Show where such results go."""
+
+    def set_table(self, table: Table, units: dict[str, str] | None = None) -> None:
+        """Show the rows of a table, and the units of its columns; none hides it."""
 
     def show_error(self, message: str, field: str | None = None) -> None:
         """Show a sentence beside the input it is about, or below the buttons."""
 
 
-class ToolsController(QObject):
+class ToolsController(JobController):
     """Joins the view, the viewer and the process; it needs no window.
 
     Parameters
@@ -90,40 +95,25 @@ class ToolsController(QObject):
         Starts threads; replaced in tests.
     """
 
-    finished = Signal(object)
-    """Carries the result."""
-
     def __init__(
         self, viewer: ViewerModel, view: ToolsViewProtocol, *, jobs: Jobs | None = None
     ) -> None:
-        super().__init__()
-        self._viewer = unwrap(viewer)
-        self._view = view
-        self._jobs = jobs or Jobs()
-        self._table: Table = []
-        self._job = ProcessJob(
+        super().__init__(
+            viewer,
             view,
-            self._jobs,
+            jobs,
             module="napari_surfseg.surface_tools.process",
             what="tool",
             title="Surface tools",
         )
+        self._view = view
+        self._table: Table = []
+        view.set_folder(str(preferences.read_preferences().runs_path / "tools"))
         view.run_clicked.connect(self.run)
         view.cancel_clicked.connect(self.cancel)
         view.tool_chosen.connect(self._on_layers)
         view.save_clicked.connect(self.save_table)
-        self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
         self._on_layers()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a tool is running."""
-        return self._job.is_busy
-
-    def close(self) -> None:
-        """Let go of the viewer; a tool that is running ends."""
-        self.cancel()
-        self._watch.close()
 
     def _on_layers(self) -> None:
         layers = [
@@ -155,9 +145,11 @@ class ToolsController(QObject):
             except SurfsegError as error:
                 view.show_error(str(error), name)
                 return
-        request = ToolRequest(tool, view.settings(), view.threshold_value())
+        request = ToolRequest(tool, view.settings(), view.threshold_value(), view.folder())
         # Another layer may be chosen, or this one removed, before it is done.
-        source = find_chosen_layer(view.source(next(iter(tool.inputs))), self._viewer)
+        source = None
+        if tool.inputs:
+            source = find_chosen_layer(view.source(next(iter(tool.inputs))), self._viewer)
 
         def work(process: JobProcess) -> ToolResult:
             return run_layer_tool(request, volumes, process)
@@ -166,10 +158,6 @@ class ToolsController(QObject):
             self._show(tool, result, source)
 
         self._job.start(work, done=done, failed=self._on_failed)
-
-    def cancel(self) -> None:
-        """End the tool."""
-        self._job.cancel()
 
     def save_table(self, path: str) -> None:
         """Write the table that is shown, whole, in a thread."""
@@ -186,14 +174,17 @@ class ToolsController(QObject):
     def _show(self, tool: Tool, result: ToolResult, source: Layer | None) -> None:
         self._job.end()
         self._table = result.table
-        self._view.set_table(result.table)
-        layer = _build_layer(tool, result, source)
-        said = "Done."
-        if layer is not None:
+        self._view.set_table(result.table, result.units)
+        added = _build_layers(tool, result, source)
+        for layer in added:
             self._viewer.add_layer(layer)
-            said = f"Added as {layer.name!r}."
+        said = "Done."
+        if added:
+            said = f"Added as {', '.join(repr(layer.name) for layer in added)}."
         elif _add_features(source, result.table):
             said = "Done; the values are shown where the pointer is on the layer, too."
+        if result.path is not None:
+            said += f" It lies in {result.path}."
         self._view.set_state(" ".join([said, *result.notes]))
         self.finished.emit(result)
 
@@ -212,21 +203,27 @@ def _guess(layers: Sequence[Layer], *, grey: bool, made: bool) -> Layer | None:
     return own[-1] if own else None
 
 
-def _build_layer(tool: Tool, result: ToolResult, source: Layer | None) -> Layer | None:
-    """Make the layer of a result, exactly over the layer it was made from."""
+def _build_layers(tool: Tool, result: ToolResult, source: Layer | None) -> list[Layer]:
+    """Make the layers of a result, exactly over the layer it was made from."""
     volume = result.source
+    opened = [Layer.create(*data) for data in result.opened]
+    if volume is None:
+        return opened
     place = (
         compute_placement(source, (0, 0, 0))
         if source is not None
         else place_of(volume.spacing, volume.translate, volume.units)
     )
     name = f"{volume.name.rstrip('/').rpartition('/')[2]} {tool.suffix}"
-    about = {"name": name, "metadata": {"surfseg": "tool", "part": tool.name}}
+    about: dict[str, Any] = {"name": name, "metadata": {"surfseg": "tool", "part": tool.name}}
+    if result.path is not None:
+        about["metadata"]["surfseg_file"] = str(result.path)
     if result.labels is not None:
-        return Labels(result.labels, **about, **place)
+        return [*opened, Labels(result.labels, **about, **place)]
     if result.mesh is not None:
-        return Surface(result.mesh, shading="smooth", colormap="copper", **about, **place)
-    return None
+        colours = {"shading": "smooth", "colormap": "copper"}
+        return [*opened, Surface(result.mesh, **colours, **about, **place)]
+    return opened
 
 
 def _add_features(layer: Layer | None, table: Table) -> bool:

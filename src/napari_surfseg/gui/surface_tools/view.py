@@ -5,24 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit
 
 from napari_surfseg.gui.controls.basics import (
-    NARROWEST,
     FieldError,
-    NoWheelFilter,
     hint,
     labelled_rows,
     note,
     push_button,
-    scrolled,
 )
 from napari_surfseg.gui.controls.job_controls import JobControls
+from napari_surfseg.gui.controls.job_page import JobPage
 from napari_surfseg.gui.controls.layer_or_file import SourceCombo
 from napari_surfseg.gui.controls.number_boxes import NumberBox, with_error
-from napari_surfseg.gui.controls.question_dialog import ask_in_dialog
 from napari_surfseg.gui.controls.source_choice import SourceChoice
-from napari_surfseg.gui.controls.tab_order import TabOrder
 from napari_surfseg.gui.surface_tools.form import ToolForm
 from napari_surfseg.surface_tools.registry import TOOLS, find_tool
 from napari_surfseg.wording import format_short
@@ -60,7 +56,7 @@ TIPS = {
 }
 
 
-class ToolsView(QWidget):
+class ToolsView(JobPage):
     """Passive; what it offers is :class:`~.controller.ToolsViewProtocol`."""
 
     run_clicked = Signal()
@@ -70,8 +66,15 @@ class ToolsView(QWidget):
     """Carries the file that a person chose for the table."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("surface_tools")
+        run = push_button(
+            "run_tool", "Run", "Run the tool in a process of its own; the layer it is for stays."
+        )
+        cancel = push_button("cancel_tool", "Cancel", "End the tool; nothing is added.")
+        state = note("Choose a layer.")
+        job = JobControls("tool", start=run, cancel=cancel, state=state)
+        super().__init__("surface_tools", job, FieldError("tool"))
+        run.clicked.connect(self.run_clicked)
+        cancel.clicked.connect(self.cancel_clicked)
         self.tools = QComboBox()
         self.tools.setObjectName("tool_name")
         for name, tool in TOOLS.items():
@@ -87,14 +90,13 @@ class ToolsView(QWidget):
         self.threshold.setValue(0.5)
         hint(self.threshold, "Probability above which a voxel is surface (0 to 1).")
         self._forms = {name: ToolForm(tool) for name, tool in TOOLS.items()}
-        run = push_button(
-            "run_tool", "Run", "Run the tool in a process of its own; the layer it is for stays."
+        self.results = QLineEdit()
+        self.results.setObjectName("tool_folder")
+        hint(
+            self.results,
+            "Folder for results that are files, and for labels of more than 0.5 GB, which are "
+            "opened in place (path); smaller ones are layers in memory until you save them.",
         )
-        run.clicked.connect(self.run_clicked)
-        cancel = push_button("cancel_tool", "Cancel", "End the tool; nothing is added.")
-        cancel.clicked.connect(self.cancel_clicked)
-        self.job = JobControls("tool", start=run, cancel=cancel, state=note("Choose a layer."))
-        self.error = FieldError("tool")
         self.table = note("")
         self.table.setObjectName("tool_table")
         self.table.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -110,27 +112,12 @@ class ToolsView(QWidget):
             self.rows.addRow(error)
         self.cut = with_error(self.threshold)
         self.rows.addRow("Surface above", self.cut)
-        body = QWidget()
-        inside = QVBoxLayout(body)
-        inside.setContentsMargins(6, 4, 6, 4)
-        inside.setSpacing(4)
-        inside.addLayout(self.rows)
-        for form in self._forms.values():
-            inside.addWidget(form.native)
-        inside.addLayout(self.job.buttons)
-        for item in (self.job.progress, self.error, self.job.state, self.table, self.save):
-            inside.addWidget(item)
-        inside.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolled(body, "tools_page"))
-        self.setMinimumWidth(NARROWEST)
-        TabOrder(self)
-        self._wheel = NoWheelFilter(self)
-        self._wheel.guard(self)
+        self.rows.addRow("Results in", self.results)
+        found = (self.job.progress, self.error, self.job.state, self.table, self.save)
+        forms = [form.native for form in self._forms.values()]
+        self.lay_out("tools_page", self.rows, *forms, self.job.buttons, *found, stretched=None)
         self.tools.currentIndexChanged.connect(self._show_tool)
         self._show_tool()
-        self.set_busy(False)
 
     def tool(self) -> Tool:
         """Return the tool that is chosen."""
@@ -153,6 +140,7 @@ class ToolsView(QWidget):
                 tip = TIPS.get(names[number], KIND_TIPS[tool.inputs[names[number]]])
                 hint(chooser, f"{tip} A layer with three axes (Z, Y, X) or a file.")
         self.rows.setRowVisible(self.cut, "mask" in tool.inputs.values())
+        self.rows.setRowVisible(self.results, tool.result in {"labels", "folder"})
         for name, form in self._forms.items():
             form.native.setVisible(name == tool.name and bool(tool.parameters))
         self.show_error("")
@@ -182,9 +170,17 @@ class ToolsView(QWidget):
         """Return the probability above which a voxel is surface."""
         return float(self.threshold.value())
 
-    def set_table(self, table: Table) -> None:
+    def folder(self) -> str:
+        """Return where results go that are not loaded."""
+        return self.results.text().strip()
+
+    def set_folder(self, folder: str) -> None:
+        """Show where such results go."""
+        self.results.setText(folder)
+
+    def set_table(self, table: Table, units: dict[str, str] | None = None) -> None:
         """Show the first rows of a table, as far as a dock is wide; none hides it."""
-        self.table.setText(write_html(table))
+        self.table.setText(write_html(table, units or {}))
         self.table.setVisible(bool(table))
         self.save.setVisible(bool(table))
 
@@ -192,18 +188,6 @@ class ToolsView(QWidget):
         path, _ = QFileDialog.getSaveFileName(self, "Save the table", "", "Tables (*.csv)")
         if path:
             self.save_clicked.emit(path if path.lower().endswith(".csv") else f"{path}.csv")
-
-    def set_busy(self, busy: bool) -> None:
-        """Switch between Run and Cancel."""
-        self.job.set_busy(busy)
-
-    def set_state(self, text: str, share: float | None = None) -> None:
-        """Say what is going on, and how much of it is done, 0 to 1."""
-        self.job.set_state(text, share)
-
-    def ask(self, question: str) -> bool:
-        """Ask the person in a dialog."""
-        return ask_in_dialog(question, self)
 
     def show_error(self, message: str, field: str | None = None) -> None:
         """Show a sentence beside the input it is about, or below the buttons."""
@@ -214,7 +198,7 @@ class ToolsView(QWidget):
         place.set_message(message)
 
 
-def write_html(table: Table) -> str:
+def write_html(table: Table, units: dict[str, str]) -> str:
     """Write a table for a narrow dock: its names where there are several, and its first rows."""
     if not table:
         return ""
@@ -222,7 +206,10 @@ def write_html(table: Table) -> str:
     cell = "<td style='padding-right: 10px'>"
     lines = [[_write(row[name]) for name in columns] for row in table[:MAX_ROWS]]
     if len(columns) > len(PAIR):
-        lines.insert(0, [f"<b>{name.replace('_', ' ')}</b>" for name in columns])
+        units = {name: f" ({unit})" for name, unit in units.items()}
+        lines.insert(
+            0, [f"<b>{name.replace('_', ' ')}</b>{units.get(name, '')}" for name in columns]
+        )
     rows = ["<tr>" + "".join(cell + text + "</td>" for text in line) + "</tr>" for line in lines]
     left = len(table) - MAX_ROWS
     more = f"<br>and {left:,} more, in the file that <i>Save table…</i> writes" if left > 0 else ""
