@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,7 +189,7 @@ def measure_sheets(work: BlockWork) -> Table:
         boxes=boxes,
         report=lambda share: work.report("measuring sheets", share),
     )
-    return [asdict(row) | {"label": values[row.label - 1]} for row in found]
+    return [row.to_row(values) for row in found]
 
 
 def score_cells(work: BlockWork) -> Table:

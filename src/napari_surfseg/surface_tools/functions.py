@@ -5,7 +5,6 @@ A surface is a mask (any value but 0), a map of membranes is a uint8 probability
 """
 
 # Annotations are looked at when the program runs: they make the form and the options.
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -286,7 +285,7 @@ def measure_sheets(
         int, Setting("Smaller pieces are not measured", 1, 10**9, 50, "voxels")
     ] = 100,
 ) -> Table:
-    """Measure sheets: area, thickness, rim, holes, curvature and the gap to the next.
+    """Measure sheets: area, thickness, rim, holes, curvature, contacts and the gap to the next.
 
     Parameters
     ----------
@@ -314,11 +313,8 @@ def measure_sheets(
     kept = (values != 0) & (counts >= min_voxels)
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     labels = numbers[where].reshape(given.shape)
-    names = values[kept]
-    return [
-        asdict(found) | {"label": int(names[found.label - 1])}
-        for found in measures.measure_sheets(labels, spacing)
-    ]
+    names = values[kept].tolist()
+    return [found.to_row(names) for found in measures.measure_sheets(labels, spacing)]
 
 
 def score_against_labels(

@@ -6,6 +6,8 @@
          --> medial   (a one-voxel surface)      what is shown as the skeleton
          --> cleaning (components, holes)        what a prediction is tidied with
          --> mesh     (triangles, PLY/OBJ/STL)   what is shown and exported
+             mesh_normals, sheet_rim             how thick it is at each vertex, where it ends
+         --> measures (area, contacts, rims)     what a table says of each sheet
 
     probabilities --> postprocess_blocks --> mask     of any size, with the settings of postprocess
                       block_components                what belongs together across blocks

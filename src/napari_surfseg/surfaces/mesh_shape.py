@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "cut_mesh",
     "find_inner_edges",
+    "find_neighbours",
+    "find_pieces",
     "find_rims",
     "keep_large_pieces",
     "orient_faces",
@@ -47,10 +50,7 @@ def smooth_mesh(
         return mesh
     count = len(mesh.vertices)
     edges, _, uses = _edges(mesh.faces)
-    a, b = edges.T
-    ones = np.ones(len(edges))
-    half = sparse.csr_array((ones, (a, b)), shape=(count, count))
-    neighbours = half + half.T
+    neighbours = find_neighbours(mesh)
     degree = np.maximum(neighbours.sum(axis=1), 1)[:, None]
     free = np.ones((count, 1))
     free[edges[uses == 1]] = 0
@@ -174,13 +174,8 @@ def keep_large_pieces(mesh: Mesh, min_area: float) -> Mesh:
     """Drop connected pieces whose area is below a bound, in the mesh's units squared."""
     if min_area <= 0 or not len(mesh.faces):
         return mesh
-    count = len(mesh.vertices)
-    a, b, c = mesh.faces.T
-    graph = sparse.coo_array(
-        (np.ones(2 * len(a), np.int8), (np.concatenate([a, b]), np.concatenate([b, c]))),
-        shape=(count, count),
-    )
-    _, piece = csgraph.connected_components(graph, directed=False)
+    piece = find_pieces(mesh)
+    a = mesh.faces[:, 0]
     corners = mesh.vertices.astype(np.float64)[mesh.faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.bincount(piece[a], np.linalg.norm(across, axis=1) / 2, minlength=piece.max() + 1)
@@ -188,6 +183,68 @@ def keep_large_pieces(mesh: Mesh, min_area: float) -> Mesh:
         mesh.vertices, mesh.faces[area[piece[a]] >= min_area].astype(np.int64)
     )
     return make_mesh(vertices, faces)
+
+
+def find_pieces(mesh: Mesh) -> NDArray[np.int32]:
+    """Give each vertex the number of its connected piece, from 0."""
+    count = len(mesh.vertices)
+    a, b, c = mesh.faces.T
+    graph = sparse.coo_array(
+        (np.ones(2 * len(a), np.int8), (np.concatenate([a, b]), np.concatenate([b, c]))),
+        shape=(count, count),
+    )
+    piece: NDArray[np.int32] = csgraph.connected_components(graph, directed=False)[1]
+    return piece
+
+
+def find_neighbours(mesh: Mesh) -> sparse.csr_array:
+    """Find which vertices an edge joins: a symmetric matrix of 0 and 1."""
+    edges, _, _ = _edges(mesh.faces)
+    count = len(mesh.vertices)
+    half = sparse.csr_array((np.ones(len(edges)), tuple(edges.T)), shape=(count, count))
+    return sparse.csr_array(half + half.T)
+
+
+def cut_mesh(mesh: Mesh, heights: NDArray[np.float64]) -> Mesh:
+    """Leave what of a mesh lies above 0, cut through its triangles where the heights say.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        What to cut.
+    heights : float64 array, shape (N,)
+        Of its vertices, linear between them.
+    """
+    above = heights > 0
+    faces = mesh.faces.astype(np.int64)
+    number = above[faces].sum(axis=1)
+    edges, _, _ = _edges(faces[(number == 1) | (number == 2)])
+    edges = edges[above[edges[:, 0]] != above[edges[:, 1]]]
+    low, high = heights[edges].T
+    places = mesh.vertices[edges].astype(np.float64)
+    share = (low / np.where(low == high, 1, low - high))[:, None]
+    vertices = np.concatenate([mesh.vertices, places[:, 0] + share * (places[:, 1] - places[:, 0])])
+    size = len(mesh.vertices)
+    keys = edges[:, 0] * size + edges[:, 1]
+
+    def between(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+        wanted = np.minimum(a, b) * size + np.maximum(a, b)
+        return size + np.searchsorted(keys, wanted)
+
+    parts = [faces[number == 3]]
+    for count in (1, 2):
+        cut = faces[number == count]
+        # Turned so that the corner that differs from the two others comes first.
+        first = (above[cut] == (count == 1)).argmax(axis=1)
+        rows = np.arange(len(cut))
+        a, b, c = (cut[rows, (first + k) % 3] for k in range(3))
+        if count == 1:
+            parts.append(np.stack([a, between(a, b), between(a, c)], axis=1))
+        else:
+            beside = between(a, b)
+            parts.append(np.stack([b, c, beside], axis=1))
+            parts.append(np.stack([c, between(a, c), beside], axis=1))
+    return make_mesh(*drop_unused(vertices, np.concatenate(parts)))
 
 
 def find_inner_edges(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -35,9 +35,23 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Index3, Slices3, Spacing3
     from napari_surfseg.surfaces.mesh import Mesh, SliceableArray
 
-__all__ = ["build_sheet_mesh", "estimate_thickness"]
+__all__ = ["build_sheet_mesh", "choose_smoothing", "estimate_thickness"]
 
 BLOCK = 96
+
+#: Least smoothing, in voxels of the finest axis.
+MIN_SIGMA = 1.5
+
+#: Of a sheet that is alone: its smoothing by its thickness, and by the longest voxels, up to a
+#: number of the finest.
+SMOOTH_SHARE = 0.6
+SMOOTH_VOXELS = 1.25
+MAX_VOXELS = 4.0
+
+#: Sheets are crowded where this share of their voxels has a middle between two of them beside
+#: it, which is where the distance to the nearest rises by less than this.
+CROWDED_SHARE = 0.02
+MIDDLE_SLOPE = 0.6
 
 #: Least curvature of the logarithm at a ridge, in units of the smoothing: 1 for the
 #: thinnest sheet, 0.45 for one three times as thick as the smoothing, and about 0
@@ -127,7 +141,7 @@ def build_sheet_mesh(
         level = find_level(values)
     finest = min(spacing)
     if sigma is None:
-        sigma = max(1.5, estimate_thickness(values, level, spacing) / finest / 3)
+        sigma = max(MIN_SIGMA, estimate_thickness(values, level, spacing) / finest / 3)
     sigmas = tuple(sigma * finest / step for step in spacing)
     halo = tuple(int(np.ceil(4 * s)) + 2 for s in sigmas)
     lattice = to_index(values.shape)
@@ -155,6 +169,48 @@ def build_sheet_mesh(
             "than the least area."
         )
     return orient_faces(mesh)
+
+
+def choose_smoothing(mask: NDArray[np.bool_], spacing: Spacing3) -> float:
+    """Choose ``sigma`` for a mask in memory: as large as no two sheets of it are joined by.
+
+    With a third of the thickness, the default of :func:`build_sheet_mesh`, the middle forks
+    where a sheet ends, as its end is as near as its sides. With more than half of it, and more
+    than the longest voxels, it doesn't; but sheets with little space between them are joined.
+
+    Parameters
+    ----------
+    mask : bool array (Z, Y, X)
+        The sheets.
+    spacing : tuple of float
+        Voxel size.
+    """
+    finest = min(spacing)
+    if not mask.any():
+        return MIN_SIGMA
+    # Three of four voxels of a plate are nearer to a side than 0.375 of its thickness. Where a
+    # sheet leaves the volume it has no side.
+    depth = ndimage.distance_transform_edt(mask, sampling=spacing)[mask]
+    thickness = max(1.0, float(np.percentile(depth, 75)) / 0.375 / finest - 1)
+    if _are_crowded(mask, spacing, SMOOTH_SHARE * thickness * finest):
+        return max(MIN_SIGMA, thickness / 3)
+    longest = min(SMOOTH_VOXELS * max(spacing) / finest, MAX_VOXELS)
+    return max(MIN_SIGMA, SMOOTH_SHARE * thickness, longest)
+
+
+def _are_crowded(mask: NDArray[np.bool_], spacing: Spacing3, distance: float) -> bool:
+    """Whether much of the mask has more of it on its other side, nearer than twice a distance."""
+    if mask.all():
+        return False
+    away = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    slopes = [
+        np.gradient(away, step, axis=axis)
+        for axis, step in enumerate(spacing)
+        if mask.shape[axis] > 1
+    ]
+    # In the middle between two sheets the distance to the nearest rises no way.
+    middle = ~mask & (away < distance) & (sum(slope**2 for slope in slopes) < MIDDLE_SLOPE**2)
+    return bool(np.count_nonzero(middle) > CROWDED_SHARE * np.count_nonzero(mask))
 
 
 def estimate_thickness(values: SliceableArray, level: float, spacing: Spacing3) -> float:

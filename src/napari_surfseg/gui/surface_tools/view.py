@@ -38,7 +38,18 @@ NUM_INPUTS = max(len(tool.inputs) for tool in TOOLS.values())
 
 #: Rows that a dock shows; columns it has no space for; and those that need no heading.
 MAX_ROWS = 20
-LEFT_OUT = frozenset({"voxels", "volume", "rim_length", "cavities", "mean_curvature"})
+LEFT_OUT = frozenset(
+    {
+        "voxels",
+        "volume",
+        "rim_length",
+        "hole_rim_length",
+        "thickness_spread",
+        "cavities",
+        "mean_curvature",
+        "contact_area",
+    }
+)
 PAIR = ("name", "value")
 
 #: By what an input is, and for some by their names.
