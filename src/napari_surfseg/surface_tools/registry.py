@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.surface_tools import block_functions, functions
+from napari_surfseg.surface_tools import block_functions, functions, sheet_functions
 from napari_surfseg.surface_tools.block_work import by_margin
 from napari_surfseg.surface_tools.setting import Parameter, list_parameters
 
@@ -134,6 +134,22 @@ TOOLS = {
             "pieces",
             12,
             block_functions.label_pieces,
+        ),
+        Tool(
+            "Split touching sheets",
+            sheet_functions.split_touching_sheets,
+            {"surface": "grey"},
+            "labels",
+            "sheets",
+            60,
+        ),
+        Tool(
+            "Order sheets",
+            sheet_functions.order_sheets,
+            {"sheets": "labels"},
+            "labels",
+            "in order",
+            60,
         ),
         Tool(
             "Threshold",

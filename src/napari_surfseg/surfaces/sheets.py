@@ -1,0 +1,305 @@
+"""Sheets that touch, told apart: a number for each.
+
+::
+
+    probabilities --> field      normal and distance to both faces at each voxel
+                  --> middles    where a sheet is as thick as one sheet; bridges and pressed
+                                 contacts, which are thicker, are left out
+                  --> fragments  small pieces of the middles, and their links: in one plane, or
+                                 one above the other
+                  --> layers     all links weighed against each other
+                  --> labels     voxels that were left out go to the sheet they continue
+
+That two fragments lie one above the other keeps them apart even where a bridge joins them: a sheet
+never lies above itself with the same side up. So a spiral is cut about once a turn, at its axis and
+numbered outward where ``roll`` is chosen, while a sheet that is folded back on itself, or closed to
+a tube, stays one. At a junction the two arms that go straight on are one sheet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from napari_surfseg.cancelling import raise_if_stopped
+from napari_surfseg.geometry import in_finest_voxels
+from napari_surfseg.surfaces.roll_axis import find_axis
+from napari_surfseg.surfaces.sheet_fields import measure_field, spread_owners
+from napari_surfseg.surfaces.sheet_fragments import cut_fragments, find_links
+from napari_surfseg.surfaces.sheet_mesh import estimate_thickness
+from napari_surfseg.surfaces.winding import measure_diagonal, number_outward, weigh_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_surfseg.geometry import Spacing3
+    from napari_surfseg.surfaces.roll_axis import Axis
+    from napari_surfseg.surfaces.sheet_fragments import Fragments, Links
+    from napari_surfseg.surfaces.winding import Layers
+
+__all__ = ["SheetSettings", "cut_bridges", "cut_contacts", "separate_sheets"]
+
+#: A voxel is on the middle of a sheet if its distances to the two faces differ by at most this,
+#: in the finest voxels: the middle has no holes then, whatever its slant.
+MIDDLE = 1.2
+#: A sheet may be so many times as thick as sheets are on the average.
+THICKEST = 1.7
+#: A normal is taken over this share of a thickness, and over the least, in the finest voxels.
+WIDTH, LEAST_WIDTH = 0.75, 1.5
+#: How far the next sheet is looked for, in the finest voxels.
+REACH = 40.0
+#: A contact is cut where it lies across the sheets rather than along them: least cosine.
+ACROSS = 0.5
+
+
+def _keep_quiet(_stage: str, _share: float) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class SheetSettings:
+    """How sheets are told apart.
+
+    Attributes
+    ----------
+    threshold : float
+        0 to 1: what is above it is surface.
+    thickness : float
+        Of one sheet, in the units of the spacing; 0 measures it, which takes that most of the
+        sheets lie free.
+    reach : float
+        How far above a sheet the next one is looked for, in the units of the spacing; 0 takes 40
+        of the finest voxels, and in a roll all there is.
+    min_voxels : int
+        A smaller sheet is given to one that it touches, or left out where it touches none.
+    roll : bool
+        The sheets are a roll: it is cut into its turns, numbered from the core outward.
+    """
+
+    threshold: float = 0.5
+    thickness: float = 0.0
+    reach: float = 0.0
+    min_voxels: int = 100
+    roll: bool = False
+
+
+def separate_sheets(
+    values: NDArray[Any],
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
+    settings: SheetSettings | None = None,
+    *,
+    axis: Axis | None = None,
+    report: Callable[[str, float], None] = _keep_quiet,
+) -> NDArray[np.int32]:
+    """Give each sheet a number, also where sheets are pressed together or joined by bridges.
+
+    Parameters
+    ----------
+    values : array, shape (Z, Y, X)
+        A mask, or the probability of surface as uint8 of 0 to 255.
+    spacing : tuple of float
+        Voxel size along Z, Y, X, in one unit.
+    settings : SheetSettings, optional
+        How they are told apart.
+    axis : Axis, optional
+        Of a roll; found from the sheets if not given.
+    report : callable
+        Called with the stage and its share, 0 to 1.
+
+    Returns
+    -------
+    int32 array
+        0 where there is no surface, and in pieces that are too small; 1 the largest sheet, 2 the
+        next. Of a roll, 1 is the innermost turn; what cannot be compared with it comes last.
+    """
+    return _Separation(values, spacing, settings or SheetSettings(), axis, report).labels
+
+
+def cut_bridges(
+    values: NDArray[Any],
+    spacing: Spacing3 = (1.0, 1.0, 1.0),
+    settings: SheetSettings | None = None,
+) -> NDArray[np.bool_]:
+    """Cut what joins sheets: a mask with background between those that touch or are bridged.
+
+    The seams along which one sheet was cut in its plane, as a spiral is once a turn, stay closed.
+
+    Parameters
+    ----------
+    values : array, shape (Z, Y, X)
+        A mask, or the probability of surface as uint8 of 0 to 255.
+    spacing : tuple of float
+        Voxel size.
+    settings : SheetSettings, optional
+        How sheets are told apart.
+
+    Returns
+    -------
+    array of bool
+        What is above the threshold, less the voxels that were cut; no two sheets touch, not even
+        at a corner.
+    """
+    chosen = settings or SheetSettings()
+    found = _Separation(values, spacing, chosen, None, _keep_quiet)
+    field = found.field
+    mask = np.zeros(values.shape, bool)
+    mask[tuple(field.places.T)] = True
+    if not len(field.places):
+        return mask
+    return _cut(mask, found.labels, found.carried, found.remoteness, found.size)
+
+
+def cut_contacts(mask: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Put background between all labels that touch.
+
+    Parameters
+    ----------
+    mask : array, shape (Z, Y, X)
+        Non-zero is surface.
+    labels : integer array
+        A number for each sheet.
+
+    Returns
+    -------
+    array of bool
+        The mask without the voxels of a label that touch, be it at a corner, one of a smaller
+        number.
+    """
+    return _cut(mask != 0, labels)
+
+
+class _Separation:
+    """All that is found on the way to the labels."""
+
+    def __init__(
+        self,
+        values: NDArray[Any],
+        spacing: Spacing3,
+        settings: SheetSettings,
+        axis: Axis | None,
+        report: Callable[[str, float], None],
+    ) -> None:
+        self.size = size = in_finest_voxels(spacing)
+        unit = min(spacing)
+        probs: Any = to_levels(values)
+        level = 255 * settings.threshold
+        thickness = settings.thickness / unit or estimate_thickness(probs, level, size)
+        report("finding normals", 0.0)
+        self.field = field = measure_field(probs, size, level, max(LEAST_WIDTH, WIDTH * thickness))
+        self.labels = np.zeros(values.shape, np.int32)
+        self.carried = field.normals
+        self.remoteness = np.zeros(len(field.places), np.float32)
+        report("finding fragments", 0.5)
+        middle = (np.abs(field.ahead - field.behind) <= MIDDLE) & ~field.between
+        if not middle.any():
+            return
+        thickness = settings.thickness / unit or float(np.median(field.thickness[middle]))
+        thickness = max(thickness, 1.0)
+        middle &= field.thickness <= THICKEST * thickness
+        places, normals = field.places[middle], field.normals[middle]
+        if not settings.roll:
+            axis = None
+        elif axis is None:
+            axis = find_axis(places, normals, size)
+        sides = None if axis is None else axis.find_sides(places, size)
+        fragments = cut_fragments(places, normals, size, thickness, sides)
+        furthest = measure_diagonal(values.shape, size)
+        reach = settings.reach / unit or (REACH if axis is None else furthest)
+        links = find_links(fragments, values.shape, size, thickness, reach)
+        raise_if_stopped()
+        report("joining fragments", 0.6)
+        layers = weigh_layers(fragments, links, size, axis)
+        if settings.roll:
+            numbers = number_outward(fragments, layers)
+        else:
+            numbers = number_connected(fragments, links, layers)
+        report("sharing out contacts", 0.8)
+        seeds = np.zeros(len(field.places), np.int32)
+        seeds[middle] = numbers[fragments.of_voxel]
+        self._share_out(seeds, settings)
+
+    def _share_out(self, seeds: NDArray[np.int32], settings: SheetSettings) -> None:
+        """Give each voxel to a sheet; small sheets go to others first."""
+        field = self.field
+        owners, self.remoteness = spread_owners(field, seeds > 0, self.labels.shape, self.size)
+        found = np.where(owners >= 0, seeds[owners], 0)
+        counts = np.bincount(found)
+        small = counts < settings.min_voxels
+        small[0] = False
+        if small[found].any():
+            raise_if_stopped()
+            seeds = np.where(small[seeds], 0, found)
+            owners, self.remoteness = spread_owners(field, seeds > 0, self.labels.shape, self.size)
+            found = np.where(owners >= 0, seeds[owners], 0)
+            counts = np.bincount(found, minlength=len(counts))
+        order = np.arange(len(counts)) if settings.roll else np.argsort(-counts, kind="stable")
+        order = order[(order > 0) & (counts[order] > 0)]
+        table = np.zeros(len(counts), np.int32)
+        table[order] = np.arange(1, len(order) + 1)
+        self.labels[tuple(field.places.T)] = table[found]
+        self.carried = np.where((owners >= 0)[:, None], field.normals[owners], field.normals)
+
+
+def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a mask, or uint8 probabilities, as uint8 of 0 to 255."""
+    if values.dtype == np.uint8 and values.max(initial=0) > 1:
+        return np.asarray(values)
+    return np.where(values != 0, np.uint8(255), np.uint8(0))
+
+
+def number_connected(fragments: Fragments, links: Links, layers: Layers) -> NDArray[np.int32]:
+    """Give each group of fragments that continue each other in their layer a number, from 1."""
+    pairs = links.pairs[layers.one]
+    number = len(fragments)
+    graph = sparse.coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), shape=(number, number))
+    groups = csgraph.connected_components(graph, directed=False)[1]
+    return np.asarray(groups + 1, np.int32)
+
+
+def _cut(
+    mask: NDArray[np.bool_],
+    labels: NDArray[Any],
+    normals: NDArray[np.float32] | None = None,
+    remoteness: NDArray[np.float32] | None = None,
+    size: Spacing3 = (1.0, 1.0, 1.0),
+) -> NDArray[np.bool_]:
+    """Remove one of two neighbouring voxels of different labels, the one further from its middle.
+
+    With normals, of the voxels of the mask, only where the two lie across the sheet.
+    """
+    cut = mask.copy()
+    places = np.argwhere(mask)
+    if not len(places):
+        return cut
+    index = np.full([s + 2 for s in mask.shape], -1, np.int32)
+    inside = places + 1
+    index[tuple(inside.T)] = np.arange(len(places), dtype=np.int32)
+    of_voxel = np.asarray(labels)[tuple(places.T)]
+    removed = np.zeros(len(places), bool)
+    for step in np.ndindex(3, 3, 3):
+        apart = np.asarray(step) - 1
+        if tuple(apart) <= (0, 0, 0):
+            continue
+        other = index[tuple((inside + apart).T)]
+        touch = np.flatnonzero(
+            (other >= 0) & (of_voxel > 0) & (of_voxel[other] > 0) & (of_voxel[other] != of_voxel)
+        )
+        first, second = touch, other[touch]
+        if normals is not None:
+            way = apart * np.asarray(size)
+            way = way / np.linalg.norm(way)
+            cosine = np.maximum(np.abs(normals[first] @ way), np.abs(normals[second] @ way))
+            first, second = first[cosine > ACROSS], second[cosine > ACROSS]
+        far = of_voxel[first] > of_voxel[second]
+        if remoteness is not None:
+            a, b = remoteness[first], remoteness[second]
+            far = (a > b) | ((a == b) & far)
+        removed[np.where(far, first, second)] = True
+    cut[tuple(places[removed].T)] = False
+    return cut
