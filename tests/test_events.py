@@ -14,12 +14,12 @@ from napari_surfseg.events import (
     Command,
     Event,
     EventWriter,
-    LineReader,
     append_command,
     parse_events,
     read_commands,
     read_events,
 )
+from napari_surfseg.lines import LineReader, iterate_lines
 
 
 @pytest.fixture
@@ -245,5 +245,5 @@ def test_a_long_file_is_read_and_continued_in_pieces(path, monkeypatch):
     with path.open("ab") as file:
         file.write(b'{"kind":' + b"x" * 300)
     assert EventWriter(path).write(epoch()).seq == 20
-    assert len(list(events.iterate_lines(path, max_bytes=50))) == 21
+    assert len(list(iterate_lines(path, max_bytes=50))) == 21
     assert [event.seq for event in read_events(path)] == list(range(21))

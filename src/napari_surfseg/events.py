@@ -2,7 +2,7 @@
 
 The worker appends :class:`Event` lines to ``events.jsonl``; watchers append
 :class:`Command` lines to ``commands.jsonl``. Both files only grow. A reader
-keeps its place in bytes (:class:`LineReader`), takes whole lines only, skips
+keeps its place in bytes (:class:`~.lines.LineReader`), takes whole lines only, skips
 kinds it does not know (written by a newer version) and so can follow a run
 over a shared disk while it is written.
 
@@ -25,9 +25,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from napari_surfseg.errors import RunError
+from napari_surfseg.lines import PIECE_BYTES, LineReader, append_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from napari_surfseg.geometry import Index3, Size3
@@ -44,7 +44,6 @@ __all__ = [
     "Event",
     "EventWriter",
     "LabelsUpdated",
-    "LineReader",
     "MemoryExceeded",
     "MemoryMeasured",
     "Pause",
@@ -71,8 +70,6 @@ __all__ = [
     "WarningIssued",
     "WeightsLoaded",
     "append_command",
-    "append_line",
-    "iterate_lines",
     "parse_events",
     "read_commands",
     "read_events",
@@ -83,8 +80,6 @@ STEP_LINE = b'{"kind":"StepFinished"'
 #: Of a longer file, as earlier versions wrote them, so many steps are passed over that what is
 #: read of it is about half as long.
 LONG_FILE_BYTES = 50_000_000
-#: Read at once from a file that may be long.
-PIECE_BYTES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -646,49 +641,6 @@ class EventWriter:
         return stamped
 
 
-class LineReader:
-    """Follow a growing file of whole lines.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it need not exist yet.
-    offset : int
-        Byte to start at.
-    """
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        self.path = path
-        self.offset = offset
-
-    def read_lines(self, max_bytes: int | None = None) -> list[bytes]:
-        """Return the whole lines added since the last call; a half-written one waits.
-
-        With ``max_bytes`` at most about so much is read; the rest comes next time.
-        """
-        try:
-            with self.path.open("rb") as file:
-                file.seek(0, 2)
-                if file.tell() < self.offset:
-                    self.offset = 0  # the file was replaced by a shorter one
-                file.seek(self.offset)
-                data = file.read(max_bytes)
-                if max_bytes is not None and len(data) == max_bytes:
-                    data += file.readline()  # never less than a line, or it would stay stuck
-        except FileNotFoundError:
-            return []
-        end = data.rfind(b"\n") + 1
-        self.offset += end
-        return data[:end].splitlines()
-
-
-def iterate_lines(path: Path, *, max_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
-    """Yield the whole lines of a file, of which only a piece is in memory at a time."""
-    reader = LineReader(path)
-    while lines := reader.read_lines(max_bytes):
-        yield from lines
-
-
 class StepThinner:
     """Passes over steps of a file that is too long to be kept in memory.
 
@@ -731,26 +683,6 @@ def read_commands(source: Path | LineReader) -> list[Command]:
     reader = source if isinstance(source, LineReader) else LineReader(source)
     found = (_from_line(line, Command) for line in reader.read_lines())
     return [command for command in found if command is not None]
-
-
-def append_line(path: Path, line: bytes) -> None:
-    """Append a line, which ends in a line feed, to a file that several programs may write.
-
-    One write call to a file opened for appending: two writers cannot tear each
-    other's lines. A half line of a program that was killed, or that a full disk
-    cut short, is ended first.
-
-    Raises
-    ------
-    OSError
-        If the disk does not take it.
-    """
-    with path.open("a+b", buffering=0) as file:
-        if file.seek(0, 2):
-            file.seek(-1, 2)
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        if file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def append_command(path: Path, command: Command) -> str:

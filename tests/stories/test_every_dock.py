@@ -83,6 +83,8 @@ predict, topology, runs = views
 predict.lost_volume.return_value = ""
 predict.form.return_value.source = topology.source.return_value = None
 topology.meanings.return_value = {1: "foreground"}
+topology.lost.return_value = ""
+topology.current.return_value = None
 runs.selected.return_value = []
 controllers = [
     PredictController(viewer, predict, session),
@@ -91,7 +93,7 @@ controllers = [
 ]
 controllers[0].predict()
 predict.set_error.assert_called_with("Choose a volume: a layer or a file.")
-controllers[1].compute()
+controllers[1].find()
 topology.show_error.assert_called_with(
     "Choose a prediction: a layer or a file.", "prediction"
 )

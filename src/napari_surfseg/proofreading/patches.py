@@ -37,6 +37,8 @@ RADII = (1, 2, 3, 4, 6, 8)
 NUM_TRIED = 4
 #: How far from a gap a sheet is looked at to know how it lies and how thick it is (voxels).
 CONTEXT = 5
+#: A seal reaches no further beyond the place's box.
+BEYOND = 3
 #: Columns that a bent plane needs.
 MIN_COLUMNS = 24
 #: Gaps in a height map up to twice this are bridged.
@@ -80,47 +82,42 @@ def iterate_patches(crop: Crop, *, open_ended: bool) -> Iterator[NDArray[np.bool
     Yields
     ------
     bool array
-        Voxels of background, of the crop's shape; each patch first with the sheet's thickness,
-        then the bare seal, where that is another one.
+        Voxels of background, of the crop's shape; a patch as thick as the sheet before a bare
+        seal.
     """
-    if open_ended:
-        # First, since a ball that seals a gap between two ends also joins stacked sheets.
-        yield from _iterate_height_maps(crop, open_ended=True)
+    # First the plane of the sheet: a ball that seals a wide gap also fills what lies between
+    # two sheets.
+    yield from _iterate_height_maps(crop, open_ended=open_ended)
     for seal in _iterate_seals(crop):
         thick = _thicken(crop, seal)
         if thick is not None:
             yield thick
         if thick is None or not np.array_equal(thick, seal):
             yield seal
-    if not open_ended:
-        yield from _iterate_height_maps(crop, open_ended=False)
 
 
 def _iterate_seals(crop: Crop) -> Iterator[NDArray[np.bool_]]:
     """Iterate over what growing balls seal, piece by piece, the nearest to the place first."""
     distances = crop.distances()
-    near = crop.near(2)
+    near = crop.near(BEYOND)
     for radius in RADII:
-        filled = close_gaps(crop.mask, radius) & ~crop.mask
+        filled = close_gaps(crop.mask, radius) & ~crop.mask & near
         pieces, count = ndimage.label(filled, CORNERS)
         if not count:
             continue
-        found = np.unique(pieces[near])
-        found = found[found > 0]
-        if not found.size:
-            continue
+        found = np.arange(1, count + 1)
         nearest = ndimage.minimum(distances, pieces, found)
         for piece in found[np.argsort(nearest)][:NUM_TRIED]:
             yield pieces == piece
 
 
-def _find_sheet(mask: NDArray[np.bool_], seal: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Find what is near a seal, of the pieces that touch it."""
-    close = ndimage.binary_dilation(seal, CORNERS)
-    around = ndimage.binary_dilation(close, CORNERS, iterations=CONTEXT - 1)
-    pieces, _ = ndimage.label(mask & around, CORNERS)
-    touching = np.unique(pieces[close & mask])
-    return np.isin(pieces, touching[touching > 0])
+def _find_sheet(crop: Crop, around: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find the piece of the surface nearest to the place, as it hangs together in a part."""
+    pieces, _ = ndimage.label(crop.mask & around, CORNERS)
+    if not pieces.any():
+        return np.zeros(crop.mask.shape, bool)
+    nearest = np.argmin(np.where(pieces > 0, crop.distances(), np.inf))
+    return np.asarray(pieces == pieces.ravel()[nearest])
 
 
 class _HeightMap(NamedTuple):
@@ -185,7 +182,7 @@ def _fit(sheet: NDArray[np.bool_]) -> _HeightMap | None:
 
 def _thicken(crop: Crop, seal: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """Make a seal as thick as the sheet around it; None where that has no clear direction."""
-    sheet = _find_sheet(crop.mask, seal)
+    sheet = _find_sheet(crop, ndimage.binary_dilation(seal, CORNERS, iterations=CONTEXT))
     found = _fit(sheet)
     if found is None:
         return None
@@ -195,20 +192,20 @@ def _thicken(crop: Crop, seal: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     missing, _ = ndimage.label(ndimage.binary_fill_holes(present) & ~present, np.ones((3, 3)))
     touched = np.unique(missing[ndimage.binary_dilation(columns)])
     columns |= np.isin(missing, touched[touched > 0])
-    patch: NDArray[np.bool_] = found.fill(columns, seal.shape) & ~crop.mask
-    # The columns at its rim may be worn down.
-    every = np.ones(columns.shape, bool)
-    patch |= ndimage.binary_dilation(patch, CORNERS) & found.fill(every, seal.shape) & ~crop.mask
+    patch = _fill(crop, found, columns)
     return patch if patch.any() else None
+
+
+def _fill(crop: Crop, found: _HeightMap, columns: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill the background of some columns, and of those at their rim, which may be worn down."""
+    patch: NDArray[np.bool_] = found.fill(columns, crop.mask.shape) & ~crop.mask
+    every = found.fill(np.ones(columns.shape, bool), crop.mask.shape)
+    return patch | (ndimage.binary_dilation(patch, CORNERS) & every & ~crop.mask)
 
 
 def _iterate_height_maps(crop: Crop, *, open_ended: bool) -> Iterator[NDArray[np.bool_]]:
     """Patches that are found in the plane of the nearest sheet; they may be wide."""
-    if not crop.mask.any():
-        return
-    pieces, _ = ndimage.label(crop.mask, CORNERS)
-    nearest = pieces.ravel()[np.argmin(np.where(crop.mask, crop.distances(), np.inf))]
-    found = _fit((pieces == nearest) & crop.near(CONTEXT))
+    found = _fit(_find_sheet(crop, crop.near(CONTEXT)))
     if found is None:
         return
     columns = found.project(crop.mask)
@@ -232,6 +229,6 @@ def _fill_columns(
     far = np.hypot(*np.ogrid[-at[0] : columns.shape[0] - at[0], -at[1] : columns.shape[1] - at[1]])
     nearest = ndimage.minimum(far, gaps, np.arange(1, count + 1))
     for gap in np.argsort(nearest)[:NUM_TRIED] + 1:
-        patch = found.fill(gaps == gap, crop.mask.shape) & ~crop.mask
+        patch = _fill(crop, found, gaps == gap)
         if (patch & crop.near(2)).any():
             yield patch

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_surfseg.errors import DataError
-from napari_surfseg.events import append_line, iterate_lines
 from napari_surfseg.files import explain_write_error
 from napari_surfseg.geometry import boxes_overlap, to_index
+from napari_surfseg.lines import append_line, iterate_lines
 from napari_surfseg.proofreading.edit import MEND_KINDS, Edit
 
 if TYPE_CHECKING:

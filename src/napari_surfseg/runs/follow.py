@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_surfseg import events
 from napari_surfseg.errors import SurfsegError
+from napari_surfseg.lines import LineReader
 from napari_surfseg.runs.folder import RunFolder, RunState
 from napari_surfseg.runs.launch_record import JobState, to_here
 from napari_surfseg.runs.launchers.job import describe_end, describe_job, find_last_output
@@ -152,7 +153,7 @@ class RunFollower:
         self.folder = RunFolder(run_dir)
         self._steps = steps
         self._max_bytes = max_bytes
-        self._reader = events.LineReader(self.folder.events_path)
+        self._reader = LineReader(self.folder.events_path)
         self._thinner = events.StepThinner(self.folder.events_path)
         self._seen = RunSnapshot()
         self._ending: events.Event | None = None

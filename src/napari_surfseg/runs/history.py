@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_surfseg import events
 from napari_surfseg.errors import ConfigError, RunError
+from napari_surfseg.lines import iterate_lines
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.vocabulary import LOSS_TERMS
 
@@ -180,7 +181,7 @@ def read_history(run_dir: str | Path) -> RunHistory:
     history.environment = _read_environment(folder)
     thinner = events.StepThinner(folder.events_path)
     try:
-        for line in events.iterate_lines(folder.events_path):
+        for line in iterate_lines(folder.events_path):
             if not line.startswith(PASSED_OVER) and thinner.keep(line):
                 for event in events.parse_events([line]):
                     _take(history, event)

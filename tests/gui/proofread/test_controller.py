@@ -20,7 +20,7 @@ PLACE = {"scale": (4, 2, 2), "units": ("um",) * 3, "axis_labels": ("z", "y", "x"
 @pytest.fixture
 def chosen():
     """What a person, or the controller, has chosen on each side."""
-    return {"prediction": None, "labels": None}
+    return {"prediction": None, "probabilities": None, "labels": None}
 
 
 @pytest.fixture
@@ -37,6 +37,8 @@ def view(chosen):
     view.source.side_effect = lambda field: chosen[field]
     view.meanings.return_value = MEANINGS
     view.threshold_value.return_value = None
+    view.current.return_value = None
+    view.lost.return_value = ""
     return view
 
 
@@ -95,7 +97,7 @@ def test_it_guesses_which_layer_is_which(controller, chosen, view):
 def test_from_layers_to_marks(controller, view, viewer, compared, errors):
     finished = []
     controller.finished.connect(finished.append)
-    controller.compute()
+    controller.find()
     volumes, meanings, threshold = compared.calls[0]
     assert {field: volume.name for field, volume in volumes.items()} == {
         "prediction": "any name", "labels": "labels",
@@ -133,19 +135,19 @@ def test_the_number_of_errors_is_said(controller, view, errors, monkeypatch, cou
 
 def test_errors_are_shown_beside_their_side(controller, view, viewer, chosen, compared):
     chosen["prediction"] = None
-    controller.compute()
+    controller.find()
     assert last(view.show_error) == ("Choose a prediction: a layer or a file.", "prediction")
     chosen["prediction"] = SourceChoice.of_layer(Labels(np.ones((3, 4, 5), np.uint8)))
-    controller.compute()
+    controller.find()
     gone, field = last(view.show_error)
     assert field == "prediction"
     assert gone.endswith("is gone from the viewer; choose another prediction.")
     chosen["prediction"] = SourceChoice.of_file("surface.tif")
     view.meanings.return_value = {0: "background", 1: "background"}
-    controller.compute()
+    controller.find()
     assert last(view.show_error)[0].startswith("No label value means surface")
     view.meanings.return_value = {}
-    controller.compute()
+    controller.find()
     assert last(view.show_error) == ("The label values are not known yet.", "labels")
     chosen["labels"] = SourceChoice.of_file("gone.tif")
     controller.count_labels()
@@ -163,7 +165,7 @@ def test_errors_are_shown_beside_their_side(controller, view, viewer, chosen, co
 )
 def test_a_comparison_that_fails_is_shown(controller, view, compared, error):
     compared.error = error
-    controller.compute()
+    controller.find()
     assert last(view.set_state) == ("Nothing was compared.",)
     assert last(view.show_error) == (str(error), error.field)
     assert not controller.is_busy

@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 
 from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.proofread.layers import (
+    DIMENSIONS,
     ERROR_COLORS,
     MARK_SIZES,
     ErrorLayers,
@@ -15,8 +16,7 @@ from napari_surfseg.gui.proofread.layers import (
     fly_to,
 )
 from napari_surfseg.metrics.error_table import ERROR_NAMES
-
-DIMENSIONS = dict(ERROR_NAMES.values())
+from napari_surfseg.proofreading.places import PLACE_KINDS
 
 FOUND = {
     "hole": (18, (5, 6, 20), (7, 9, 23)),
@@ -90,8 +90,9 @@ def test_marks_lie_over_their_source(errors, source):
 
 def test_there_is_a_colour_for_every_name():
     names = [name for name, _ in ERROR_NAMES.values()]
-    assert list(ERROR_COLORS) == names
-    assert len(set(ERROR_COLORS.values())) == len(names)
+    assert set(ERROR_COLORS) == set(DIMENSIONS) == {*names, *PLACE_KINDS}
+    for together in (names, PLACE_KINDS):
+        assert len({ERROR_COLORS[name] for name in together}) == len(together)
 
 
 def test_the_zoom_changes_as_little_as_will_do():

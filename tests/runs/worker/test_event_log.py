@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_surfseg import events
+from napari_surfseg.lines import iterate_lines
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.runs.history import read_history
 from napari_surfseg.runs.worker.event_log import LONGEST_SECONDS, WRITTEN_STEPS, EventLog
@@ -196,7 +197,7 @@ def test_a_long_file_of_an_earlier_version_is_thinned_as_it_is_read(folder, monk
         if number % 100 == 0:
             writer.write(validation(number))
     thinner = events.StepThinner(folder.events_path)
-    lines = [line for line in events.iterate_lines(folder.events_path) if thinner.keep(line)]
+    lines = [line for line in iterate_lines(folder.events_path) if thinner.keep(line)]
     assert sum(map(len, lines)) < 20_000
     assert sum(b"ValidationFinished" in line for line in lines) == 10
 

@@ -40,14 +40,17 @@ class SourceCombo(QComboBox):
         What is chosen, for sentences: ``"volume"``.
     files : bool
         Whether files can be chosen too.
+    nothing : str
+        What it means to choose nothing; by default that something is to be chosen.
     """
 
     chosen = Signal()
 
-    def __init__(self, name: str, what: str, *, files: bool = True) -> None:
+    def __init__(self, name: str, what: str, *, files: bool = True, nothing: str = "") -> None:
         super().__init__()
         self.setObjectName(name)
         self.what = what
+        self._nothing = nothing
         self._files = files
         self._choice: SourceChoice | None = None
         self._layers: list[SourceChoice] = []
@@ -88,7 +91,7 @@ class SourceCombo(QComboBox):
     def _fill(self) -> None:
         self.blockSignals(True)
         self.clear()
-        self.addItem(f"choose {self.what}…", None)
+        self.addItem((not self.lost and self._nothing) or f"choose {self.what}…", None)
         for choice in self._layers:
             self.addItem(choice.name, choice)
         if self._choice is not None and self._choice.kind == "file":
@@ -115,8 +118,10 @@ class SourceCombo(QComboBox):
             self._fill()
         else:
             self._choice = data
-        self.lost = ""
+        was_lost, self.lost = self.lost, ""
         self._is_manual = True
+        if was_lost and self._nothing:
+            self._fill()
         self.chosen.emit()
 
     def ask_path(self, *, folder: bool) -> str:

@@ -21,6 +21,7 @@ __all__ = ["describe_lost", "find_chosen_layer", "take_chosen"]
 ARTICLES = {
     "volume": ("a volume", "another volume"),
     "prediction": ("a prediction", "another prediction"),
+    "probabilities": ("probabilities", "other probabilities"),
     "labels": ("labels", "other labels"),
 }
 

@@ -7,9 +7,13 @@ Key                 Value
 ==================  ========================================================================
 ``surfseg``         what the plugin made the layer as: ``"live"``, ``"prediction"``, ``"curves"``
 ``part``            which of several layers it is: ``"surface"``, ``"skeleton"``, ``"mesh"``
+``folder``          of a prediction, where its files are
+``threshold``       of a prediction, the probability above which it has surface
+``network``         of a prediction, the checkpoint or the network of the package that made it
 ``surfseg_file``    path of the volume that it was opened from
 ``surfseg_labels``  meaning of each label value
 ``surfseg_region``  box of the volume that the labels cover, and the volume's shape
+``surfseg_record``  path of the decisions that were made on the layer
 ==================  ========================================================================
 """
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari import layers
-from napari.utils.key_bindings import coerce_keybinding
+from napari_surfseg.gui.window.free_keys import is_free_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +15,6 @@ __all__ = ["KEYS", "bind_key", "unbind_key"]
 
 #: H for hide; the others are for a person, or another plugin, who uses it for something else.
 KEYS = ("H", "Shift-H", "U", "Shift-U")
-
-#: While such a layer is selected, its keys come before the viewer's.
-LAYER_KINDS = (layers.Image, layers.Labels, layers.Points, layers.Shapes, layers.Surface)
 
 
 def bind_key(viewer: ViewerModel, toggle: Callable[[], None]) -> str | None:
@@ -41,10 +37,7 @@ def bind_key(viewer: ViewerModel, toggle: Callable[[], None]) -> str | None:
         toggle()
 
     for key in KEYS:
-        binding = coerce_keybinding(key)
-        keymaps = [viewer.keymap, type(viewer).class_keymap]
-        keymaps += [kind.class_keymap for kind in LAYER_KINDS]
-        if not any(binding in keymap for keymap in keymaps):
+        if is_free_key(viewer, key):
             viewer.bind_key(key, press)
             return key
     return None

@@ -29,7 +29,12 @@ def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer
         The layer it was made from; the new ones lie exactly over it.
     """
     place = prediction.find_place(source, prediction.origin)
-    meta: dict[str, Any] = {"surfseg": "prediction", "folder": str(prediction.folder)}
+    meta: dict[str, Any] = {
+        "surfseg": "prediction",
+        "folder": str(prediction.folder),
+        "threshold": prediction.result.get("threshold"),
+        "network": str(prediction.checkpoint or prediction.found_by),
+    }
     arrays = prediction.arrays
     yield Image(
         arrays["probabilities"],

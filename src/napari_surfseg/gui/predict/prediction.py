@@ -154,7 +154,8 @@ def _load(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     arrays: dict[str, Any] = {"probabilities": np.array(array[:]) if small else array}
     for key in ("surface", "skeleton"):
         if key in result:
-            mode: Any = None if small else "r"
+            # Copy on write: a large surface stays on disk, and what is mended in memory.
+            mode: Any = None if small else "c"
             arrays[key] = np.load(folder / result[key], mmap_mode=mode, allow_pickle=False)
     if "mesh" in result:
         with np.load(folder / result["mesh"], allow_pickle=False) as mesh:

@@ -1,26 +1,38 @@
-"""What the dock "Proofread" does: it compares, lists the errors and flies to each."""
+"""What the dock "Proofread" does: it finds places, lists them, flies to each and mends them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari.layers import Labels
+import numpy as np
+from napari.layers import Image, Labels
 
 from napari_surfseg.errors import DataError, LabelError, SurfsegError
-from napari_surfseg.gui.background.process_job import JobView
-from napari_surfseg.gui.controls.label_schemes import suggest_meanings
+from napari_surfseg.gui.background.process_job import JobView, ProcessJob
+from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES, suggest_meanings
 from napari_surfseg.gui.layers.alignment import describe_misplaced
-from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
+from napari_surfseg.gui.layers.chosen_volume import (
+    describe_lost,
+    find_chosen_layer,
+    take_chosen,
+)
 from napari_surfseg.gui.layers.job_controller import JobController
 from napari_surfseg.gui.layers.label_counts import count_values
-from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, take_file
+from napari_surfseg.gui.layers.layer_volume import LayerVolume, is_volume, shape_of, take_file
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of, part_of
 from napari_surfseg.gui.proofread.comparison import Comparison, run_comparison
+from napari_surfseg.gui.proofread.finding import FoundPlaces, run_search
+from napari_surfseg.gui.proofread.keys import BoundKeys
 from napari_surfseg.gui.proofread.layers import ErrorLayers
+from napari_surfseg.gui.proofread.mend_controller import (
+    MendController,
+    Mended,
+    MendViewProtocol,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -28,20 +40,22 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.controls.source_choice import SourceChoice
-    from napari_surfseg.metrics.error_table import TopologyError
+    from napari_surfseg.gui.proofread.listing import Listed
 
 __all__ = ["ProofreadController", "ProofreadViewProtocol"]
 
 #: More marks than this help nobody, and napari draws them slowly.
 MAX_SHOWN = 2000
+#: What is chosen, in the order in which the form has it.
+FIELDS = ("prediction", "probabilities", "labels")
 
 
-class ProofreadViewProtocol(JobView, Protocol):
+class ProofreadViewProtocol(JobView, MendViewProtocol, Protocol):
     """What the controller needs of the dock's widgets."""
 
     @property
-    def compute_clicked(self) -> Any:
-        """Signal: a person wants a comparison."""
+    def find_clicked(self) -> Any:
+        """Signal: a person wants the list of places."""
 
     @property
     def cancel_clicked(self) -> Any:
@@ -56,10 +70,16 @@ class ProofreadViewProtocol(JobView, Protocol):
         """Signal: a person wants to see an error; carries its index in the whole list."""
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
-        """Offer these layers on both sides."""
+        """Offer these labels layers as the prediction and as labels."""
+
+    def set_images(self, layers: Sequence[Layer]) -> None:
+        """Offer these images as the probabilities."""
 
     def source(self, field: str) -> SourceChoice | None:
-        """Return what is chosen as ``"prediction"`` or as ``"labels"``."""
+        """Return what is chosen as ``"prediction"``, ``"probabilities"`` or ``"labels"``."""
+
+    def lost(self, field: str) -> str:
+        """Return the name of the layer that a person chose and that is gone; else ``""``."""
 
     def suggest(self, field: str, layer: Layer) -> bool:
         """Choose a layer, unless something is chosen or a person has chosen; return whether."""
@@ -76,17 +96,18 @@ class ProofreadViewProtocol(JobView, Protocol):
     def set_counting(self, text: str) -> None:
         """Say that label values are being counted; empty hides the line."""
 
-    def set_result(
-        self, scores: dict[str, float], errors: Sequence[TopologyError], state: str
-    ) -> None:
-        """Show what was found."""
+    def set_result(self, scores: Mapping[str, float], places: Sequence[Listed], state: str) -> None:
+        """Show what was found; without labels there are no scores."""
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Say which key does what, by action."""
 
     def show_error(self, message: str, field: str | None = None) -> None:
-        """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""
+        """Show a sentence beside its field, or below them."""
 
 
 class ProofreadController(JobController):
-    """Joins the view, the viewer and the process; it needs no window.
+    """Joins the view, the viewer and the processes; it needs no window.
 
     Parameters
     ----------
@@ -110,33 +131,64 @@ class ProofreadController(JobController):
             title="Proofread",
         )
         self._view = view
-        self._errors: list[TopologyError] = []
+        self._finding = ProcessJob(
+            view,
+            self._jobs,
+            module="napari_surfseg.inference.doubt_process",
+            what="search",
+            title="Proofread",
+        )
         self._source: Layer | None = None
+        self._mended = Mended(None, "The prediction")
         self.shown = ErrorLayers(self._viewer)
-        view.compute_clicked.connect(self.compute)
+        self.mends = MendController(self._viewer, view, self._jobs)
+        self._keys = BoundKeys(self._viewer, self.mends.act)
+        view.set_keys(self._keys.keys)
+        view.find_clicked.connect(self.find)
         view.cancel_clicked.connect(self.cancel)
         view.labels_chosen.connect(self.count_labels)
         view.error_chosen.connect(self.go_to)
         self._on_layers()
+        self.mends.show()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a comparison or a search is under way."""
+        return self._job.is_busy or self._finding.is_busy
+
+    def cancel(self) -> None:
+        """End the comparison or the search."""
+        super().cancel()
+        self._finding.cancel()
 
     def close(self) -> None:
-        """Let go of the viewer; a comparison under way ends."""
+        """Let go of the viewer; what is under way ends."""
         self.shown.adder.stop()
+        self.mends.close()
+        self._keys.close()
         super().close()
 
     # -- choosing ------------------------------------------------------------------
 
     def _on_layers(self) -> None:
-        layers = [
-            layer for layer in self._viewer.layers if isinstance(layer, Labels) and is_volume(layer)
+        volumes = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Image | Labels) and is_volume(layer)
         ]
+        layers = [layer for layer in volumes if isinstance(layer, Labels)]
         self._view.set_layers(layers)
+        self._view.set_images([layer for layer in volumes if isinstance(layer, Image)])
         # What the plugin made is a prediction; what is left is what a person painted or loaded.
         made = [layer for layer in layers if kind_of(layer) is not None]
-        surfaces = [layer for layer in made if part_of(layer) != "skeleton"]
-        others = [layer for layer in layers if layer not in made]
+        surfaces = [layer for layer in made if part_of(layer) not in {"skeleton", None}]
+        others = [layer for layer in layers if layer not in made and not _is_strokes(layer)]
         if surfaces:
             self._view.suggest("prediction", surfaces[-1])
+        chosen = self._find_layer("prediction")
+        for layer in volumes:
+            if chosen is not None and _is_probability_of(layer, chosen):
+                self._view.suggest("probabilities", layer)
         if others and self._view.suggest("labels", others[-1]):
             self.count_labels()
 
@@ -145,6 +197,9 @@ class ProofreadController(JobController):
 
     def _take(self, field: str) -> LayerVolume | str:
         try:
+            lost = self._view.lost(field)
+            if lost:
+                raise DataError(describe_lost(lost, field))
             return take_chosen(self._view.source(field), self._viewer, field)
         except DataError as error:
             error.field = field
@@ -178,15 +233,36 @@ class ProofreadController(JobController):
 
         self._jobs.start("count", work, done=done, failed=failed)
 
-    # -- comparing -----------------------------------------------------------------
+    # -- finding -------------------------------------------------------------------
 
-    def compute(self) -> None:
-        """Compare what is chosen, in a thread and a process."""
-        view = self._view
-        view.show_error("")
-        meanings = view.meanings()
+    def find(self) -> None:
+        """List the errors against the chosen labels; without labels the doubtful places."""
+        self._view.show_error("")
         try:
-            volumes = {field: self._take(field) for field in ("prediction", "labels")}
+            chosen = [
+                field for field in FIELDS if self._view.source(field) or self._view.lost(field)
+            ]
+            volumes = {field: self._take(field) for field in {"prediction", *chosen}}
+        except SurfsegError as error:
+            self._view.show_error(str(error), error.field)
+            return
+        layers = {field: self._find_layer(field) for field in FIELDS}
+        prediction = volumes["prediction"]
+        self._mended = Mended(
+            layers["prediction"],
+            prediction if isinstance(prediction, str) else prediction.name,
+            _as_array(volumes.get("probabilities")),
+        )
+        if "labels" in volumes:
+            self._compare(volumes, layers)
+        else:
+            self._search(volumes, layers)
+
+    def _compare(
+        self, volumes: dict[str, LayerVolume | str], layers: dict[str, Layer | None]
+    ) -> None:
+        meanings = self._view.meanings()
+        try:
             if not meanings:
                 raise LabelError("The label values are not known yet.", field="labels")
             if "foreground" not in meanings.values():
@@ -194,43 +270,141 @@ class ProofreadController(JobController):
                     "No label value means surface; choose the one that does.", field="labels"
                 )
         except SurfsegError as error:
-            view.show_error(str(error), error.field)
+            self._view.show_error(str(error), error.field)
             return
-        threshold = view.threshold_value()
-        prediction, labels = self._find_layer("prediction"), self._find_layer("labels")
-        note = ""
-        if prediction and labels:
-            note = describe_misplaced(prediction, labels, "prediction")
+        threshold = self._view.threshold_value()
+        prediction, labels = layers["prediction"], layers["labels"]
+        note = describe_misplaced(prediction, labels, "prediction") if prediction and labels else ""
         # Another layer may be chosen before this is done.
         self._source = labels or prediction
+        truth = _as_array(volumes["labels"])
+        if truth is not None:
+            self._mended = replace(self._mended, labels=_Meant(truth, meanings))
+        compared = {field: volumes[field] for field in ("prediction", "labels")}
 
         def work(process: JobProcess) -> Comparison:
-            found = run_comparison(volumes, meanings, threshold, process)
+            found = run_comparison(compared, meanings, threshold, process)
             return replace(found, warnings=[*found.warnings, *filter(None, [note])])
 
-        self._job.start(work, done=self.show, failed=self._on_failed)
+        def failed(error: SurfsegError) -> None:
+            self._on_failed("Nothing was compared.", error)
+
+        self._job.start(work, done=self.show, failed=failed)
+
+    def _search(
+        self, volumes: dict[str, LayerVolume | str], layers: dict[str, Layer | None]
+    ) -> None:
+        prediction, probabilities = volumes["prediction"], volumes.get("probabilities")
+        self._source = layers["prediction"]
+        threshold = self._view.threshold_value()
+        if probabilities is not None:
+            known = self._source.metadata.get("threshold") if self._source is not None else None
+            threshold = 0.5 if known is None else float(known)
+
+        def work(process: JobProcess) -> FoundPlaces:
+            return run_search(prediction, probabilities, threshold, process)
+
+        def failed(error: SurfsegError) -> None:
+            self._on_failed("Nothing was looked for.", error)
+
+        self._finding.start(work, done=self.show_places, failed=failed)
 
     def show(self, found: Comparison) -> None:
         """Show what a comparison found: scores, the list, and marks in the viewer."""
         self._job.end()
-        self._errors = found.errors[:MAX_SHOWN]
-        self.shown.show(self._errors, self._source, found.spacing)
         total = len(found.errors)
         text = f"{total:,} {'error' if total == 1 else 'errors'}, the largest first."
         if total == 0:
             text = "No topology error: every feature has its partner."
         elif total > MAX_SHOWN:
             text = f"{total:,} errors; the {MAX_SHOWN:,} largest are shown."
-        self._view.set_result(found.scores, self._errors, " ".join([text, *found.warnings]))
+        self._list(found.scores, found.errors, text, found)
+
+    def show_places(self, found: FoundPlaces) -> None:
+        """Show the doubtful places that were found, as a list and as marks in the viewer."""
+        self._finding.end()
+        total = len(found.places)
+        text = f"{total:,} doubtful {'place' if total == 1 else 'places'}, what matters most first."
+        if total == 0:
+            text = "No doubtful place was found."
+        self._list({}, found.places, text, found)
+
+    def _list(
+        self,
+        scores: Mapping[str, float],
+        places: Sequence[Listed],
+        text: str,
+        found: Comparison | FoundPlaces,
+    ) -> None:
+        places = places[:MAX_SHOWN]
+        self.shown.show(places, self._source, found.spacing)
+        self._view.set_result(scores, places, " ".join([text, *found.warnings]))
+        said = self.mends.begin(places, self._mended)
+        if said:
+            self._view.set_mend_message(said)
         self.finished.emit(found)
 
-    def _on_failed(self, error: SurfsegError) -> None:
-        self._view.set_state("Nothing was compared.")
+    def _on_failed(self, state: str, error: SurfsegError) -> None:
+        self._view.set_state(state)
         self._view.show_error(str(error), error.field)
 
     # -- looking -------------------------------------------------------------------
 
     def go_to(self, index: int) -> None:
-        """Fly to an error of the list."""
-        if index < len(self._errors):
-            self.shown.go_to(index, self._errors[index])
+        """Fly to a place of the list."""
+        places = self.mends.listing.places
+        if index < len(places):
+            self.shown.go_to(index, places[index])
+        self.mends.show()
+
+
+class _Meant:
+    """Labels as 1 on the surface, 0 beside it and 2 where nobody annotated, read by boxes."""
+
+    def __init__(self, labels: Any, meanings: Mapping[int, str]) -> None:
+        self._labels = labels
+        self._meanings = dict(meanings)
+        self.shape = labels.shape
+
+    def __getitem__(self, box: Any) -> np.ndarray[Any, Any]:
+        values = np.asarray(self._labels[box])
+        meant = np.full(values.shape, 2, np.uint8)
+        for value, meaning in self._meanings.items():
+            if meaning != "ignore":
+                meant[values == value] = int(meaning == "foreground")
+        return meant
+
+
+def _as_array(volume: LayerVolume | str | None) -> Any:
+    """Return what can be cut with three slices; None for a file, which a mend does not wait for."""
+    if volume is None or isinstance(volume, str):
+        return None
+    return _Volume(volume)
+
+
+class _Volume:
+    """A layer's voxels, read by boxes of three axes."""
+
+    def __init__(self, volume: LayerVolume) -> None:
+        self._volume = volume
+        self.shape = volume.shape
+
+    def __getitem__(self, box: Any) -> np.ndarray[Any, Any]:
+        start, stop = zip(*((cut.start, cut.stop) for cut in box), strict=True)
+        return self._volume.read(start, stop)
+
+
+def _is_strokes(layer: Layer) -> bool:
+    """Whether a labels layer is a person's strokes, with which nothing can be compared."""
+    return meanings_of(layer) == LABEL_SCHEMES["strokes"]
+
+
+def _is_probability_of(layer: Layer, surface: Layer) -> bool:
+    """Whether a layer holds the probabilities that a surface was cut out of."""
+    folder = surface.metadata.get("folder")
+    return (
+        folder is not None
+        and layer.metadata.get("folder") == folder
+        and part_of(layer) == "probability"
+        and shape_of(layer) == shape_of(surface)
+    )

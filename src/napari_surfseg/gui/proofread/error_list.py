@@ -1,4 +1,4 @@
-"""The list of topology errors: which kind is listed, the table, and steps from row to row."""
+"""The list of places: which kind is listed, the table, and steps from row to row."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from napari_surfseg.gui.controls.basics import (
     hint,
     push_button,
 )
-from napari_surfseg.gui.proofread.table_model import ErrorTable
-from napari_surfseg.metrics.error_table import count_errors
+from napari_surfseg.gui.proofread.listing import count_names
+from napari_surfseg.gui.proofread.table_model import OPEN, ErrorTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from napari_surfseg.metrics.error_table import TopologyError
+    from napari_surfseg.gui.proofread.listing import Listed, State
 
 __all__ = ["ErrorList"]
 
@@ -41,21 +41,21 @@ class ErrorList(QObject):
     """
 
     chosen = Signal(int)
-    """A person wants to see an error; carries its index in the whole list."""
+    """A person wants to see a place; carries its index in the whole list."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._errors: Sequence[TopologyError] = ()
+        self._errors: Sequence[Listed] = ()
         self.kind = QComboBox()
         self.kind.setObjectName("errors_kind")
         hint(
             self.kind,
-            "Which errors are listed. An extra component, hole or bridge is in the prediction "
-            "only, a missing or filled one in the labels only.",
+            "Which places are listed. Against labels, an extra component, hole or bridge is in the "
+            "prediction only, a missing or filled one in the labels only.",
         )
         self.kind.currentIndexChanged.connect(lambda _index: self._fill_table())
-        self.previous = self._step_button("previous_error", "◀", "Go to the error above.", -1)
-        self.next = self._step_button("next_error", "▶", "Go to the error below.", 1)
+        self.previous = self._step_button("previous_error", "◀", "Go to the place above.", -1)
+        self.next = self._step_button("next_error", "▶", "Go to the place below.", 1)
         self.place = QLabel("")
         self.place.setObjectName("errors_place")
         self.line = QHBoxLayout()
@@ -81,24 +81,65 @@ class ErrorList(QObject):
         self.table.setMinimumHeight(140)
         hint(
             self.table,
-            "What is wrong, the largest first: kind, size (voxels) and place (voxels, Z, Y, X). "
-            "Click a row to go there.",
+            "What is wrong or in doubt, what matters most first: kind, size (voxels) and place "
+            "(voxels, Z, Y, X); ✓ right, ✎ mended, ? unsure. Click a row to go there.",
         )
         self.table.selectionModel().currentRowChanged.connect(self._on_row)
         # Also the current row: the person may have moved the camera away from its error.
         self.table.clicked.connect(lambda index: self._on_row(index, None))
         self._show_place()
 
-    def set_errors(self, errors: Sequence[TopologyError]) -> None:
-        """List these errors, all kinds of them."""
+    def set_errors(self, errors: Sequence[Listed]) -> None:
+        """List these places, all kinds of them."""
         self._errors = errors
         self.kind.blockSignals(True)
         self.kind.clear()
-        self.kind.addItem(f"all errors ({len(errors):,})", None)
-        for name, count in count_errors(errors).items():
+        self.kind.addItem(f"all ({len(errors):,})", None)
+        self.kind.addItem("still open", OPEN)
+        for name, count in count_names(errors).items():
             self.kind.addItem(f"{name} ({count:,})", name)
         self.kind.blockSignals(False)
         self._fill_table()
+
+    def set_states(self, states: Sequence[State]) -> None:
+        """Show what was decided at each place."""
+        self.model.set_states(states)
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Say in the tooltips which key does the same."""
+        for button, action, tip in (
+            (self.previous, "previous", "Go to the place above."),
+            (self.next, "next", "Go to the place below."),
+        ):
+            hint(button, f"{tip} Key: {keys[action]}." if action in keys else tip)
+
+    def current(self) -> int | None:
+        """Return the index of the chosen place in the whole list."""
+        row = self.table.currentIndex().row()
+        return self.model.index_of(row) if 0 <= row < self.model.rowCount() else None
+
+    def select(self, index: int) -> None:
+        """Go to a place of the whole list; to one that is not listed by listing all."""
+        if self.model.row_of(index) is None:
+            self.kind.setCurrentIndex(0)
+        row = self.model.row_of(index)
+        if row is not None:
+            self._choose(row)
+
+    def go_on(self, index: int) -> None:
+        """Go to the next place that is not decided, after one of the whole list."""
+        row = self.model.row_of(index)
+        after = self.model.find_open(-1 if row is None else row)
+        if after is not None:
+            self._choose(after)
+        else:
+            self._show_place()
+
+    def _choose(self, row: int) -> None:
+        if row == self.table.currentIndex().row():
+            self._on_row(self.table.currentIndex(), None)
+        else:
+            self.table.selectRow(row)
 
     def _step_button(self, name: str, text: str, tip: str, step: int) -> QPushButton:
         button = push_button(name, text, tip)

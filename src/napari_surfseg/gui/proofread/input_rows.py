@@ -1,4 +1,4 @@
-"""The rows of the form of "Proofread": prediction, labels and their meanings."""
+"""The rows of the form of "Proofread": prediction, probabilities, labels and their meanings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["InputRows"]
 
 
 class InputRows:
-    """The rows that say what is compared with what."""
+    """The rows that say what is looked at, and what it is compared with."""
 
     def __init__(self) -> None:
         self.prediction = SourceCombo("errors_prediction", "prediction")
@@ -43,12 +43,24 @@ class InputRows:
         self.threshold.setEnabled(False)
         hint(self.threshold, "Probability above which a voxel is surface (0 to 1).")
         self.is_probability.toggled.connect(self.threshold.setEnabled)
-        self.labels = SourceCombo("errors_labels", "labels")
+        self.probabilities = SourceCombo("errors_probabilities", "probabilities", nothing="none")
+        hint(
+            self.probabilities,
+            "What the prediction was cut out of (0 to 255, or 0 to 1), of the same shape: it says "
+            "where the network was in doubt. The prediction alone has holes and loose ends.",
+        )
+        self.probabilities_error = FieldError("errors_probabilities")
+        self.labels = SourceCombo("errors_labels", "labels", nothing="none: list doubtful places")
         hint(
             self.labels,
-            "What the surface should be: a labels layer of the same shape or a file.",
+            "What the surface should be: a labels layer of the same shape or a file. The list then "
+            "has the errors against them; without labels, the places that are in doubt.",
         )
-        self.choosers = {"prediction": self.prediction, "labels": self.labels}
+        self.choosers = {
+            "prediction": self.prediction,
+            "probabilities": self.probabilities,
+            "labels": self.labels,
+        }
         self.labels_error = FieldError("errors_labels")
         self.counting = note("")
         self.counting.setObjectName("errors_counts_note")
@@ -61,6 +73,8 @@ class InputRows:
         form.addRow("Prediction", self.prediction)
         form.addRow("", cut)
         form.addRow(self.prediction_error)
+        form.addRow("Probability", self.probabilities)
+        form.addRow(self.probabilities_error)
         form.addRow("Labels", self.labels)
         form.addRow(self.values)
         form.addRow(self.counting)

@@ -1,4 +1,4 @@
-"""Topology errors in the viewer: a Points layer for each kind, and the camera's way to each."""
+"""Places in the viewer: a Points layer for each kind, and the camera's way to each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from napari.layers import Points
 from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.layers.layer_adder import LayerAdder
 from napari_surfseg.gui.layers.placement import compute_placement
-from napari_surfseg.metrics.error_table import ERROR_NAMES
+from napari_surfseg.metrics.error_table import ERROR_NAMES, TopologyError
+from napari_surfseg.proofreading.places import DoubtfulPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from numpy.typing import NDArray
 
-    from napari_surfseg.metrics.error_table import TopologyError
+    from napari_surfseg.gui.proofread.listing import Listed
 
-__all__ = ["ERROR_COLORS", "ErrorLayers", "build_error_layers", "choose_zoom", "fly_to"]
+__all__ = [
+    "DIMENSIONS",
+    "ERROR_COLORS",
+    "ErrorLayers",
+    "build_error_layers",
+    "choose_zoom",
+    "fly_to",
+]
 
 #: The colours of Okabe and Ito, which colour-blind people tell apart; a pale one for the rarest.
 ERROR_COLORS = {
@@ -33,6 +41,21 @@ ERROR_COLORS = {
     "missing bridge": "#56B4E9",
     "extra cavity": "#009E73",
     "missing cavity": "#B8B8D8",
+    # Doubtful places; holes and bridges are those above.
+    "loose end": "#56B4E9",
+    "small piece": "#D55E00",
+    "uncertain": "#F0E442",
+    "flickering": "#009E73",
+    "disagreement": "#0072B2",
+}
+#: What is counted of each kind: 0 pieces, 1 tunnels and rims, 2 cavities and areas.
+DIMENSIONS = {
+    **dict(ERROR_NAMES.values()),
+    "loose end": 1,
+    "small piece": 0,
+    "uncertain": 2,
+    "flickering": 2,
+    "disagreement": 2,
 }
 #: A shape for each dimension, so that kinds differ not only in colour.
 SYMBOLS = ("square", "disc", "diamond")
@@ -48,27 +71,27 @@ MAX_EXTENT = 128
 
 
 def build_error_layers(
-    errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float] = (1, 1, 1)
+    errors: Sequence[Listed], source: Layer | None, spacing: Sequence[float] = (1, 1, 1)
 ) -> Iterator[tuple[str, Points]]:
     """Make a Points layer of each name that occurs, the features in the order given.
 
     Parameters
     ----------
-    errors : sequence of TopologyError
-        The largest first.
+    errors : sequence of TopologyError or DoubtfulPlace
+        What matters most first.
     source : Layer or None
         A layer of the volume they were found in; the marks lie exactly over it.
     spacing : sequence of float
         Z, Y, X voxel size where there is no such layer.
     """
     place = compute_placement(source, (0, 0, 0)) if source is not None else {"scale": spacing}
-    for name, dimension in ERROR_NAMES.values():
+    for name, dimension in DIMENSIONS.items():
         chosen = [(index, e) for index, e in enumerate(errors) if e.name == name]
         if not chosen:
             continue
         layer = Points(
             np.array([e.location for _, e in chosen], float),
-            name=f"error: {name}",
+            name=f"{_describe(chosen[0][1])}: {name}",
             size=np.clip([max(e.extent) + 3 for _, e in chosen], *MARK_SIZES[dimension]),
             # Rings: what is wrong must be seen inside them.
             face_color="transparent",
@@ -80,14 +103,25 @@ def build_error_layers(
                 "kind": [name] * len(chosen),
                 "size": [e.size for _, e in chosen],
                 "index": [index for index, _ in chosen],
+                **_weights([e for _, e in chosen]),
             },
             # In 3-D the surface must not hide what is wrong behind it.
             blending="translucent_no_depth",
-            metadata={"surfseg": "topology errors"},
+            metadata={"surfseg": "places"},
             **_across_slices(),
             **place,
         )
         yield name, layer
+
+
+def _describe(place: Listed) -> str:
+    return "error" if isinstance(place, TopologyError) else "doubtful"
+
+
+def _weights(places: Sequence[Listed]) -> dict[str, list[float]]:
+    """Return the feature that only doubtful places have."""
+    weights = [place.weight for place in places if isinstance(place, DoubtfulPlace)]
+    return {"weight": weights} if weights else {}
 
 
 def _across_slices() -> dict[str, Any]:
@@ -117,7 +151,7 @@ def choose_zoom(current: float, canvas: float, extent: float, voxel: float) -> f
     return float(np.clip(current, least, most))
 
 
-def fly_to(viewer: ViewerModel, layer: Points, error: TopologyError) -> None:
+def fly_to(viewer: ViewerModel, layer: Points, error: Listed) -> None:
     """Show the slice of an error, in the middle of the canvas and large enough.
 
     Parameters
@@ -176,14 +210,14 @@ class ErrorLayers:
         return self._layers
 
     def show(
-        self, errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float]
+        self, errors: Sequence[Listed], source: Layer | None, spacing: Sequence[float]
     ) -> None:
         """Replace what is shown, a layer at a time; parameters as of :func:`build_error_layers`."""
         self.remove()
         self.adder.start(self._build(errors, source, spacing))
 
     def _build(
-        self, errors: Sequence[TopologyError], source: Layer | None, spacing: Sequence[float]
+        self, errors: Sequence[Listed], source: Layer | None, spacing: Sequence[float]
     ) -> Iterator[Layer]:
         for name, layer in build_error_layers(errors, source, spacing):
             self._layers[name] = layer
@@ -199,7 +233,7 @@ class ErrorLayers:
                 self._viewer.layers.remove(layer)
         self._layers, self._rows = {}, {}
 
-    def go_to(self, index: int, error: TopologyError) -> None:
+    def go_to(self, index: int, error: Listed) -> None:
         """Fly to an error and mark it, and no other."""
         if index not in self._rows:
             return

@@ -1,11 +1,12 @@
-"""The widgets of the dock "Proofread": what to compare, the scores and the list of errors."""
+"""The widgets of the dock "Proofread": what to look at, the list of places, and the mends."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QVBoxLayout
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QShortcut, QVBoxLayout
 
 from napari_surfseg.gui.controls.basics import FieldError, note, push_button
 from napari_surfseg.gui.controls.job_controls import JobControls
@@ -13,14 +14,15 @@ from napari_surfseg.gui.controls.job_page import JobPage
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.proofread.error_list import ErrorList
 from napari_surfseg.gui.proofread.input_rows import InputRows
+from napari_surfseg.gui.proofread.mend_panel import MendPanel
 from napari_surfseg.wording import describe_scores, format_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari.layers import Layer
 
-    from napari_surfseg.metrics.error_table import TopologyError
+    from napari_surfseg.gui.proofread.listing import Listed, State
 
 __all__ = ["ProofreadView", "describe_counts"]
 
@@ -30,7 +32,7 @@ FEATURES = ("pieces", "tunnels", "cavities")
 COUNTED = (("pred", "in the prediction"), ("label", "in the labels"), ("matched", "matched"))
 
 
-def describe_counts(scores: dict[str, float]) -> str:
+def describe_counts(scores: Mapping[str, float]) -> str:
     """Write the counts of Betti matching as a small table, with a column for each dimension."""
     cell = "<td align='right' style='padding-left: 14px'>"
     rows = ["<tr><td></td>" + "".join(f"{cell}{title}</td>" for title in FEATURES) + "</tr>"]
@@ -44,25 +46,29 @@ def describe_counts(scores: dict[str, float]) -> str:
 class ProofreadView(JobPage):
     """Passive; what it offers is :class:`~.controller.ProofreadViewProtocol`."""
 
-    compute_clicked = Signal()
+    find_clicked = Signal()
     cancel_clicked = Signal()
     labels_chosen = Signal()
     error_chosen = Signal(int)
     """Carries the index in the whole list."""
+    action_clicked = Signal(str)
+    """Carries what is to be done at the place."""
+    teach_clicked = Signal()
 
     def __init__(self) -> None:
-        compute = push_button(
-            "compute_errors",
-            "Compute",
-            "Score the prediction and list where its topology is wrong, in a process of its own.",
+        find = push_button(
+            "find_places",
+            "Find places",
+            "List where the prediction is wrong against the labels, or without labels where it is "
+            "in doubt; in a process of its own.",
         )
         cancel = push_button(
-            "cancel_errors", "Cancel", "End the comparison; what was found before stays."
+            "cancel_errors", "Cancel", "End the search; what was found before stays."
         )
-        state = note("Choose a prediction and labels, then press Compute.")
-        job = JobControls("errors", start=compute, cancel=cancel, state=state)
+        state = note("Choose a prediction, then press Find places.")
+        job = JobControls("errors", start=find, cancel=cancel, state=state)
         super().__init__("proofread", job, FieldError("proofread"))
-        compute.clicked.connect(self.compute_clicked)
+        find.clicked.connect(self.find_clicked)
         cancel.clicked.connect(self.cancel_clicked)
         self.inputs = InputRows()
         self.inputs.labels.chosen.connect(self.labels_chosen)
@@ -86,22 +92,34 @@ class ProofreadView(JobPage):
             work.addWidget(item)
         self.list = ErrorList(self)
         self.list.chosen.connect(self.error_chosen)
+        self.panel = MendPanel(self)
+        self.panel.clicked.connect(self.action_clicked)
+        self.panel.teach_clicked.connect(self.teach_clicked)
         self.lay_out(
             "proofread_page",
             self.inputs.layout,
             work,
             self.list.line,
+            self.panel.body,
             stretched=self.list.table,
         )
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
-        """Offer these layers on both sides."""
+        """Offer these labels layers as the prediction and as labels."""
         self.inputs.prediction.set_layers(layers)
         self.inputs.labels.set_layers(layers)
 
+    def set_images(self, layers: Sequence[Layer]) -> None:
+        """Offer these images as the probabilities."""
+        self.inputs.probabilities.set_layers(layers)
+
     def source(self, field: str) -> SourceChoice | None:
-        """Return what is chosen as ``"prediction"`` or as ``"labels"``."""
+        """Return what is chosen as ``"prediction"``, ``"probabilities"`` or ``"labels"``."""
         return self.inputs.choosers[field].choice()
+
+    def lost(self, field: str) -> str:
+        """Return the name of the layer that a person chose and that is gone; else ``""``."""
+        return self.inputs.choosers[field].lost
 
     def suggest(self, field: str, layer: Layer) -> bool:
         """Choose a layer, unless something is chosen or a person has chosen; return whether."""
@@ -127,19 +145,64 @@ class ProofreadView(JobPage):
         """Say that label values are being counted; empty hides the line."""
         self.inputs.set_counting(text)
 
-    def set_result(
-        self, scores: dict[str, float], errors: Sequence[TopologyError], state: str
-    ) -> None:
-        """Show what was found."""
-        texts = describe_scores(scores, SHOWN_SCORES)
+    def set_result(self, scores: Mapping[str, float], places: Sequence[Listed], state: str) -> None:
+        """Show what was found; without labels there are no scores."""
+        texts = describe_scores(scores, SHOWN_SCORES) if scores else []
         self.scores.setText(", ".join([*(f"<b>{first}</b>" for first in texts[:1]), *texts[1:]]))
-        self.counts.setText(describe_counts(scores))
+        self.counts.setText(describe_counts(scores) if scores else "")
+        for line in (self.scores, self.counts):
+            line.setVisible(bool(scores))
         self.job.set_state(state)
-        self.list.set_errors(errors)
+        self.list.set_errors(places)
+        self.panel.body.setVisible(bool(places))
+        self.panel.set_message("")
+
+    def set_states(self, states: Sequence[State]) -> None:
+        """Show what was decided at each place."""
+        self.list.set_states(states)
+        decided = sum(map(bool, states))
+        self.panel.progress.setText(f"{decided:,} of {len(states):,} decided")
+
+    def current(self) -> int | None:
+        """Return the index of the place that is shown, in the whole list."""
+        return self.list.current()
+
+    def select(self, index: int) -> None:
+        """Go to a place of the whole list."""
+        self.list.select(index)
+
+    def go_on(self, index: int) -> None:
+        """Go to the next open place after one of the whole list; from the last to the first."""
+        self.list.go_on(index)
+
+    def step(self, step: int) -> None:
+        """Go to the row above or below."""
+        self.list.step(step)
+
+    def set_can_mend(self, *, place: bool, undo: bool, teach: bool, labels: bool) -> None:
+        """Say which buttons can be pressed."""
+        self.panel.set_enabled(place=place, undo=undo, teach=teach, labels=labels)
+
+    def set_mend_message(self, text: str) -> None:
+        """Say what came of it; empty hides the line."""
+        self.panel.set_message(text)
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Say which key does what, and let the same keys work while the dock has the focus."""
+        self.list.set_keys(keys)
+        self.panel.set_keys(keys)
+        for action, key in keys.items():
+            shortcut = QShortcut(QKeySequence(key.replace("-", "+")), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(lambda action=action: self.action_clicked.emit(action))
 
     def show_error(self, message: str, field: str | None = None) -> None:
-        """Show a sentence beside its field, ``"prediction"`` or ``"labels"``, or below them."""
-        beside = {"prediction": self.inputs.prediction_error, "labels": self.inputs.labels_error}
+        """Show a sentence beside its field, or below them."""
+        beside = {
+            "prediction": self.inputs.prediction_error,
+            "probabilities": self.inputs.probabilities_error,
+            "labels": self.inputs.labels_error,
+        }
         for place in (*beside.values(), self.error):
             place.set_message("")
         beside.get(field or "", self.error).set_message(message)

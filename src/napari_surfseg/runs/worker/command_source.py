@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_surfseg import events
 from napari_surfseg.config_files import resolve_path
+from napari_surfseg.lines import LineReader, iterate_lines
 from napari_surfseg.runs.launch_record import to_there
 from napari_surfseg.runs.worker.command_lines import MalformedCommand, parse_command
 
@@ -56,7 +57,7 @@ class CommandSource:
         self._stop_requested = stop_requested
         self._stop_given = False
         self._emit = emit
-        self._reader = events.LineReader(folder.commands_path)
+        self._reader = LineReader(folder.commands_path)
         self._old_bytes = old_bytes
         self._launch = launch
         self._seen: set[str] = set()
@@ -146,7 +147,7 @@ class CommandSource:
 
 def _answered_ids(folder: RunFolder) -> set[str]:
     found = set()
-    for line in events.iterate_lines(folder.events_path):
+    for line in iterate_lines(folder.events_path):
         if b'"command_id"' in line:
             try:
                 found.add(str(json.loads(line)["command_id"]))
