@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_surfseg.errors import ConfigError, LabelError
-from napari_surfseg.surface_tools import functions
+from napari_surfseg.surface_tools import functions, mesh_functions
 from napari_surfseg.surface_tools.registry import TOOLS, find_tool
 
 
@@ -53,7 +53,9 @@ def test_pieces_are_numbered_by_size():
 
 @pytest.mark.parametrize(("kind", "area"), [("sheet", 24 * 24), ("closed", 24 * 24 * 2 + 24 * 24)])
 def test_a_mesh_in_the_units_of_the_voxels(kind, area):
-    mesh = functions.surface_mesh(make_sheet(), spacing=(2.0, 1.0, 1.0), kind=kind, smoothing=0)
+    mesh = mesh_functions.surface_mesh(
+        make_sheet(), spacing=(2.0, 1.0, 1.0), kind=kind, smoothing=0
+    )
     corners = mesh.vertices[mesh.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     # A closed one has two sides and a rim; its corners are cut, and a sheet ends half a voxel in.

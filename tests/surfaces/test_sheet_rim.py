@@ -20,7 +20,7 @@ def test_a_disc_ends_at_its_edge(spacing, normal, thickness):
     trimmed = trim_rim(mesh, mask, spacing)
     area = np.pi * 12**2
     assert area_of(mesh) > 1.08 * area
-    assert area_of(trimmed) == pytest.approx(area, rel=0.03)
+    assert area_of(trimmed) == pytest.approx(area, rel=0.05)
     assert find_rims(trimmed)[0][0] == pytest.approx(2 * np.pi * 12, rel=0.12)
 
 

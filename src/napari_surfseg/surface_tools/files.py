@@ -171,8 +171,7 @@ class _Work:
         self.report("writing the result", 0.0)
         if self.tool.result == "table":
             write_table(self.output, result)
-            units = None if self.first is None else self.first.units
-            return {"table": result, "units": describe_columns(self.tool.powers, units)}
+            return {"table": result, "units": self._describe_columns()}
         self._write_mesh(result)
         return {}
 
@@ -198,6 +197,7 @@ class _Work:
         }
         offered |= {
             "spacing": spacing,
+            "origin": (0.0, 0.0, 0.0) if first is None else first.translate,
             "units": None if first is None else first.units,
             "report": self.report,
         }
@@ -227,7 +227,12 @@ class _Work:
         return {
             "opened": list(contents.opened),
             "table": contents.table,
+            "units": self._describe_columns(),
         }
+
+    def _describe_columns(self) -> dict[str, str]:
+        units = None if self.first is None else self.first.units
+        return describe_columns(self.tool.powers, units)
 
     def _write_mesh(self, mesh: Mesh) -> None:
         from napari_surfseg.surfaces.mesh_writing import write_mesh

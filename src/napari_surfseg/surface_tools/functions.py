@@ -15,7 +15,6 @@ from napari_surfseg.surface_tools.cell_scores import count_pairs, score_counts
 from napari_surfseg.surface_tools.membranes import HALF, build_cell_settings, to_probabilities
 from napari_surfseg.surface_tools.results import Table
 from napari_surfseg.surface_tools.setting import Setting
-from napari_surfseg.surfaces.mesh import Mesh
 
 __all__ = [
     "cells_from_membranes",
@@ -26,7 +25,6 @@ __all__ = [
     "remove_small_pieces",
     "score_against_labels",
     "score_cells",
-    "surface_mesh",
     "threshold_surface",
 ]
 
@@ -221,57 +219,6 @@ def cells_from_membranes(
     if keep_walls:
         cells[probs > HALF] = 0
     return cells
-
-
-def surface_mesh(
-    surface: NDArray[Any],
-    *,
-    spacing: tuple[float, float, float] = UNIT_SPACING,
-    kind: Annotated[
-        str,
-        Setting(
-            "Sheet: one layer through the middle; closed: the skin around it, without an opening",
-            choices=("sheet", "closed"),
-        ),
-    ] = "sheet",
-    smoothing: Annotated[
-        int, Setting("Rounds of smoothing, which do not shrink it", 0, 200, 5, "rounds")
-    ] = 10,
-    min_area: Annotated[
-        float, Setting("Smaller pieces are left out", 0, step=10, unit="voxel faces")
-    ] = 25.0,
-) -> Mesh:
-    """Make a mesh of a surface, in the units of the voxel size.
-
-    Parameters
-    ----------
-    surface : array (Z, Y, X)
-        A mask, or probabilities as uint8 of 0 to 255.
-    spacing : tuple of float
-        Voxel size.
-    kind : str
-        ``sheet`` or ``closed``.
-    smoothing : int
-        Rounds of Taubin's smoothing.
-    min_area : float
-        In faces of the finest voxel.
-
-    Returns
-    -------
-    Mesh
-        Vertices Z, Y, X, faces and normals.
-    """
-    from napari_surfseg.surfaces.mesh import build_mesh
-    from napari_surfseg.surfaces.mesh_shape import keep_large_pieces, smooth_mesh
-    from napari_surfseg.surfaces.sheet_mesh import build_sheet_mesh
-
-    values: Any = surface.astype(np.uint8) if surface.dtype == np.bool_ else surface
-    least = min_area * min(spacing) ** 2
-    if kind == "sheet":
-        mesh = build_sheet_mesh(values, spacing=spacing, min_area=least)
-    else:
-        mesh = keep_large_pieces(build_mesh(values, spacing=spacing), least)
-    return smooth_mesh(mesh, smoothing)
 
 
 def measure_sheets(

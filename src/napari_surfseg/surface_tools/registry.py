@@ -7,6 +7,7 @@ what it has a parameter for:
 parameter   what it gets
 ==========  ====================================================================
 spacing     voxel size of the first volume along Z, Y, X
+origin      place of the centre of its voxel (0, 0, 0), in the same unit
 units       unit of it, or None
 report      a callable for the stage and its share, 0 to 1
 folder      an empty folder to write into, where the result is a folder of files
@@ -22,7 +23,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_surfseg.errors import ConfigError
-from napari_surfseg.surface_tools import block_functions, functions, sheet_functions
+from napari_surfseg.surface_tools import (
+    block_functions,
+    functions,
+    mesh_functions,
+    sheet_functions,
+)
 from napari_surfseg.surface_tools.block_work import by_margin
 from napari_surfseg.surface_tools.setting import Parameter, list_parameters
 
@@ -169,7 +175,16 @@ TOOLS = {
             60,
             block_functions.cells_from_membranes,
         ),
-        Tool("Mesh", functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 24, "lazy"),
+        Tool("Mesh", mesh_functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 48),
+        Tool(
+            "Mesh of each sheet",
+            mesh_functions.sheet_meshes,
+            {"surface": "labels"},
+            "folder",
+            "meshes",
+            48,
+            powers={"area": 2},
+        ),
         Tool(
             "Measure sheets",
             functions.measure_sheets,

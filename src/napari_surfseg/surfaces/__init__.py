@@ -7,6 +7,7 @@
          --> cleaning (components, holes)        what a prediction is tidied with
          --> mesh     (triangles, PLY/OBJ/STL)   what is shown and exported
              mesh_normals, sheet_rim             how thick it is at each vertex, where it ends
+             mesh_values, mesh_decimation        its colour; fewer triangles
          --> measures (area, contacts, rims)     what a table says of each sheet
 
     probabilities --> postprocess_blocks --> mask     of any size, with the settings of postprocess

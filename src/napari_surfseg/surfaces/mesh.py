@@ -11,7 +11,7 @@ sheet's middle is in ``sheet_mesh``, smoothing and thinning out in
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from napari_surfseg.errors import SurfsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -45,11 +45,14 @@ class Mesh:
         X, Y, Z is right-handed (what mesh files, napari and OpenGL take).
     normals : ndarray of float32, shape (N, 3)
         Unit vectors at the vertices, ZYX, pointing outwards.
+    values : mapping
+        Of what was measured at the vertices (``thickness``) a float32 array, shape (N,).
     """
 
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
     normals: NDArray[np.float32]
+    values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def with_vertices(self, vertices: NDArray[Any]) -> Mesh:
         """Return the same triangles with other vertices, and normals that fit them."""

@@ -17,12 +17,13 @@ distance to the nearest voxel outside would be too large by up to a voxel, every
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage, sparse
 
 from napari_surfseg.cancelling import raise_if_stopped
+from napari_surfseg.geometry import box_slices, grow_box, to_index, whole_box
 from napari_surfseg.surfaces.mesh_shape import find_neighbours, smooth_mesh
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Spacing3
     from napari_surfseg.surfaces.mesh import Mesh
+    from napari_surfseg.surfaces.voxel_stores import VoxelReader
 
 __all__ = ["AlongNormals", "average_over_neighbours", "look_along_normals"]
 
@@ -42,6 +44,11 @@ NORMAL_ROUNDS = 5
 
 #: Rounds of smoothing before normals are taken: those of a mesh from a mask have its steps.
 SMOOTHING = 10
+
+#: Edge of the blocks in which vertices are done, in voxels, and what of a sheet lies within
+#: reach beyond them, in the finest voxels: thicker ones are cut off there.
+BLOCK = 128
+LONGEST = 48
 
 HALF = 0.5
 TOUCHING = 0.75
@@ -66,10 +73,10 @@ class AlongNormals:
 
 def look_along_normals(
     mesh: Mesh,
-    mask: NDArray[Any],
+    mask: VoxelReader,
     spacing: Spacing3 = (1.0, 1.0, 1.0),
     *,
-    others: NDArray[Any] | None = None,
+    others: VoxelReader | None = None,
     reach: float = 0.0,
 ) -> AlongNormals:
     """Measure the sheet along the normals of its mesh.
@@ -78,11 +85,11 @@ def look_along_normals(
     ----------
     mesh : Mesh
         Of the middle of the sheet or of its skin, with the centre of voxel (0, 0, 0) at 0.
-    mask : array (Z, Y, X)
-        The sheet.
+    mask : array-like (Z, Y, X)
+        The sheet; read by blocks.
     spacing : tuple of float
         Voxel size, in the mesh's units.
-    others : array (Z, Y, X), optional
+    others : array-like (Z, Y, X), optional
         Surfaces a gap ends at; by default the mask itself, whose next winding counts.
     reach : float
         How far from the sheet the next one is looked for, in voxels of the finest axis; 0 looks
@@ -94,10 +101,28 @@ def look_along_normals(
         normals += neighbours @ normals
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     start = mesh.vertices / np.asarray(spacing, np.float64)
-    sheet = np.asarray(mask != 0, np.float32)
-    solid = sheet if others is None else np.asarray((others != 0) | (mask != 0), np.float32)
-    sides = [_walk(sheet, solid, start, way, spacing, reach) for way in (normals, -normals)]
-    return AlongNormals(sides[0][0] + sides[1][0], np.minimum(sides[0][1], sides[1][1]))
+    length, gap = np.zeros(len(start)), np.full(len(start), np.inf)
+    margin = int(np.ceil(max(LONGEST, reach + LONGEST if reach > 0 else 0)))
+    halo = to_index(int(np.ceil(margin * min(spacing) / step)) for step in spacing)
+    whole = whole_box(mask.shape)
+    cell = np.floor(start / BLOCK).astype(np.int64)
+    _, group = np.unique(cell, axis=0, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(group.ravel()[order])) + 1):
+        raise_if_stopped()
+        here = start[rows]
+        low, high = np.floor(here.min(axis=0)), np.ceil(here.max(axis=0)) + 1
+        box = grow_box((to_index(low.astype(int)), to_index(high.astype(int))), halo, whole)
+        place = box_slices(box)
+        sheet = np.asarray(np.asarray(mask[place]) != 0, np.float32)
+        solid = sheet
+        if others is not None:
+            solid = np.maximum(sheet, np.asarray(others[place]) != 0)
+        for way in (normals[rows], -normals[rows]):
+            within, beyond = _walk(sheet, solid, here - box[0], way, spacing, reach)
+            length[rows] += within
+            gap[rows] = np.minimum(gap[rows], beyond)
+    return AlongNormals(length, gap)
 
 
 def average_over_neighbours(
@@ -134,16 +159,16 @@ def _walk(
     active = np.flatnonzero((ways != 0).any(axis=1))
     place = start[active]
     value = look(sheet, place)
-    below = value < HALF
+    below = np.zeros(len(active), bool)
     ends = start.copy()
     while len(active):
         raise_if_stopped()
         place = place + moves[active]
         following = look(sheet, place)
-        falls = ~below & (following < HALF)
+        falls = (value >= HALF) & (following < HALF)
         share = (value - HALF) / np.where(falls, value - following, 1)
         ends[active[falls]] = (place - (1 - share)[:, None] * moves[active])[falls]
-        below |= falls
+        below |= (following < HALF) & (following <= value)
         rises = below & (following > value)
         length[active] += np.where(rises, 0, (value + following) / 2 * step)
         goes = (following > 0) & ~rises

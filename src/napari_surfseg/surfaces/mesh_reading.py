@@ -7,7 +7,7 @@ the corners of its triangles that lie in one point become one vertex.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,34 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_mesh"]
+__all__ = ["MEASURED", "MeshFile", "read_mesh", "read_mesh_file"]
 
-Arrays = tuple["NDArray[np.float32]", "NDArray[np.int32]"]
+Values = dict[str, "NDArray[np.float32]"]
+
+#: What the plugin measures at vertices and a PLY keeps; other programs write colours and more.
+MEASURED = ("thickness", "curvature", "gap")
+
+
+class MeshFile(NamedTuple):
+    """What a mesh file holds.
+
+    Attributes
+    ----------
+    vertices : float32 array (N, 3)
+        ZYX, from the X, Y, Z of the file.
+    faces : int32 array (M, 3)
+        In the order of the file.
+    units : str or None
+        Of the vertices, where the file says.
+    values : dict
+        Of :data:`MEASURED`, those that it has, each of shape (N,).
+    """
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    units: str | None
+    values: Values
+
 
 #: PLY's names of number types, old and new.
 PLY_TYPES = {
@@ -48,6 +73,17 @@ def read_mesh(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.int32],
     DataError
         If it is no readable mesh.
     """
+    return read_mesh_file(path)[:3]
+
+
+def read_mesh_file(path: str | Path) -> MeshFile:
+    """Read a mesh with what was measured at its vertices.
+
+    Raises
+    ------
+    DataError
+        If it is no readable mesh.
+    """
     path = Path(path)
     readers = {".ply": _read_ply, ".obj": _read_obj, ".stl": _read_stl}
     reader = readers.get(path.suffix.lower())
@@ -58,7 +94,7 @@ def read_mesh(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.int32],
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     try:
-        places, faces, comment = reader(data)
+        places, faces, comment, values = reader(data)
         vertices = places.reshape(-1, 3)[:, ::-1].astype(np.float32)
         is_sound = not len(faces) or (faces.min() >= 0 and faces.max() < len(vertices))
     except (ValueError, IndexError, KeyError, StopIteration, TypeError) as error:
@@ -68,10 +104,12 @@ def read_mesh(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.int32],
         ) from None
     if not is_sound:
         raise DataError(f"{path} names vertices that it does not hold; it seems to be damaged.")
-    return np.ascontiguousarray(vertices), faces.astype(np.int32), find_units(comment)
+    return MeshFile(
+        np.ascontiguousarray(vertices), faces.astype(np.int32), find_units(comment), values
+    )
 
 
-def _read_ply(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str]:
+def _read_ply(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str, Values]:
     head, mark, body = data.partition(b"end_header")
     if not head.startswith(b"ply") or not mark:
         raise ValueError("no PLY header")
@@ -98,13 +136,17 @@ def _read_ply(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str]:
             read[name], at = _read_ply_rows(body, at, count, fields, order)
     names = [name for name, _, _ in elements]
     where = dict(zip(names, elements, strict=True))
-    axes = [[field[-1] for field in where["vertex"][2]].index(axis) for axis in "xyz"]
-    vertices = _columns(read["vertex"], axes)
+    columns = [field[-1] for field in where["vertex"][2]]
+    measured = [name for name in MEASURED if name in columns]
+    found = _columns(read["vertex"], [columns.index(name) for name in ("x", "y", "z", *measured)])
+    found = np.asarray(found, np.float64).reshape(-1, 3 + len(measured))
+    vertices = found[:, :3]
+    values = {name: found[:, 3 + k].astype(np.float32) for k, name in enumerate(measured)}
     faces: NDArray[Any] = np.zeros((0, 3), np.int32)
     if "face" in where:
         column = next(n for n, field in enumerate(where["face"][2]) if field[0] == "list")
         faces = _cut(_columns(read["face"], [column]))
-    return vertices, faces, comment
+    return vertices, faces, comment, values
 
 
 def _read_ply_row(tokens: Iterator[bytes], fields: Sequence[Sequence[str]]) -> list[Any]:
@@ -168,7 +210,7 @@ def _columns(rows: Any, wanted: Sequence[int]) -> Any:
     return [row[0] for row in rows] if len(wanted) == 1 else np.asarray(rows, float)
 
 
-def _read_obj(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str]:
+def _read_obj(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str, Values]:
     vertices: list[list[float]] = []
     faces: list[list[int]] = []
     comment = ""
@@ -184,10 +226,10 @@ def _read_obj(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str]:
             comment += f"{rest}\n"
     if not vertices:
         raise ValueError("no vertices")
-    return np.asarray(vertices, float), _cut(faces), comment
+    return np.asarray(vertices, float), _cut(faces), comment, {}
 
 
-def _read_stl(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str]:
+def _read_stl(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str, Values]:
     count = int(np.frombuffer(data, "<u4", 1, 80)[0]) if len(data) >= 84 else -1
     comment = data[:80].decode("ascii", "replace")
     record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("colour", "<u2")])
@@ -200,7 +242,7 @@ def _read_stl(data: bytes) -> tuple[NDArray[Any], NDArray[Any], str]:
     else:
         raise ValueError("its length does not fit its number of triangles")
     vertices, index = np.unique(corners, axis=0, return_inverse=True)
-    return vertices, index.reshape(-1, 3), comment
+    return vertices, index.reshape(-1, 3), comment, {}
 
 
 def _cut(polygons: Iterable[Any]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "count_edge_uses",
     "cut_mesh",
     "find_inner_edges",
     "find_neighbours",
@@ -289,6 +290,13 @@ def find_rims(mesh: Mesh) -> list[tuple[float, NDArray[np.int64]]]:
     totals = np.bincount(which, weights=lengths)
     order = np.argsort(-totals, kind="stable")
     return [(float(totals[k]), np.unique(rim[which == k])) for k in order]
+
+
+def count_edge_uses(faces: NDArray[Any]) -> dict[int, int]:
+    """Count the edges by the triangles they have: of a closed surface all have two."""
+    _, _, uses = _edges(faces)
+    counts, numbers = np.unique(uses, return_counts=True)
+    return dict(zip(counts.tolist(), numbers.tolist(), strict=True))
 
 
 def _edges(

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
     from napari_surfseg.surfaces.mesh import Mesh
 
-__all__ = ["MESH_SUFFIXES", "describe_suffix", "find_units", "write_mesh"]
+__all__ = ["MESH_SUFFIXES", "PLY_NAMES", "describe_suffix", "find_units", "write_mesh"]
 
 MESH_SUFFIXES = (".ply", ".obj", ".stl")
+
+#: What PLY calls a vertex's place and normal.
+PLY_NAMES = ("x", "y", "z", "nx", "ny", "nz")
 
 #: Rows converted at once: bounds the memory a large mesh takes beside itself.
 ROWS = 200_000
@@ -41,7 +44,8 @@ def write_mesh(
         Where to; its folder must exist.
     mesh : Mesh
         ZYX; the file gets XYZ. PLY and OBJ hold the vertices' normals, STL
-        those of its triangles.
+        those of its triangles. What was measured at the vertices goes into PLY, each as a
+        property of its name.
     units : str, optional
         Name of the unit of the vertices, kept as a comment.
     overwrite : bool
@@ -98,14 +102,15 @@ def _write_ply(file: BinaryIO, mesh: Mesh, comment: str) -> None:
         "format binary_little_endian 1.0",
         f"comment {comment}",
         f"element vertex {len(mesh.vertices)}",
-        *(f"property float {name}" for name in ("x", "y", "z", "nx", "ny", "nz")),
+        *(f"property float {name}" for name in (*PLY_NAMES, *mesh.values)),
         f"element face {len(mesh.faces)}",
         "property list uchar int vertex_indices",
         "end_header\n",
     ]
     file.write("\n".join(header).encode("ascii"))
     for rows in _rows(len(mesh.vertices)):
-        both = np.hstack([mesh.vertices[rows, ::-1], mesh.normals[rows, ::-1]])
+        values = [column[rows, None] for column in mesh.values.values()]
+        both = np.hstack([mesh.vertices[rows, ::-1], mesh.normals[rows, ::-1], *values])
         file.write(both.astype("<f4").tobytes())
     record = np.dtype([("count", "u1"), ("vertices", "<i4", 3)])
     for rows in _rows(len(mesh.faces)):

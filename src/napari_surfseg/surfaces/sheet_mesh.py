@@ -188,9 +188,10 @@ def choose_smoothing(mask: NDArray[np.bool_], spacing: Spacing3) -> float:
     finest = min(spacing)
     if not mask.any():
         return MIN_SIGMA
-    # Three of four voxels of a plate are nearer to a side than 0.375 of its thickness. Where a
-    # sheet leaves the volume it has no side.
-    depth = ndimage.distance_transform_edt(mask, sampling=spacing)[mask]
+    # Three of four voxels of a plate are nearer to a side than 0.375 of its thickness. The
+    # volume's own sides count: one that lies against them is not twice as thick.
+    padded = np.pad(mask, 1)
+    depth = ndimage.distance_transform_edt(padded, sampling=spacing)[padded]
     thickness = max(1.0, float(np.percentile(depth, 75)) / 0.375 / finest - 1)
     if _are_crowded(mask, spacing, SMOOTH_SHARE * thickness * finest):
         return max(MIN_SIGMA, thickness / 3)

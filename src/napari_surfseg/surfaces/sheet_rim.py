@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,10 +10,9 @@ from napari_surfseg.surfaces.mesh_normals import average_over_neighbours, look_a
 from napari_surfseg.surfaces.mesh_shape import cut_mesh, find_neighbours
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_surfseg.geometry import Spacing3
     from napari_surfseg.surfaces.mesh import Mesh
+    from napari_surfseg.surfaces.voxel_stores import VoxelReader
 
 __all__ = ["trim_rim"]
 
@@ -25,7 +24,7 @@ USUAL_ROUNDS = 8
 END = 0.5
 
 
-def trim_rim(mesh: Mesh, mask: NDArray[Any], spacing: Spacing3 = (1.0, 1.0, 1.0)) -> Mesh:
+def trim_rim(mesh: Mesh, mask: VoxelReader, spacing: Spacing3 = (1.0, 1.0, 1.0)) -> Mesh:
     """Cut off what of a sheet's mesh lies beyond the sheet.
 
     The ridge that :func:`~.sheet_mesh.build_sheet_mesh` follows goes on for about a voxel beyond

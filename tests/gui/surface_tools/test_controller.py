@@ -14,6 +14,7 @@ from napari_surfseg.gui.surface_tools import controller as module
 from napari_surfseg.gui.surface_tools.controller import ToolsController, ToolsViewProtocol
 from napari_surfseg.gui.surface_tools.running import ToolResult
 from napari_surfseg.surface_tools.registry import find_tool
+from napari_surfseg.surfaces.mesh_reading import MeshFile
 
 PLACE = {"scale": (4, 2, 2), "translate": (8, 0, 2), "units": ("um",) * 3}
 
@@ -116,7 +117,9 @@ def test_the_result_lies_over_its_layer_and_the_layer_stays(controller, viewer, 
 
 def test_a_mesh_and_a_table(controller, viewer, view, ran):
     corners = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 1]], float)
-    ran.result = lambda volume: ToolResult(volume, mesh=(corners, np.array([[0, 1, 2]])))
+    ran.result = lambda volume: ToolResult(
+        volume, mesh=MeshFile(corners, np.array([[0, 1, 2]]), None, {})
+    )
     controller.run()
     assert isinstance(viewer.layers[-1], Surface)
     assert (viewer.layers[-1].scale == (4, 2, 2)).all()

@@ -36,7 +36,7 @@ def test_a_mesh_comes_back_in_voxels(volume):
     process = JobProcess(MODULE, "tool", report=lambda stage, _share: stages.append(stage))
     request = ToolRequest(find_tool("surface-mesh"), {"smoothing": 0})
     result = run_layer_tool(request, {"surface": volume}, process)
-    vertices, faces = result.mesh
+    vertices, faces, _, _ = result.mesh
     assert vertices[:, 0].mean() == pytest.approx(5, abs=0.3)
     assert vertices[:, 1].max() <= 11
     assert len(faces) > 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ def write_surface(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
     path : str
         ``.ply``, ``.obj`` or ``.stl``.
     data : tuple
-        Vertices (N, 3) ZYX and faces (M, 3), as napari gives them.
+        Vertices (N, 3) ZYX and faces (M, 3), as napari gives them; what was measured at the
+        vertices goes into PLY.
     attributes : dict
         The layer's ``scale``, ``translate``, ``rotate``, ``shear``, ``affine`` and
         ``units`` among them.
@@ -41,6 +43,7 @@ def write_surface(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
         What was written.
     """
     from napari_surfseg.surfaces.mesh import make_mesh
+    from napari_surfseg.surfaces.mesh_reading import MEASURED
     from napari_surfseg.surfaces.mesh_writing import write_mesh
 
     vertices, faces = np.asarray(data[0], float), np.asarray(data[1])
@@ -52,7 +55,11 @@ def write_surface(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
     placed = np.asarray(outer(inner(vertices)))
     if np.linalg.det(outer.linear_matrix @ inner.linear_matrix) < 0:
         faces = faces[:, ::-1]  # a mirrored mesh would be turned inside out
-    write_mesh(path, make_mesh(placed, faces), units=_take_units(attributes))
+    mesh = make_mesh(placed, faces)
+    what = attributes.get("metadata", {}).get("surfseg_values")
+    if what in MEASURED and len(data) > 2 and np.shape(data[2]) == (len(vertices),):
+        mesh = replace(mesh, values={what: np.asarray(data[2], np.float32)})
+    write_mesh(path, mesh, units=_take_units(attributes))
     return [path]
 
 

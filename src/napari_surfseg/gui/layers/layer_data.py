@@ -12,6 +12,7 @@ from napari_surfseg.geometry import box_slices
 from napari_surfseg.gui.layers.boxes import find_stored_boxes
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap
 from napari_surfseg.gui.layers.layer_volume import VolumeArray
+from napari_surfseg.gui.layers.mesh_colours import colour_mesh
 from napari_surfseg.gui.layers.placement import place_of
 
 if TYPE_CHECKING:
@@ -83,22 +84,23 @@ def read_layer_data(
 def read_mesh_data(path: str) -> LayerData:
     """Open a mesh as a surface: X, Y, Z of the file become napari's Z, Y, X.
 
+    What the plugin measured at its vertices is its colour.
+
     Raises
     ------
     DataError
         If it is no readable mesh.
     """
-    from napari_surfseg.surfaces.mesh_reading import read_mesh
+    from napari_surfseg.surfaces.mesh_reading import read_mesh_file
 
-    vertices, faces, units = read_mesh(path)
+    vertices, faces, units, values = read_mesh_file(path)
     if not len(faces):
         raise DataError(f"{path} holds no triangles.")
-    about = {
-        "name": Path(path).stem,
-        "shading": "smooth",
-        **place_of((1.0, 1.0, 1.0), units=units),
-    }
-    return (vertices, faces), about, "surface"
+    data, about, _ = colour_mesh(vertices, faces, values, units)
+    if not values:
+        del about["colormap"]  # of another program's mesh, napari's own
+    about |= {"name": Path(path).stem, **place_of((1.0, 1.0, 1.0), units=units)}
+    return data, about, "surface"
 
 
 def _read_at_once(volume: Volume) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from napari_surfseg.gui.background.process_job import JobView
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
 from napari_surfseg.gui.layers.job_controller import JobController
 from napari_surfseg.gui.layers.layer_volume import is_volume
+from napari_surfseg.gui.layers.mesh_colours import colour_mesh
 from napari_surfseg.gui.layers.metadata import kind_of, part_of
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.surface_tools.running import ToolRequest, ToolResult, run_layer_tool
@@ -221,8 +222,11 @@ def _build_layers(tool: Tool, result: ToolResult, source: Layer | None) -> list[
     if result.labels is not None:
         return [*opened, Labels(result.labels, **about, **place)]
     if result.mesh is not None:
-        colours = {"shading": "smooth", "colormap": "copper"}
-        return [*opened, Surface(result.mesh, **colours, **about, **place)]
+        vertices, faces, units, values = result.mesh
+        data, colours, said = colour_mesh(vertices, faces, values, units)
+        about["metadata"] |= colours.pop("metadata", {})
+        about["name"] += f": {said}" if said else ""
+        return [*opened, Surface(data, **colours, **about, **place)]
     return opened
 
 

@@ -27,13 +27,12 @@ from napari_surfseg.surfaces.mesh_writing import MESH_SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from napari_surfseg.gui.background.processes import JobProcess
     from napari_surfseg.gui.layers.layer_data import LayerData
     from napari_surfseg.gui.layers.layer_volume import LayerVolume
     from napari_surfseg.surface_tools.registry import Tool
     from napari_surfseg.surface_tools.results import Table
+    from napari_surfseg.surfaces.mesh_reading import MeshFile
 
 __all__ = ["ToolRequest", "ToolResult", "run_layer_tool"]
 
@@ -80,8 +79,8 @@ class ToolResult:
         The volume it was made from.
     labels : array, optional
         Where that is what comes out; a large one is read as it is looked at.
-    mesh : tuple, optional
-        Vertices in voxels (N, 3) and faces.
+    mesh : MeshFile, optional
+        Its vertices in voxels.
     table : list of dict
         Rows.
     units : dict
@@ -96,7 +95,7 @@ class ToolResult:
 
     source: LayerVolume | None
     labels: Any = None
-    mesh: tuple[NDArray[Any], NDArray[Any]] | None = None
+    mesh: MeshFile | None = None
     table: Table = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
     opened: list[LayerData] = field(default_factory=list)
@@ -212,11 +211,11 @@ def _open(path: Path) -> LayerData:
     return read_mesh_data(str(path)) if is_mesh else read_layer_data(str(path))
 
 
-def _read_mesh(path: Path, answer: dict[str, Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _read_mesh(path: Path, answer: dict[str, Any]) -> MeshFile:
     """Read a mesh; its vertices in voxels, so that it lies over any layer of the volume."""
-    from napari_surfseg.surfaces.mesh_reading import read_mesh
+    from napari_surfseg.surfaces.mesh_reading import read_mesh_file
 
-    vertices, faces, _ = read_mesh(path)
+    mesh = read_mesh_file(path)
     spacing = np.asarray(answer.get("spacing", (1.0, 1.0, 1.0)))
     translate = np.asarray(answer.get("translate", (0.0, 0.0, 0.0)))
-    return (vertices - translate) / spacing, faces
+    return mesh._replace(vertices=(mesh.vertices - translate) / spacing)

@@ -1,0 +1,274 @@
+"""Tools that make meshes: one of a surface, or a file for each sheet.
+
+``spacing`` is the voxel size along Z, Y, X, in one unit.
+"""
+
+# Annotations are looked at when the program runs: they make the form and the options.
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_surfseg.cancelling import raise_if_stopped
+from napari_surfseg.errors import LabelError, SurfsegError
+from napari_surfseg.surface_tools.results import FolderContents, Table
+from napari_surfseg.surface_tools.setting import Setting
+from napari_surfseg.surfaces.mesh import Mesh, find_level
+from napari_surfseg.surfaces.voxel_stores import VoxelReader
+
+__all__ = ["sheet_meshes", "surface_mesh"]
+
+UNIT_SPACING = (1.0, 1.0, 1.0)
+
+#: Above so many values uint8 is probabilities; fewer, none of them above one half, are labels.
+MANY_VALUES = 100
+
+#: Voxels around a sheet that its mesh is made with.
+MARGIN = 3
+
+#: So many files become layers; more would fill the list of layers.
+MANY_LAYERS = 30
+
+Kind = Annotated[
+    str,
+    Setting(
+        "Sheet: one layer through the middle; closed: the skin around it, without an opening",
+        choices=("sheet", "closed"),
+    ),
+]
+Smoothing = Annotated[
+    int, Setting("Rounds of smoothing, which do not shrink it", 0, 200, 5, "rounds")
+]
+MinArea = Annotated[float, Setting("Smaller pieces are left out", 0, step=10, unit="voxel faces")]
+Triangles = Annotated[
+    float,
+    Setting(
+        "Share of the triangles that is to stay; below 1 needs the extra napari-surfseg[mesh]",
+        0.01,
+        1,
+        0.1,
+    ),
+]
+MaxError = Annotated[
+    float,
+    Setting("Leaving out triangles moves the mesh no further than this", 0.01, 100, 0.1, "voxels"),
+]
+Colour = Annotated[
+    str,
+    Setting(
+        "What is measured at each vertex, for its colour and as a property in PLY",
+        choices=("none", "thickness", "curvature", "gap"),
+    ),
+]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    kind: str
+    smoothing: int
+    min_area: float
+    triangles: float
+    max_error: float
+    colour: str
+
+
+def surface_mesh(
+    surface: VoxelReader,
+    *,
+    spacing: tuple[float, float, float] = UNIT_SPACING,
+    kind: Kind = "sheet",
+    smoothing: Smoothing = 10,
+    min_area: MinArea = 25.0,
+    triangles: Triangles = 1.0,
+    max_error: MaxError = 0.5,
+    colour: Colour = "none",
+) -> Mesh:
+    """Make a mesh of a surface, in the units of the voxel size.
+
+    Parameters
+    ----------
+    surface : array-like (Z, Y, X)
+        Read by blocks. A mask or labels, or probabilities as uint8 of 0 to 255 or as real
+        numbers of 0 to 1.
+    spacing : tuple of float
+        Voxel size.
+    kind : str
+        ``sheet`` or ``closed``.
+    smoothing : int
+        Rounds of Taubin's smoothing.
+    min_area : float
+        In faces of the finest voxel.
+    triangles : float
+        Share that is to stay.
+    max_error : float
+        In the finest voxels; more triangles stay where the share takes more.
+    colour : str
+        ``none``, ``thickness``, ``curvature`` or ``gap``.
+
+    Returns
+    -------
+    Mesh
+        Vertices Z, Y, X, faces, normals, and what was measured.
+    """
+    wanted = _Wanted(kind, smoothing, min_area, triangles, max_error, colour)
+    return _make(_as_one_surface(surface), spacing, wanted)
+
+
+def sheet_meshes(
+    surface: VoxelReader,
+    folder: Path,
+    *,
+    spacing: tuple[float, float, float] = UNIT_SPACING,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    units: str | None = None,
+    report: Callable[[str, float], None] = lambda _stage, _share: None,
+    file_format: Annotated[str, Setting("Of the files", choices=("ply", "obj", "stl"))] = "ply",
+    kind: Kind = "sheet",
+    smoothing: Smoothing = 10,
+    min_area: MinArea = 25.0,
+    triangles: Triangles = 1.0,
+    max_error: MaxError = 0.5,
+    colour: Colour = "none",
+) -> FolderContents:
+    """Make a mesh of each sheet, each a file named by its label.
+
+    Parameters
+    ----------
+    surface : array (Z, Y, X)
+        A value for each sheet.
+    folder : Path
+        Where ``sheet_0001.ply`` and so on are written; it exists.
+    spacing, origin : tuple of float
+        Voxel size, and place of the centre of voxel (0, 0, 0).
+    units : str, optional
+        Of them.
+    report : callable
+        Called with the stage and its share.
+    file_format : str
+        ``ply``, ``obj`` or ``stl``.
+    kind, smoothing, min_area, triangles, max_error, colour
+        As of :func:`surface_mesh`.
+
+    Returns
+    -------
+    FolderContents
+        Names of the files, and a row for each: its label, file, triangles and area.
+    """
+    from napari_surfseg.surfaces.measures import compute_area
+    from napari_surfseg.surfaces.mesh_values import GAP_REACH
+    from napari_surfseg.surfaces.mesh_writing import write_mesh
+
+    wanted = _Wanted(kind, smoothing, min_area, triangles, max_error, colour)
+    names: list[str] = []
+    rows: Table = []
+    left_out: list[str] = []
+    # The next sheet may lie this far from the one that is measured.
+    reach = [int(np.ceil(GAP_REACH * min(spacing) / step)) for step in spacing]
+    sheets = find_sheets(surface, reach if colour == "gap" else MARGIN)
+    for done, (label, box) in enumerate(sheets):
+        raise_if_stopped()
+        report("making meshes", done / len(sheets))
+        part = np.asarray(surface[box])
+        try:
+            mesh = _make((part == label).astype(np.uint8), spacing, wanted, others=part != 0)
+        except SurfsegError:
+            left_out.append(str(label))
+            continue
+        shift = [origin[k] + box[k].start * spacing[k] for k in range(3)]
+        name = f"sheet_{label:04d}.{file_format}"
+        write_mesh(folder / name, mesh.with_vertices(mesh.vertices + shift), units=units)
+        names.append(name)
+        area = compute_area(mesh)
+        rows.append({"label": label, "file": name, "triangles": len(mesh.faces), "area": area})
+    if not names:
+        raise LabelError("There is no sheet large enough for a mesh.", field="surface")
+    notes = [f"Too small for a mesh: {', '.join(left_out)}."] if left_out else []
+    if len(names) > MANY_LAYERS:
+        notes.append(f"{len(names)} files; the first {MANY_LAYERS} became layers.")
+    return FolderContents(tuple(names[:MANY_LAYERS]), rows, tuple(notes))
+
+
+def find_sheets(
+    labels: VoxelReader, margin: int | Sequence[int] = MARGIN
+) -> list[tuple[int, tuple[slice, slice, slice]]]:
+    """Find each value of labels and the box around it, with a margin.
+
+    Raises
+    ------
+    LabelError
+        If there is none, or one below 0.
+    """
+    from napari_surfseg.geometry import box_slices, grow_box, iterate_blocks, whole_box
+    from napari_surfseg.surface_tools.block_work import BLOCK
+    from napari_surfseg.surfaces.label_boxes import find_label_places
+
+    whole = whole_box(labels.shape)
+    places = find_label_places(labels, iterate_blocks(whole, BLOCK))
+    if places and places[0].value < 0:
+        raise LabelError("The labels have values below 0; a sheet has one above.", field="surface")
+    if not places:
+        raise LabelError("The labels are 0 everywhere, so there is no sheet.", field="surface")
+    return [(int(place.value), box_slices(grow_box(place.box, margin, whole))) for place in places]
+
+
+class _Above:
+    """Where the values of a volume of any size lie above a level, read by slices."""
+
+    def __init__(self, values: Any, level: float) -> None:
+        self._values, self._level = values, level
+        self.shape: tuple[int, int, int] = values.shape
+        self.dtype = np.dtype(bool)
+
+    def __getitem__(self, key: Any) -> NDArray[np.bool_]:
+        return np.asarray(self._values[key]) > self._level
+
+
+def _as_one_surface(surface: Any) -> Any:
+    """Take masks and labels as 0 and 1; probabilities stay."""
+    kind = surface.dtype
+    if kind.kind == "f":
+        return surface
+    if not isinstance(surface, np.ndarray):
+        return surface if kind == np.uint8 else _Above(surface, 0)
+    if kind == np.uint8 and surface.max(initial=0) > 1:
+        values = np.unique(surface)
+        if values[-1] > 127 or len(values) > MANY_VALUES:
+            return surface
+    return np.asarray(surface != 0, np.uint8)
+
+
+def _make(
+    values: Any,
+    spacing: tuple[float, float, float],
+    wanted: _Wanted,
+    *,
+    others: NDArray[Any] | None = None,
+) -> Mesh:
+    from napari_surfseg.surfaces.mesh import build_mesh
+    from napari_surfseg.surfaces.mesh_decimation import decimate_mesh
+    from napari_surfseg.surfaces.mesh_shape import keep_large_pieces, smooth_mesh
+    from napari_surfseg.surfaces.mesh_values import measure_at_vertices
+    from napari_surfseg.surfaces.sheet_mesh import build_sheet_mesh, choose_smoothing
+    from napari_surfseg.surfaces.sheet_rim import trim_rim
+
+    finest = min(spacing)
+    least = wanted.min_area * finest**2
+    level = find_level(values)
+    is_whole = isinstance(values, np.ndarray)
+    mask: Any = values > level if is_whole else _Above(values, level)
+    if wanted.kind == "sheet":
+        sigma = choose_smoothing(mask, spacing) if is_whole else None
+        mesh = build_sheet_mesh(values, level=level, spacing=spacing, sigma=sigma, min_area=least)
+        mesh = keep_large_pieces(trim_rim(mesh, mask, spacing), least)
+    else:
+        mesh = keep_large_pieces(build_mesh(values, level=level, spacing=spacing), least)
+    mesh = smooth_mesh(mesh, wanted.smoothing)
+    mesh = decimate_mesh(mesh, wanted.triangles, wanted.max_error * finest)
+    if not len(mesh.faces):
+        raise SurfsegError("There is no surface to mesh: all pieces are below the least area.")
+    if wanted.colour == "none":
+        return mesh
+    return measure_at_vertices(mesh, wanted.colour, mask, spacing, others=others)
