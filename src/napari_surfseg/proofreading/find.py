@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_surfseg.cancelling import raise_if_stopped
@@ -24,8 +25,12 @@ from napari_surfseg.proofreading.holes import find_hole_places
 from napari_surfseg.proofreading.joins import find_join_places
 from napari_surfseg.proofreading.loose_ends import find_loose_ends
 from napari_surfseg.proofreading.pieces import find_small_pieces
-from napari_surfseg.proofreading.ranking import merge_places
-from napari_surfseg.proofreading.uncertain import find_uncertain_patches
+from napari_surfseg.proofreading.ranking import merge_places, to_voxels, to_weight
+from napari_surfseg.proofreading.uncertain import (
+    add_up,
+    compute_uncertainty,
+    find_uncertain_patches,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +109,8 @@ def find_doubtful_places(
         if report is not None:
             report(stage, number / len(SEARCHES))
         found += search(evidence)
-    places = [place for place in found if not _is_annotated(place, evidence)]
+    found = [place for place in found if not _is_annotated(place, evidence)]
+    places = _add_uncertainty(found, evidence)
     return merge_places(places, evidence.spacing, max_places)
 
 
@@ -115,3 +121,16 @@ def _is_annotated(place: DoubtfulPlace, evidence: Evidence) -> bool:
     if evidence.annotated[place.location]:
         return True
     return float(evidence.annotated[box_slices((place.start, place.stop))].mean()) > 0.5
+
+
+def _add_uncertainty(places: list[DoubtfulPlace], evidence: Evidence) -> list[DoubtfulPlace]:
+    """Let a hole in an area of doubt weigh more than one in a sheet that is sure."""
+    if not places:
+        return places
+    doubt = add_up(evidence, compute_uncertainty(evidence))
+    return [
+        place
+        if place.kind == "uncertain"
+        else replace(place, weight=to_weight(to_voxels(place.weight) + doubt[place.location]))
+        for place in places
+    ]

@@ -35,7 +35,7 @@ REACH = 7
 #: Larger gaps are no oversight, nor are larger spaces that surface encloses.
 MAX_VOXELS, MAX_CAVITY = 250, 40
 #: Voxels of a topological change, besides those of the hole.
-TOPOLOGY_VOXELS = 40.0
+TOPOLOGY_VOXELS = 20.0
 #: A small hole is doubtful even where the network is sure of it.
 LEAST_CHANCE, SMALL_VOXELS = 0.15, 60
 

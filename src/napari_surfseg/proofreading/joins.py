@@ -53,7 +53,7 @@ WINDOW, WINDOW_STEP = 28, 14
 #: The most pieces' voxels that count: beyond, a sheet is a sheet.
 MOST_VOXELS = 3000
 #: Voxels of a topological change, besides those that hang on it.
-TOPOLOGY_VOXELS = 40.0
+TOPOLOGY_VOXELS = 20.0
 #: Half the edge of the box in which a neck or a gap is looked for, in finest voxels.
 REACH = 8.0
 
@@ -201,7 +201,7 @@ def _to_place(evidence: Evidence, join: Join, *, whole: bool) -> DoubtfulPlace:
     at, box, size = _find_neck(evidence, join)
     joined = join.level > evidence.level
     hangs = min(join.smaller, MOST_VOXELS)
-    consequence = TOPOLOGY_VOXELS + (0.1 * hangs if whole else 0.0) + size
+    consequence = TOPOLOGY_VOXELS + (0.05 * hangs if whole else 0.0) + size
     share = join.level / FULL
     if joined:
         reason = (

@@ -45,7 +45,7 @@ MOST_FILLED = 0.6
 #: How far beyond a rim the sheet is looked for, in finest voxels.
 BEYOND = 5.0
 #: Expected change of a tear, per voxel of its width, and of the topology.
-TOPOLOGY_VOXELS = 20.0
+TOPOLOGY_VOXELS = 10.0
 #: Two rims that face each other are doubtful even where the network sees nothing between them.
 LEAST_CHANCE = 0.2
 

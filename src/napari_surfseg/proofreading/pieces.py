@@ -26,7 +26,7 @@ MAX_VOXELS = 600
 #: A small piece is doubtful even where the network is sure of it.
 LEAST_CHANCE = 0.1
 #: Voxels of a topological change, besides those of the piece.
-TOPOLOGY_VOXELS = 20.0
+TOPOLOGY_VOXELS = 10.0
 
 
 def find_small_pieces(evidence: Evidence) -> Iterator[DoubtfulPlace]:

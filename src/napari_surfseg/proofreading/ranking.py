@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_surfseg.geometry import Spacing3
     from napari_surfseg.proofreading.places import DoubtfulPlace
 
-__all__ = ["MIN_DISTANCE", "merge_places", "to_weight"]
+__all__ = ["MIN_DISTANCE", "merge_places", "to_voxels", "to_weight"]
 
 #: Finest voxels: one glance takes in what is nearer than this.
 MIN_DISTANCE = 8.0
@@ -35,6 +35,11 @@ HALF_WEIGHT_VOXELS = 60.0
 def to_weight(expected_voxels: float) -> float:
     """Make a weight of the number of voxels that are expected to change."""
     return expected_voxels / (expected_voxels + HALF_WEIGHT_VOXELS)
+
+
+def to_voxels(weight: float) -> float:
+    """Give the number of voxels that are expected to change at a place of a weight."""
+    return HALF_WEIGHT_VOXELS * weight / (1 - weight)
 
 
 def merge_places(

@@ -3,9 +3,8 @@
 Each voxel gets the chance that the surface is wrong there. The sum within a small box is what a
 person who looks there can expect to correct, so the boxes with the largest sums are the places.
 
-The faces of every sheet have probabilities near the threshold, and mean nothing by it. So a voxel
-counts with the largest probability within two voxels, which is that of the sheet's middle, and
-only if its own is not far below that.
+The faces of every sheet have probabilities near the threshold, and mean nothing by it. So only the
+middle of what could be a sheet counts: the medial surface at a much lower threshold.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from scipy import ndimage
 from napari_surfseg.geometry import box_slices, grow_box, shift_box, to_index, whole_box
 from napari_surfseg.proofreading.places import DoubtfulPlace
 from napari_surfseg.proofreading.ranking import to_weight
+from napari_surfseg.surfaces.medial import compute_medial_surface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from napari_surfseg.proofreading.evidence import Evidence
     from napari_surfseg.proofreading.places import PlaceKind
 
-__all__ = ["find_uncertain_patches"]
+__all__ = ["add_up", "compute_uncertainty", "find_uncertain_patches"]
 
 #: Half the edge of the box whose doubt is added up, in finest voxels: what one looks at at once.
 REACH = 6.0
 #: A smaller chance of an error is none: no network is ever quite sure.
-LEAST_CHANCE = 0.12
+LEAST_CHANCE = 0.08
+#: What could be a sheet is above this share of the threshold.
+LEAST_SHARE = 0.25
 #: Boxes whose expected change is less than this number of voxels are no places.
 LEAST_VOXELS = 4.0
 #: Of one kind, so that a hopeless prediction does not fill the list with one.
@@ -52,7 +54,7 @@ def find_uncertain_patches(evidence: Evidence) -> Iterator[DoubtfulPlace]:
     """
     yield from _peaks(
         evidence,
-        _uncertainty(evidence),
+        compute_uncertainty(evidence),
         "uncertain",
         lambda size: f"Near the threshold on {size:,} voxels.",
     )
@@ -72,11 +74,35 @@ def find_uncertain_patches(evidence: Evidence) -> Iterator[DoubtfulPlace]:
         )
 
 
-def _uncertainty(evidence: Evidence) -> NDArray[np.float32]:
+def compute_uncertainty(evidence: Evidence) -> NDArray[np.float32]:
+    """Compute the chance of an error at each voxel of what could be the middle of a sheet.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The region.
+
+    Returns
+    -------
+    float32 array, shape (Z, Y, X)
+        0 to 0.5; 0 where there is no sheet, no doubt, or a person has looked.
+    """
     chance = evidence.chance_table
-    error = np.clip(np.minimum(chance, 1 - chance) - LEAST_CHANCE, 0, None)
-    doubt = (error / (0.5 - LEAST_CHANCE)) ** 2 / 2
-    return np.where(evidence.is_middle, doubt[evidence.middle], np.float32(0))
+    error = np.clip(np.minimum(chance, 1 - chance) - LEAST_CHANCE, 0, None).astype(np.float32)
+    doubt = error[evidence.probs]
+    if evidence.annotated is not None:
+        doubt[evidence.annotated] = 0
+    if doubt.any():
+        possible = evidence.probs > LEAST_SHARE * evidence.level
+        doubt[~compute_medial_surface(possible, evidence.spacing)] = 0
+    return doubt
+
+
+def add_up(evidence: Evidence, doubt: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add up doubt in the box around each voxel that a person looks at at once."""
+    edges = [2 * step + 1 for step in evidence.steps(REACH)]
+    sums: NDArray[np.float32] = ndimage.uniform_filter(doubt, edges, mode="constant")
+    return sums * np.float32(np.prod(edges))
 
 
 def _difference(evidence: Evidence, other: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -103,7 +129,7 @@ def _peaks(
         return
     reach = evidence.steps(REACH)
     edges = [2 * step + 1 for step in reach]
-    sums = ndimage.uniform_filter(doubt, edges, mode="constant") * float(np.prod(edges))
+    sums = add_up(evidence, doubt)
     highest = ndimage.maximum_filter(sums, edges, mode="constant")
     tops = np.flatnonzero((sums >= highest - 1e-4) & (sums >= LEAST_VOXELS))
     order = np.argsort(-sums.reshape(-1)[tops], kind="stable")[:MOST_PLACES]
