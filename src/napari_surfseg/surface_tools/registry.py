@@ -147,7 +147,7 @@ TOOLS = {
             {"surface": "grey"},
             "labels",
             "sheets",
-            60,
+            80,
         ),
         Tool(
             "Order sheets",

@@ -44,7 +44,7 @@ RISE, SLOPE = 0.4, 0.2
 #: What lies above a whole fragment counts as much as a contact along its whole edge, this often.
 STACKED = 1.0
 #: Edge of the cells of the grid, in thicknesses, and its limits in the finest voxels.
-CELL, CELL_LIMITS = 2.4, (5.0, 16.0)
+CELL, CELL_LIMITS = 2.0, (5.0, 16.0)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,9 @@ THICKEST = 1.7
 WIDTH, LEAST_WIDTH = 0.75, 1.5
 #: How far the next sheet is looked for, in the finest voxels.
 REACH = 40.0
+#: Sheets are followed where the probability is above this share of the threshold, if that is not so
+#: often more voxels: what is faint between two pieces says that they are one.
+FAINT, MOST_FAINT = 0.6, 2.5
 #: A contact is cut where it lies across the sheets rather than along them: least cosine.
 ACROSS = 0.5
 
@@ -147,12 +150,11 @@ def cut_bridges(
     """
     chosen = settings or SheetSettings()
     found = _Separation(values, spacing, chosen, None, _keep_quiet)
-    field = found.field
+    places = found.field.places[found.is_clear]
     mask = np.zeros(values.shape, bool)
-    mask[tuple(field.places.T)] = True
-    if not len(field.places):
-        return mask
-    return _cut(mask, found.labels, found.carried, found.remoteness, found.size)
+    mask[tuple(places.T)] = True
+    carried, remoteness = found.carried[found.is_clear], found.remoteness[found.is_clear]
+    return _cut(mask, found.labels, carried, remoteness, found.size)
 
 
 def cut_contacts(mask: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -188,11 +190,13 @@ class _Separation:
         self.size = size = in_finest_voxels(spacing)
         unit = min(spacing)
         probs: Any = to_levels(values)
-        level = 255 * settings.threshold
+        clear = 255 * settings.threshold
+        level = find_faint_level(probs, clear)
         thickness = settings.thickness / unit or estimate_thickness(probs, level, size)
         report("finding normals", 0.0)
         self.field = field = measure_field(probs, size, level, max(LEAST_WIDTH, WIDTH * thickness))
         self.labels = np.zeros(values.shape, np.int32)
+        self.is_clear = probs[tuple(field.places.T)] > clear
         self.carried = field.normals
         self.remoteness = np.zeros(len(field.places), np.float32)
         report("finding fragments", 0.5)
@@ -228,15 +232,15 @@ class _Separation:
         """Give each voxel to a sheet; small sheets go to others first."""
         field = self.field
         owners, self.remoteness = spread_owners(field, seeds > 0, self.labels.shape, self.size)
-        found = np.where(owners >= 0, seeds[owners], 0)
-        counts = np.bincount(found)
+        found = np.where((owners >= 0) & self.is_clear, seeds[owners], 0)
+        counts = np.bincount(found, minlength=int(seeds.max(initial=0)) + 1)
         small = counts < settings.min_voxels
         small[0] = False
-        if small[found].any():
+        if small[seeds].any():
             raise_if_stopped()
-            seeds = np.where(small[seeds], 0, found)
+            seeds = np.where(small[seeds], 0, seeds)
             owners, self.remoteness = spread_owners(field, seeds > 0, self.labels.shape, self.size)
-            found = np.where(owners >= 0, seeds[owners], 0)
+            found = np.where((owners >= 0) & self.is_clear, seeds[owners], 0)
             counts = np.bincount(found, minlength=len(counts))
         order = np.arange(len(counts)) if settings.roll else np.argsort(-counts, kind="stable")
         order = order[(order > 0) & (counts[order] > 0)]
@@ -244,6 +248,14 @@ class _Separation:
         table[order] = np.arange(1, len(order) + 1)
         self.labels[tuple(field.places.T)] = table[found]
         self.carried = np.where((owners >= 0)[:, None], field.normals[owners], field.normals)
+
+
+def find_faint_level(probs: NDArray[np.uint8], clear: float) -> float:
+    """Return the level above which sheets are followed: lower than that of a clear surface."""
+    counts = np.cumsum(np.bincount(probs.ravel(), minlength=256)[::-1])[::-1]
+    faint = FAINT * clear
+    above, above_clear = (counts[min(int(level) + 1, 255)] for level in (faint, clear))
+    return faint if above <= MOST_FAINT * above_clear else clear
 
 
 def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
