@@ -33,6 +33,7 @@ SECTIONS: dict[str, str] = {
     "sparse": "Labels in a few places of terabytes",
     "remote": "Volumes on a server",
     "postprocess": "Post-processing, block by block",
+    "tools": "Surface tools, block by block",
     "prediction": "Prediction, block by block",
     "ranks": "Training in several processes",
 }

@@ -26,10 +26,23 @@ def test_the_manifest_names_things_that_are_there(manifest):
     assert len(manifest.contributions.sample_data) == 2
     assert set(manifest.contributions.menus) == {
         "napari/file/io_utilities",
+        "napari/layers/filter",
         "napari/layers/measure",
         "napari/layers/segment",
         "napari/layers/visualize",
     }
+
+
+def test_entries_of_the_layers_menu_for_tools_are_in_one_place_each(manifest):
+    tools = {
+        command.id
+        for command in manifest.contributions.commands
+        if "tool_menus" in command.python_name
+    }
+    listed = [item.command for menu in manifest.contributions.menus.values() for item in menu]
+    assert len(listed) == len(set(listed))
+    assert tools
+    assert tools <= set(listed)
 
 
 def test_the_run_reader_leaves_other_files_alone(manifest):

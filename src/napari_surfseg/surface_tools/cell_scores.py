@@ -21,8 +21,12 @@ __all__ = ["count_pairs", "score_counts"]
 def count_pairs(cells: NDArray[Any], truth: NDArray[Any]) -> dict[tuple[int, int], int]:
     """Count the voxels of each pair of a true cell and what was found there."""
     scored = truth > 0
-    pairs, numbers = np.unique(np.stack([truth[scored], cells[scored]]), axis=1, return_counts=True)
-    return {(int(a), int(b)): int(n) for (a, b), n in zip(pairs.T, numbers, strict=True)}
+    true, of_true = np.unique(truth[scored], return_inverse=True)
+    found, of_found = np.unique(cells[scored], return_inverse=True)
+    pairs, numbers = np.unique(of_true * len(found) + of_found, return_counts=True)
+    rows, columns = np.divmod(pairs, max(len(found), 1))
+    keys = zip(true[rows].tolist(), found[columns].tolist(), strict=True)
+    return dict(zip(keys, numbers.tolist(), strict=True))
 
 
 def score_counts(counts: Mapping[tuple[int, int], int]) -> Table:

@@ -79,12 +79,14 @@ class LabelOutput:
         if self._kind == "zarr":
             self._levels = self._create_levels(dtype)
             return self._levels[0]
+        self._require_tiff(np.dtype(dtype))
         self._levels = [create_array(self._scratch / "pages.zarr", None, self._shape, dtype=dtype)]
         return self._levels[0]
 
     def write(self, values: NDArray[Any]) -> None:
         """Take the whole at once."""
         if self._kind in {"tif", "tiff"}:
+            values = _shrink(values)
             self._write_tiff(iter(values), values.dtype)
             return
         array = self.create(values.dtype)
@@ -126,12 +128,15 @@ class LabelOutput:
             yield from array[box_slices(((start, 0, 0), stop))]
 
     def _write_tiff(self, pages: Iterator[NDArray[Any]], dtype: np.dtype[Any]) -> None:
+        self._require_tiff(dtype)
+        write_ome_tiff(self._aside, pages, self._shape, dtype, self._metadata)
+
+    def _require_tiff(self, dtype: np.dtype[Any]) -> None:
         if dtype.itemsize > TIFF_BYTES:
             raise OutputError(
                 f"{self._name} would hold whole numbers of 64 bits, which a TIFF does not; write "
                 "a .zarr instead."
             )
-        write_ome_tiff(self._aside, pages, self._shape, dtype, self._metadata)
 
 
 def require_disk(folder: Path, what: str, shape: Size3, suffix: str) -> None:
@@ -151,3 +156,15 @@ def require_disk(folder: Path, what: str, shape: Size3, suffix: str) -> None:
                 f"{what} needs about {format_bytes(needed)} on the disk of {folder}, of which "
                 f"{format_bytes(free)} are free; free some space or choose another folder."
             )
+
+
+def _shrink(values: NDArray[Any]) -> NDArray[Any]:
+    """Give whole numbers of 64 bits in 32, where these are enough."""
+    if values.dtype.kind not in "iu" or values.dtype.itemsize <= TIFF_BYTES:
+        return values
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    for dtype in (np.uint32, np.int32):
+        limits = np.iinfo(dtype)
+        if limits.min <= low and high <= limits.max:
+            return values.astype(dtype)
+    return values

@@ -184,3 +184,40 @@ def test_a_layer_that_is_gone_when_it_is_done_is_no_matter(controller, viewer, v
     controller._show(find_tool("medial-surface"), ran.result(volume), None)
     assert (viewer.layers[-1].translate == (8, 0, 2)).all()
     assert (viewer.layers[-1].scale == (4, 2, 2)).all()
+
+
+def test_a_row_of_the_table_selects_its_label(controller, viewer, view, ran):
+    ran.result = lambda volume: ToolResult(volume, table=[{"label": 7, "area": 1.0}])
+    view.tool.return_value = find_tool("measure-sheets")
+    controller.run()
+    controller.choose_row({"label": 7})
+    assert viewer.layers["sheet"].selected_label == 7
+    assert viewer.layers.selection.active is viewer.layers["sheet"]
+    controller.choose_row({"score": "dice"})
+
+
+@pytest.mark.parametrize(
+    ("layer", "sentence"),
+    [
+        ("points", "The layer 'points' is a points layer, but Medial surface needs an image or"),
+        ("mesh", "is a surface layer"),
+        ("flat", "has 2 axes"),
+        ("movie", "has 4 axes"),
+    ],
+)
+def test_a_tool_of_the_menu_takes_the_selected_layer_or_says_why_not(
+    controller, viewer, view, layer, sentence
+):
+    viewer.add_surface((np.eye(3), np.array([[0, 1, 2]])), name="mesh")
+    viewer.add_labels(np.zeros((4, 4), np.uint8), name="flat")
+    viewer.add_labels(np.zeros((2, 4, 4, 4), np.uint8), name="movie")
+    viewer.layers.selection.active = viewer.layers["painted"]
+    controller.choose_tool("medial-surface")
+    view.set_tool.assert_called_with("medial-surface")
+    view.choose.assert_called_with("surface", viewer.layers["painted"])
+    view.choose.reset_mock()
+    viewer.layers.selection.active = viewer.layers[layer]
+    controller.choose_tool("medial-surface")
+    assert sentence in view.show_error.call_args.args[0]
+    assert view.show_error.call_args.args[1] == "surface"
+    view.choose.assert_not_called()

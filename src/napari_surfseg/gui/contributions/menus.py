@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "find_viewer",
     "open_curves",
+    "open_dock",
     "open_predict",
     "open_proofread",
     "open_tools",
@@ -23,35 +24,37 @@ PLUGIN = "napari-surfseg"
 
 def open_training() -> None:
     """Open "Surface training"."""
-    _open("Surface training")
+    open_dock("Surface training")
 
 
 def open_predict() -> None:
     """Open "Predict surfaces"."""
-    _open("Predict surfaces")
+    open_dock("Predict surfaces")
 
 
 def open_curves() -> None:
     """Open "Loss curves"."""
-    _open("Loss curves")
+    open_dock("Loss curves")
 
 
 def open_proofread() -> None:
     """Open "Proofread"."""
-    _open("Proofread")
+    open_dock("Proofread")
 
 
 def open_tools() -> None:
     """Open "Surface tools"."""
-    _open("Surface tools")
+    open_dock("Surface tools")
 
 
-def _open(widget: str) -> None:
+def open_dock(widget: str) -> Any:
+    """Open a dock of the plugin and return its widget; None, and a sentence, without a window."""
     viewer = find_viewer()
     if viewer is None:
         show_info("Open a napari window first.")
-        return
-    viewer.window.add_plugin_dock_widget(PLUGIN, widget)
+        return None
+    opened = viewer.window.add_plugin_dock_widget(PLUGIN, widget)
+    return None if opened is None else opened[1]
 
 
 def find_viewer() -> Viewer | None:

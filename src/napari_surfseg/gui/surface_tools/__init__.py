@@ -2,9 +2,10 @@
 
 ::
 
-    form        the settings of a tool as magicgui's widgets, from the function's annotations
-    view        the widgets of the dock
-    running     a tool run in a process of its own, on layers or files
-    controller  joins the view, the viewer and the process; no widgets
-    widget      the dock, as napari makes it
+    form          the settings of a tool as magicgui's widgets, from the function's annotations
+    result_table  rows and their units
+    view          the widgets of the dock
+    running       a tool run in a process of its own, on layers or files
+    controller    joins the view, the viewer and the process; no widgets
+    widget        the dock, as napari makes it
 """

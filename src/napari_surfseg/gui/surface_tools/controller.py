@@ -52,11 +52,21 @@ class ToolsViewProtocol(JobView, Protocol):
     def save_clicked(self) -> Any:
         """Signal: a person wants the table written; carries the file."""
 
+    @property
+    def row_chosen(self) -> Any:
+        """Signal: a person chose a row of the table; carries it."""
+
     def tool(self) -> Tool:
         """Return the tool that is chosen."""
 
+    def set_tool(self, name: str) -> None:
+        """Choose a tool."""
+
     def set_layers(self, layers: Sequence[Layer]) -> None:
         """Offer these layers."""
+
+    def choose(self, name: str, layer: Layer) -> None:
+        """Choose a layer for an input, as if a person had."""
 
     def source(self, name: str) -> SourceChoice | None:
         """Return what is chosen for an input of the tool."""
@@ -109,24 +119,35 @@ class ToolsController(JobController):
         )
         self._view = view
         self._table: Table = []
+        self._measured: Layer | None = None
         view.set_folder(str(preferences.read_preferences().runs_path / "tools"))
         view.run_clicked.connect(self.run)
         view.cancel_clicked.connect(self.cancel)
         view.tool_chosen.connect(self._on_layers)
         view.save_clicked.connect(self.save_table)
+        view.row_chosen.connect(self.choose_row)
         self._on_layers()
 
     def _on_layers(self) -> None:
-        layers = [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, Image | Labels) and is_volume(layer)
-        ]
+        layers = [layer for layer in self._viewer.layers if _is_offered(layer)]
         self._view.set_layers(layers)
         for name, kind in self._view.tool().inputs.items():
             found = _guess(layers, grey=kind == "grey", made=name not in {"labels", "truth"})
             if found is not None:
                 self._view.suggest(name, found)
+
+    def choose_tool(self, name: str) -> None:
+        """Choose a tool, and the layer that is selected as what it works on."""
+        view = self._view
+        view.set_tool(name)
+        tool, chosen = view.tool(), self._viewer.layers.selection.active
+        first = next(iter(tool.inputs), None)
+        if chosen is None or first is None:
+            return
+        if not _is_offered(chosen):
+            view.show_error(_explain_refused(chosen, tool), first)
+        elif tool.inputs[first] != "labels" or isinstance(chosen, Labels):
+            view.choose(first, chosen)
 
     def run(self) -> None:
         """Run the tool on what is chosen, in a thread and a process."""
@@ -172,9 +193,16 @@ class ToolsController(JobController):
 
         self._jobs.start("table", work, done=done, failed=self._on_failed)
 
+    def choose_row(self, row: dict[str, Any]) -> None:
+        """Select the label that a row is about in the layer that was measured."""
+        layer = self._measured
+        if isinstance(layer, Labels) and layer in self._viewer.layers and "label" in row:
+            layer.selected_label = row["label"]
+            self._viewer.layers.selection.active = layer
+
     def _show(self, tool: Tool, result: ToolResult, source: Layer | None) -> None:
         self._job.end()
-        self._table = result.table
+        self._table, self._measured = result.table, source
         self._view.set_table(result.table, result.units)
         added = _build_layers(tool, result, source)
         for layer in added:
@@ -192,6 +220,22 @@ class ToolsController(JobController):
     def _on_failed(self, error: SurfsegError) -> None:
         self._view.set_state("")
         self._view.show_error(str(error), error.field)
+
+
+def _is_offered(layer: Layer) -> bool:
+    return isinstance(layer, Image | Labels) and is_volume(layer)
+
+
+def _explain_refused(layer: Layer, tool: Tool) -> str:
+    """Say why a tool does not work on a layer."""
+    if isinstance(layer, Image | Labels):
+        found = f"has {layer.ndim} axes"
+    else:
+        found = f"is a {type(layer).__name__.lower()} layer"
+    return (
+        f"The layer {layer.name!r} {found}, but {tool.title} needs an image or labels with the "
+        "three axes Z, Y, X."
+    )
 
 
 def _guess(layers: Sequence[Layer], *, grey: bool, made: bool) -> Layer | None:

@@ -10,6 +10,8 @@ from magicgui.widgets import Container, create_widget
 from napari_surfseg.gui.controls.basics import hint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from magicgui.widgets.bases import ValueWidget
     from qtpy.QtWidgets import QWidget
 
@@ -50,6 +52,16 @@ class ToolForm:
             parameter.name: widget.value
             for parameter, widget in zip(self._parameters, self._widgets, strict=True)
         }
+
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        """Set what :meth:`values` gave."""
+        for parameter, widget in zip(self._parameters, self._widgets, strict=True):
+            widget.value = values.get(parameter.name, parameter.default)
+
+    def connect(self, changed: Callable[[], None]) -> None:
+        """Call this whenever something is set."""
+        for widget in self._widgets:
+            widget.changed.connect(lambda _value: changed())
 
 
 def _make_widget(tool: Tool, parameter: Parameter) -> ValueWidget[Any]:

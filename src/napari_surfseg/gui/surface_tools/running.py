@@ -141,7 +141,11 @@ def run_layer_tool(
             str(output),
             request.settings,
             request.threshold,
-            {name: "labels" for name, volume in taken.items() if volume.is_labels},
+            {
+                name: "labels" if volume.is_labels else "image"
+                for name, volume in taken.items()
+                if not isinstance(volumes[name], str)
+            },
         )
         answer = process.run(write_job(folder, job), names)
         if final is not None:

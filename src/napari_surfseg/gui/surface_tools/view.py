@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit
 
 from napari_surfseg.gui.controls.basics import (
@@ -20,8 +20,8 @@ from napari_surfseg.gui.controls.layer_or_file import SourceCombo
 from napari_surfseg.gui.controls.number_boxes import NumberBox, with_error
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.surface_tools.form import ToolForm
+from napari_surfseg.gui.surface_tools.result_table import ResultTable
 from napari_surfseg.surface_tools.registry import TOOLS, find_tool
-from napari_surfseg.wording import format_short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,22 +35,6 @@ __all__ = ["ToolsView"]
 
 #: A tool takes at most this many volumes.
 NUM_INPUTS = max(len(tool.inputs) for tool in TOOLS.values())
-
-#: Rows that a dock shows; columns it has no space for; and those that need no heading.
-MAX_ROWS = 20
-LEFT_OUT = frozenset(
-    {
-        "voxels",
-        "volume",
-        "rim_length",
-        "hole_rim_length",
-        "thickness_spread",
-        "cavities",
-        "mean_curvature",
-        "contact_area",
-    }
-)
-PAIR = ("name", "value")
 
 #: By what an input is, and for some by their names.
 KIND_TIPS = {
@@ -75,6 +59,10 @@ class ToolsView(JobPage):
     tool_chosen = Signal()
     save_clicked = Signal(str)
     """Carries the file that a person chose for the table."""
+    row_chosen = Signal(object)
+    """Carries the row of the table that a person chose."""
+    changed = Signal()
+    """Another tool was chosen, or a setting changed."""
 
     def __init__(self) -> None:
         run = push_button(
@@ -108,9 +96,8 @@ class ToolsView(JobPage):
             "Folder for results that are files, and for labels of more than 0.5 GB, which are "
             "opened in place (path); smaller ones are layers in memory until you save them.",
         )
-        self.table = note("")
-        self.table.setObjectName("tool_table")
-        self.table.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.table = ResultTable()
+        self.table.row_chosen.connect(self.row_chosen)
         self.save = push_button(
             "save_tool_table", "Save table…", "Write the whole table as CSV, one row for each line."
         )
@@ -128,6 +115,10 @@ class ToolsView(JobPage):
         forms = [form.native for form in self._forms.values()]
         self.lay_out("tools_page", self.rows, *forms, self.job.buttons, *found, stretched=None)
         self.tools.currentIndexChanged.connect(self._show_tool)
+        self.threshold.valueChanged.connect(self.changed)
+        self.results.editingFinished.connect(self.changed)
+        for form in self._forms.values():
+            form.connect(self.changed.emit)
         self._show_tool()
 
     def tool(self) -> Tool:
@@ -157,6 +148,24 @@ class ToolsView(JobPage):
         self.show_error("")
         self.set_table([])
         self.tool_chosen.emit()
+        self.changed.emit()
+
+    def state(self) -> dict[str, Any]:
+        """Return the tool, and what is set of each, for :meth:`restore`."""
+        return {
+            "tool": self.tool().name,
+            "settings": {name: form.values() for name, form in self._forms.items()},
+            "threshold": self.threshold_value(),
+            "folder": self.folder(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set everything as it was."""
+        for name, values in state["settings"].items():
+            self._forms[name].set_values(values)
+        self.threshold.setValue(state["threshold"])
+        self.set_folder(state["folder"])
+        self.set_tool(state["tool"])
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
         """Offer these layers."""
@@ -172,6 +181,12 @@ class ToolsView(JobPage):
         chooser = self.choosers[list(self.tool().inputs).index(name)]
         if not chooser.is_manual:
             chooser.set_choice(SourceChoice.of_layer(layer))
+
+    def choose(self, name: str, layer: Layer) -> None:
+        """Choose a layer for an input, as if a person had."""
+        chooser = self.choosers[list(self.tool().inputs).index(name)]
+        chooser.set_choice(SourceChoice.of_layer(layer))
+        chooser.confirm()
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the tool."""
@@ -190,9 +205,8 @@ class ToolsView(JobPage):
         self.results.setText(folder)
 
     def set_table(self, table: Table, units: dict[str, str] | None = None) -> None:
-        """Show the first rows of a table, as far as a dock is wide; none hides it."""
-        self.table.setText(write_html(table, units or {}))
-        self.table.setVisible(bool(table))
+        """Show the rows of a table, and the units of its columns; none hides it."""
+        self.table.show_rows(table, units or {})
         self.save.setVisible(bool(table))
 
     def _ask_file(self) -> None:
@@ -207,25 +221,3 @@ class ToolsView(JobPage):
             place.set_message("")
         place = self.errors[names.index(field)] if field in names else self.error
         place.set_message(message)
-
-
-def write_html(table: Table, units: dict[str, str]) -> str:
-    """Write a table for a narrow dock: its names where there are several, and its first rows."""
-    if not table:
-        return ""
-    columns = [name for name in table[0] if name not in LEFT_OUT]
-    cell = "<td style='padding-right: 10px'>"
-    lines = [[_write(row[name]) for name in columns] for row in table[:MAX_ROWS]]
-    if len(columns) > len(PAIR):
-        units = {name: f" ({unit})" for name, unit in units.items()}
-        lines.insert(
-            0, [f"<b>{name.replace('_', ' ')}</b>{units.get(name, '')}" for name in columns]
-        )
-    rows = ["<tr>" + "".join(cell + text + "</td>" for text in line) + "</tr>" for line in lines]
-    left = len(table) - MAX_ROWS
-    more = f"<br>and {left:,} more, in the file that <i>Save table…</i> writes" if left > 0 else ""
-    return f"<table>{''.join(rows)}</table>{more}"
-
-
-def _write(value: float | int | str) -> str:
-    return format_short(value) if isinstance(value, float) else str(value)

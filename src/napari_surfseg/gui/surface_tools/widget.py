@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
@@ -14,7 +15,12 @@ from napari_surfseg.gui.window.dock_layout import DockPlacer
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from napari_surfseg.gui.run_session.session import Session
+
 __all__ = ["SurfaceToolsWidget"]
+
+#: What was set in a dock that was closed.
+_remembered: weakref.WeakKeyDictionary[Session, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
 class SurfaceToolsWidget(QWidget):
@@ -39,4 +45,11 @@ class SurfaceToolsWidget(QWidget):
         layout.addWidget(self.view)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.controller = ToolsController(napari_viewer, self.view)
+        if self.session in _remembered:
+            self.view.restore(_remembered[self.session])
+        self.view.changed.connect(self._remember)
         self.session.closed.connect(self.controller.close)
+
+    def _remember(self) -> None:
+        """Keep what is set for the next time that the dock is opened beside this viewer."""
+        _remembered[self.session] = self.view.state()
