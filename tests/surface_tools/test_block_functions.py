@@ -53,7 +53,7 @@ CASES = {
     "medial-surface": [({"surface": SURFACE}, {}), ({"surface": make_thick()}, {})],
     "label-pieces": [({"surface": SURFACE}, {"min_voxels": n}) for n in (1, 3)],
     "measure-sheets": [
-        ({"surface": make_labels(2)}, {"separate": False, "min_voxels": 20}),
+        ({"surface": make_labels(2) % 3}, {"separate": False, "min_voxels": 20}),
         ({"surface": make_specks()}, {"separate": True, "min_voxels": 10}),
     ],
     "score-cells": [({"cells": make_labels(3), "truth": make_labels(4)}, {})],
