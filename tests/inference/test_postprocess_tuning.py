@@ -62,6 +62,10 @@ def quick_score(probs, label, settings):
     return quick_measure(apply_postprocess(probs, settings), label)["score"]
 
 
+#: Steps that are kept unless the data say otherwise.
+TIDYING = ("component size", "closing tears")
+
+
 def kept_names(history):
     return [step.name for step in history if step.kept]
 
@@ -79,8 +83,8 @@ def test_specks_are_dropped_by_their_size():
     for y, x in everywhere():
         probs[11:14, y : y + 3, x : x + 3] = 230  # 27 voxels, as sure as the sheets
     settings, history = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
-    assert kept_names(history) == ["start", "component size"]
-    assert changed(settings) == {"min_voxels": 30}
+    assert "component size" in kept_names(history)
+    assert settings.min_area > 0
     np.testing.assert_array_equal(apply_postprocess(probs, settings), label)
 
 
@@ -89,8 +93,8 @@ def test_holes_are_plugged_by_closing():
     for z in PLANES:
         for y, x in everywhere():
             probs[z : z + 3, y : y + 2, x : x + 2] = 40  # a hole through the sheet
-    settings, history = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
-    assert kept_names(history) == ["start", "closing"]
+    settings, _ = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
+    assert settings.tear_layers or settings.closing_radius
     np.testing.assert_array_equal(apply_postprocess(probs, settings), label)
 
 
@@ -100,27 +104,25 @@ def test_sheets_that_closing_would_bridge_stay_apart():
     probs = np.where(label == 1, 230, 110).astype(np.uint8)
     for y, x in everywhere():
         probs[6:9, y, x] = 110  # holes that closing would plug, at the price of the gap
-    settings, history = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
+    settings, _ = tune_postprocess(TuningData([probs], [label]), with_threshold=False)
     assert settings.closing_radius == 0
-    assert kept_names(history) == ["start"]
     assert not apply_postprocess(probs, settings)[9].any()
 
 
 def test_what_helps_in_one_corner_only_is_not_kept():
     probs, label = two_sheets()
     probs[11:14, 4:7, 4:7] = 230
-    improved = PostProcess(min_voxels=30)
+    improved = PostProcess(smoothing=1.0)
     assert challenge_score(probs, label, improved) > challenge_score(probs, label, PostProcess())
-    settings, history = tune_postprocess(TuningData([probs], [label]))
-    assert settings == PostProcess()
-    assert kept_names(history) == ["start"]
+    _, history = tune_postprocess(TuningData([probs], [label]))
+    assert set(kept_names(history)) <= {"start", *TIDYING}
 
 
 def test_a_perfect_prediction_is_left_alone():
     _, label = noisy_sheet(3)
     settings, history = tune_postprocess(TuningData([label * 255], [label]))
-    assert settings == PostProcess()
-    assert not any(step.kept for step in history[1:])
+    np.testing.assert_array_equal(apply_postprocess(label * 255, settings), label)
+    assert set(kept_names(history)) <= {"start", *TIDYING}
 
 
 def test_a_better_score_is_not_bought_with_surface_dice():
@@ -168,7 +170,7 @@ def test_what_pieces_lose_says_what_other_data_may_lose(lost, is_allowed):
     pieces = {start: np.zeros(4), other: -np.array(lost)}
     scorer = SimpleNamespace(on_pieces=lambda settings: {"dice": pieces[settings]})
     search = postprocess_tuning._Search(scorer, None, start, "score")
-    assert search._loses_little_elsewhere(other) == is_allowed
+    assert search._loses_little_elsewhere([scorer], other) == is_allowed
 
 
 def test_a_training_sample_vetoes_what_helps_on_the_slab_alone():
@@ -199,7 +201,8 @@ def test_a_step_is_kept_only_if_it_helps_and_the_result_can_be_repeated():
     assert len(kept) > 1
     assert kept[-1].settings == settings
     assert [s.score for s in kept] == sorted(s.score for s in kept)
-    assert all(s.gain > postprocess_tuning.MIN_GAIN for s in kept[1:])
+    needs_proof = [step for step in kept[1:] if step.name not in TIDYING]
+    assert all(step.gain > postprocess_tuning.MIN_GAIN for step in needs_proof)
     assert quick_score(probs, label, settings) == pytest.approx(kept[-1].score)
 
 

@@ -11,8 +11,11 @@ from scipy import ndimage
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.surfaces import postprocess_blocks as postprocess_module
 from napari_surfseg.surfaces.cleaning import close_gaps, fill_small_holes, remove_small_components
+from napari_surfseg.surfaces.local_topology import fill_tears
 from napari_surfseg.surfaces.postprocess import PostProcess
 from napari_surfseg.surfaces.postprocess_blocks import apply_postprocess, postprocess_blocks
+from napari_surfseg.surfaces.sheet_area import remove_small_sheets
+from napari_surfseg.surfaces.sheet_smoothing import smooth_along_sheets
 
 FULL = np.ones((3, 3, 3), bool)
 
@@ -24,12 +27,17 @@ STEPS = {
     "filling": {"fill_holes": 9},
     "small": {"min_voxels": 12},
     "faces": {"min_voxels": 12, "connectivity": 6},
+    "along": {"sheet_smoothing": 0.8},
+    "tears": {"tear_layers": 1, "tear_floor": 0.25},
+    "area": {"min_area": 9.3},
 }
 CHOICES = [
     choice
     for count in range(len(STEPS) + 1)
     for choice in itertools.combinations(STEPS, count)
     if not {"small", "faces"} <= set(choice)
+    # All pairs of what is new, and everything: each alone would be tried a hundred times.
+    and (count <= 2 or count >= len(STEPS) - 1 or not set(choice) & {"along", "tears", "area"})
 ]
 
 
@@ -52,6 +60,8 @@ def all_at_once(probs, chosen):
         values = ndimage.gaussian_filter(
             probs, chosen.smoothing, output=np.float32, mode="nearest", truncate=3.0
         )
+    if chosen.sheet_smoothing:
+        values = smooth_along_sheets(values, chosen.sheet_smoothing)
     mask = values > chosen.threshold * 255
     if chosen.low_threshold is not None:
         labels, number = ndimage.label(values > chosen.low_threshold * 255, FULL)
@@ -62,8 +72,10 @@ def all_at_once(probs, chosen):
     if chosen.closing_radius:
         plugged = close_gaps(mask, chosen.closing_radius)
         mask = mask | (plugged & (values > chosen.closing_floor * 255))
+    mask = fill_tears(mask, values > chosen.tear_floor * 255, chosen.tear_layers)
     mask = fill_small_holes(mask, chosen.fill_holes)
-    return remove_small_components(mask, chosen.min_voxels, chosen.connectivity).astype(np.uint8)
+    mask = remove_small_components(mask, chosen.min_voxels, chosen.connectivity)
+    return remove_small_sheets(mask, chosen.min_area, chosen.connectivity).astype(np.uint8)
 
 
 def by_blocks(probs, chosen, block, **options):
@@ -157,6 +169,16 @@ def test_blocks_of_any_size_agree_with_the_whole(shape, block, choice, threshold
     chosen = PostProcess(**values)
     wanted = all_at_once(probs, chosen)
     np.testing.assert_array_equal(by_blocks(probs, chosen, block, num_threads=1), wanted)
+
+
+@pytest.mark.parametrize("name", ["tears", "along", "area"])
+def test_what_looks_far_agrees_in_blocks_that_it_looks_beyond(name, monkeypatch):
+    monkeypatch.setattr(postprocess_module, "SMOOTHED_VOXELS", 9)
+    monkeypatch.setattr(postprocess_module, "SMOOTHED_SHAPE", (4, 5, 16))
+    probs, chosen = smooth_probabilities((7, 9, 160), 4), make((name,))
+    wanted = all_at_once(probs, chosen)
+    assert (wanted != all_at_once(probs, make(()))).sum() > 15
+    np.testing.assert_array_equal(by_blocks(probs, chosen, (5, 9, 13)), wanted)
 
 
 def test_a_weak_voxel_is_kept_for_a_strong_one_ten_blocks_away():

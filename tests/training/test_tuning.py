@@ -18,14 +18,14 @@ def test_every_stage_is_reported_when_it_begins(monkeypatch):
         moment[0] += 0.1
         progress(done, 4, name)
     moment[0] += 0.3
-    progress(3, 4, "closing")
+    progress(4, 5, "closing")
     progress(4, 4, "done")
     assert [(event.stage, event.num_stages, event.name) for event in reported] == [
-        (1, 4, PREDICTING),
-        (2, 4, "component size"),
-        (3, 4, "closing"),
-        (3, 4, "closing"),
-        (3, 4, "closing"),
+        (1, 5, PREDICTING),
+        (2, 5, "component size"),
+        (4, 5, "closing"),
+        (4, 5, "closing"),
+        (4, 5, "closing"),
     ]
 
 
@@ -41,7 +41,7 @@ def test_the_post_processing_is_chosen_on_the_validation_data(tmp_path, training
     assert reported[0].done == 0
     assert [event.done for event in reported] == sorted(event.done for event in reported)
     assert 0 < reported[-1].done <= reported[-1].total  # the share of the time may end it
-    assert [(event.stage, event.num_stages) for event in reported[:2]] == [(1, 7), (2, 7)]
+    assert [(event.stage, event.num_stages) for event in reported[:2]] == [(1, 9), (2, 9)]
     assert reported[0].name == "predicting the validation data"
     assert [event.stage for event in reported] == sorted(event.stage for event in reported)
     untuned = apply_overrides(experiment, ["training.tuning_share=0"])
@@ -65,4 +65,9 @@ def test_a_threshold_that_a_person_set_is_not_moved(tmp_path, training_run, expe
     (tuned,) = training_run(tmp_path / "run", experiment).run().of(events.PostprocessTuned)
     assert tuned.settings["threshold"] == 0.35
     assert tuned.settings["low_threshold"] is None
-    assert not {step["name"] for step in tuned.steps} & {"threshold", "smoothing", "hysteresis"}
+    assert not {step["name"] for step in tuned.steps} & {
+        "threshold",
+        "smoothing",
+        "smoothing along sheets",
+        "hysteresis",
+    }

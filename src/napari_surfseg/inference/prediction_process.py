@@ -153,7 +153,8 @@ def run_prediction_job(
         settings = PostProcess.from_dict(checkpoint.postprocess)
         result["threshold"] = settings.threshold
     if job.min_voxels is not None:
-        settings = replace(settings, min_voxels=job.min_voxels)
+        # What a person says of small pieces replaces all that the search found.
+        settings = replace(settings, min_voxels=job.min_voxels, min_area=0.0)
     mask = apply_postprocess(values, settings).view(np.bool_)
     result |= _make_surface(mask, job, folder)
     if job.skeleton:

@@ -140,7 +140,11 @@ class BlockComponents:
         self._num_dropped = 0
 
     def measure(
-        self, start: Index3, mask: NDArray[Any], marks: NDArray[np.bool_] | None = None
+        self,
+        start: Index3,
+        mask: NDArray[Any],
+        marks: NDArray[np.bool_] | None = None,
+        weights: NDArray[Any] | None = None,
     ) -> MeasuredBlock:
         """Label the block at ``start``, for :meth:`join`; in any order, in any thread.
 
@@ -152,8 +156,10 @@ class BlockComponents:
             Non-zero is what components are looked for in.
         marks : bool array (Z, Y, X), optional
             Voxels that mark their component.
+        weights : array of whole numbers (Z, Y, X), optional
+            What each voxel counts of a component's size; 1 if not given.
         """
-        labels, sizes, marked = self._label(mask, marks)
+        labels, sizes, marked = self._label(mask, marks, weights)
         return self._measure_labels(labels, sizes, marked, self._find_rim(start, labels))
 
     def _measure_labels(
@@ -222,19 +228,23 @@ class BlockComponents:
         self.join(start, self.measure(start, mask, marks))
 
     def keep(
-        self, start: Index3, mask: NDArray[Any], marks: NDArray[np.bool_] | None = None
+        self,
+        start: Index3,
+        mask: NDArray[Any],
+        marks: NDArray[np.bool_] | None = None,
+        weights: NDArray[Any] | None = None,
     ) -> NDArray[np.bool_]:
         """Which of the block's voxels belong to components that are kept.
 
         Parameters
         ----------
-        start, mask, marks
+        start, mask, marks, weights
             As they were given to :meth:`measure`.
         """
         kept = self.resolve()
         if self._only is not None:
             return self._only
-        labels, sizes, marked = self._label(mask, marks)
+        labels, sizes, marked = self._label(mask, marks, weights)
         rim = self._find_rim(start, labels)
         table = self._decide(sizes, marked)
         base = self._bases[start] + 1
@@ -248,12 +258,17 @@ class BlockComponents:
         return self._num_dropped
 
     def _label(
-        self, mask: NDArray[Any], marks: NDArray[np.bool_] | None
+        self,
+        mask: NDArray[Any],
+        marks: NDArray[np.bool_] | None,
+        weights: NDArray[Any] | None = None,
     ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_]]:
         """Label a block; sizes and marks of its components, the background's among them."""
         labels = np.empty(mask.shape, np.int32)
         number = int(ndimage.label(mask, self._structure, output=labels))
-        sizes = np.bincount(labels.ravel(), minlength=number + 1).astype(np.int64, copy=False)
+        # Of whole numbers the sums are exact, in whatever order they are made.
+        counts = None if weights is None else weights.ravel()
+        sizes = np.bincount(labels.ravel(), counts, number + 1).astype(np.int64, copy=False)
         marked = np.zeros(number + 1, bool)
         if marks is not None:
             marked[labels[marks]] = True

@@ -7,6 +7,7 @@ with the checkpoint as plain numbers, and are applied by
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ __all__ = ["PostProcess"]
 MAX_CLOSING_RADIUS = 16
 #: Greatest smoothing, in voxels: more would blur the surface.
 MAX_SMOOTHING = 4.0
+#: Most layers by which tears are closed: each looks sixteen voxels further.
+MAX_TEAR_LAYERS = 4
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,17 @@ class PostProcess:
         topology counts them; a tilted sheet one voxel thick would be lost.
     smoothing : float
         Standard deviation, in voxels, of a Gaussian over the probabilities.
+    sheet_smoothing : float
+        Standard deviation, in voxels, of an average along the sheets and not across them
+        (:func:`~napari_surfseg.surfaces.sheet_smoothing.smooth_along_sheets`).
+    tear_layers : int
+        Close holes through sheets up to about twice this many voxels wide, without joining
+        anything (:func:`~napari_surfseg.surfaces.local_topology.fill_tears`); 0 for none.
+    tear_floor : float
+        Only voxels with a probability above this are part of what closes a hole.
+    min_area : float
+        Drop components with less area, in voxel faces
+        (:func:`~napari_surfseg.surfaces.sheet_area.compute_sheet_area`).
     """
 
     threshold: float = 0.5
@@ -60,9 +74,13 @@ class PostProcess:
     min_voxels: int = 0
     connectivity: int = 26
     smoothing: float = 0.0
+    sheet_smoothing: float = 0.0
+    tear_layers: int = 0
+    tear_floor: float = 0.0
+    min_area: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "low_threshold", "closing_floor"):
+        for name in ("threshold", "low_threshold", "closing_floor", "tear_floor"):
             value = getattr(self, name)
             if value is None and name == "low_threshold":
                 continue
@@ -76,9 +94,10 @@ class PostProcess:
                 f"The post-processing setting low_threshold must not be above threshold "
                 f"({self.threshold}), found {self.low_threshold}."
             )
-        for name in ("closing_radius", "fill_holes", "min_voxels"):
+        most_of = {"closing_radius": MAX_CLOSING_RADIUS, "tear_layers": MAX_TEAR_LAYERS}
+        for name in ("closing_radius", "fill_holes", "min_voxels", "tear_layers"):
             value = getattr(self, name)
-            most = MAX_CLOSING_RADIUS if name == "closing_radius" else None
+            most = most_of.get(name)
             if (
                 isinstance(value, bool)
                 or not isinstance(value, int)
@@ -96,11 +115,18 @@ class PostProcess:
                 f"The post-processing setting connectivity must be 6 or 26, "
                 f"found {self.connectivity!r}."
             )
-        width = self.smoothing
-        if not isinstance(width, int | float) or not 0 <= width <= MAX_SMOOTHING:
+        for name in ("smoothing", "sheet_smoothing"):
+            width = getattr(self, name)
+            if not isinstance(width, int | float) or not 0 <= width <= MAX_SMOOTHING:
+                raise ConfigError(
+                    f"The post-processing setting {name} must be a number of voxels between 0 and "
+                    f"{MAX_SMOOTHING}, found {width!r}."
+                )
+        area = self.min_area
+        if isinstance(area, bool) or not isinstance(area, int | float) or not 0 <= area < math.inf:
             raise ConfigError(
-                f"The post-processing setting smoothing must be a number of voxels between 0 and "
-                f"{MAX_SMOOTHING}, found {width!r}."
+                f"The post-processing setting min_area must be a number of voxel faces of at "
+                f"least 0, found {area!r}."
             )
 
     def as_dict(self) -> dict[str, Any]:

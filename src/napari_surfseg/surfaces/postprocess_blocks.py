@@ -2,14 +2,16 @@
 
 ::
 
-    probs --> smoothed                              a margin around each block
+    probs --> smoothed, and along the sheets        a margin around each block
           --> above threshold                       ...
               (and what is connected to it          components, whatever they span
               above a lower one)
           --> closing: plug holes and slits, where  a margin
               the probability is not low
+          --> close tears of sheets, likewise       a margin
           --> fill enclosed cavities                components of the background
-          --> drop small components                 components
+          --> drop small components, by voxels      components
+              and by area
           --> mask
 
 What looks no further than a margin is read with it. What depends on whole components needs two
@@ -84,6 +86,16 @@ TRUNCATE = 3.0
 #: What is known of a voxel on the way: it belongs to the mask so far (of hysteresis: is strong), is
 #: above the low threshold, may be plugged by closing.
 IS_MASK, IS_WEAK, MAY_BE_PLUGGED = np.uint8(1), np.uint8(2), np.uint8(4)
+#: And may be part of what closes a tear.
+MAY_BE_MENDED = np.uint8(8)
+
+#: Area is summed in whole parts of a voxel face, so that the order of the sum does not matter.
+AREA_PARTS = 1024
+
+#: Voxels smoothed along the sheets at once, which takes fifty bytes for each and for each of their
+#: margin: without need for blocks up to a number, and this shape of a larger one.
+SMOOTHED_VOXELS = 2**20
+SMOOTHED_SHAPE: Size3 = (64, 64, 128)
 
 
 class Probabilities(Protocol):
@@ -243,8 +255,11 @@ class PostProcessPasses:
         steps = (
             self._has_hysteresis,
             settings.closing_radius > 0,
+            settings.tear_layers > 0,
             settings.fill_holes > 0,
             settings.min_voxels > 1,
+            settings.min_area > 0,  # all is stored first,
+            settings.min_area > 0,  # then each voxel's surroundings are known
         )
         self._total = num_blocks * (1 + sum(steps))
         self._done = 0
@@ -265,13 +280,18 @@ class PostProcessPasses:
             bits_of = self._follow(bits_of)
         if settings.closing_radius:
             bits_of = self._close(bits_of)
+        if settings.tear_layers:
+            bits_of = self._mend(bits_of)
         if settings.fill_holes:
             bits_of = self._fill(bits_of)
-        small: BlockComponents | None = None
-        if settings.min_voxels > 1:
-            rule = at_least(settings.min_voxels)
-            small = BlockComponents(self._shape, rule, settings.connectivity, self._scratch)
-            bits_of = self._drop_small(bits_of, small)
+        small: list[BlockComponents] = []
+        for is_by_area, least in ((False, settings.min_voxels), (True, settings.min_area)):
+            if least > (0 if is_by_area else 1):
+                rule = at_least(math.ceil(least * AREA_PARTS) if is_by_area else int(least))
+                small.append(
+                    BlockComponents(self._shape, rule, settings.connectivity, self._scratch)
+                )
+                bits_of = self._drop_small(bits_of, small[-1], is_by_area=is_by_area)
         num_surface = 0
 
         def finish(box: Box) -> tuple[NDArray[np.uint8], int]:
@@ -281,7 +301,7 @@ class PostProcessPasses:
         for (start, _), (mask, number) in self._walk(finish):
             num_surface += number
             yield start, mask
-        num_removed = 0 if small is None else small.num_dropped
+        num_removed = sum(components.num_dropped for components in small)
         self.result = PostProcessResult(num_surface, num_removed)
 
     # ---- one method a step, in their order
@@ -294,9 +314,25 @@ class PostProcessPasses:
             bits |= _above(values, settings.low_threshold).view(np.uint8) * IS_WEAK
         if settings.closing_radius:
             bits |= _above(values, settings.closing_floor).view(np.uint8) * MAY_BE_PLUGGED
+        if settings.tear_layers:
+            bits |= _above(values, settings.tear_floor).view(np.uint8) * MAY_BE_MENDED
         return bits
 
     def _smooth(self, box: Box) -> NDArray[np.uint8] | NDArray[np.float32]:
+        sigma = self._settings.sheet_smoothing
+        if not sigma:
+            return self._blur(box)
+        from napari_surfseg.surfaces.sheet_smoothing import find_sheet_reach, smooth_along_sheets
+
+        smoothed = np.empty(box_shape(box), np.float32)
+        is_small = count_voxels(box) <= SMOOTHED_VOXELS
+        for part in [box] if is_small else iterate_blocks(box, SMOOTHED_SHAPE):
+            seen = grow_box(part, find_sheet_reach(sigma), self._whole)
+            along = smooth_along_sheets(self._blur(seen), sigma)
+            smoothed[box_slices(part, box[0])] = along[box_slices(part, seen[0])]
+        return smoothed
+
+    def _blur(self, box: Box) -> NDArray[np.uint8] | NDArray[np.float32]:
         sigma = self._settings.smoothing
         seen = grow_box(box, int(TRUNCATE * sigma + 0.5) if sigma else 0, self._whole)
         probs = np.asarray(self._source[box_slices(seen)])
@@ -323,7 +359,8 @@ class PostProcessPasses:
         def followed(box: Box) -> NDArray[np.uint8]:
             bits = store[box_slices(box)]
             kept = components.keep(box[0], bits & IS_WEAK, (bits & IS_MASK) > 0)
-            found: NDArray[np.uint8] = kept.view(np.uint8) | (bits & MAY_BE_PLUGGED)
+            rest = bits & (MAY_BE_PLUGGED | MAY_BE_MENDED)
+            found: NDArray[np.uint8] = kept.view(np.uint8) | rest
             return found
 
         return followed
@@ -345,11 +382,32 @@ class PostProcessPasses:
             plugged = close_gaps(bits & IS_MASK, radius)[box_slices(box, seen[0])]
             own = bits[box_slices(box, seen[0])]
             plugged &= (own & MAY_BE_PLUGGED) > 0
-            mask: NDArray[np.uint8] = own & IS_MASK
+            mask: NDArray[np.uint8] = own & (IS_MASK | MAY_BE_MENDED)
             mask |= plugged
             return mask
 
         return closed
+
+    def _mend(self, bits_of: BitsOf) -> BitsOf:
+        """Close tears; what is allowed to be part of it was noted with the threshold."""
+        from napari_surfseg.surfaces.local_topology import fill_tears, find_tear_reach
+
+        store = self._make_store()
+        layers = self._settings.tear_layers
+
+        def keep(box: Box) -> None:
+            store[box_slices(box)] = bits_of(box)
+
+        for _ in self._walk(keep):
+            pass
+
+        def mended(box: Box) -> NDArray[np.uint8]:
+            seen = grow_box(box, find_tear_reach(layers), self._whole)
+            bits: NDArray[np.uint8] = store[box_slices(seen)]
+            filled = fill_tears(bits & IS_MASK, bits & MAY_BE_MENDED, layers, start=seen[0])
+            return filled[box_slices(box, seen[0])].view(np.uint8)
+
+        return mended
 
     def _fill(self, bits_of: BitsOf) -> BitsOf:
         """Fill cavities; one that touches the volume's border may be open beyond it."""
@@ -372,15 +430,36 @@ class PostProcessPasses:
 
         return filled
 
-    def _drop_small(self, bits_of: BitsOf, components: BlockComponents) -> BitsOf:
+    def _drop_small(
+        self, bits_of: BitsOf, components: BlockComponents, *, is_by_area: bool
+    ) -> BitsOf:
         store = self._make_store()
 
-        def measure(box: Box) -> MeasuredBlock:
-            mask = store[box_slices(box)] = bits_of(box) & IS_MASK
-            return components.measure(box[0], mask)
+        def weigh(box: Box) -> NDArray[np.float64] | None:
+            """Give each voxel of a block its area, once all around it is stored."""
+            if not is_by_area:
+                return None
+            from napari_surfseg.surfaces.sheet_area import AREA_REACH, compute_sheet_area
 
+            seen = grow_box(box, AREA_REACH, self._whole)
+            area = compute_sheet_area(store[box_slices(seen)])[box_slices(box, seen[0])]
+            return np.rint(area * AREA_PARTS)
+
+        def keep(box: Box) -> None:
+            store[box_slices(box)] = bits_of(box) & IS_MASK
+
+        def measure(box: Box) -> MeasuredBlock:
+            if not is_by_area:
+                keep(box)
+            return components.measure(box[0], store[box_slices(box)], weights=weigh(box))
+
+        if is_by_area:
+            for _ in self._walk(keep):
+                pass
         self._join(components, measure)
-        return lambda box: components.keep(box[0], store[box_slices(box)]).view(np.uint8)
+        return lambda box: components.keep(box[0], store[box_slices(box)], weights=weigh(box)).view(
+            np.uint8
+        )
 
     # ---- what the steps share
 

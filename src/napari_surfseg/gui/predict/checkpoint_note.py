@@ -25,9 +25,12 @@ __all__ = [
 #: Steps of clean-up, and the setting that switches each on.
 CLEAN_UP = (
     ("smoothing", "smoothing"),
+    ("smoothing along sheets", "sheet_smoothing"),
     ("hysteresis", "low_threshold"),
     ("plugged holes", "closing_radius"),
+    ("closed tears", "tear_layers"),
     ("filled cavities", "fill_holes"),
+    ("dropped small sheets", "min_area"),
 )
 
 
