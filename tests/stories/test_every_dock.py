@@ -88,7 +88,7 @@ topology.current.return_value = None
 runs.selected.return_value = []
 controllers = [
     PredictController(viewer, predict, session),
-    ProofreadController(viewer, topology),
+    ProofreadController(viewer, topology, session),
     RunsController(runs, session),
 ]
 controllers[0].predict()

@@ -19,7 +19,12 @@ from napari_surfseg.gui.contributions import menus
 )
 def test_an_entry_opens_its_dock(monkeypatch, entry, dock):
     opened = []
-    window = SimpleNamespace(add_plugin_dock_widget=lambda *given: opened.append(given))
+
+    def add(*given):
+        opened.append(given)
+        return None, None
+
+    window = SimpleNamespace(add_plugin_dock_widget=add)
     monkeypatch.setattr(menus, "find_viewer", lambda: SimpleNamespace(window=window))
     entry()
     assert opened == [("napari-surfseg", dock)]

@@ -58,7 +58,7 @@ def choosers(qtbot, controller, view, viewer, session, jobs):
         qtbot.addWidget(one)
     others = [
         PredictController(viewer, predict_view, session, jobs=jobs),
-        ProofreadController(viewer, proofread_view, jobs=jobs),
+        ProofreadController(viewer, proofread_view, session, jobs=jobs),
     ]
     view.data.add_pair()
     row, validation = view.data.rows

@@ -12,6 +12,7 @@ from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.proofread import controller as module
 from napari_surfseg.gui.proofread.comparison import Comparison
 from napari_surfseg.gui.proofread.controller import ProofreadController, ProofreadViewProtocol
+from napari_surfseg.gui.proofread.finding import FoundPlaces
 
 MEANINGS = {0: "background", 1: "foreground"}
 PLACE = {"scale": (4, 2, 2), "units": ("um",) * 3, "axis_labels": ("z", "y", "x")}
@@ -27,8 +28,8 @@ def chosen():
 def view(chosen):
     view = Mock(spec=ProofreadViewProtocol)
 
-    def suggest(field, layer):
-        is_free = chosen[field] is None
+    def suggest(field, layer, newer=False):
+        is_free = chosen[field] is None or newer
         if is_free:
             chosen[field] = SourceChoice.of_layer(layer)
         return is_free
@@ -56,8 +57,8 @@ def viewer(volumes):
 
 
 @pytest.fixture
-def controller(qapp, viewer, view, jobs):
-    controller = ProofreadController(viewer, view, jobs=jobs)
+def controller(viewer, view, session, jobs):
+    controller = ProofreadController(viewer, view, session, jobs=jobs)
     yield controller
     controller.close()
 
@@ -169,3 +170,28 @@ def test_a_comparison_that_fails_is_shown(controller, view, compared, error):
     assert last(view.set_state) == ("Nothing was compared.",)
     assert last(view.show_error) == (str(error), error.field)
     assert not controller.is_busy
+
+
+def test_a_prediction_is_proofread_at_one_press(controller, view, viewer, chosen, monkeypatch):
+    """Its probabilities with its threshold, and no labels, whatever was chosen before."""
+    searched = []
+
+    def search(prediction, probabilities, threshold, _process):
+        searched.append((prediction.name, probabilities.name, threshold))
+        return FoundPlaces([], (1.0, 1.0, 1.0), ["Mind that."])
+
+    def choose(field, layer):
+        chosen[field] = None if layer is None else SourceChoice.of_layer(layer)
+
+    monkeypatch.setattr(module, "run_search", search)
+    view.choose.side_effect = choose
+    about = {"surfseg": "prediction", "folder": "/made/here", "threshold": 0.43}
+    shape = viewer.layers["labels"].data.shape
+    viewer.add_image(np.zeros(shape, np.uint8), metadata={**about, "part": "probability"}, name="p")
+    viewer.add_labels(np.zeros(shape, np.uint8), metadata={**about, "part": "surface"}, name="s")
+    controller.proofread("/made/elsewhere")
+    assert searched == []
+    controller.proofread("/made/here")
+    assert searched == [("s", "p", 0.43)]
+    scores, places, state = last(view.set_result)
+    assert (scores, list(places), state) == ({}, [], "No doubtful place was found. Mind that.")

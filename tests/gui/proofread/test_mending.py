@@ -64,12 +64,12 @@ def view(qtbot):
 
 
 @pytest.fixture
-def start(qtbot, viewer, view, jobs):
+def start(qtbot, viewer, view, session, jobs):
     """Open the dock's controller with the places found already."""
     made = []
 
     def open_list(places=PLACES):
-        controller = ProofreadController(viewer, view, jobs=jobs)
+        controller = ProofreadController(viewer, view, session, jobs=jobs)
         made.append(controller)
         controller._mended = _what(controller)
         controller.show_places(FoundPlaces(list(places), (1.0, 1.0, 1.0)))
@@ -167,7 +167,9 @@ def test_what_a_person_painted_since_survives_the_undo(view, add, start):
     assert view.list.model.states[0] == ""
 
 
-def test_the_next_session_goes_on_where_the_last_one_ended(qtbot, viewer, view, add, start, jobs):
+def test_the_next_session_goes_on_where_the_last_one_ended(
+    qtbot, viewer, view, add, start, session, jobs
+):
     layer = add()
     first = start()
     for action in ("reject", "accept"):
@@ -178,7 +180,7 @@ def test_the_next_session_goes_on_where_the_last_one_ended(qtbot, viewer, view, 
     layer = add()  # as its file has it
     other = ProofreadView()
     qtbot.addWidget(other)
-    again = ProofreadController(viewer, other, jobs=jobs)
+    again = ProofreadController(viewer, other, session, jobs=jobs)
     again._mended = _what(again)
     # Found again, a voxel aside.
     moved = [place("hole", (11, 21, 22), (10, 20, 20), (12, 24, 24)), *PLACES[1:]]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
 
+from napari_surfseg.gui.window.dock_layout import open_plugin_dock
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
@@ -18,8 +20,6 @@ __all__ = [
     "open_tools",
     "open_training",
 ]
-
-PLUGIN = "napari-surfseg"
 
 
 def open_training() -> None:
@@ -53,8 +53,7 @@ def open_dock(widget: str) -> Any:
     if viewer is None:
         show_info("Open a napari window first.")
         return None
-    opened = viewer.window.add_plugin_dock_widget(PLUGIN, widget)
-    return None if opened is None else opened[1]
+    return open_plugin_dock(viewer, widget)
 
 
 def find_viewer() -> Viewer | None:

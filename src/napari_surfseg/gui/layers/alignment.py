@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from numpy.typing import NDArray
 
-__all__ = ["describe_misplaced"]
+__all__ = ["describe_misplaced", "find_shift"]
 
 #: Voxels by which labels may lie aside: half of one is how the corner of a voxel is rounded.
 TOLERANCE = 0.51
@@ -60,6 +60,21 @@ def describe_misplaced(image: Layer, labels: Layer, what: str = "volume") -> str
         f"last voxel lies over the place {format_shape(_rounded(last_shift + start + last))}; they "
         "are taken voxel by voxel, as if they covered it."
     )
+
+
+def find_shift(image: Layer, labels: Layer) -> tuple[int, ...] | None:
+    """Find the voxel of a layer over which the first voxel of another one lies.
+
+    Both are taken as they are in the viewer. None where their voxels are not the same there: of
+    another size, turned, or aside by parts of a voxel.
+    """
+    last = np.asarray(shape_of(labels), float) - 1
+    first_shift = _find_voxel(image, labels, np.zeros(3))
+    last_shift = _find_voxel(image, labels, last) - last
+    whole = np.rint(first_shift)
+    if max(np.abs(first_shift - whole).max(), np.abs(last_shift - whole).max()) > TOLERANCE / 2:
+        return None
+    return _rounded(whole)
 
 
 def _find_voxel(image: Layer, labels: Layer, voxel: NDArray[np.float64]) -> NDArray[np.float64]:

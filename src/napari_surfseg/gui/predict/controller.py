@@ -77,6 +77,10 @@ class PredictViewProtocol(JobView, Protocol):
     def weights_changed(self) -> Any:
         """Signal: a person chose the best or the newest weights."""
 
+    @property
+    def proofread_clicked(self) -> Any:
+        """Signal: a person wants to proofread the prediction that was made last."""
+
     def form(self) -> PredictForm:
         """Read everything."""
 
@@ -109,6 +113,9 @@ class PredictViewProtocol(JobView, Protocol):
 
     def choose_volume(self, choice: SourceChoice) -> None:
         """Choose a volume as if a person had."""
+
+    def set_can_proofread(self, can: bool) -> None:
+        """Offer to proofread the prediction that was made last, or not."""
 
     def set_error(self, message: str) -> None:
         """Show a sentence, or with an empty one nothing."""
@@ -152,6 +159,8 @@ class PredictController(QObject):
         self.last: Prediction | None = None
         self.last_source: Layer | None = None
         self.adder = LayerAdder(self._viewer, milliseconds=NEXT_LAYER_MILLISECONDS)
+        #: Opens the dock "Proofread" for the prediction in a folder; needs a window.
+        self.open_proofread: Callable[[str], object] = lambda _folder: None
         self._job = ProcessJob(
             view,
             self._jobs,
@@ -167,6 +176,7 @@ class PredictController(QObject):
         view.checkpoint_changed.connect(self._on_checkpoint)
         view.weights_changed.connect(self._show_note)
         view.use_current_clicked.connect(self.use_current)
+        view.proofread_clicked.connect(self.proofread)
         session.attached.connect(self._on_attached)
         session.polled.connect(self._on_polled)
         self._watch = LayerWatch(self._viewer, on_list=self._on_layers)
@@ -303,6 +313,7 @@ class PredictController(QObject):
     def _start(self, box: Box | None, then: Then | None) -> None:
         form = self._view.form()
         self._view.set_error("")
+        self._view.set_can_proofread(False)
         lost = self._view.lost_volume()
         try:
             if lost:
@@ -326,6 +337,11 @@ class PredictController(QObject):
 
         self._job.start(work, done=add_layers, failed=self._on_failed)
 
+    def proofread(self) -> None:
+        """Open the dock in which the newest prediction is proofread."""
+        if self.last is not None:
+            self.open_proofread(str(self.last.folder))
+
     def cancel(self) -> None:
         """End the prediction."""
         self._job.cancel()
@@ -340,6 +356,7 @@ class PredictController(QObject):
             f"The files are in {prediction.folder}."
         )
         self._view.set_state(" ".join([text, *result.get("warnings", [])]))
+        self._view.set_can_proofread(True)
         self.last, self.last_source = prediction, source
         self.finished.emit(prediction)
         if then is not None:

@@ -45,6 +45,7 @@ class PredictView(QWidget):
     checkpoint_changed = Signal(str)
     use_current_clicked = Signal()
     weights_changed = Signal()
+    proofread_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,11 +76,19 @@ class PredictView(QWidget):
         state = QLabel("Choose a network and a volume, then press Predict.")
         state.setWordWrap(True)
         self.job = JobControls("predict", start=predict, cancel=cancel, state=state)
+        self.proofread = push_button(
+            "proofread_prediction",
+            "Proofread",
+            "Go through the places where this prediction is in doubt, in the dock Proofread, and "
+            "mend them.",
+        )
+        self.proofread.clicked.connect(self.proofread_clicked)
+        self.proofread.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(4)
         layout.addWidget(scrolled(body, "predict_page"), 1)
-        for item in (self.error, self.job.state, self.job.progress):
+        for item in (self.error, self.job.state, self.proofread, self.job.progress):
             layout.addWidget(item)
         layout.addLayout(self.job.buttons)
         self.setMinimumWidth(NARROWEST)
@@ -178,6 +187,10 @@ class PredictView(QWidget):
     def ask(self, question: str) -> bool:
         """Ask the person in a dialog."""
         return ask_in_dialog(question, self)
+
+    def set_can_proofread(self, can: bool) -> None:
+        """Offer to proofread the prediction that was made last, or not."""
+        self.proofread.setVisible(can)
 
     def set_error(self, message: str) -> None:
         """Show a sentence, or with an empty one nothing."""

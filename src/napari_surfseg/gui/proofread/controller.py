@@ -30,6 +30,7 @@ from napari_surfseg.gui.proofread.mend_controller import (
     Mended,
     MendViewProtocol,
 )
+from napari_surfseg.gui.proofread.teach_controller import TeachController
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.controls.source_choice import SourceChoice
     from napari_surfseg.gui.proofread.listing import Listed
+    from napari_surfseg.gui.run_session.session import Session
 
 __all__ = ["ProofreadController", "ProofreadViewProtocol"]
 
@@ -81,8 +83,11 @@ class ProofreadViewProtocol(JobView, MendViewProtocol, Protocol):
     def lost(self, field: str) -> str:
         """Return the name of the layer that a person chose and that is gone; else ``""``."""
 
-    def suggest(self, field: str, layer: Layer) -> bool:
-        """Choose a layer, unless something is chosen or a person has chosen; return whether."""
+    def suggest(self, field: str, layer: Layer, *, newer: bool = False) -> bool:
+        """Choose a layer, unless a person has chosen or one is that is no less new."""
+
+    def choose(self, field: str, layer: Layer | None) -> None:
+        """Choose a layer as if a person had; None leaves the field empty."""
 
     def threshold_value(self) -> float | None:
         """Return the probability above which a voxel is surface; None if there are only labels."""
@@ -115,12 +120,19 @@ class ProofreadController(JobController):
         Where the volumes are and the marks go.
     view : ProofreadViewProtocol
         Passive.
+    session : Session
+        Whose run learns from what is decided.
     jobs : Jobs
         Starts threads; replaced in tests.
     """
 
     def __init__(
-        self, viewer: ViewerModel, view: ProofreadViewProtocol, *, jobs: Jobs | None = None
+        self,
+        viewer: ViewerModel,
+        view: ProofreadViewProtocol,
+        session: Session,
+        *,
+        jobs: Jobs | None = None,
     ) -> None:
         super().__init__(
             viewer,
@@ -142,6 +154,7 @@ class ProofreadController(JobController):
         self._mended = Mended(None, "The prediction")
         self.shown = ErrorLayers(self._viewer)
         self.mends = MendController(self._viewer, view, self._jobs)
+        self.teaching = TeachController(self._viewer, view, self.mends, session, self._jobs)
         self._keys = BoundKeys(self._viewer, self.mends.act)
         view.set_keys(self._keys.keys)
         view.find_clicked.connect(self.find)
@@ -184,13 +197,29 @@ class ProofreadController(JobController):
         surfaces = [layer for layer in made if part_of(layer) not in {"skeleton", None}]
         others = [layer for layer in layers if layer not in made and not _is_strokes(layer)]
         if surfaces:
-            self._view.suggest("prediction", surfaces[-1])
+            self._view.suggest("prediction", surfaces[-1], newer=True)
         chosen = self._find_layer("prediction")
         for layer in volumes:
             if chosen is not None and _is_probability_of(layer, chosen):
-                self._view.suggest("probabilities", layer)
+                self._view.suggest("probabilities", layer, newer=True)
         if others and self._view.suggest("labels", others[-1]):
             self.count_labels()
+
+    def proofread(self, folder: str) -> None:
+        """List the doubtful places of the prediction that was made in a folder.
+
+        What a person chose before gives way; without its layers in the viewer nothing happens.
+        """
+        made = [one for one in self._viewer.layers if one.metadata.get("folder") == folder]
+        surface = next((one for one in made if part_of(one) == "surface"), None)
+        if surface is None or self.is_busy:
+            return
+        probability = [one for one in made if _is_probability_of(one, surface)]
+        self._view.choose("prediction", surface)
+        self._view.choose("probabilities", probability[0] if probability else None)
+        self._view.choose("labels", None)
+        self.count_labels()
+        self.find()
 
     def _find_layer(self, field: str) -> Layer | None:
         return find_chosen_layer(self._view.source(field), self._viewer)

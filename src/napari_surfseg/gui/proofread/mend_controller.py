@@ -57,6 +57,10 @@ class MendViewProtocol(Protocol):
     def action_clicked(self) -> Any:
         """Signal: a person wants something done at the place; carries the action."""
 
+    @property
+    def teach_clicked(self) -> Any:
+        """Signal: a person wants the network to learn what was decided."""
+
     def current(self) -> int | None:
         """Return the index of the place that is shown, in the whole list."""
 

@@ -121,13 +121,22 @@ class ProofreadView(JobPage):
         """Return the name of the layer that a person chose and that is gone; else ``""``."""
         return self.inputs.choosers[field].lost
 
-    def suggest(self, field: str, layer: Layer) -> bool:
-        """Choose a layer, unless something is chosen or a person has chosen; return whether."""
+    def suggest(self, field: str, layer: Layer, *, newer: bool = False) -> bool:
+        """Choose a layer, unless a person has chosen or one is that is no less new."""
         chooser = self.inputs.choosers[field]
-        if chooser.choice() is not None or chooser.is_manual:
+        choice = SourceChoice.of_layer(layer)
+        if chooser.is_manual or chooser.choice() == choice:
             return False
-        chooser.set_choice(SourceChoice.of_layer(layer))
+        if chooser.choice() is not None and not newer:
+            return False
+        chooser.set_choice(choice)
         return True
+
+    def choose(self, field: str, layer: Layer | None) -> None:
+        """Choose a layer as if a person had; None leaves the field to suggestions, and empty."""
+        chooser = self.inputs.choosers[field]
+        chooser.set_choice(None if layer is None else SourceChoice.of_layer(layer))
+        chooser.confirm()
 
     def threshold_value(self) -> float | None:
         """Return the probability above which a voxel is surface; None if there are only labels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
@@ -9,7 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from napari_surfseg.gui.proofread.controller import ProofreadController
 from napari_surfseg.gui.proofread.view import ProofreadView
 from napari_surfseg.gui.run_session.session import get_session
-from napari_surfseg.gui.window.dock_layout import DockPlacer
+from napari_surfseg.gui.window.dock_layout import DockPlacer, open_plugin_dock
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -38,5 +39,8 @@ class ProofreadWidget(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.controller = ProofreadController(napari_viewer, self.view)
+        self.controller = ProofreadController(napari_viewer, self.view, self.session)
+        self.controller.teaching.open_training = partial(
+            open_plugin_dock, napari_viewer, "Surface training"
+        )
         self.session.closed.connect(self.controller.close)

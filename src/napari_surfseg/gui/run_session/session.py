@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,28 @@ if TYPE_CHECKING:
 
     from napari_surfseg.runs.follow import RunSnapshot
 
-__all__ = ["Session", "get_session"]
+__all__ = ["Session", "Taught", "get_session"]
 
 _sessions: dict[int, Session] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """Labels that were made for the next run.
+
+    Attributes
+    ----------
+    image : Layer or None
+        The volume, where it is open.
+    labels : Layer
+        What is to be learned from.
+    network : str
+        Checkpoint, or network of the package, to start from; empty for none.
+    """
+
+    image: Layer | None
+    labels: Layer
+    network: str = ""
 
 
 class Session(QObject):
@@ -64,6 +83,8 @@ class Session(QObject):
     follow_failed = Signal(str)
     """The run cannot be read, or a command not be written; carries why."""
     closed = Signal()
+    taught = Signal(object)
+    """Carries labels for the next run, :class:`Taught`; they wait in :attr:`waiting_lesson`."""
 
     def __init__(self, make_feed: Callable[[Path], RunFeed] = RunFeed) -> None:
         super().__init__()
@@ -78,6 +99,7 @@ class Session(QObject):
         self._layers: dict[str, weakref.ref[Layer]] = {}
         self._linked: list[str] = []
         self.is_own = False
+        self.waiting_lesson: Taught | None = None
         self._waiting: deque[RunSnapshot] = deque()
         self._is_publishing = False
 
@@ -185,6 +207,16 @@ class Session(QObject):
             self.cancel_job()
         else:
             self.send(Stop())
+
+    def teach(self, taught: Taught) -> None:
+        """Hand labels to the form of the next run; they wait for it until it is open."""
+        self.waiting_lesson = taught
+        self.taught.emit(taught)
+
+    def take_lesson(self) -> Taught | None:
+        """Return the labels that wait, once."""
+        taught, self.waiting_lesson = self.waiting_lesson, None
+        return taught
 
     def show_preview(self, index: int | None) -> None:
         """Ask for an earlier preview, or with None for the newest from now on."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.controls.label_schemes import name_scheme
 from napari_surfseg.gui.controls.source_choice import SourceChoice
 from napari_surfseg.gui.layers.camera import compute_view_box
 from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.predict.predicted_labels import build_predicted_labels, compute_label_values
+from napari_surfseg.networks.registry import is_network_name
 from napari_surfseg.runs.checkpoint_summary import read_summary
 from napari_surfseg.runs.checkpoints import find_checkpoint
 from napari_surfseg.runs.folder import RunFolder
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from napari_surfseg.gui.live.controller import LiveController
     from napari_surfseg.gui.predict.controller import PredictController
     from napari_surfseg.gui.predict.prediction import Prediction
-    from napari_surfseg.gui.run_session.session import Session
+    from napari_surfseg.gui.run_session.session import Session, Taught
     from napari_surfseg.gui.training.controller import TrainingController
     from napari_surfseg.gui.training.protocols import TrainingViewProtocol
     from napari_surfseg.runs.checkpoint_summary import CheckpointSummary
@@ -45,6 +48,7 @@ class NextStepsController(QObject):
         run ──▶ Predict ──▶ layers
                    └──▶ labels ──▶ form ──▶ next run
         run ──▶ model.start_from ──▶ form ──▶ next run
+        Proofread ──▶ labels, start_from ──▶ form ──▶ next run
         run ──▶ the same run, longer
 
     Parameters
@@ -90,6 +94,14 @@ class NextStepsController(QObject):
         steps.use_as_labels_clicked.connect(self.use_as_labels)
         steps.start_from_clicked.connect(self.start_from)
         steps.longer_clicked.connect(self.train_longer)
+        session.taught.connect(self._on_taught)
+        session.closed.connect(self.close)
+        self._on_taught()
+
+    def close(self) -> None:
+        """Disconnect from the session."""
+        disconnect(self._session.taught, self._on_taught)
+        disconnect(self._session.closed, self.close)
 
     # -- predicting ----------------------------------------------------------------
 
@@ -229,13 +241,24 @@ class NextStepsController(QObject):
             return
         self._clear()
 
+        self._read_start(run_dir, self._on_start)
+
+    def _read_start(
+        self, source: Path, done: Callable[[tuple[CheckpointSummary, str]], None]
+    ) -> None:
+        """Read in a thread what a run can start from, and the preset that fits."""
+
         def work(_job: Job) -> tuple[CheckpointSummary, str]:
-            summary = read_summary(find_checkpoint(run_dir))
-            model = RunFolder(run_dir).read_experiment().model
+            summary = read_summary(find_checkpoint(source))
+            run_dir = source if source.is_dir() else source.parent.parent
+            try:
+                model = RunFolder(run_dir).read_experiment().model
+            except SurfsegError:
+                return summary, summary.model or "auto"  # a file of its own
             plain = model.model_dump(exclude_none=True, exclude={"preset", "start_from"}) == {}
             return summary, summary.model if plain and summary.model else "auto"
 
-        self._jobs.start("start from", work, done=self._on_start, failed=self._say_error)
+        self._jobs.start("start from", work, done=done, failed=self._say_error)
 
     def _on_start(self, found: tuple[CheckpointSummary, str]) -> None:
         summary, preset = found
@@ -246,6 +269,31 @@ class NextStepsController(QObject):
             f"epoch {summary.epoch if summary.epoch is not None else '?'}. Choose more labels or "
             "another volume, then press Start."
         )
+
+    # -- proofread -----------------------------------------------------------------
+
+    def _on_taught(self, _taught: Taught | None = None) -> None:
+        """Choose what was taught as labels, and let the next run start from what predicted."""
+        taught = self._session.take_lesson()
+        if taught is None:
+            return
+        network = taught.network
+        if is_network_name(network):
+            self._view.set_start_from(network, "auto")
+        elif network:
+
+            def start(found: tuple[CheckpointSummary, str]) -> None:
+                self._view.set_start_from(str(found[0].path), found[1])
+                self._view.show_data_page()
+
+            self._read_start(Path(network), start)
+        image = taught.image
+        self._view.data.choose(
+            0,
+            image=None if image is None else SourceChoice.of_layer(image),
+            labels=SourceChoice.of_layer(taught.labels),
+        )
+        self._view.show_data_page()
 
     # -- messages ------------------------------------------------------------------
 

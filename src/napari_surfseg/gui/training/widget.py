@@ -206,6 +206,7 @@ class SurfaceTrainingWidget(QWidget):
                 disconnect(self.live.missed, self._on_missed)
                 disconnect(self.live.shown, self._on_shown)
                 self.activity.end()
+                self.next_steps.close()
                 self._on_session_closed()
         return super().event(event)
 

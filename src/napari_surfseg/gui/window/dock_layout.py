@@ -21,12 +21,15 @@ __all__ = [
     "DockPlacer",
     "bring_up",
     "find_dock",
+    "open_plugin_dock",
     "place_below_canvas",
     "show_dock",
     "tab_with_others",
 ]
 
 WidgetT = TypeVar("WidgetT", bound=QWidget)
+
+PLUGIN = "napari-surfseg"
 
 #: Of the loss curves, until a person drags their edge (pixels).
 CURVES_HEIGHT = 200
@@ -85,6 +88,27 @@ def show_dock(kind: type[WidgetT], viewer: Viewer, beside: QWidget) -> WidgetT:
         area = getattr(kind, "dock_area", "right")
         viewer.window.add_dock_widget(shown, name=kind.dock_name, area=area)
     return shown
+
+
+def open_plugin_dock(viewer: Viewer, name: str) -> QWidget | None:
+    """Open a dock of the plugin by its name, or bring it to the front; return its content.
+
+    For a dock whose folder may not be imported; its content is called as the dock is,
+    ``runs_widget``. None where the viewer has no window.
+    """
+    window = getattr(viewer, "window", None)
+    if window is None:
+        return None
+    main = getattr(window, "_qt_window", None)
+    content = main.findChild(QWidget, f"{name.lower().replace(' ', '_')}_widget") if main else None
+    if content is None:
+        _, content = window.add_plugin_dock_widget(PLUGIN, name)
+    found = find_dock(content) if content is not None else None
+    if found is not None:
+        found[1].show()
+        found[1].raise_()
+    opened: QWidget | None = content
+    return opened
 
 
 def tab_with_others(window: QMainWindow, dock: QDockWidget) -> None:
