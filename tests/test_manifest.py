@@ -46,7 +46,9 @@ def test_entries_of_the_layers_menu_for_tools_are_in_one_place_each(manifest):
 
 
 def test_the_run_reader_leaves_other_files_alone(manifest):
-    run_reader, checkpoint_reader, volume_reader, mesh_reader = manifest.contributions.readers
+    run_reader, checkpoint_reader, volume_reader, mesh_reader, grid_reader = (
+        manifest.contributions.readers
+    )
     assert run_reader.filename_patterns == ["config.yaml"]
     assert checkpoint_reader.filename_patterns == ["*.pt"]
     assert not checkpoint_reader.accepts_directories
@@ -54,3 +56,4 @@ def test_the_run_reader_leaves_other_files_alone(manifest):
     for name in ("scan.tif", "scan.ome.tif", "scan.zarr", "labels.zarr", "labels.tif", "0"):
         assert not any(fnmatch(name, one) for one in volume_reader.filename_patterns)
     assert mesh_reader.filename_patterns == ["*.ply", "*.obj", "*.stl"]
+    assert grid_reader.filename_patterns == ["*.tifxyz", "meta.json"]

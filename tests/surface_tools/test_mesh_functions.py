@@ -9,10 +9,11 @@ from napari_surfseg.errors import SurfsegError
 from napari_surfseg.inference.label_writer import write_array
 from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.surface_tools.files import ToolRun, run_tool
-from napari_surfseg.surface_tools.mesh_functions import sheet_meshes, surface_mesh
+from napari_surfseg.surface_tools.mesh_functions import sheet_grids, sheet_meshes, surface_mesh
 from napari_surfseg.surface_tools.volume_input import VolumeInput
 from napari_surfseg.surfaces.mesh_reading import read_mesh_file
 from napari_surfseg.surfaces.mesh_shape import count_edge_uses
+from napari_surfseg.surfaces.tifxyz import read_tifxyz
 
 PLACED = VolumeMetadata((3.0, 2.0, 2.0), "nanometer", (30.0, 0.0, 4.0), "labels")
 
@@ -121,3 +122,23 @@ def test_what_has_no_sheet_is_refused_in_a_sentence(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(SurfsegError, match="no surface to mesh"):
         surface_mesh(np.zeros((6, 6, 6), np.uint8))
+
+
+def test_a_grid_for_each_sheet_lies_where_the_sheet_does(tmp_path):
+    write_array(tmp_path / "l.zarr", make_labels(), PLACED, name="l.zarr")
+    inputs = {"surface": str(tmp_path / "l.zarr")}
+    answer = run_tool(ToolRun("sheet-grids", inputs, str(tmp_path / "out"), {"step": 2}))
+    assert answer["opened"] == ["sheet_0003.tifxyz", "sheet_0007.tifxyz"]
+    assert answer["notes"][0].startswith("Left out: sheet 9: There is no surface")
+    first, second = answer["table"]
+    assert (first["label"], first["points"]) == (3, first["rows"] * first["columns"])
+    assert second["area"] == pytest.approx(40**2, rel=0.15)
+    grid = read_tifxyz(tmp_path / "out" / "sheet_0007.tifxyz")
+    points = grid.points[np.isfinite(grid.points[..., 0])]
+    assert abs(points[:, 0] - 15.5).max() < 0.1
+    assert points[:, 1].min() == pytest.approx(1.5, abs=0.3)
+    steps = np.linalg.norm(np.diff(grid.points, axis=1) * PLACED.spacing, axis=-1)
+    assert np.nanmedian(steps) == pytest.approx(2 * 2, rel=0.02)
+    assert (grid.spacing, grid.origin, grid.units) == ((3, 2, 2), (30, 0, 4), "nanometer")
+    with pytest.raises(SurfsegError, match="No sheet could be laid flat"):
+        sheet_grids(make_labels() == 9, tmp_path)

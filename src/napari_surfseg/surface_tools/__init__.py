@@ -4,7 +4,8 @@
 
     setting          what a parameter says of itself: meaning, limits, unit
     functions        the tools: arrays in, an array, a mesh or a table out
-    mesh_functions   meshes: of a surface, of each sheet
+    mesh_functions   meshes: of a surface, of each sheet; sheets laid flat
+    phantom_functions  a synthetic scroll
     results          tables, and folders of files
     membranes        membranes of whatever kind as probabilities
     cell_scores      cells against their truth, from counts of pairs

@@ -170,8 +170,9 @@ class _Work:
             result = self._compute(scratch, None)
         self.report("writing the result", 0.0)
         if self.tool.result == "table":
-            write_table(self.output, result)
-            return {"table": result, "units": self._describe_columns()}
+            units = self._describe_columns()
+            write_table(self.output, result, units)
+            return {"table": result, "units": units}
         self._write_mesh(result)
         return {}
 

@@ -19,7 +19,7 @@ from napari_surfseg.surface_tools.setting import Setting
 from napari_surfseg.surfaces.mesh import Mesh, find_level
 from napari_surfseg.surfaces.voxel_stores import VoxelReader
 
-__all__ = ["sheet_meshes", "surface_mesh"]
+__all__ = ["sheet_grids", "sheet_meshes", "surface_mesh"]
 
 UNIT_SPACING = (1.0, 1.0, 1.0)
 
@@ -188,6 +188,88 @@ def sheet_meshes(
     notes = [f"Too small for a mesh: {', '.join(left_out)}."] if left_out else []
     if len(names) > MANY_LAYERS:
         notes.append(f"{len(names)} files; the first {MANY_LAYERS} became layers.")
+    return FolderContents(tuple(names[:MANY_LAYERS]), rows, tuple(notes))
+
+
+def sheet_grids(
+    surface: VoxelReader,
+    folder: Path,
+    *,
+    spacing: tuple[float, float, float] = UNIT_SPACING,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    units: str | None = None,
+    report: Callable[[str, float], None] = lambda _stage, _share: None,
+    step: Annotated[
+        float, Setting("Between neighbours of the grid, along the sheet", 1, 1000, 1, "voxels")
+    ] = 5.0,
+    smoothing: Smoothing = 10,
+    min_points: Annotated[
+        int, Setting("Sheets with fewer points are left out", 1, 10**9, 10, "points")
+    ] = 16,
+) -> FolderContents:
+    """Lay each sheet flat as an ordered grid of points with normals, as VC3D reads it (tifxyz).
+
+    Parameters
+    ----------
+    surface : array-like (Z, Y, X)
+        A value for each sheet.
+    folder : Path
+        Where ``sheet_0001.tifxyz`` and so on are written; it exists.
+    spacing, origin : tuple of float
+        Voxel size, and place of the centre of voxel (0, 0, 0).
+    units : str, optional
+        Of them.
+    report : callable
+        Called with the stage and its share.
+    step : float
+        In the finest voxels.
+    smoothing : int
+        Rounds of Taubin's smoothing, before.
+    min_points : int
+        Smaller grids are left out.
+
+    Returns
+    -------
+    FolderContents
+        Names of the folders, and a row for each: its label, rows, columns, points, and the area
+        that they stand for.
+    """
+    from napari_surfseg.surfaces.sheet_grid import sample_grid
+    from napari_surfseg.surfaces.tifxyz import GRID_SUFFIX, GridFile, write_tifxyz
+
+    finest = min(spacing)
+    wanted = _Wanted("sheet", smoothing, 25.0, 1.0, 0.5, "none")
+    names: list[str] = []
+    rows: Table = []
+    left_out: list[str] = []
+    sheets = find_sheets(surface)
+    for done, (label, box) in enumerate(sheets):
+        raise_if_stopped()
+        report("laying sheets flat", done / len(sheets))
+        part = np.asarray(surface[box]) == label
+        try:
+            grid = sample_grid(_make(part.astype(np.uint8), spacing, wanted), step * finest)
+        except SurfsegError as error:
+            left_out.append(f"{label}: {error}")
+            continue
+        number = int(np.count_nonzero(grid.valid))
+        if number < min_points:
+            left_out.append(f"{label}: only {number} points.")
+            continue
+        name = f"sheet_{label:04d}{GRID_SUFFIX}"
+        start = [side.start for side in box]
+        points = (grid.points / np.asarray(spacing) + start).astype(np.float32)
+        file = GridFile(points, grid.normals, step, spacing, origin, units)
+        write_tifxyz(folder / name, file)
+        names.append(name)
+        high, wide = grid.valid.shape
+        area = number * grid.step**2
+        rows.append({"label": label, "rows": high, "columns": wide, "points": number, "area": area})
+    if not names:
+        raise LabelError(f"No sheet could be laid flat. {' '.join(left_out[:3])}", field="surface")
+    notes = [f"Left out: sheet {text}" for text in left_out]
+    if len(names) > MANY_LAYERS:
+        notes.append(f"{len(names)} grids; the first {MANY_LAYERS} became layers.")
     return FolderContents(tuple(names[:MANY_LAYERS]), rows, tuple(notes))
 
 

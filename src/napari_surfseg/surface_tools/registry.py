@@ -27,6 +27,7 @@ from napari_surfseg.surface_tools import (
     block_functions,
     functions,
     mesh_functions,
+    phantom_functions,
     sheet_functions,
 )
 from napari_surfseg.surface_tools.block_work import by_margin
@@ -176,6 +177,17 @@ TOOLS = {
             block_functions.cells_from_membranes,
         ),
         Tool("Mesh", mesh_functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 48),
+        Tool(
+            "Grid of points of each sheet",
+            mesh_functions.sheet_grids,
+            {"surface": "labels"},
+            "folder",
+            "grids",
+            48,
+            "lazy",
+            powers={"area": 2},
+        ),
+        Tool("Make a phantom", phantom_functions.make_phantom, {}, "folder", "scroll"),
         Tool(
             "Mesh of each sheet",
             mesh_functions.sheet_meshes,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["FolderContents", "Table", "describe_columns", "write_table"]
+__all__ = ["FolderContents", "Table", "describe_columns", "write_heading", "write_table"]
 
 #: Rows of a table: a column's name and its value, the same columns in each.
 Table = list[dict[str, float | int | str]]
@@ -54,9 +54,15 @@ def describe_columns(powers: Mapping[str, int], units: str | None) -> dict[str, 
     return {name: f"{symbol}{POWERS[power]}" for name, power in powers.items() if symbol}
 
 
-def write_table(path: Path, table: Table) -> None:
-    """Write rows as CSV."""
+def write_heading(column: str, units: Mapping[str, str]) -> str:
+    """Write a column's name with its unit, where it has one: ``area [nm²]``."""
+    return f"{column} [{units[column]}]" if units.get(column) else column
+
+
+def write_table(path: Path, table: Table, units: Mapping[str, str] | None = None) -> None:
+    """Write rows as CSV, with the unit of a column in its heading: ``area [nm²]``."""
     with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(table[0]) if table else [])
-        writer.writeheader()
+        columns = list(table[0]) if table else []
+        writer = csv.DictWriter(file, columns)
+        writer.writerow({name: write_heading(name, units or {}) for name in columns})
         writer.writerows(table)

@@ -8,6 +8,7 @@
          --> mesh     (triangles, PLY/OBJ/STL)   what is shown and exported
              mesh_normals, sheet_rim             how thick it is at each vertex, where it ends
              mesh_values, mesh_decimation        its colour; fewer triangles
+             sheet_grid, tifxyz                  a sheet laid flat, as VC3D reads it
          --> measures (area, contacts, rims)     what a table says of each sheet
 
     probabilities --> postprocess_blocks --> mask     of any size, with the settings of postprocess

@@ -1,16 +1,22 @@
 """What the readers make of a run and of a checkpoint; volumes are in the round trips."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
-from napari.layers import Points
+from napari.layers import Layer, Points
 
 from napari_surfseg.config import Experiment
 from napari_surfseg.errors import CheckpointError, RunError
 from napari_surfseg.gui.contributions import readers
+from napari_surfseg.gui.contributions.writers import write_surface
 from napari_surfseg.runs.folder import RunFolder
+from napari_surfseg.surfaces.mesh import make_mesh
+from napari_surfseg.surfaces.mesh_reading import read_mesh_file
+from napari_surfseg.surfaces.mesh_writing import write_mesh
+from napari_surfseg.surfaces.tifxyz import GridFile, write_tifxyz
 
 
 def test_a_run_folder_and_its_configuration_open_the_run(run_dir):
@@ -68,3 +74,34 @@ def test_a_checkpoint_opens_as_its_summary(tmp_path):
     assert "surface dice 0.970" in text
     assert "1.2 million parameters" in text
     assert Points(data, **meta).metadata["checkpoint"] == str(checkpoint)
+
+
+@pytest.mark.parametrize("asked", ["sheet.tifxyz", "sheet.tifxyz/meta.json"])
+def test_a_grid_of_points_lies_in_place(tmp_path, asked):
+    points = np.stack(np.meshgrid([5.0], np.arange(4.0), np.arange(5.0), indexing="ij"), -1)[0]
+    points[3, 4] = np.nan
+    grid = GridFile(points, None, 1.0, (4.0, 2.0, 2.0), (8.0, 0.0, 2.0), "nanometer")
+    write_tifxyz(tmp_path / "sheet.tifxyz", grid)
+    reader = readers.get_grid_reader(str(tmp_path / asked))
+    [(data, about, kind)] = reader(str(tmp_path / asked))
+    layer = Layer.create(data, about, kind)
+    assert layer.name == "sheet"
+    assert len(layer.vertices) == 19
+    assert len(layer.faces) == 2 * (12 - 1)
+    assert layer.data_to_world(layer.vertices[0]) == (28, 0, 2)
+    assert readers.get_grid_reader(str(tmp_path)) is None
+    (tmp_path / "meta.json").write_text("{}")
+    assert readers.get_grid_reader(str(tmp_path / "meta.json")) is None
+
+
+def test_a_mesh_with_thickness_is_coloured(tmp_path):
+    mesh = make_mesh(np.eye(3) * 9, np.array([[0, 1, 2]]))
+    values = {"thickness": np.array([1, 2, 3], np.float32)}
+    write_mesh(tmp_path / "m.ply", replace(mesh, values=values), units="micrometer")
+    [(data, about, kind)] = readers.read_mesh_layer(str(tmp_path / "m.ply"))
+    layer = Layer.create(data, about, kind)
+    assert layer.vertex_values.tolist() == [1, 2, 3]
+    assert layer.contrast_limits == pytest.approx([1.04, 2.96])
+    # Written again by napari's own menu, it is still there.
+    write_surface(str(tmp_path / "n.ply"), *layer.as_layer_data_tuple()[:2])
+    assert read_mesh_file(tmp_path / "n.ply").values["thickness"].tolist() == [1, 2, 3]

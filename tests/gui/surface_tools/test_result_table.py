@@ -27,7 +27,7 @@ def column(table, number):
 
 def test_headings_have_units_and_sort_by_value(table):
     headings = [table.horizontalHeaderItem(number).text() for number in range(3)]
-    assert headings == ["label", "area (nm²)", "gap"]
+    assert headings == ["label", "area [nm²]", "gap"]
     assert column(table, 0) == ["3", "12", "7"]
     table.sortItems(1, Qt.SortOrder.AscendingOrder)
     assert column(table, 1) == ["3.250", "20.0", "100"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.data.phantom.scroll import ScrollPhantom
+from napari_surfseg.data.volume import CONTENT_KEY
 from napari_surfseg.errors import CancelledError, OutputError
 from napari_surfseg.files import explain_write_error, written_aside
 from napari_surfseg.geometry import box_slices, iterate_blocks, whole_box
@@ -132,6 +133,8 @@ def _create_volume(
     import zarr
 
     group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    if name != "image":
+        group.attrs[CONTENT_KEY] = "labels"
     group.attrs["multiscales"] = [
         {
             "version": "0.4",

@@ -17,6 +17,7 @@ from napari_surfseg.data.formats.registry import list_patterns
 from napari_surfseg.gui.background.threads import Jobs
 from napari_surfseg.gui.contributions.menus import find_viewer
 from napari_surfseg.gui.contributions.readers import (
+    get_grid_reader,
     get_mesh_reader,
     get_run_reader,
     read_volume_layer,
@@ -47,7 +48,7 @@ def open_file() -> None:
 
 
 def open_folder() -> None:
-    """Ask for a zarr, a folder of slices or a run folder and open it."""
+    """Ask for a zarr, a folder of slices, a run folder or a grid of points and open it."""
     _open(QFileDialog.getExistingDirectory(None, "Open in place"))
 
 
@@ -63,7 +64,9 @@ def open_in_place(viewer: ViewerModel, path: str, jobs: Jobs = _jobs) -> None:
     """Read a file in a thread and add its layers to a viewer."""
 
     def work(_job: Job) -> list[LayerData]:
-        reader = get_run_reader(path) or get_mesh_reader(path) or read_volume_layer
+        readers = (get_run_reader, get_mesh_reader, get_grid_reader)
+        found = (get_reader(path) for get_reader in readers)
+        reader = next((reader for reader in found if reader is not None), read_volume_layer)
         return reader(path)
 
     def done(layers: list[Any]) -> None:

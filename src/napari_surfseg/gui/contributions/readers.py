@@ -13,12 +13,18 @@ from napari.utils.notifications import show_warning
 from napari_surfseg.errors import CheckpointError, RunError, SurfsegError
 from napari_surfseg.events import PreviewWritten, read_events
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap
-from napari_surfseg.gui.layers.layer_data import NOTES_KEY, read_layer_data, read_mesh_data
+from napari_surfseg.gui.layers.layer_data import (
+    NOTES_KEY,
+    read_grid_data,
+    read_layer_data,
+    read_mesh_data,
+)
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.run_session.previews import load_preview
 from napari_surfseg.gui.run_session.run_layers import open_volumes, read_run_layers
 from napari_surfseg.runs.folder import RunFolder
 from napari_surfseg.surfaces.mesh_writing import MESH_SUFFIXES
+from napari_surfseg.surfaces.tifxyz import is_tifxyz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,10 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "get_checkpoint_reader",
+    "get_grid_reader",
     "get_mesh_reader",
     "get_run_reader",
     "get_volume_reader",
     "read_checkpoint",
+    "read_grid_layer",
     "read_mesh_layer",
     "read_run",
     "read_volume_layer",
@@ -68,6 +76,29 @@ def get_mesh_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] |
     if isinstance(path, list) or Path(path).suffix.lower() not in MESH_SUFFIXES:
         return None
     return read_mesh_layer
+
+
+def get_grid_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return the reader if the path is a tifxyz folder, or the ``meta.json`` in one."""
+    if isinstance(path, list) or not is_tifxyz(_grid_folder(path)):
+        return None
+    return read_grid_layer
+
+
+def _grid_folder(path: str) -> Path:
+    found = Path(path)
+    return found.parent if found.name == "meta.json" else found
+
+
+def read_grid_layer(path: str) -> list[LayerData]:
+    """Read an ordered grid of points as a surface, in place.
+
+    Raises
+    ------
+    DataError
+        If its files do not belong together.
+    """
+    return [read_grid_data(str(_grid_folder(path)))]
 
 
 def read_volume_layer(path: str) -> list[LayerData]:

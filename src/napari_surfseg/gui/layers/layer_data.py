@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from napari_surfseg.data.volume import Volume
 
-__all__ = ["IN_MEMORY_BYTES", "NOTES_KEY", "LayerData", "read_layer_data", "read_mesh_data"]
+__all__ = [
+    "IN_MEMORY_BYTES",
+    "NOTES_KEY",
+    "LayerData",
+    "read_grid_data",
+    "read_layer_data",
+    "read_mesh_data",
+]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -101,6 +108,31 @@ def read_mesh_data(path: str) -> LayerData:
         del about["colormap"]  # of another program's mesh, napari's own
     about |= {"name": Path(path).stem, **place_of((1.0, 1.0, 1.0), units=units)}
     return data, about, "surface"
+
+
+def read_grid_data(path: str) -> LayerData:
+    """Open an ordered grid of points (a tifxyz folder) as a surface, in place.
+
+    Raises
+    ------
+    DataError
+        If it is none, or has no four points beside each other.
+    """
+    from napari_surfseg.surfaces.sheet_grid import join_points
+    from napari_surfseg.surfaces.tifxyz import GRID_SUFFIX, read_tifxyz
+
+    folder = Path(path)
+    grid = read_tifxyz(folder)
+    vertices, faces = join_points(grid.points)
+    if not len(faces):
+        raise DataError(f"{path} has no four points beside each other, so there is no surface.")
+    about = {
+        "name": folder.name.removesuffix(GRID_SUFFIX),
+        "shading": "smooth",
+        "metadata": {"surfseg_file": path},
+        **place_of(grid.spacing, grid.origin, grid.units),
+    }
+    return (vertices, faces), about, "surface"
 
 
 def _read_at_once(volume: Volume) -> NDArray[Any]:

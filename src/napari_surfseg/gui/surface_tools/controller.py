@@ -120,6 +120,7 @@ class ToolsController(JobController):
         self._view = view
         self._table: Table = []
         self._measured: Layer | None = None
+        self._units: dict[str, str] = {}
         view.set_folder(str(preferences.read_preferences().runs_path / "tools"))
         view.run_clicked.connect(self.run)
         view.cancel_clicked.connect(self.cancel)
@@ -183,10 +184,10 @@ class ToolsController(JobController):
 
     def save_table(self, path: str) -> None:
         """Write the table that is shown, whole, in a thread."""
-        table = self._table
+        table, units = self._table, self._units
 
         def work(_job: Job) -> None:
-            write_table(Path(path), table)
+            write_table(Path(path), table, units)
 
         def done(_nothing: None) -> None:
             self._view.set_state(f"The table is in {path}.")
@@ -202,7 +203,7 @@ class ToolsController(JobController):
 
     def _show(self, tool: Tool, result: ToolResult, source: Layer | None) -> None:
         self._job.end()
-        self._table, self._measured = result.table, source
+        self._table, self._units, self._measured = result.table, result.units, source
         self._view.set_table(result.table, result.units)
         added = _build_layers(tool, result, source)
         for layer in added:

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_surfseg.gui.controls.basics import hint
+from napari_surfseg.surface_tools.results import write_heading
 from napari_surfseg.wording import format_short
 
 if TYPE_CHECKING:
@@ -62,10 +63,8 @@ class ResultTable(QTableWidget):
         self.setRowCount(len(table))
         self.setColumnCount(len(columns))
         for number, name in enumerate(columns):
-            unit = f" ({units[name]})" if name in units else ""
-            self.setHorizontalHeaderItem(
-                number, QTableWidgetItem(f"{name.replace('_', ' ')}{unit}")
-            )
+            heading = write_heading(name, units).replace("_", " ")
+            self.setHorizontalHeaderItem(number, QTableWidgetItem(heading))
         for number, row in enumerate(table):
             for column, name in enumerate(columns):
                 self.setItem(number, column, _Cell(row[name], number))

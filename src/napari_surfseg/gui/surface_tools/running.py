@@ -18,11 +18,17 @@ import numpy as np
 
 from napari_surfseg.errors import OutputError
 from napari_surfseg.gui.layers.copies import hand_over_all
-from napari_surfseg.gui.layers.layer_data import IN_MEMORY_BYTES, read_layer_data, read_mesh_data
+from napari_surfseg.gui.layers.layer_data import (
+    IN_MEMORY_BYTES,
+    read_grid_data,
+    read_layer_data,
+    read_mesh_data,
+)
 from napari_surfseg.inference.process_protocol import write_job
 from napari_surfseg.runs.folder import find_new_run_path
 from napari_surfseg.surface_tools.files import ToolRun
 from napari_surfseg.surfaces.mesh_writing import MESH_SUFFIXES
+from napari_surfseg.surfaces.tifxyz import GRID_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -211,8 +217,10 @@ def _load(
 
 
 def _open(path: Path) -> LayerData:
-    is_mesh = path.suffix.lower() in MESH_SUFFIXES
-    return read_mesh_data(str(path)) if is_mesh else read_layer_data(str(path))
+    suffix = path.suffix.lower()
+    if suffix == GRID_SUFFIX:
+        return read_grid_data(str(path))
+    return read_mesh_data(str(path)) if suffix in MESH_SUFFIXES else read_layer_data(str(path))
 
 
 def _read_mesh(path: Path, answer: dict[str, Any]) -> MeshFile:
