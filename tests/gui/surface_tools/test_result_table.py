@@ -60,3 +60,10 @@ def test_a_long_table_scrolls(table):
     assert not table.horizontalHeader().isHidden()
     table.show_rows([{"score": "dice", "value": 1.0}], {})
     assert table.horizontalHeader().isHidden()
+
+
+def test_what_a_dock_has_little_space_for_comes_last(table):
+    table.show_rows([{"label": 1, "voxels": 9, "volume": 921600.0, "area": 1234.5}], {})
+    headings = [table.horizontalHeaderItem(number).text() for number in range(4)]
+    assert headings == ["label", "area", "voxels", "volume"]
+    assert [table.item(0, number).text() for number in range(4)] == ["1", "1,234", "9", "921,600"]

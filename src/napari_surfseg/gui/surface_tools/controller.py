@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.layers import Image, Labels, Layer, Surface
 
-from napari_surfseg.errors import DataError, SurfsegError
+from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.gui.background.process_job import JobView
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
 from napari_surfseg.gui.layers.job_controller import JobController
@@ -219,6 +219,9 @@ class ToolsController(JobController):
         self.finished.emit(result)
 
     def _on_failed(self, error: SurfsegError) -> None:
+        if isinstance(error, CancelledError):
+            self._view.set_state("Cancelled; nothing was added.")
+            return
         self._view.set_state("")
         self._view.show_error(str(error), error.field)
 

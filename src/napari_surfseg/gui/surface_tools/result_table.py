@@ -31,6 +31,22 @@ __all__ = ["ResultTable"]
 MAX_ROWS = 12
 PAIR = 2
 
+#: Columns that come last: a dock is narrow.
+LAST = frozenset(
+    {
+        "voxels",
+        "volume",
+        "thickness_spread",
+        "rim_length",
+        "hole_rim_length",
+        "cavities",
+        "mean_curvature",
+        "contact_area",
+    }
+)
+#: From here on the digits behind the point do not count; from there on they are powers of ten.
+THOUSAND, MILLIARD = 1e3, 1e9
+
 VALUE = Qt.ItemDataRole.UserRole
 
 
@@ -59,7 +75,7 @@ class ResultTable(QTableWidget):
         self.setSortingEnabled(False)
         self.clear()
         self._rows = table
-        columns = list(table[0]) if table else []
+        columns = sorted(table[0] if table else [], key=LAST.__contains__)
         self.setRowCount(len(table))
         self.setColumnCount(len(columns))
         for number, name in enumerate(columns):
@@ -86,7 +102,7 @@ class ResultTable(QTableWidget):
     def copy(self) -> None:
         """Copy the rows that are chosen, or all, with their headings."""
         chosen = sorted({index.row() for index in self.selectedIndexes()})
-        names = list(self._rows[0]) if self._rows else []
+        names = sorted(self._rows[0] if self._rows else [], key=LAST.__contains__)
         lines = ["\t".join(names)]
         for row in chosen or range(self.rowCount()):
             cells = (self.item(row, column) for column in range(self.columnCount()))
@@ -122,7 +138,7 @@ class _Cell(QTableWidgetItem):
     """A value that is sorted as what it is, and shown short."""
 
     def __init__(self, value: float | int | str, number: int) -> None:
-        super().__init__(format_short(value) if isinstance(value, float) else str(value))
+        super().__init__(_write(value))
         self.setData(VALUE, value)
         self.number = number
         if not isinstance(value, str):
@@ -133,6 +149,13 @@ class _Cell(QTableWidgetItem):
         if isinstance(mine, str) or isinstance(theirs, str):
             return str(mine) < str(theirs)
         return bool(mine < theirs)
+
+
+def _write(value: float | int | str) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    is_large = THOUSAND <= abs(value) < MILLIARD
+    return f"{value:,.0f}" if is_large else format_short(value)
 
 
 def _require(header: QHeaderView | None) -> QHeaderView:

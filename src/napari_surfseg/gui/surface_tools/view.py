@@ -147,6 +147,8 @@ class ToolsView(JobPage):
             form.native.setVisible(name == tool.name and bool(tool.parameters))
         self.show_error("")
         self.set_table([])
+        if not self.job.cancel.isEnabled():  # what another tool said is over
+            self.set_state("")
         self.tool_chosen.emit()
         self.changed.emit()
 
