@@ -23,6 +23,9 @@ from napari_surfseg.surface_tools.files import ToolRun, run_tool
 from napari_surfseg.surface_tools.registry import TOOLS, Tool
 from napari_surfseg.surface_tools.results import FolderContents, describe_columns
 from napari_surfseg.surface_tools.setting import Setting
+from napari_surfseg.surfaces.measures import compute_area
+from napari_surfseg.surfaces.mesh import make_mesh
+from napari_surfseg.surfaces.mesh_reading import read_mesh
 
 PLACED = VolumeMetadata((3.0, 2.0, 2.0), "nanometer", (30.0, 0.0, 4.0), "labels")
 
@@ -53,8 +56,6 @@ def test_labels_lie_where_their_surface_does(surface, tmp_path, suffix):
 
 
 def test_a_mesh_lies_there_too(surface, tmp_path):
-    from napari_surfseg.surfaces.mesh_reading import read_mesh
-
     out = tmp_path / "sheet.ply"
     run_tool(ToolRun("surface-mesh", {"surface": str(surface)}, str(out), {"smoothing": 0}))
     vertices, _, units = read_mesh(out)
@@ -212,3 +213,24 @@ def test_columns_of_a_table_have_units():
     assert found["area"] == "nm²"
     assert found["mean_curvature"] == "nm⁻¹"
     assert describe_columns(powers, None) == {}
+
+
+@pytest.mark.parametrize("settings", [{}, {"kind": "closed"}, {"colour": "gap"}], ids=str)
+def test_a_mesh_of_a_volume_read_by_blocks(surface, tmp_path, settings, monkeypatch):
+    areas = []
+    for name in ("whole", "parts"):
+        out = tmp_path / f"{name}.ply"
+        run_tool(ToolRun("surface-mesh", {"surface": str(surface)}, str(out), settings))
+        vertices, faces, _ = read_mesh(out)
+        areas.append(compute_area(make_mesh(vertices, faces)))
+        monkeypatch.setattr(files, "WHOLE_BYTES", 0)
+    assert areas[1] == pytest.approx(areas[0], rel=0.02)
+
+
+def test_meshes_of_sheets_read_by_blocks_are_the_same(surface, tmp_path, monkeypatch):
+    tables = []
+    for name in ("whole", "parts"):
+        job = ToolRun("sheet-meshes", {"surface": str(surface)}, str(tmp_path / name), {})
+        tables.append(run_tool(job)["table"])
+        monkeypatch.setattr(files, "WHOLE_BYTES", 0)
+    assert tables[0] == tables[1]

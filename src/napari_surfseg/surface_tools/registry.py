@@ -176,7 +176,7 @@ TOOLS = {
             60,
             block_functions.cells_from_membranes,
         ),
-        Tool("Mesh", mesh_functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 48),
+        Tool("Mesh", mesh_functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 48, "lazy"),
         Tool(
             "Grid of points of each sheet",
             mesh_functions.sheet_grids,
@@ -195,6 +195,7 @@ TOOLS = {
             "folder",
             "meshes",
             48,
+            "lazy",
             powers={"area": 2},
         ),
         Tool(
