@@ -309,6 +309,9 @@ class PreviewWritten(Event):
         Z, Y, X voxel of that volume at which the arrays begin.
     shape : tuple of int
         Shape of the arrays.
+    places : str, optional
+        Path of a table of the doubtful places that nobody has annotated, as
+        :mod:`napari_surfseg.proofreading.places` writes it; made for some previews only.
     """
 
     index: int
@@ -319,6 +322,7 @@ class PreviewWritten(Event):
     shape: Size3
     epoch: int
     seconds: float
+    places: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,9 @@ def test_previews_lie_where_their_events_say(tmp_path, training_run, experiment,
         assert array.dtype == np.uint8
         assert array.shape == last.shape == (16, 32, 32)
     assert len(list((tmp_path / "run" / "previews").glob("*_skeleton.npy"))) <= 2
+    listed = [event.places for event in previews if event.places is not None]
+    assert listed  # of the first; the search for doubtful places has a small share of the time
+    assert len(list((tmp_path / "run" / "previews").glob("*.csv"))) <= 2
 
 
 def test_an_enormous_preview_is_refused(tmp_path, training_run, experiment, monkeypatch):

@@ -6,7 +6,7 @@ a border is seen whole and listed once. What hangs on a bridge is counted within
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import (
     grow_box,
     iterate_blocks,
-    shift_box,
     to_index,
 )
 from napari_surfseg.proofreading.evidence import to_finest_voxels
 from napari_surfseg.proofreading.find import MAX_PLACES, find_doubtful_places
+from napari_surfseg.proofreading.places import move_place
 from napari_surfseg.proofreading.ranking import merge_places
 from napari_surfseg.wording import format_size
 
@@ -169,13 +169,7 @@ def _find_in_box(
     places = find_doubtful_places(
         arrays.pop("probs"), threshold, spacing, max_places=max_places, **arrays
     )
-    return [_shift(place, box[0]) for place in places]
-
-
-def _shift(place: DoubtfulPlace, offset: Index3) -> DoubtfulPlace:
-    start, stop = shift_box((place.start, place.stop), offset)
-    (location, _) = shift_box((place.location, place.location), offset)
-    return replace(place, location=location, start=start, stop=stop)
+    return [move_place(place, box[0]) for place in places]
 
 
 def _lies_in(voxel: Index3, box: Box) -> bool:

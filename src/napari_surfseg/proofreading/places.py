@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from napari_surfseg.geometry import box_shape
+from napari_surfseg.geometry import box_shape, shift_box
 from napari_surfseg.metrics.error_table import read_table, read_triple
 
 if TYPE_CHECKING:
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Index3, Size3
 
-__all__ = ["PLACE_KINDS", "DoubtfulPlace", "count_places", "read_places", "write_places"]
+__all__ = [
+    "PLACE_KINDS",
+    "DoubtfulPlace",
+    "count_places",
+    "move_place",
+    "read_places",
+    "write_places",
+]
 
 PlaceKind = Literal[
     "hole", "bridge", "loose end", "small piece", "uncertain", "flickering", "disagreement"
@@ -73,6 +80,13 @@ def count_places(places: Iterable[DoubtfulPlace]) -> dict[str, int]:
     for place in places:
         counts[place.kind] += 1
     return {kind: count for kind, count in counts.items() if count}
+
+
+def move_place(place: DoubtfulPlace, offset: Index3) -> DoubtfulPlace:
+    """Give a place of a part of a volume in voxels of the whole volume."""
+    start, stop = shift_box((place.start, place.stop), offset)
+    location, _ = shift_box((place.location, place.location), offset)
+    return replace(place, location=location, start=start, stop=stop)
 
 
 def write_places(path: Path, places: Sequence[DoubtfulPlace]) -> None:

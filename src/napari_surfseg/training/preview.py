@@ -1,4 +1,4 @@
-"""The live preview of a part of a volume: a prediction and its skeleton, as files."""
+"""The live preview of a part of a volume: a prediction, its skeleton and its doubt, as files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from napari_surfseg.events import PreviewWritten, SetPreview
 from napari_surfseg.files import remove_file, written_aside
 from napari_surfseg.geometry import box_at, box_shape, to_index
 from napari_surfseg.inference.predict_region import predict_region
+from napari_surfseg.proofreading.places import write_places
 from napari_surfseg.surfaces.medial import compute_medial_surface
+from napari_surfseg.training.live_places import LivePlaces
 from napari_surfseg.wording import format_size
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Previewer:
             source: cache.view(pair.open_image(settings.known_intensity))
             for source, pair in self._pairs.items()
         }
+        self._places = LivePlaces(self._pairs, cache)
         self._folder = folder
         self._settings = replace(settings, overlap=OVERLAP)
         self._seconds = preview.seconds
@@ -210,11 +213,13 @@ class Previewer:
             self._write_array(name, array)
         self._drop_old(index - self._keep)
         self._last_seconds = time.monotonic() - begun
+        places = self._write_places(index, box, probabilities, threshold)
         self._due = time.monotonic() + max(self._seconds, self._rest())
         return PreviewWritten(
             index=index,
             probabilities=f"{self._folder.name}/{names[0]}",
             skeleton=f"{self._folder.name}/{names[1]}",
+            places=places,
             image=self._image,
             origin=box[0],
             shape=box_shape(box),
@@ -228,6 +233,18 @@ class Previewer:
         return predict_region(
             network, view.read, box, settings, bounds=view.box, should_stop=is_stop_wanted
         )
+
+    def _write_places(
+        self, index: int, box: Box, probabilities: NDArray[np.uint8], threshold: float
+    ) -> str | None:
+        """Write where to paint next; None where it is not time to look for that."""
+        places = self._places.find(self._image, box, probabilities, threshold)
+        if places is None:
+            return None
+        name = f"{index:06d}_places.csv"
+        with written_aside(self._folder / name) as temporary:
+            write_places(temporary, places)
+        return f"{self._folder.name}/{name}"
 
     def _rest(self) -> float:
         """Seconds to leave to training after a preview that took as long as the last."""
@@ -249,7 +266,7 @@ class Previewer:
             np.save(file, array)
 
     def _drop_old(self, before: int) -> None:
-        for path in self._folder.glob("*.npy"):
+        for path in (*self._folder.glob("*.npy"), *self._folder.glob("*.csv")):
             number = path.name.partition("_")[0]
             if number.isdigit() and int(number) <= before:
                 remove_file(path)  # a viewer may hold it open; the next preview tries again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari_surfseg.gui.controls.debounce import Debounce
 from napari_surfseg.gui.layers.metadata import kind_of
 from napari_surfseg.gui.layers.placement import place_of
 from napari_surfseg.gui.live.layers import LiveLayers
+from napari_surfseg.gui.live.place_marks import PlaceMarks
 from napari_surfseg.gui.live.toggle_key import bind_key, unbind_key
 from napari_surfseg.gui.live.view_follower import ViewFollower
 from napari_surfseg.gui.run_session.run_layers import find_layer
@@ -60,6 +62,7 @@ class LiveController(QObject):
         self._viewer = viewer
         self._session = session
         self.layers = LiveLayers(viewer)
+        self.marks = PlaceMarks(viewer)
         self.enabled = True
         #: Of the live box, once a person has chosen it.
         self.size: Size3 | None = None
@@ -99,9 +102,11 @@ class LiveController(QObject):
         self.enabled = self.follower.enabled = enabled
         if enabled:
             self.layers.restore()
+            self.marks.restore()
             if self._last is not None:
                 self.show(self._last)
         self.layers.set_visible(enabled)
+        self.marks.set_visible(enabled)
         self.enabled_changed.emit(enabled)
 
     def set_size(self, size: Size3) -> None:
@@ -119,12 +124,14 @@ class LiveController(QObject):
             return
         source = self.find_source(preview.image)
         if source is None and (preview.image in self._lost or self._shows_other_volumes()):
-            self._parts.clear()
-            self.layers.remove()
+            self._remove()
             self.missed.emit(preview)
             return
         placeholder = self._build_placeholder(preview.image) if source is None else None
         first, *self._parts = self.layers.plan(preview, source, placeholder)
+        if preview.places is not None:
+            over = source if source is not None else placeholder
+            self._parts.append(partial(self.marks.show, preview.places, over))
         first()
         self._next.start()
         self.shown.emit(preview)
@@ -151,8 +158,12 @@ class LiveController(QObject):
     def _on_removed(self, event: Any) -> None:
         if event.value is self.layers.source and self.layers.shown is not None:
             self._lost.add(self.layers.shown.image)
-            self._parts.clear()
-            self.layers.remove()
+            self._remove()
+
+    def _remove(self) -> None:
+        self._parts.clear()
+        self.layers.remove()
+        self.marks.remove()
 
     def _on_inserted(self, event: Any) -> None:
         """Show the newest preview as soon as its volume is there."""
@@ -170,6 +181,7 @@ class LiveController(QObject):
 
     def _on_attached(self, _run_dir: object) -> None:
         self._last = None
+        self.marks.remove()  # another run's
         self._on_worker_replaced()
 
     def _on_worker_replaced(self, _run_dir: object = None) -> None:

@@ -9,8 +9,17 @@ from napari.layers import Points
 
 from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.layers.layer_adder import LayerAdder
+from napari_surfseg.gui.layers.place_looks import (
+    BORDER_VOXELS,
+    DIMENSIONS,
+    ERROR_COLORS,
+    MARK_SIZES,
+    MARKED_BORDER_VOXELS,
+    SYMBOLS,
+    across_slices,
+)
 from napari_surfseg.gui.layers.placement import compute_placement
-from napari_surfseg.metrics.error_table import ERROR_NAMES, TopologyError
+from napari_surfseg.metrics.error_table import TopologyError
 from napari_surfseg.proofreading.places import DoubtfulPlace
 
 if TYPE_CHECKING:
@@ -31,38 +40,6 @@ __all__ = [
     "fly_to",
 ]
 
-#: The colours of Okabe and Ito, which colour-blind people tell apart; a pale one for the rarest.
-ERROR_COLORS = {
-    "extra component": "#D55E00",
-    "missing component": "#0072B2",
-    "hole": "#E69F00",
-    "bridge": "#CC79A7",
-    "filled hole": "#F0E442",
-    "missing bridge": "#56B4E9",
-    "extra cavity": "#009E73",
-    "missing cavity": "#B8B8D8",
-    # Doubtful places; holes and bridges are those above.
-    "loose end": "#56B4E9",
-    "small piece": "#D55E00",
-    "uncertain": "#F0E442",
-    "flickering": "#009E73",
-    "disagreement": "#0072B2",
-}
-#: What is counted of each kind: 0 pieces, 1 tunnels and rims, 2 cavities and areas.
-DIMENSIONS = {
-    **dict(ERROR_NAMES.values()),
-    "loose end": 1,
-    "small piece": 0,
-    "uncertain": 2,
-    "flickering": 2,
-    "disagreement": 2,
-}
-#: A shape for each dimension, so that kinds differ not only in colour.
-SYMBOLS = ("square", "disc", "diamond")
-#: Smaller marks are overlooked, larger ones hide what is wrong (voxels, by dimension). The region
-#: behind a tunnel can be large; the tunnel itself is at its marked voxel.
-MARK_SIZES = ((7, 48), (7, 20), (7, 48))
-BORDER_VOXELS, MARKED_BORDER_VOXELS = 0.5, 1.3
 #: Edge of what is shown around an error, at least and at most: in voxels, and in its extents.
 NEAR_VOXELS, FAR_VOXELS = 30, 120
 NEAR_EXTENTS, FAR_EXTENTS = 1.6, 8.0
@@ -108,7 +85,7 @@ def build_error_layers(
             # In 3-D the surface must not hide what is wrong behind it.
             blending="translucent_no_depth",
             metadata={"surfseg": "places"},
-            **_across_slices(),
+            **across_slices(),
             **place,
         )
         yield name, layer
@@ -122,15 +99,6 @@ def _weights(places: Sequence[Listed]) -> dict[str, list[float]]:
     """Return the feature that only doubtful places have."""
     weights = [place.weight for place in places if isinstance(place, DoubtfulPlace)]
     return {"weight": weights} if weights else {}
-
-
-def _across_slices() -> dict[str, Any]:
-    """Return the option that shows a mark in the slices around its own; its name changed in 0.9."""
-    from napari.layers.points import _points_constants as constants
-
-    if hasattr(constants, "PointsProjectionMode"):  # 0.9
-        return {"projection_mode": "rescale_spherical"}
-    return {"out_of_slice_display": True}
 
 
 def choose_zoom(current: float, canvas: float, extent: float, voxel: float) -> float:

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_surfseg.config_files import find_own_path
+from napari_surfseg.errors import DataError
+from napari_surfseg.proofreading.places import read_places
 from napari_surfseg.runs.launch_record import read_launch, to_here
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_surfseg.events import PreviewWritten
     from napari_surfseg.geometry import Index3
+    from napari_surfseg.proofreading.places import DoubtfulPlace
 
 __all__ = ["LivePreview", "load_preview"]
 
@@ -35,6 +39,8 @@ class LivePreview:
         Z, Y, X voxel of that volume at which the arrays begin.
     probabilities, skeleton : arrays of shape (Z, Y, X)
         uint8: 0..255, and 0 or 1.
+    places : sequence of DoubtfulPlace, optional
+        Where to paint next; None where nobody looked.
     """
 
     index: int
@@ -44,6 +50,7 @@ class LivePreview:
     skeleton: NDArray[np.uint8]
     epoch: int = 0
     step: int = 0
+    places: Sequence[DoubtfulPlace] | None = None
 
 
 def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
@@ -68,4 +75,14 @@ def load_preview(run_dir: Path, event: PreviewWritten) -> LivePreview | None:
         skeleton=np.ascontiguousarray(skeleton, np.uint8),
         epoch=event.epoch,
         step=event.step,
+        places=_load_places(run_dir, event.places),
     )
+
+
+def _load_places(run_dir: Path, name: str | None) -> list[DoubtfulPlace] | None:
+    if name is None:
+        return None
+    try:
+        return read_places(run_dir / name)
+    except DataError:
+        return None
