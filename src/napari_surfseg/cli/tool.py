@@ -9,11 +9,16 @@ from napari_surfseg.cli.options import UsageError, add_command, read_share
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from napari_surfseg.cli.options import Subparsers
+    from napari_surfseg.surface_tools.results import Table
     from napari_surfseg.surface_tools.setting import Parameter
 
 __all__ = ["add"]
+
+#: Rows of a table that are printed; the file has all. Columns that need no heading.
+MAX_ROWS, PAIR = 40, 2
 
 DESCRIPTION = """\
 Run a tool on surfaces: the same functions as in the dock "Surface tools".
@@ -76,12 +81,14 @@ def run(options: argparse.Namespace) -> int:
         say("\n".join(f"{name:<{width}}  {tool.summary}" for name, tool in TOOLS.items()))
         return 0
     tool = find_tool(options.tool)
-    if not options.inputs:
-        say("\n".join([tool.summary, "", f"takes {', '.join(tool.inputs)}", *_describe(tool)]))
+    takes = " and ".join(tool.inputs) or "no volume"
+    if not options.inputs and (tool.inputs or options.output is None):
+        say("\n".join([tool.summary, "", f"takes {takes}", *_describe(tool)]))
         return 0
     if len(options.inputs) != len(tool.inputs):
+        count = len(tool.inputs)
         raise UsageError(
-            f"{tool.name} takes {' and '.join(tool.inputs)}, so {len(tool.inputs)} volumes; "
+            f"{tool.name} takes {takes}, so {count} {'volume' if count == 1 else 'volumes'}; "
             f"{len(options.inputs)} were given."
         )
     if options.output is None:
@@ -97,14 +104,29 @@ def run(options: argparse.Namespace) -> int:
         found = run_tool(job, report)
     for note in found["notes"]:
         say_error(f"note: {note}")
-    for row in found.get("table", []):
-        say(
-            "  ".join(
-                f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()
-            )
-        )
+    if found.get("table"):
+        say(_write_table(found["table"], found.get("units", {})))
     say(f"{tool.title.lower()}: {found['written']}")
     return 0
+
+
+def _write_table(table: Table, units: Mapping[str, str]) -> str:
+    """Write the first rows, with headings where there are more than a name and a value."""
+    columns = list(table[0])
+    rows = [[_write(row[name]) for name in columns] for row in table[:MAX_ROWS]]
+    if len(columns) > PAIR:
+        rows.insert(0, [f"{name} ({units[name]})" if name in units else name for name in columns])
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    left = len(table) - MAX_ROWS
+    return "\n".join([*lines, *([f"and {left:,} more rows"] if left > 0 else [])])
+
+
+def _write(value: float | int | str) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _describe(tool: Any) -> list[str]:
