@@ -12,7 +12,9 @@ from napari_surfseg.gui.background.processes import JobProcess
 from napari_surfseg.gui.layers import layer_data
 from napari_surfseg.gui.layers.layer_volume import take_layer
 from napari_surfseg.gui.surface_tools import running
+from napari_surfseg.gui.surface_tools.controller import _build_layers
 from napari_surfseg.gui.surface_tools.running import ToolRequest, run_layer_tool
+from napari_surfseg.inference import pyramid
 from napari_surfseg.inference.label_writer import write_array
 from napari_surfseg.inference.output_metadata import VolumeMetadata
 from napari_surfseg.surface_tools.registry import TOOLS, Tool, find_tool
@@ -85,6 +87,24 @@ def test_a_large_result_lies_on_the_disk_and_is_opened_there(
         "lazy_middle.zarr",
         "lazy_middle_2.zarr",
     ]
+
+
+def test_a_large_result_has_levels_and_is_read_where_it_lies(
+    lazy, tmp_path, monkeypatch, no_process
+):
+    for module in (running, layer_data):
+        monkeypatch.setattr(module, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(pyramid, "COARSEST", 6)
+    monkeypatch.setattr(pyramid, "LEAST", 1)
+    request = ToolRequest(find_tool("threshold-surface"), {}, folder=str(tmp_path))
+    result = run_layer_tool(request, {"surface": lazy}, no_process)
+    (layer,) = _build_layers(request.tool, result, None)
+    assert layer.multiscale
+    assert [level.shape for level in layer.data] == [(10, 12, 12), (5, 6, 6)]
+    assert (layer.scale == (4, 2, 2)).all()
+    again = run_layer_tool(request, {"surface": take_layer(layer)}, no_process)
+    assert no_process.job.inputs["surface"] == str(result.path)
+    assert np.array_equal(np.asarray(again.labels[0]), np.asarray(layer.data[0]))
 
 
 def test_of_one_that_fails_nothing_stays_in_the_folder(lazy, tmp_path, monkeypatch, no_process):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.data.volume import Volume
+    from napari_surfseg.geometry import Size3
 
 __all__ = [
     "IN_MEMORY_BYTES",
@@ -77,7 +78,7 @@ def read_layer_data(
     data = _read_at_once(volume) if is_small or in_memory else _read_lazily(volume)
     if content == "labels" and volume.dtype.kind in "uib":
         return data, about, "labels"
-    if not is_small and (levels := _find_levels(path, volume)):
+    if not is_small and (levels := find_levels(path, volume.shape)):
         data, about["multiscale"] = [data, *levels], True
     if content == "probabilities":
         about |= {
@@ -148,7 +149,7 @@ def _read_lazily(volume: Volume) -> Any:
     return dask.array.from_array(VolumeArray(volume), chunks=volume.chunks)
 
 
-def _find_levels(path: str, volume: Volume) -> list[Any]:
+def find_levels(path: str, shape: Size3) -> list[Any]:
     """Find the coarser levels of an OME-Zarr: a volume of terabytes is looked at in those."""
     from napari_surfseg.data.open import open_volume
 
@@ -158,7 +159,7 @@ def _find_levels(path: str, volume: Volume) -> list[Any]:
             level = open_volume(f"{path}::{len(levels) + 1}")
         except SurfsegError:
             return levels
-        finer = levels[-1].shape if levels else volume.shape
+        finer = levels[-1].shape if levels else shape
         if not all(a <= b for a, b in zip(level.shape, finer, strict=True)):
             return levels
         levels.append(_read_lazily(level))

@@ -268,7 +268,8 @@ def _build_layers(tool: Tool, result: ToolResult, source: Layer | None) -> list[
     if result.path is not None:
         about["metadata"]["surfseg_file"] = str(result.path)
     if result.labels is not None:
-        return [*opened, Labels(result.labels, **about, **place)]
+        multiscale = isinstance(result.labels, list)
+        return [*opened, Labels(result.labels, multiscale=multiscale, **about, **place)]
     if result.mesh is not None:
         vertices, faces, units, values = result.mesh
         data, colours, said = colour_mesh(vertices, faces, values, units)

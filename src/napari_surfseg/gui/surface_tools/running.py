@@ -20,6 +20,7 @@ from napari_surfseg.errors import OutputError
 from napari_surfseg.gui.layers.copies import hand_over_all
 from napari_surfseg.gui.layers.layer_data import (
     IN_MEMORY_BYTES,
+    find_levels,
     read_grid_data,
     read_layer_data,
     read_mesh_data,
@@ -84,7 +85,7 @@ class ToolResult:
     source : LayerVolume, optional
         The volume it was made from.
     labels : array, optional
-        Where that is what comes out; a large one is read as it is looked at.
+        Where that is what comes out; a large one is read as it is looked at, and has levels.
     mesh : MeshFile, optional
         Its vertices in voxels.
     table : list of dict
@@ -209,7 +210,8 @@ def _load(
         if not is_kept:
             return ToolResult(first, np.load(output, allow_pickle=False), notes=notes)
         data, _, _ = read_layer_data(str(output), content="labels")
-        return ToolResult(first, data, path=path, notes=notes)
+        levels = [] if isinstance(data, np.ndarray) else find_levels(str(output), data.shape)
+        return ToolResult(first, [data, *levels] if levels else data, path=path, notes=notes)
     if tool.result == "mesh":
         return ToolResult(first, mesh=_read_mesh(output, answer), notes=notes)
     opened = [_open(output / name) for name in answer.get("opened", [])]
