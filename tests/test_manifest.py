@@ -5,6 +5,8 @@ from fnmatch import fnmatch
 import pytest
 from npe2 import PluginManifest
 
+from napari_surfseg.surface_tools.registry import TOOLS
+
 
 @pytest.fixture(scope="module")
 def manifest():
@@ -41,7 +43,7 @@ def test_entries_of_the_layers_menu_for_tools_are_in_one_place_each(manifest):
     }
     listed = [item.command for menu in manifest.contributions.menus.values() for item in menu]
     assert len(listed) == len(set(listed))
-    assert tools
+    assert tools == {f"napari-surfseg.{name.replace('-', '_')}" for name in TOOLS}
     assert tools <= set(listed)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from napari_surfseg.geometry import box_slices, iterate_blocks, to_index, whole_box
+from napari_surfseg.geometry import box_shape, box_slices, iterate_blocks, to_index, whole_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ __all__ = ["SHARD", "TurnedArray", "create_array", "fill_level", "plan_levels"]
 SHARD: Size3 = (128, 256, 256)
 CHUNK = 64
 UNSHARDED_CHUNK = 128
+#: Planes of a coarser level that are made at once: of whole chunks of the finer one.
+SLAB = CHUNK // 2
 #: A level in which no axis is longer is the last; an axis that is not longer than the second is not
 #: halved any more.
 COARSEST, LEAST = 256, 64
@@ -163,16 +165,22 @@ def fill_level(
     factors = to_index(2 if a != b else 1 for a, b in zip(fine.shape, coarse.shape, strict=True))
     for box in iterate_blocks(whole_box(coarse.shape), coarse.unit):
         check()
-        source = (
-            to_index(at * factor for at, factor in zip(box[0], factors, strict=True)),
-            to_index(
-                min(at * factor, size)
-                for at, factor, size in zip(box[1], factors, fine.shape, strict=True)
-            ),
-        )
-        values = fine[box_slices(source)]
-        if values.any():
-            coarse[box_slices(box)] = _halve(values, factors, is_mask=is_mask)
+        found: NDArray[Any] | None = None
+        # A part of the file at a time: the finer voxels of all of it, sorted, take too much.
+        for part in iterate_blocks(box, (SLAB, *coarse.unit[1:])):
+            source = (
+                to_index(at * factor for at, factor in zip(part[0], factors, strict=True)),
+                to_index(
+                    min(at * factor, size)
+                    for at, factor, size in zip(part[1], factors, fine.shape, strict=True)
+                ),
+            )
+            values = fine[box_slices(source)]
+            if values.any():
+                found = np.zeros(box_shape(box), fine.dtype) if found is None else found
+                found[box_slices(part, box[0])] = _halve(values, factors, is_mask=is_mask)
+        if found is not None:
+            coarse[box_slices(box)] = found
 
 
 def _halve(values: NDArray[Any], factors: Size3, *, is_mask: bool) -> NDArray[Any]:
