@@ -128,6 +128,37 @@ def test_two_ends_are_joined_along_the_sheet(turn, thickness, gap):
     assert not (result != broken)[whole == 0].any()
 
 
+def test_an_end_is_continued_as_far_as_the_probabilities_promise():
+    labels = slabs(2)
+    labels[:, 24:] = 0
+    probs = np.where(labels > 0, 0.9, 0.02).astype(np.float32)
+    promised = np.zeros(SHAPE, bool)
+    promised[10:12, 24:30, 18:26] = True
+    probs[promised] = 0.4
+    place = Spot((11, 25, 22), (9, 23, 20), (13, 28, 24))
+    with pytest.raises(DataError, match="no two ends to join"):
+        join_ends(labels, place)
+    gained = mended(join_ends, labels, place, probs) != labels
+    np.testing.assert_array_equal(gained, promised)
+
+
+class Doubt(NamedTuple):
+    location: tuple
+    start: tuple
+    stop: tuple
+    size: int
+
+
+def test_a_patch_much_larger_than_what_is_in_doubt_is_none():
+    whole = slabs(2)
+    broken = whole.copy()
+    broken[10:12, 20:32, 20:32] = 0
+    place = around(broken != whole)
+    assert fill_hole(broken, Doubt(*place, 200)).num_changed == 288
+    with pytest.raises(DataError, match="There is no hole"):
+        fill_hole(broken, Doubt(*place, 20))
+
+
 @pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("thickness", [1, 3])

@@ -15,12 +15,13 @@ from scipy import ndimage
 
 from napari_surfseg.errors import DataError
 from napari_surfseg.geometry import box_slices, from_ranges, grow_box, whole_box
+from napari_surfseg.metrics.betti_numbers import compute_betti_numbers
 from napari_surfseg.proofreading.cuts import find_cut
 from napari_surfseg.proofreading.edit import Crop, Edit, cut_edit, cut_out, make_edit
-from napari_surfseg.proofreading.patches import CORNERS, count_features, iterate_patches
+from napari_surfseg.proofreading.patches import CORNERS, count_features, list_likely, list_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -43,10 +44,14 @@ REACH = 12
 LARGEST_PIECE = 192
 #: Two ends may be joined if the way from one to the other is at most so steep against the sheet.
 MAX_STEEPNESS = 0.75
+#: A hole is filled within the place's box and so far beyond (voxels).
+MORE_FILLED = 4
 #: A long tear is joined along the place's box, and so far beyond (voxels).
 MORE_JOINED = 2
-#: A patch so near to the location (voxels) is the one that is meant.
-AT_ONCE = 1.8
+#: A patch has at most so many times the voxels that are in doubt, and so many more.
+MORE_VOXELS = (2, 30)
+#: Fewer voxels are no continuation of a sheet.
+LEAST_ADDED = 8
 #: Fewer voxels of a piece beside a patch do not count.
 MIN_TOUCHING = 3
 #: Probabilities (0 to 1) this near to one half are unsure.
@@ -122,7 +127,7 @@ def fill_hole(mask: Any, place: Place, probabilities: Any = None) -> Edit:
     place : Place
         The hole nearest to its location is meant.
     probabilities : array-like, optional
-        Not used.
+        The patch goes where they are high, 0 to 1 or 0 to 255.
 
     Raises
     ------
@@ -133,14 +138,17 @@ def fill_hole(mask: Any, place: Place, probabilities: Any = None) -> Edit:
     cavity = _find_cavity(crop, mask.shape)
     if cavity is not None:
         return make_edit("fill hole", crop, place, cavity, surface=True)
-    patch = _choose(crop, iterate_patches(crop, open_ended=False), _closes_hole)
-    if patch is None:
-        raise DataError(f"There is no hole within {REACH} voxels of {place.location}.")
-    return make_edit("fill hole", crop, place, patch, surface=True)
+    probs = _read_probabilities(probabilities, crop)
+    for patch in list_patches(crop, probs, open_ended=False, within=MORE_FILLED):
+        if _is_modest(place, patch.voxels) and _closes_hole(crop.mask, patch.voxels, place):
+            return make_edit("fill hole", crop, place, patch.voxels, surface=True)
+    raise DataError(f"There is no hole within {REACH} voxels of {place.location}.")
 
 
 def join_ends(mask: Any, place: Place, probabilities: Any = None) -> Edit:
     """Join the two ends of a torn sheet at a place, by a patch along the sheet.
+
+    With probabilities a single end is continued as far as they promise surface there.
 
     Parameters
     ----------
@@ -149,7 +157,7 @@ def join_ends(mask: Any, place: Place, probabilities: Any = None) -> Edit:
     place : Place
         Between the ends, or at one of them.
     probabilities : array-like, optional
-        Not used.
+        The patch goes where they are high, 0 to 1 or 0 to 255.
 
     Raises
     ------
@@ -157,12 +165,15 @@ def join_ends(mask: Any, place: Place, probabilities: Any = None) -> Edit:
         If there are no two ends that go on in each other.
     """
     crop = cut_out(mask, place, REACH)
-    near = crop.near(MORE_JOINED)
-    patches = (patch & near for patch in iterate_patches(crop, open_ended=True))
-    patch = _choose(crop, patches, _joins_ends)
-    if patch is None:
-        raise DataError(f"There are no two ends to join within {REACH} voxels of {place.location}.")
-    return make_edit("join ends", crop, place, patch, surface=True)
+    probs = _read_probabilities(probabilities, crop)
+    for patch in list_patches(crop, probs, open_ended=True, within=MORE_JOINED):
+        if _is_modest(place, patch.voxels) and _joins_ends(crop.mask, patch.voxels):
+            return make_edit("join ends", crop, place, patch.voxels, surface=True)
+    # A rim whose other side is far: it goes on as far as the probabilities promise.
+    for voxels in list_likely(crop, probs, within=MORE_JOINED) if probs is not None else ():
+        if _is_modest(place, voxels) and _goes_further(crop.mask, voxels):
+            return make_edit("join ends", crop, place, voxels, surface=True)
+    raise DataError(f"There are no two ends to join within {REACH} voxels of {place.location}.")
 
 
 def cut_bridge(mask: Any, place: Place, probabilities: Any = None) -> Edit:
@@ -304,48 +315,59 @@ def _find_cavity(crop: Crop, shape: tuple[int, ...]) -> NDArray[np.bool_] | None
     return np.asarray(pieces == _nearest(crop, closed, "cavity"))
 
 
-def _choose(
-    crop: Crop,
-    patches: Iterable[NDArray[np.bool_]],
-    is_good: Callable[[NDArray[np.bool_], NDArray[np.bool_]], bool],
-) -> NDArray[np.bool_] | None:
-    """Choose the first good patch at the location, or else the one nearest to it."""
-    distances = crop.distances()
-    best, nearest = None, np.inf
-    for patch in patches:
-        if not patch.any():
-            continue
-        distance = float(distances[patch].min())
-        # Half a voxel nearer is no other patch.
-        if distance < nearest - 0.5 and is_good(crop.mask, patch):
-            best, nearest = patch, distance
-            if distance <= AT_ONCE:
-                break
-    return best
+def _is_modest(place: Place, patch: NDArray[np.bool_]) -> bool:
+    """Whether a patch is not much larger than what the place says is in doubt, if it does."""
+    size = getattr(place, "size", 0)
+    return not size or int(np.count_nonzero(patch)) <= MORE_VOXELS[0] * size + MORE_VOXELS[1]
 
 
-def _closes_hole(mask: NDArray[np.bool_], patch: NDArray[np.bool_]) -> bool:
+def _closes_hole(mask: NDArray[np.bool_], patch: NDArray[np.bool_], place: Place) -> bool:
     """Whether a patch takes a hole away and changes nothing else that counts."""
     before, after = count_features(mask), count_features(mask | patch)
-    return after.pieces == before.pieces and (
-        (after.tunnels < before.tunnels and after.cavities <= before.cavities)
-        or (after.tunnels <= before.tunnels and after.cavities < before.cavities)
-    )
+    if after.pieces != before.pieces or after.cavities > before.cavities:
+        return False
+    if after.tunnels < before.tunnels:
+        return True
+    if after.tunnels > before.tunnels:
+        return False
+    if after.cavities < before.cavities:
+        return True
+    # Closed at edges and corners, and open only where surface must touch at faces, as the search
+    # and the score count; a speck of a patch closes such holes by the dozen.
+    if np.count_nonzero(patch) < getattr(place, "size", 0) / 4:
+        return False
+    by_faces, then = (compute_betti_numbers(one.astype(np.uint8)) for one in (mask, mask | patch))
+    return then.b0 <= by_faces.b0 and then.b1 < by_faces.b1 and then.b2 <= by_faces.b2
 
 
 def _joins_ends(mask: NDArray[np.bool_], patch: NDArray[np.bool_]) -> bool:
     """Whether a patch joins two ends that go on in each other, rather than two stacked sheets."""
+    ends = _find_ends(mask, patch)
+    # A stacked sheet that the patch touches, too, is no end.
+    return len(ends) > 1 and all(
+        _goes_on(one, other) for one, other in itertools.permutations(ends, 2)
+    )
+
+
+def _goes_further(mask: NDArray[np.bool_], patch: NDArray[np.bool_]) -> bool:
+    """Whether a patch continues one sheet, along it, and touches no other."""
+    ends = _find_ends(mask, patch)
+    is_enough = int(np.count_nonzero(patch)) >= LEAST_ADDED
+    return is_enough and len(ends) == 1 and _goes_on(ends[0], np.argwhere(patch))
+
+
+def _find_ends(mask: NDArray[np.bool_], patch: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    """Find the voxels of each piece that a patch touches, as pieces hang together around it."""
     (part,) = ndimage.find_objects(patch.astype(np.uint8))
     box = from_ranges([(cut.start, cut.stop) for cut in part])
     cut = box_slices(grow_box(box, 4, whole_box(mask.shape)))
     pieces, _ = ndimage.label(mask[cut], CORNERS)
     touching = ndimage.binary_dilation(patch[cut], CORNERS) & mask[cut]
     sizes = np.bincount(pieces[touching], minlength=1)
-    ends = [np.argwhere(pieces == one) for one in np.flatnonzero(sizes >= MIN_TOUCHING) if one]
-    # A stacked sheet that the patch touches, too, is no end.
-    return len(ends) > 1 and all(
-        _goes_on(one, other) for one, other in itertools.permutations(ends, 2)
-    )
+    start = [first.start for first in cut]
+    return [
+        np.argwhere(pieces == one) + start for one in np.flatnonzero(sizes >= MIN_TOUCHING) if one
+    ]
 
 
 def _goes_on(sheet: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
     from napari_surfseg.proofreading.edit import Crop
 
-__all__ = ["CORNERS", "Numbers", "count_features", "iterate_patches"]
+__all__ = [
+    "CORNERS",
+    "Numbers",
+    "Patch",
+    "count_features",
+    "list_likely",
+    "list_patches",
+]
 
 #: Voxels that touch at a face, an edge or a corner belong together, as everywhere for surfaces.
 CORNERS = find_structure(26)
@@ -35,6 +42,12 @@ CORNERS = find_structure(26)
 RADII = (1, 2, 3, 4, 6, 8)
 #: Of what a closing fills, the pieces that are looked at; the nearest ones.
 NUM_TRIED = 4
+#: What lies above one of these probabilities may be a patch.
+LEVELS = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15)
+#: The least that a voxel of a patch costs, where one of no probability costs one half.
+CHEAPEST = 0.02
+#: A patch so near to the location (voxels) is the one that is meant.
+AT_ONCE = 1.8
 #: How far from a gap a sheet is looked at to know how it lies and how thick it is (voxels).
 CONTEXT = 5
 #: A seal reaches no further beyond the place's box.
@@ -69,46 +82,95 @@ def count_features(mask: NDArray[np.bool_]) -> Numbers:
     return Numbers(pieces, pieces + cavities - euler, cavities)
 
 
-def iterate_patches(crop: Crop, *, open_ended: bool) -> Iterator[NDArray[np.bool_]]:
-    """Iterate over patches that may fill a gap near a place, the smallest gap first.
+class Patch(NamedTuple):
+    """Background that may become surface, and how dear that is: the least first."""
+
+    voxels: NDArray[np.bool_]
+    cost: float
+    distance: float
+
+
+def list_patches(
+    crop: Crop, probs: NDArray[np.float32] | None, *, open_ended: bool, within: int
+) -> list[Patch]:
+    """List patches that may fill a gap at a place, the best first.
 
     Parameters
     ----------
     crop : Crop
         With a margin around the place.
+    probs : array, optional
+        Of the crop, 0 to 1: what is nearly surface costs little.
     open_ended : bool
-        Look for gaps between two ends, too; otherwise only for holes in a height map.
+        Look for gaps between two ends, too, besides holes.
+    within : int
+        Voxels beyond the place's box that a patch may reach; it is cut there.
 
-    Yields
-    ------
-    bool array
-        Voxels of background, of the crop's shape; a patch as thick as the sheet before a bare
-        seal.
+    Returns
+    -------
+    list of Patch
+        Those at the location first, then by cost: its voxels, each as dear as it is improbable,
+        over the thickness of the sheet they continue. So a patch as thick as the sheet is no
+        dearer than a bare seal, but a large one is dearer than a small one.
     """
-    # First the plane of the sheet: a ball that seals a wide gap also fills what lies between
-    # two sheets.
+    near, distances = crop.near(within), crop.distances()
+    price = np.ones(crop.mask.shape) if probs is None else np.maximum(0.5 - probs, CHEAPEST)
+    found: dict[bytes, Patch] = {}
+    for voxels, thickness in _iterate_patches(crop, probs, open_ended=open_ended):
+        voxels &= near
+        key = np.packbits(voxels).tobytes()
+        if key in found or not voxels.any():
+            continue
+        distance = max(0.0, float(distances[voxels].min()) - AT_ONCE)
+        # A patch as thick as the sheet may be half as large again: rims are worn.
+        cost = float(price[voxels].sum()) / (1.5 * thickness if thickness > 1 else 1)
+        found[key] = Patch(voxels, cost, round(distance))
+    return sorted(found.values(), key=lambda patch: (patch.distance, patch.cost))
+
+
+def list_likely(crop: Crop, probs: NDArray[np.float32], *, within: int) -> list[NDArray[np.bool_]]:
+    """List what the probabilities promise beyond a rim, the most first; pieces at a place."""
+    near, distances = crop.near(within), crop.distances()
+    pieces = (
+        piece & near
+        for level in LEVELS
+        for piece in _nearest_pieces(crop, (probs >= level) & ~crop.mask)
+    )
+    found = [one for one in pieces if one.any() and distances[one].min() <= 2 * AT_ONCE]
+    return sorted(found, key=lambda piece: -int(np.count_nonzero(piece)))
+
+
+def _iterate_patches(
+    crop: Crop, probs: NDArray[np.float32] | None, *, open_ended: bool
+) -> Iterator[tuple[NDArray[np.bool_], float]]:
+    """Iterate over patches, with the thickness of the sheet they go on in; 1 for a bare seal."""
     yield from _iterate_height_maps(crop, open_ended=open_ended)
+    if probs is not None:
+        for level in LEVELS:
+            for patch in _nearest_pieces(crop, (probs >= level) & ~crop.mask):
+                yield patch, 1.0
     for seal in _iterate_seals(crop):
+        yield seal, 1.0
         thick = _thicken(crop, seal)
         if thick is not None:
             yield thick
-        if thick is None or not np.array_equal(thick, seal):
-            yield seal
 
 
 def _iterate_seals(crop: Crop) -> Iterator[NDArray[np.bool_]]:
     """Iterate over what growing balls seal, piece by piece, the nearest to the place first."""
-    distances = crop.distances()
-    near = crop.near(BEYOND)
     for radius in RADII:
-        filled = close_gaps(crop.mask, radius) & ~crop.mask & near
-        pieces, count = ndimage.label(filled, CORNERS)
-        if not count:
-            continue
-        found = np.arange(1, count + 1)
-        nearest = ndimage.minimum(distances, pieces, found)
-        for piece in found[np.argsort(nearest)][:NUM_TRIED]:
-            yield pieces == piece
+        yield from _nearest_pieces(crop, close_gaps(crop.mask, radius) & ~crop.mask)
+
+
+def _nearest_pieces(crop: Crop, background: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Iterate over the pieces of some background at a place, the nearest ones."""
+    pieces, count = ndimage.label(background & crop.near(BEYOND), CORNERS)
+    if not count:
+        return
+    found = np.arange(1, count + 1)
+    nearest = ndimage.minimum(crop.distances(), pieces, found)
+    for piece in found[np.argsort(nearest)][:NUM_TRIED]:
+        yield pieces == piece
 
 
 def _find_sheet(crop: Crop, around: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -180,7 +242,7 @@ def _fit(sheet: NDArray[np.bool_]) -> _HeightMap | None:
     return _HeightMap(axis, terms(*grid) @ coefficients, thickness + 1e-3)
 
 
-def _thicken(crop: Crop, seal: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+def _thicken(crop: Crop, seal: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], float] | None:
     """Make a seal as thick as the sheet around it; None where that has no clear direction."""
     sheet = _find_sheet(crop, ndimage.binary_dilation(seal, CORNERS, iterations=CONTEXT))
     found = _fit(sheet)
@@ -193,7 +255,7 @@ def _thicken(crop: Crop, seal: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     touched = np.unique(missing[ndimage.binary_dilation(columns)])
     columns |= np.isin(missing, touched[touched > 0])
     patch = _fill(crop, found, columns)
-    return patch if patch.any() else None
+    return (patch, found.thickness) if patch.any() else None
 
 
 def _fill(crop: Crop, found: _HeightMap, columns: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -203,7 +265,9 @@ def _fill(crop: Crop, found: _HeightMap, columns: NDArray[np.bool_]) -> NDArray[
     return patch | (ndimage.binary_dilation(patch, CORNERS) & every & ~crop.mask)
 
 
-def _iterate_height_maps(crop: Crop, *, open_ended: bool) -> Iterator[NDArray[np.bool_]]:
+def _iterate_height_maps(
+    crop: Crop, *, open_ended: bool
+) -> Iterator[tuple[NDArray[np.bool_], float]]:
     """Patches that are found in the plane of the nearest sheet; they may be wide."""
     found = _fit(_find_sheet(crop, crop.near(CONTEXT)))
     if found is None:
@@ -222,7 +286,7 @@ def _iterate_height_maps(crop: Crop, *, open_ended: bool) -> Iterator[NDArray[np
 
 def _fill_columns(
     crop: Crop, found: _HeightMap, columns: NDArray[np.bool_], at: tuple[int, int]
-) -> Iterator[NDArray[np.bool_]]:
+) -> Iterator[tuple[NDArray[np.bool_], float]]:
     gaps, count = ndimage.label(columns, np.ones((3, 3)))
     if not count:
         return
@@ -231,4 +295,4 @@ def _fill_columns(
     for gap in np.argsort(nearest)[:NUM_TRIED] + 1:
         patch = _fill(crop, found, gaps == gap)
         if (patch & crop.near(2)).any():
-            yield patch
+            yield patch, found.thickness

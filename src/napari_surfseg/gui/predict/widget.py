@@ -45,6 +45,6 @@ class PredictWidget(QWidget):
 
     def _proofread(self, folder: str) -> None:
         """Open the dock "Proofread" for a prediction; this folder may not import it."""
-        dock: Any = open_plugin_dock(self._viewer, "Proofread")
+        dock: Any = open_plugin_dock(self._viewer, "Proofread", self)
         if dock is not None:
             dock.controller.proofread(folder)

@@ -41,6 +41,6 @@ class ProofreadWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.controller = ProofreadController(napari_viewer, self.view, self.session)
         self.controller.teaching.open_training = partial(
-            open_plugin_dock, napari_viewer, "Surface training"
+            open_plugin_dock, napari_viewer, "Surface training", self
         )
         self.session.closed.connect(self.controller.close)

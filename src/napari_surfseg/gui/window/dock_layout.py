@@ -90,16 +90,17 @@ def show_dock(kind: type[WidgetT], viewer: Viewer, beside: QWidget) -> WidgetT:
     return shown
 
 
-def open_plugin_dock(viewer: Viewer, name: str) -> QWidget | None:
+def open_plugin_dock(viewer: Viewer, name: str, beside: QWidget | None = None) -> QWidget | None:
     """Open a dock of the plugin by its name, or bring it to the front; return its content.
 
     For a dock whose folder may not be imported; its content is called as the dock is,
-    ``runs_widget``. None where the viewer has no window.
+    ``runs_widget``. None where the viewer has no window. One that was opened in another way is
+    found only in the window of ``beside``.
     """
     window = getattr(viewer, "window", None)
     if window is None:
         return None
-    main = getattr(window, "_qt_window", None)
+    main = find_main_window(beside) if beside is not None else None
     content = main.findChild(QWidget, f"{name.lower().replace(' ', '_')}_widget") if main else None
     if content is None:
         _, content = window.add_plugin_dock_widget(PLUGIN, name)
