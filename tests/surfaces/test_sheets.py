@@ -213,3 +213,25 @@ def test_contacts_of_any_labels_are_cut():
 def test_it_stops_when_asked():
     with listening(lambda: True), pytest.raises(CancelledError):
         separate_sheets(make_slabs() > 0)
+
+
+def test_cutting_keeps_junctions_and_the_seams_of_a_spiral():
+    _, y, x = np.indices((16, 64, 64)).astype(float)
+    y, x = y - 31, x - 32.5
+    winding = np.hypot(y, x) / 9 - np.arctan2(y, x) / (2 * np.pi)
+    spiral = (np.abs(winding - np.rint(winding)) * 9 < 1.5) & (np.hypot(y, x) > 9)
+    assert separate_sheets(spiral).max() > 1
+    assert (cut_bridges(spiral) == spiral).all()
+    junction = (np.abs(y) < 2) | ((np.abs(x) < 2) & (y > 0))
+    assert separate_sheets(junction).max() == 2
+    assert (cut_bridges(junction) == junction).all()
+
+
+def test_real_numbers_are_probabilities_and_two_values_a_mask():
+    mask = make_slabs() > 0
+    add_pillar(mask)
+    expected = separate_sheets(mask)
+    for values in (mask * 0.9, mask * np.uint8(2), mask.astype(np.int16) * -1, mask * np.uint8(1)):
+        assert (separate_sheets(values) == expected).all()
+    faint = np.where(mask, 0.3, np.nan).astype(np.float32)
+    assert not separate_sheets(faint).any()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Spacing3
 
-__all__ = ["Fragments", "Links", "cut_fragments", "find_links"]
+__all__ = ["Fragments", "Links", "cut_fragments", "find_links", "judge_plane"]
 
 #: Neighbours are looked for within so many cells.
 NEAR = 1.8
@@ -229,6 +229,26 @@ def _link_in_plane(fragments: Fragments, index: NDArray[np.int32], thickness: fl
     pairs = pairs.astype(np.int64).reshape(-1, 2)
     if not len(pairs):
         return _no_links()
+    likely, cosine = judge_plane(fragments, pairs, thickness)
+    touching = _count_contacts(fragments, index)
+    faces = np.asarray(touching[pairs[:, 0], pairs[:, 1]]).ravel()
+    smaller = np.sqrt(np.minimum(fragments.sizes[pairs[:, 0]], fragments.sizes[pairs[:, 1]]))
+    weights = likely * np.where(faces > 0, np.minimum(faces, smaller), APART * smaller)
+    kept = (cosine > PARALLEL) & (weights > 0.05)
+    pairs, weights = pairs[kept], weights[kept]
+    return Links(pairs, np.zeros(len(pairs), np.int64), weights)
+
+
+def judge_plane(
+    fragments: Fragments, pairs: NDArray[np.int64], thickness: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Judge how likely one fragment continues another, 0 to 1, by place and normal alone.
+
+    Returns
+    -------
+    likely, cosine : float64 arrays, shape (K,)
+        The second is that of the angle between their normals.
+    """
     apart = fragments.centres[pairs[:, 1]] - fragments.centres[pairs[:, 0]]
     first, second = fragments.axes[pairs[:, 0]], fragments.axes[pairs[:, 1]]
     cosine = (first * second).sum(1)
@@ -239,13 +259,7 @@ def _link_in_plane(fragments: Fragments, index: NDArray[np.int32], thickness: fl
     rise = np.abs((apart * (first + second)).sum(1)) / 2
     along = np.sqrt(np.maximum((apart**2).sum(1) - rise**2, 0))
     likely = np.exp(-((rise / (RISE * thickness + SLOPE * along)) ** 2)) * cosine**2
-    touching = _count_contacts(fragments, index)
-    faces = np.asarray(touching[pairs[:, 0], pairs[:, 1]]).ravel()
-    smaller = np.sqrt(np.minimum(fragments.sizes[pairs[:, 0]], fragments.sizes[pairs[:, 1]]))
-    weights = likely * np.where(faces > 0, np.minimum(faces, smaller), APART * smaller)
-    kept = (cosine > PARALLEL) & (weights > 0.05)
-    pairs, weights = pairs[kept], weights[kept]
-    return Links(pairs, np.zeros(len(pairs), np.int64), weights)
+    return likely, cosine
 
 
 def _no_links() -> Links:

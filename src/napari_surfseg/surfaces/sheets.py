@@ -29,7 +29,7 @@ from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.geometry import in_finest_voxels
 from napari_surfseg.surfaces.roll_axis import find_axis
 from napari_surfseg.surfaces.sheet_fields import measure_field, spread_owners
-from napari_surfseg.surfaces.sheet_fragments import cut_fragments, find_links
+from napari_surfseg.surfaces.sheet_fragments import cut_fragments, find_links, judge_plane
 from napari_surfseg.surfaces.sheet_mesh import estimate_thickness
 from napari_surfseg.surfaces.winding import measure_diagonal, number_outward, weigh_layers
 
@@ -54,11 +54,15 @@ THICKEST = 1.7
 WIDTH, LEAST_WIDTH = 0.75, 1.5
 #: How far the next sheet is looked for, in the finest voxels.
 REACH = 40.0
+#: A mask has no more values than this.
+MASK_VALUES = 2
 #: Sheets are followed where the probability is above this share of the threshold, if that is not so
 #: often more voxels: what is faint between two pieces says that they are one.
 FAINT, MOST_FAINT = 0.6, 2.5
-#: A contact is cut where it lies across the sheets rather than along them: least cosine.
-ACROSS = 0.5
+#: A bridge is cut where the sheets are parallel, rather than one ending on the other: least cosine.
+PARALLEL = 0.75
+#: Two sheets that meet are one that was cut if their pieces there are as likely one, or more.
+SEAM = 0.3
 
 
 def _keep_quiet(_stage: str, _share: float) -> None:
@@ -105,7 +109,7 @@ def separate_sheets(
     Parameters
     ----------
     values : array, shape (Z, Y, X)
-        A mask, or the probability of surface as uint8 of 0 to 255.
+        A mask, or the probability of surface: real numbers of 0 to 1, or bytes of 0 to 255.
     spacing : tuple of float
         Voxel size along Z, Y, X, in one unit.
     settings : SheetSettings, optional
@@ -131,12 +135,13 @@ def cut_bridges(
 ) -> NDArray[np.bool_]:
     """Cut what joins sheets: a mask with background between those that touch or are bridged.
 
-    The seams along which one sheet was cut in its plane, as a spiral is once a turn, stay closed.
+    The seams along which one sheet was cut in its plane, as a spiral is once a turn, stay closed,
+    and so do junctions, where one sheet ends on another.
 
     Parameters
     ----------
     values : array, shape (Z, Y, X)
-        A mask, or the probability of surface as uint8 of 0 to 255.
+        A mask, or the probability of surface: real numbers of 0 to 1, or bytes of 0 to 255.
     spacing : tuple of float
         Voxel size.
     settings : SheetSettings, optional
@@ -145,16 +150,13 @@ def cut_bridges(
     Returns
     -------
     array of bool
-        What is above the threshold, less the voxels that were cut; no two sheets touch, not even
-        at a corner.
+        What is above the threshold, less the voxels that were cut.
     """
     chosen = settings or SheetSettings()
     found = _Separation(values, spacing, chosen, None, _keep_quiet)
-    places = found.field.places[found.is_clear]
     mask = np.zeros(values.shape, bool)
-    mask[tuple(places.T)] = True
-    carried, remoteness = found.carried[found.is_clear], found.remoteness[found.is_clear]
-    return _cut(mask, found.labels, carried, remoteness, found.size)
+    mask[tuple(found.field.places[found.is_clear].T)] = True
+    return _cut(mask, found.labels, found)
 
 
 def cut_contacts(mask: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -197,8 +199,9 @@ class _Separation:
         self.field = field = measure_field(probs, size, level, max(LEAST_WIDTH, WIDTH * thickness))
         self.labels = np.zeros(values.shape, np.int32)
         self.is_clear = probs[tuple(field.places.T)] > clear
-        self.carried = field.normals
-        self.remoteness = np.zeros(len(field.places), np.float32)
+        #: Of clear voxels: the normal of the nearest middle, and the way to it.
+        self.carried = field.normals[self.is_clear]
+        self.remoteness = np.zeros(len(self.carried), np.float32)
         report("finding fragments", 0.5)
         middle = (np.abs(field.ahead - field.behind) <= MIDDLE) & ~field.between
         if not middle.any():
@@ -226,28 +229,41 @@ class _Separation:
         report("sharing out contacts", 0.8)
         seeds = np.zeros(len(field.places), np.int32)
         seeds[middle] = numbers[fragments.of_voxel]
-        self._share_out(seeds, settings)
+        owners = self._share_out(seeds, settings)
+        fragment = np.full(len(field.places), -1, np.int64)
+        fragment[middle] = fragments.of_voxel
+        self._fragment = fragment[owners][self.is_clear]
+        self._fragments, self._thickness = fragments, thickness
 
-    def _share_out(self, seeds: NDArray[np.int32], settings: SheetSettings) -> None:
-        """Give each voxel to a sheet; small sheets go to others first."""
+    def is_seam(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the sheets of pairs of clear voxels that have sheets continue each other."""
+        pairs = np.stack([self._fragment[first], self._fragment[second]], 1)
+        return judge_plane(self._fragments, pairs, self._thickness)[0] > SEAM
+
+    def _share_out(self, seeds: NDArray[np.int32], settings: SheetSettings) -> NDArray[np.int64]:
+        """Give each voxel to a sheet, small ones to others; return the middle each belongs to."""
         field = self.field
-        owners, self.remoteness = spread_owners(field, seeds > 0, self.labels.shape, self.size)
-        found = np.where((owners >= 0) & self.is_clear, seeds[owners], 0)
-        counts = np.bincount(found, minlength=int(seeds.max(initial=0)) + 1)
-        small = counts < settings.min_voxels
-        small[0] = False
-        if small[seeds].any():
-            raise_if_stopped()
+        small = np.zeros(int(seeds.max(initial=0)) + 1, bool)
+        while True:
             seeds = np.where(small[seeds], 0, seeds)
-            owners, self.remoteness = spread_owners(field, seeds > 0, self.labels.shape, self.size)
+            owners, lengths = spread_owners(field, seeds > 0, self.labels.shape, self.size)
+            raise_if_stopped()
             found = np.where((owners >= 0) & self.is_clear, seeds[owners], 0)
-            counts = np.bincount(found, minlength=len(counts))
+            counts = np.bincount(found, minlength=len(small))
+            if small.any():
+                break
+            small = counts < settings.min_voxels
+            small[0] = False
+            if not small[seeds].any():
+                break
         order = np.arange(len(counts)) if settings.roll else np.argsort(-counts, kind="stable")
         order = order[(order > 0) & (counts[order] > 0)]
         table = np.zeros(len(counts), np.int32)
         table[order] = np.arange(1, len(order) + 1)
         self.labels[tuple(field.places.T)] = table[found]
-        self.carried = np.where((owners >= 0)[:, None], field.normals[owners], field.normals)
+        carried = np.where((owners >= 0)[:, None], field.normals[owners], field.normals)
+        self.carried, self.remoteness = carried[self.is_clear], lengths[self.is_clear]
+        return owners
 
 
 def find_faint_level(probs: NDArray[np.uint8], clear: float) -> float:
@@ -259,8 +275,15 @@ def find_faint_level(probs: NDArray[np.uint8], clear: float) -> float:
 
 
 def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a mask, or uint8 probabilities, as uint8 of 0 to 255."""
-    if values.dtype == np.uint8 and values.max(initial=0) > 1:
+    """Return a surface as uint8 of 0 to 255.
+
+    Real numbers are probabilities of 0 to 1, bytes of more than two values are probabilities as
+    they are, and of anything else all but 0 is surface.
+    """
+    if values.dtype.kind == "f":
+        scaled = np.round(np.clip(np.nan_to_num(values), 0, 1) * 255)
+        return np.asarray(scaled, np.uint8)
+    if values.dtype == np.uint8 and np.count_nonzero(np.bincount(values.ravel())) > MASK_VALUES:
         return np.asarray(values)
     return np.where(values != 0, np.uint8(255), np.uint8(0))
 
@@ -275,15 +298,11 @@ def number_connected(fragments: Fragments, links: Links, layers: Layers) -> NDAr
 
 
 def _cut(
-    mask: NDArray[np.bool_],
-    labels: NDArray[Any],
-    normals: NDArray[np.float32] | None = None,
-    remoteness: NDArray[np.float32] | None = None,
-    size: Spacing3 = (1.0, 1.0, 1.0),
+    mask: NDArray[np.bool_], labels: NDArray[Any], found: _Separation | None = None
 ) -> NDArray[np.bool_]:
-    """Remove one of two neighbouring voxels of different labels, the one further from its middle.
+    """Remove one of two neighbouring voxels of different labels.
 
-    With normals, of the voxels of the mask, only where the two lie across the sheet.
+    Of a separation, only at bridges, and the one further from its middle.
     """
     cut = mask.copy()
     places = np.argwhere(mask)
@@ -299,19 +318,16 @@ def _cut(
         if tuple(apart) <= (0, 0, 0):
             continue
         other = index[tuple((inside + apart).T)]
-        touch = np.flatnonzero(
+        first = np.flatnonzero(
             (other >= 0) & (of_voxel > 0) & (of_voxel[other] > 0) & (of_voxel[other] != of_voxel)
         )
-        first, second = touch, other[touch]
-        if normals is not None:
-            way = apart * np.asarray(size)
-            way = way / np.linalg.norm(way)
-            cosine = np.maximum(np.abs(normals[first] @ way), np.abs(normals[second] @ way))
-            first, second = first[cosine > ACROSS], second[cosine > ACROSS]
-        far = of_voxel[first] > of_voxel[second]
-        if remoteness is not None:
-            a, b = remoteness[first], remoteness[second]
-            far = (a > b) | ((a == b) & far)
-        removed[np.where(far, first, second)] = True
+        second = other[first]
+        if found is None:
+            removed[np.where(of_voxel[first] > of_voxel[second], first, second)] = True
+            continue
+        a, b = found.remoteness[first], found.remoteness[second]
+        gone = np.where((a > b) | ((a == b) & (of_voxel[first] > of_voxel[second])), first, second)
+        alike = np.abs((found.carried[first] * found.carried[second]).sum(1)) > PARALLEL
+        removed[gone[alike & ~found.is_seam(first, second)]] = True
     cut[tuple(places[removed].T)] = False
     return cut
