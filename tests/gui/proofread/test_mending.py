@@ -1,9 +1,14 @@
 """Decisions on places, with the real widgets: mends, undo, the record, keys."""
 
+import time
+
+import dask.array
 import numpy as np
 import pytest
+import zarr
 from napari.components import ViewerModel
 
+from napari_surfseg.gui.proofread import editable_copy
 from napari_surfseg.gui.proofread.controller import ProofreadController
 from napari_surfseg.gui.proofread.finding import FoundPlaces
 from napari_surfseg.gui.proofread.keys import KEYS
@@ -246,3 +251,72 @@ def test_a_key_that_somebody_has_is_left_to_them(viewer, view, add, start):
     assert "Key: W." in view.panel.buttons["reject"].toolTip()
     controller.close()
     assert [str(key) for key in viewer.keymap] == ["K"]
+
+
+def make_lazy(kind, path):
+    """The sheets as a layer that napari cannot, or should not, paint on; its options."""
+    sheets = make_sheets()
+    if kind == "dask":
+        return dask.array.from_array(sheets, chunks=16), {}
+    if kind == "multiscale":
+        return [sheets, sheets[::2, ::2, ::2]], {"multiscale": True}
+    if kind == "zarr":
+        array = zarr.create_array(path / "sheets.zarr", shape=SHAPE, chunks=(16,) * 3, dtype="i4")
+        array[:] = sheets
+        return array, {}
+    np.save(path / "sheets.npy", sheets)
+    return np.load(path / "sheets.npy", mmap_mode="r"), {}
+
+
+@pytest.mark.parametrize("kind", ["dask", "multiscale", "zarr", "read-only"])
+@pytest.mark.parametrize("is_large", [False, True])
+def test_what_cannot_be_painted_on_is_mended_in_a_copy(
+    viewer, view, add, start, tmp_path, monkeypatch, kind, is_large
+):
+    if is_large:
+        monkeypatch.setattr(editable_copy, "IN_MEMORY_BYTES", 1000)
+    data, options = make_lazy(kind, tmp_path)
+    layer = add(data, scale=(4, 2, 2), **options)
+    start()
+    view.panel.buttons["reject"].click()
+    said = view.inputs.prediction_error.text()
+    assert "cannot be mended; Copy to mend makes a layer of it that can." in said
+    view.panel.copy.click()
+    copy = viewer.layers["sheets mended"]
+    assert (view.error.text(), view.panel.copy.isHidden(), layer.visible) == ("", True, False)
+    assert copy.scale.tolist() == [4, 2, 2]
+    assert isinstance(copy.data, np.memmap) == is_large == (tmp_path / "mends.npy").exists()
+    view.panel.buttons["reject"].click()
+    assert (copy.data[10:12, 20:23, 20:23] == 1).all()
+    assert names(tmp_path) == [("hole", "mend")]
+    level = layer.data[0] if kind == "multiscale" else layer.data
+    np.testing.assert_array_equal(np.asarray(level), make_sheets())
+
+
+def test_two_thousand_places_are_listed_and_decided_at_once(view, add, start):
+    add()
+    at = [(10, 8 + i % 32, 8 + i // 64) for i in range(2000)]
+    many = [place("uncertain", one, (9, 8, 8), (12, 40, 40)) for one in at]
+    start(many)
+    began = time.process_time()
+    for _ in range(10):
+        view.panel.buttons["accept"].click()
+    assert view.panel.progress.text() == "10 of 2,000 decided"
+    assert time.process_time() - began < 5
+
+
+def test_two_viewers_share_nothing_but_the_record(viewer, view, add, start, session, qtbot, jobs):
+    layer = add()
+    start()
+    second = ViewerModel()
+    twin = second.add_labels(make_sheets(), name="sheets", metadata=dict(layer.metadata))
+    other = ProofreadView()
+    qtbot.addWidget(other)
+    controller = ProofreadController(second, other, session, jobs=jobs)
+    controller._mended = _what(controller)
+    view.panel.buttons["reject"].click()
+    assert not twin.data[10:12, 20:23, 20:23].any()
+    controller.show_places(FoundPlaces(PLACES, (1.0, 1.0, 1.0)))
+    assert (twin.data[10:12, 20:23, 20:23] == 1).all()
+    assert other.current() == 1
+    controller.close()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_surfseg.errors import DataError, SurfsegError
 from napari_surfseg.gui.background.signals import disconnect
 from napari_surfseg.gui.controls.debounce import Debounce
+from napari_surfseg.gui.layers.layer_volume import take_layer
+from napari_surfseg.gui.proofread.editable_copy import build_editable_layer, copy_voxels
 from napari_surfseg.gui.proofread.listing import Listing
-from napari_surfseg.gui.proofread.record_place import find_record_path
+from napari_surfseg.gui.proofread.record_place import RECORD_KEY, find_record_path
 from napari_surfseg.gui.proofread.result_layer import (
     ResultLayer,
     build_unsure_layer,
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Labels, Layer
+    from napari.layers import Layer
+    from numpy.typing import NDArray
 
     from napari_surfseg.gui.background.threads import Job, Jobs
     from napari_surfseg.gui.proofread.listing import State
@@ -78,6 +82,9 @@ class MendViewProtocol(Protocol):
 
     def set_can_mend(self, *, place: bool, undo: bool, teach: bool, labels: bool) -> None:
         """Say which buttons can be pressed."""
+
+    def set_can_copy(self, can: bool) -> None:
+        """Offer to make a copy that can be mended, or not."""
 
     def set_mend_message(self, text: str) -> None:
         """Say what came of it; empty hides the line."""
@@ -136,6 +143,7 @@ class MendController(QObject):
         self._done: list[Decision] = []
         self._taken_back: list[Decision] = []
         self._is_mending = False
+        self._is_copying = False
         self._is_changing = False
         self._rest = Debounce(self, REST_MILLISECONDS, self._look_for_undo)
         view.action_clicked.connect(self.act)
@@ -143,6 +151,7 @@ class MendController(QObject):
     def close(self) -> None:
         """Let go of the layers."""
         self._rest.stop()
+        self._jobs.cancel("copy")
         self._leave()
 
     # -- the list ------------------------------------------------------------------
@@ -157,6 +166,7 @@ class MendController(QObject):
         """
         self._leave()
         self.what, self.record = what, None
+        self._view.set_can_copy(False)
         self._done, self._taken_back = [], []
         said = ""
         if what.layer is not None:
@@ -179,6 +189,7 @@ class MendController(QObject):
         try:
             labels = require_editable(layer, layer.name)
         except DataError:
+            self._view.set_can_copy(isinstance(layer, Labels))
             return  # said when a mend is wanted
         self.result = ResultLayer(labels)
         # An undo shows only in the slice being drawn again.
@@ -216,6 +227,8 @@ class MendController(QObject):
             self._view.step(1 if action == "next" else -1)
         elif action == "undo":
             self.undo()
+        elif action == "copy":
+            self.copy_result()
         elif action == "accept":
             self.accept()
         elif action == "reject":
@@ -375,6 +388,39 @@ class MendController(QObject):
             self._view.select(changed)
 
     # -- layers --------------------------------------------------------------------
+
+    def copy_result(self) -> None:
+        """Make a copy of a layer that cannot be mended, in a thread, and go on with that."""
+        what, record = self.what, self.record
+        layer = what.layer if what is not None else None
+        if what is None or layer is None or record is None or self._is_copying:
+            return
+        self._view.show_error("")
+        volume = take_layer(layer)
+        path = record.path.with_name(f"{record.path.name.removesuffix('.jsonl')}.npy")
+
+        def work(job: Job) -> NDArray[Any]:
+            return copy_voxels(volume, path, job)
+
+        def done(voxels: NDArray[Any]) -> None:
+            self._is_copying = False
+            copy = build_editable_layer(layer, voxels)
+            copy.metadata[RECORD_KEY] = str(record.path)
+            layer.visible = False
+            self._viewer.layers.append(copy)
+            said = self.begin(self.listing.places, replace(what, layer=copy, name=copy.name))
+            self._view.set_mend_message(f"{copy.name!r} can be mended. {said}".strip())
+
+        def failed(error: SurfsegError) -> None:
+            self._is_copying = False
+            self._view.set_mend_message("")
+            self._view.show_error(str(error))
+
+        def progressed(share: float) -> None:
+            self._view.set_mend_message(f"Copying the layer… {share:.0%}")
+
+        self._is_copying = True
+        self._jobs.start("copy", work, done=done, failed=failed, progressed=progressed)
 
     def _change(self, result: ResultLayer, edits: list[Edit]) -> None:
         self._is_changing = True

@@ -77,6 +77,15 @@ class MendPanel(QObject):
                 self._tips[action] = tip
         self.teach = self._make("teach_network", "Teach the network", TEACH)
         self.teach.clicked.connect(self.teach_clicked)
+        self.copy = self._make(
+            "copy_to_mend",
+            "Copy to mend",
+            "This layer is read from its file as it is looked at, and the file stays as it is. "
+            "Make a copy that can be mended: in memory, or a large one in a file beside the "
+            "decisions.",
+        )
+        self.copy.clicked.connect(lambda _on=False: self.clicked.emit("copy"))
+        self.copy.hide()
         self.progress = QLabel("")
         self.progress.setObjectName("proofread_progress")
         self.message = note("")
@@ -84,6 +93,7 @@ class MendPanel(QObject):
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self.copy)
         layout.addLayout(grid)
         layout.addWidget(self.progress)
         layout.addWidget(self.teach)

@@ -12,7 +12,7 @@ from napari_surfseg.proofreading.record import RECORD_NAME
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["find_record_path"]
+__all__ = ["RECORD_KEY", "find_record_path"]
 
 #: Under which a layer's metadata keep where the decisions are, once they have a place.
 RECORD_KEY = "surfseg_record"

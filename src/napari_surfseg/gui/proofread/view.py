@@ -192,6 +192,10 @@ class ProofreadView(JobPage):
         """Say which buttons can be pressed."""
         self.panel.set_enabled(place=place, undo=undo, teach=teach, labels=labels)
 
+    def set_can_copy(self, can: bool) -> None:
+        """Offer to make a copy that can be mended, or not."""
+        self.panel.copy.setVisible(can)
+
     def set_mend_message(self, text: str) -> None:
         """Say what came of it; empty hides the line."""
         self.panel.set_message(text)
