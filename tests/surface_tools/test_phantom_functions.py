@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from napari_surfseg.cli.main import main
 from napari_surfseg.data.open import open_volume
 from napari_surfseg.surface_tools.files import ToolRun, run_tool
 
@@ -19,3 +20,14 @@ def test_a_phantom_is_three_volumes_with_their_kinds(tmp_path):
     winding = volumes[2].read(*volumes[2].box)
     assert len(np.unique(winding)) > 2
     assert ("making the scroll", 1.0) in stages
+
+
+def test_the_command_line_makes_one_without_an_input(tmp_path, capsys):
+    out = tmp_path / "scroll"
+    sizes = ["--set", "depth=16", "--set", "width=64"]
+    assert main(["tool", "make-phantom", "--output", str(out), *sizes]) == 0
+    assert (out / "winding.zarr").is_dir()
+    assert main(["tool", "make-phantom"]) == 0
+    assert "takes no volume" in capsys.readouterr().out
+    assert main(["tool", "make-phantom", "a.tif", "--output", str(tmp_path / "b")]) == 2
+    assert "takes no volume, so 0 volumes; 1 were given" in capsys.readouterr().err

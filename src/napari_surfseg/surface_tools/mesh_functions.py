@@ -4,7 +4,7 @@
 """
 
 # Annotations are looked at when the program runs: they make the form and the options.
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_surfseg.cancelling import raise_if_stopped
-from napari_surfseg.errors import LabelError, SurfsegError
+from napari_surfseg.errors import CancelledError, LabelError, SurfsegError
 from napari_surfseg.surface_tools.results import FolderContents, Table
 from napari_surfseg.surface_tools.setting import Setting
 from napari_surfseg.surfaces.mesh import Mesh, find_level
 from napari_surfseg.surfaces.voxel_stores import VoxelReader
 
-__all__ = ["sheet_grids", "sheet_meshes", "surface_mesh"]
+__all__ = ["iterate_meshes", "sheet_grids", "sheet_meshes", "surface_mesh"]
 
 UNIT_SPACING = (1.0, 1.0, 1.0)
 
@@ -158,23 +158,14 @@ def sheet_meshes(
         Names of the files, and a row for each: its label, file, triangles and area.
     """
     from napari_surfseg.surfaces.measures import compute_area
-    from napari_surfseg.surfaces.mesh_values import GAP_REACH
     from napari_surfseg.surfaces.mesh_writing import write_mesh
 
     wanted = _Wanted(kind, smoothing, min_area, triangles, max_error, colour)
     names: list[str] = []
     rows: Table = []
     left_out: list[str] = []
-    # The next sheet may lie this far from the one that is measured.
-    reach = [int(np.ceil(GAP_REACH * min(spacing) / step)) for step in spacing]
-    sheets = find_sheets(surface, reach if colour == "gap" else MARGIN)
-    for done, (label, box) in enumerate(sheets):
-        raise_if_stopped()
-        report("making meshes", done / len(sheets))
-        part = np.asarray(surface[box])
-        try:
-            mesh = _make((part == label).astype(np.uint8), spacing, wanted, others=part != 0)
-        except SurfsegError:
+    for label, box, mesh in _iterate(surface, spacing, wanted, report):
+        if isinstance(mesh, SurfsegError):
             left_out.append(str(label))
             continue
         shift = [origin[k] + box[k].start * spacing[k] for k in range(3)]
@@ -242,13 +233,11 @@ def sheet_grids(
     names: list[str] = []
     rows: Table = []
     left_out: list[str] = []
-    sheets = find_sheets(surface)
-    for done, (label, box) in enumerate(sheets):
-        raise_if_stopped()
-        report("laying sheets flat", done / len(sheets))
-        part = np.asarray(surface[box]) == label
+    for label, box, mesh in _iterate(surface, spacing, wanted, report):
         try:
-            grid = sample_grid(_make(part.astype(np.uint8), spacing, wanted), step * finest)
+            if isinstance(mesh, SurfsegError):
+                raise mesh
+            grid = sample_grid(mesh, step * finest)
         except SurfsegError as error:
             left_out.append(f"{label}: {error}")
             continue
@@ -271,6 +260,62 @@ def sheet_grids(
     if len(names) > MANY_LAYERS:
         notes.append(f"{len(names)} grids; the first {MANY_LAYERS} became layers.")
     return FolderContents(tuple(names[:MANY_LAYERS]), rows, tuple(notes))
+
+
+def iterate_meshes(
+    surface: VoxelReader,
+    spacing: tuple[float, float, float],
+    what: str,
+    report: Callable[[str, float], None],
+) -> Iterator[tuple[int, tuple[slice, slice, slice], Mesh | SurfsegError]]:
+    """Make the mesh of each sheet with what is measured at its vertices.
+
+    Parameters
+    ----------
+    surface : array-like (Z, Y, X)
+        A value for each sheet.
+    spacing : tuple of float
+        Voxel size.
+    what : str
+        ``thickness``, ``curvature`` or ``gap``.
+    report : callable
+        Called with the stage and its share.
+
+    Yields
+    ------
+    label : int
+        Of the sheet.
+    box : tuple of slice
+        Around it; the mesh has the centre of its first voxel at 0.
+    mesh : Mesh or SurfsegError
+        What was wrong with a sheet that has none.
+    """
+    return _iterate(surface, spacing, _Wanted("sheet", 10, 25.0, 1.0, 0.5, what), report)
+
+
+def _iterate(
+    surface: VoxelReader,
+    spacing: tuple[float, float, float],
+    wanted: _Wanted,
+    report: Callable[[str, float], None],
+) -> Iterator[tuple[int, tuple[slice, slice, slice], Mesh | SurfsegError]]:
+    from napari_surfseg.surfaces.mesh_values import GAP_REACH
+
+    # The next sheet may lie this far from the one that is measured.
+    reach = [int(np.ceil(GAP_REACH * min(spacing) / step)) for step in spacing]
+    sheets = find_sheets(surface, reach if wanted.colour == "gap" else MARGIN)
+    for done, (label, box) in enumerate(sheets):
+        raise_if_stopped()
+        report("making meshes", done / len(sheets))
+        part = np.asarray(surface[box])
+        found: Mesh | SurfsegError
+        try:
+            found = _make((part == label).astype(np.uint8), spacing, wanted, others=part != 0)
+        except CancelledError:
+            raise
+        except SurfsegError as error:
+            found = error
+        yield label, box, found
 
 
 def find_sheets(

@@ -44,6 +44,7 @@ __all__ = [
     "compute_area",
     "compute_curvature",
     "compute_mean_curvature",
+    "measure_areas",
     "measure_sheets",
 ]
 
@@ -226,7 +227,7 @@ def _measure_thickness(
 ) -> tuple[float, float]:
     """Give mean and standard deviation of the local thickness, away from the rim."""
     local = look_along_normals(mesh, mask, spacing).thickness
-    share = _areas_at_vertices(mesh)
+    share = measure_areas(mesh)
     margin = float(np.median(local)) / 2 + 2 * min(spacing)
     inner = _keep_off_rims(mesh, margin)
     mean = float((share * local)[inner].sum() / share[inner].sum())
@@ -326,7 +327,7 @@ def compute_curvature(mesh: Mesh) -> tuple[NDArray[np.float64], NDArray[np.float
     sine = (np.cross(first, second) * along).sum(axis=1) / np.maximum(length, 1e-12)
     bend_of_edge = length * np.arctan2(sine, cosine) / 4
     bend = _sum_at(edges, bend_of_edge, count)
-    area = _areas_at_vertices(smooth)
+    area = measure_areas(smooth)
     inner = np.ones(count, bool)
     for _, rim in find_rims(smooth):
         inner[rim] = False
@@ -343,7 +344,7 @@ def compute_curvature(mesh: Mesh) -> tuple[NDArray[np.float64], NDArray[np.float
     return np.divide(bend, area, out=np.zeros(count), where=area > 0), area
 
 
-def _areas_at_vertices(mesh: Mesh) -> NDArray[np.float64]:
+def measure_areas(mesh: Mesh) -> NDArray[np.float64]:
     """Share the area of each triangle out among its corners."""
     return _sum_at(mesh.faces, np.linalg.norm(_crosses(mesh), axis=1) / 6, len(mesh.vertices))
 
