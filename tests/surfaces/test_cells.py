@@ -8,7 +8,12 @@ import pytest
 from napari_surfseg.cancelling import listening
 from napari_surfseg.errors import CancelledError
 from napari_surfseg.surface_tools.functions import score_cells
-from napari_surfseg.surfaces.cells import CellSettings, find_cells, find_cells_by_blocks
+from napari_surfseg.surfaces.cells import (
+    CellSettings,
+    _link_by_mean,
+    find_cells,
+    find_cells_by_blocks,
+)
 
 
 def make_rooms(shape=(24, 40, 40), wall=(12, 20, 20), strength=255):
@@ -71,6 +76,37 @@ def test_blocks_are_joined_over_their_faces(block):
     number = find_cells_by_blocks(probs, cells, block=block)
     assert number == 8 == cells.max()
     assert errors(cells, truth)["voi"] == 0
+
+
+def test_contacts_are_joined_as_scikit_image_joins_them():
+    """The weakest mean first, means taken again after each: on a graph of random contacts."""
+    from skimage.graph import RAG, merge_hierarchical
+
+    rng = np.random.default_rng(3)
+    pairs = np.unique(np.sort(rng.integers(1, 60, (300, 2)), axis=1), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    counts = rng.integers(1, 50, len(pairs)).astype(float)
+    sums = counts * rng.random(len(pairs))
+    graph = RAG()
+    graph.add_nodes_from((node, {"labels": [node]}) for node in range(60))
+    for (a, b), total, count in zip(pairs.tolist(), sums, counts, strict=True):
+        graph.add_edge(a, b, weight=total / count, total=total, count=count)
+
+    def weigh(graph, source, target, other):
+        nothing = {"total": 0.0, "count": 0}
+        both = [graph[other].get(node, nothing) for node in (source, target)]
+        total, count = (sum(edge[key] for edge in both) for key in ("total", "count"))
+        return {"weight": total / count, "total": total, "count": count}
+
+    expected = merge_hierarchical(
+        np.arange(60), graph, 0.45, rag_copy=False, in_place_merge=True,
+        merge_func=lambda *_given: None, weight_func=weigh,
+    )  # fmt: skip
+    found = _link_by_mean(pairs, sums, counts, 60, 0.45)
+    num_cells = len(np.unique(expected))
+    assert 1 < num_cells < 59
+    assert len(np.unique(found)) == num_cells
+    assert len(np.unique(np.stack([found, expected]), axis=1).T) == num_cells
 
 
 def test_a_small_cell_goes_to_the_neighbour_with_the_weakest_wall():
