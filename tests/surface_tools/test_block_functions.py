@@ -49,7 +49,8 @@ def make_walls():
 SURFACE = make_surface(0)
 CASES = {
     "threshold-surface": [({"surface": SURFACE}, {})],
-    "remove-small-pieces": [({"surface": make_labels(1)}, {"min_voxels": n}) for n in (1, 5, 60)],
+    "remove-small-pieces": [({"surface": make_labels(1)}, {"min_voxels": n}) for n in (1, 5, 60)]
+    + [({"surface": make_labels(1)}, {"min_voxels": 3, "min_area": area}) for area in (9.0, 80.0)],
     "medial-surface": [({"surface": SURFACE}, {}), ({"surface": make_thick()}, {})],
     "label-pieces": [({"surface": SURFACE}, {"min_voxels": n}) for n in (1, 3)],
     "measure-sheets": [
@@ -61,7 +62,8 @@ CASES = {
         ({"membranes": make_walls()}, {"keep_walls": keep}) for keep in (False, True)
     ],
     "fill-holes": [
-        ({"surface": SURFACE}, {"radius": r, "max_voxels": n}) for r, n in ((0, 9), (1, 0), (2, 40))
+        ({"surface": SURFACE}, {"method": how, "radius": r, "max_voxels": n})
+        for how, r, n in (("ball", 0, 9), ("ball", 1, 0), ("ball", 2, 40), ("sheet", 1, 9))
     ],
 }
 

@@ -32,11 +32,33 @@ def test_small_pieces_leave_and_values_stay():
     assert labels[0, 0, 0] == 9
 
 
+def test_small_pieces_by_area_in_the_units_of_the_voxels():
+    mask = make_sheet()  # 24 by 24 on one side
+    mask[12:16, 2:8, 2:8] = 0
+    mask[0:4, :6, :6] = 1  # a block of 144 voxels, whose area is that of 6 by 6
+    clean = functions.remove_small_pieces(mask, min_voxels=1, min_area=200.0)
+    np.testing.assert_array_equal(clean, make_sheet())
+    fine = (0.5, 0.5, 0.5)
+    assert not functions.remove_small_pieces(mask, spacing=fine, min_area=200.0).any()
+
+
+def test_the_ball_joins_sheets_where_the_patches_join_nothing():
+    mask = np.zeros((9, 12, 12), np.uint8)
+    mask[3] = mask[5] = 1
+    mask[3, 5:7, 5:7] = 0
+    patched = functions.fill_holes(mask, radius=1, max_voxels=0)
+    assert patched[3].all()
+    assert patched.sum() <= 2 * 144 + 2
+    assert functions.fill_holes(mask, method="ball", radius=1, max_voxels=0)[4].all()
+
+
 def test_holes_and_cavities_are_closed():
     mask = make_sheet(5)
     mask[:, 5, 5] = 0
     mask[10, 15, 15] = 0
-    assert functions.fill_holes(mask, radius=1, max_voxels=1).sum() == 5 * 24 * 24
+    filled = functions.fill_holes(mask, method="ball", radius=1, max_voxels=1)
+    assert filled.sum() == 5 * 24 * 24
+    assert functions.fill_holes(mask, radius=1, max_voxels=1)[:, 5, 5].any()
     only_cavity = functions.fill_holes(mask, radius=0, max_voxels=1)
     assert only_cavity[10, 15, 15] == 1
     assert only_cavity[10, 5, 5] == 0

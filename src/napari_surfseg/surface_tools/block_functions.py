@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.cancelling import is_stop_wanted
-from napari_surfseg.geometry import box_at, box_shape, box_slices, count_voxels, to_index
+from napari_surfseg.geometry import (
+    box_at,
+    box_shape,
+    box_slices,
+    count_voxels,
+    grow_box,
+    to_index,
+    whole_box,
+)
 from napari_surfseg.process_memory import find_free_memory
 from napari_surfseg.surface_tools.cell_scores import count_pairs, score_counts
 from napari_surfseg.surface_tools.functions import refuse_negative
@@ -71,6 +79,38 @@ def remove_small_pieces(work: BlockWork) -> None:
         if mask.any():
             place = box_slices(box)
             target[place] = np.where(mask, surface[place], surface.dtype.type(0))
+    if work.settings["min_area"] > 0:
+        _remove_small_areas(work, target)
+
+
+def _remove_small_areas(work: BlockWork, target: VoxelStore) -> None:
+    """Leave out of what is stored the pieces with too little area."""
+    from napari_surfseg.surfaces.block_components import BlockComponents
+    from napari_surfseg.surfaces.sheet_area import AREA_REACH, count_area_parts, find_area_part
+
+    shape = to_index(work.first.shape)
+    least, part = work.settings["min_area"], find_area_part(work.spacing)
+    components = BlockComponents(
+        shape, lambda areas, _marked: areas * part >= least, folder=work.scratch / "areas"
+    )
+
+    def weigh(box: Box) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        seen = grow_box(box, AREA_REACH, whole_box(shape))
+        inner = box_slices(box, seen[0])
+        mask = np.asarray(target[box_slices(seen)]) != 0
+        return mask[inner], count_area_parts(mask, work.spacing)[inner]
+
+    for box in work.iterate("adding up areas"):
+        mask, weights = weigh(box)
+        components.join(box[0], components.measure(box[0], mask, weights=weights))
+    kept = work.make_scratch(np.uint8)
+    for box in work.iterate("looking for small areas"):
+        mask, weights = weigh(box)
+        kept[box_slices(box)] = components.keep(box[0], mask, weights=weights).view(np.uint8)
+    for box in work.iterate("writing"):
+        place = box_slices(box)
+        values = np.asarray(target[place])
+        target[place] = np.where(np.asarray(kept[place]) != 0, values, values.dtype.type(0))
 
 
 def fill_holes(work: BlockWork) -> None:
@@ -78,9 +118,11 @@ def fill_holes(work: BlockWork) -> None:
     from napari_surfseg.surfaces.postprocess import PostProcess
 
     target = work.create(np.uint8)
-    settings = PostProcess(
-        closing_radius=work.settings["radius"], fill_holes=work.settings["max_voxels"]
-    )
+    radius, most = work.settings["radius"], work.settings["max_voxels"]
+    if work.settings["method"] == "ball":
+        settings = PostProcess(closing_radius=radius, fill_holes=most)
+    else:
+        settings = PostProcess(tear_layers=radius, fill_holes=most)
     for box, mask in _postprocess(work, settings, "filling holes"):
         if mask.any():
             target[box_slices(box)] = mask

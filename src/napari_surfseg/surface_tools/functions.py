@@ -75,9 +75,20 @@ def medial_surface(
 def remove_small_pieces(
     surface: NDArray[Any],
     *,
+    spacing: tuple[float, float, float] = UNIT_SPACING,
     min_voxels: Annotated[
         int, Setting("Connected pieces smaller than this are left out", 1, 10**9, 50, "voxels")
     ] = 500,
+    min_area: Annotated[
+        float,
+        Setting(
+            "Connected pieces with less area of one side than this are left out, in the square of "
+            "the unit of the voxel size",
+            0,
+            10**12,
+            50,
+        ),
+    ] = 0.0,
 ) -> NDArray[Any]:
     """Leave out connected pieces that are too small.
 
@@ -85,8 +96,12 @@ def remove_small_pieces(
     ----------
     surface : array (Z, Y, X)
         A mask, or labels, whose values stay.
+    spacing : tuple of float
+        Voxel size.
     min_voxels : int
         The smallest piece that stays. Voxels that touch at a corner are connected.
+    min_area : float
+        The least area of a piece that stays: a sheet has more than a blob of as many voxels.
 
     Returns
     -------
@@ -96,6 +111,10 @@ def remove_small_pieces(
     from napari_surfseg.surfaces.cleaning import remove_small_components
 
     kept = remove_small_components(surface != 0, min_voxels)
+    if min_area > 0:
+        from napari_surfseg.surfaces.sheet_area import remove_small_sheets
+
+        kept = remove_small_sheets(kept, min_area, spacing=spacing)
     return np.where(kept, surface, surface.dtype.type(0))
 
 
@@ -111,19 +130,29 @@ def fill_holes(
             "Cavities up to this size, closed in on all sides, are filled", 0, 10**9, 50, "voxels"
         ),
     ] = 500,
+    method: Annotated[
+        str,
+        Setting(
+            "How holes through a sheet are closed: sheet joins nothing, each patch closes a hole; "
+            "ball closes gaps between sheets as well",
+            choices=("sheet", "ball"),
+        ),
+    ] = "sheet",
 ) -> NDArray[np.uint8]:
     """Close holes through sheets and fill cavities within them.
-
-    Neighbouring sheets with less than twice the radius between them are joined.
 
     Parameters
     ----------
     surface : array (Z, Y, X)
         A mask.
     radius : int
-        Of a ball that holes are closed with; 0 closes none.
+        Holes twice as wide are closed, or that of the ball; 0 closes none.
     max_voxels : int
         Largest cavity that is filled; 0 fills none.
+    method : {"sheet", "ball"}
+        ``"sheet"`` closes holes by patches a voxel thick and joins nothing; ``"ball"`` closes
+        whatever a ball does not fit into, and joins neighbouring sheets with less than twice the
+        radius between them.
 
     Returns
     -------
@@ -132,7 +161,13 @@ def fill_holes(
     """
     from napari_surfseg.surfaces.cleaning import close_gaps, fill_small_holes
 
-    return fill_small_holes(close_gaps(surface, radius), max_voxels).astype(np.uint8)
+    if method == "ball":
+        closed = close_gaps(surface, radius)
+    else:
+        from napari_surfseg.surfaces.local_topology import fill_tears
+
+        closed = fill_tears(surface, np.ones(surface.shape, bool), radius)
+    return fill_small_holes(closed, max_voxels).astype(np.uint8)
 
 
 def label_pieces(

@@ -12,6 +12,8 @@
          --> measures (area, contacts, rims)     what a table says of each sheet
 
     probabilities --> postprocess_blocks --> mask     of any size, with the settings of postprocess
+                      sheet_smoothing                 along the sheets, not across
+                      local_topology, sheet_area      tears closed, pieces dropped by area
                       block_components                what belongs together across blocks
                       block_labels                    the same, numbered
     mask of any size --> medial_blocks, label_boxes   its middle; where labels lie

@@ -22,8 +22,8 @@ __all__ = ["PostProcess"]
 MAX_CLOSING_RADIUS = 16
 #: Greatest smoothing, in voxels: more would blur the surface.
 MAX_SMOOTHING = 4.0
-#: Most layers by which tears are closed: each looks sixteen voxels further.
-MAX_TEAR_LAYERS = 4
+#: Most layers by which tears are closed: each looks seventeen voxels further.
+MAX_TEAR_LAYERS = 10
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ __all__ = [
     "PostProcessResult",
     "apply_postprocess",
     "postprocess_blocks",
+    "smooth_probabilities",
 ]
 
 T = TypeVar("T")
@@ -88,9 +89,6 @@ TRUNCATE = 3.0
 IS_MASK, IS_WEAK, MAY_BE_PLUGGED = np.uint8(1), np.uint8(2), np.uint8(4)
 #: And may be part of what closes a tear.
 MAY_BE_MENDED = np.uint8(8)
-
-#: Area is summed in whole parts of a voxel face, so that the order of the sum does not matter.
-AREA_PARTS = 1024
 
 #: Voxels smoothed along the sheets at once, which takes fifty bytes for each and for each of their
 #: margin: without need for blocks up to a number, and this shape of a larger one.
@@ -123,13 +121,37 @@ class PostProcessResult:
     num_removed: int
 
 
-def apply_postprocess(probs: NDArray[np.uint8], settings: PostProcess) -> NDArray[np.uint8]:
-    """Turn probabilities in memory into a surface.
+def smooth_probabilities(
+    probs: NDArray[np.uint8], settings: PostProcess
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Do what :func:`apply_postprocess` does before the threshold, for who tries many of the rest.
 
     Parameters
     ----------
     probs : uint8 array, shape (Z, Y, X)
         Probabilities, 0 to 255.
+    settings : PostProcess
+        Only the smoothing counts.
+
+    Returns
+    -------
+    array, shape (Z, Y, X)
+        In the same range; `probs` itself where there is nothing to smooth.
+    """
+    if not probs.size or not (settings.smoothing or settings.sheet_smoothing):
+        return probs
+    return PostProcessPasses(probs, settings).smooth(whole_box(probs.shape))
+
+
+def apply_postprocess(
+    probs: NDArray[np.uint8] | NDArray[np.float32], settings: PostProcess
+) -> NDArray[np.uint8]:
+    """Turn probabilities in memory into a surface.
+
+    Parameters
+    ----------
+    probs : uint8 array, shape (Z, Y, X)
+        Probabilities, 0 to 255; or what :func:`smooth_probabilities` made of them.
     settings : PostProcess
 
     Returns
@@ -285,13 +307,23 @@ class PostProcessPasses:
         if settings.fill_holes:
             bits_of = self._fill(bits_of)
         small: list[BlockComponents] = []
-        for is_by_area, least in ((False, settings.min_voxels), (True, settings.min_area)):
-            if least > (0 if is_by_area else 1):
-                rule = at_least(math.ceil(least * AREA_PARTS) if is_by_area else int(least))
-                small.append(
-                    BlockComponents(self._shape, rule, settings.connectivity, self._scratch)
+        if settings.min_voxels > 1:
+            rule = at_least(settings.min_voxels)
+            small.append(BlockComponents(self._shape, rule, settings.connectivity, self._scratch))
+            bits_of = self._drop_small(bits_of, small[-1], is_by_area=False)
+        if settings.min_area > 0:
+            from napari_surfseg.surfaces.sheet_area import find_area_part
+
+            least, part = settings.min_area, find_area_part()
+            small.append(
+                BlockComponents(
+                    self._shape,
+                    lambda parts, _marked: parts * part >= least,
+                    settings.connectivity,
+                    self._scratch,
                 )
-                bits_of = self._drop_small(bits_of, small[-1], is_by_area=is_by_area)
+            )
+            bits_of = self._drop_small(bits_of, small[-1], is_by_area=True)
         num_surface = 0
 
         def finish(box: Box) -> tuple[NDArray[np.uint8], int]:
@@ -308,7 +340,7 @@ class PostProcessPasses:
 
     def _threshold(self, box: Box) -> NDArray[np.uint8]:
         settings = self._settings
-        values = self._smooth(box)
+        values = self.smooth(box)
         bits = _above(values, settings.threshold).view(np.uint8)
         if self._has_hysteresis and settings.low_threshold is not None:
             bits |= _above(values, settings.low_threshold).view(np.uint8) * IS_WEAK
@@ -318,7 +350,8 @@ class PostProcessPasses:
             bits |= _above(values, settings.tear_floor).view(np.uint8) * MAY_BE_MENDED
         return bits
 
-    def _smooth(self, box: Box) -> NDArray[np.uint8] | NDArray[np.float32]:
+    def smooth(self, box: Box) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Read the probabilities of a box and smooth them, the first step of all."""
         sigma = self._settings.sheet_smoothing
         if not sigma:
             return self._blur(box)
@@ -435,15 +468,14 @@ class PostProcessPasses:
     ) -> BitsOf:
         store = self._make_store()
 
-        def weigh(box: Box) -> NDArray[np.float64] | None:
+        def weigh(box: Box) -> NDArray[np.float32] | None:
             """Give each voxel of a block its area, once all around it is stored."""
             if not is_by_area:
                 return None
-            from napari_surfseg.surfaces.sheet_area import AREA_REACH, compute_sheet_area
+            from napari_surfseg.surfaces.sheet_area import AREA_REACH, count_area_parts
 
             seen = grow_box(box, AREA_REACH, self._whole)
-            area = compute_sheet_area(store[box_slices(seen)])[box_slices(box, seen[0])]
-            return np.rint(area * AREA_PARTS)
+            return count_area_parts(store[box_slices(seen)])[box_slices(box, seen[0])]
 
         def keep(box: Box) -> None:
             store[box_slices(box)] = bits_of(box) & IS_MASK

@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Spacing3
 
-__all__ = ["AREA_REACH", "compute_sheet_area", "remove_small_sheets"]
+__all__ = [
+    "AREA_REACH",
+    "compute_sheet_area",
+    "count_area_parts",
+    "find_area_part",
+    "remove_small_sheets",
+]
 
 #: Voxels along a line after which a sheet counts as no thicker; thick things are no sheets.
 AREA_REACH = 16
+
+#: Parts of the largest share that a voxel can have of an area, to which shares are rounded.
+PARTS = 1024
 
 #: One of each two opposite directions to the 26 neighbours.
 _DIRECTIONS = tuple(step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0))
@@ -54,6 +63,24 @@ def compute_sheet_area(
     area = np.zeros(surface.shape, np.float32)
     _share_area(surface, steps, lengths, float(np.prod(spacing)), area)
     return area
+
+
+def find_area_part(spacing: Spacing3 = (1.0, 1.0, 1.0)) -> float:
+    """Give the area that one of :func:`count_area_parts` stands for."""
+    return float(np.prod(spacing)) / min(spacing) / PARTS
+
+
+def count_area_parts(
+    mask: NDArray[Any], spacing: Spacing3 = (1.0, 1.0, 1.0)
+) -> NDArray[np.float32]:
+    """Give the shares of :func:`compute_sheet_area` in whole parts.
+
+    Sums of whole numbers are exact in any order, so that blocks give what the whole gives.
+    """
+    parts: NDArray[np.float32] = np.rint(
+        compute_sheet_area(mask, spacing) / np.float32(find_area_part(spacing))
+    )
+    return parts
 
 
 @compiled
@@ -113,8 +140,8 @@ def remove_small_sheets(
         return surface
     labels = np.empty(surface.shape, np.int32)
     ndimage.label(surface, find_structure(connectivity), output=labels)
-    area = compute_sheet_area(surface, spacing)
-    keep = np.bincount(labels.ravel(), weights=area.ravel()) >= min_area
+    parts = np.bincount(labels.ravel(), weights=count_area_parts(surface, spacing).ravel())
+    keep = parts * find_area_part(spacing) >= min_area
     keep[0] = False
     kept: NDArray[np.bool_] = keep[labels]
     return kept
