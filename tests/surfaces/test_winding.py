@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_surfseg.errors import LabelError
 from napari_surfseg.surfaces.roll_axis import Axis, find_axis
 from napari_surfseg.surfaces.sheets import SheetSettings, separate_sheets
 from napari_surfseg.surfaces.winding import order_sheets
@@ -123,11 +124,24 @@ def test_a_torn_layer_is_one_and_small_ones_are_left_out():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 9, 9), (4, 4, 4)])
 @pytest.mark.parametrize("value", [0, 3])
-@pytest.mark.parametrize("kind", ["auto", "roll", "stack"])
+@pytest.mark.parametrize("kind", ["auto", "stack"])
 def test_empty_full_and_tiny_volumes(shape, value, kind):
     found = order_sheets(np.full(shape, value, np.uint16), kind=kind, min_voxels=1)
     assert (found.labels > 0).all() == bool(value)
     assert found.compute_turns().shape == shape
+
+
+def test_a_roll_without_an_axis_is_refused():
+    labels = np.zeros((20, 20, 20), np.int32)
+    labels[4:7], labels[12:15] = 1, 2
+    with pytest.raises(LabelError, match="no axis of a roll") as refused:
+        order_sheets(labels, kind="roll")
+    assert refused.value.field == "kind"
+    with pytest.raises(LabelError, match="no axis of a roll"):
+        separate_sheets(labels > 0, settings=SheetSettings(roll=True))
+    empty = order_sheets(np.zeros((3, 3, 3), np.int32), kind="roll")
+    assert not empty.labels.any()
+    assert not separate_sheets(np.zeros((3, 3, 3)), settings=SheetSettings(roll=True)).any()
 
 
 def test_normals_of_a_plane_have_no_axis():

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_surfseg.errors import LabelError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_surfseg.geometry import Spacing3
 
-__all__ = ["Axis", "find_axis"]
+__all__ = ["Axis", "find_axis", "require_axis"]
 
 TURN = 2 * np.pi
 
@@ -75,6 +77,31 @@ class Axis:
     def find_sides(self, points: NDArray[Any], size: Spacing3) -> NDArray[np.int32]:
         """Return 0 for points of the first half of a turn, and 1 for those of the second."""
         return (self.find_angles(points, size) >= np.pi).astype(np.int32)
+
+
+def require_axis(points: NDArray[Any], normals: NDArray[Any], size: Spacing3, field: str) -> Axis:
+    """Find the axis of a roll, as :func:`find_axis`, where there must be one.
+
+    Parameters
+    ----------
+    points, normals, size
+        As for :func:`find_axis`.
+    field : str
+        The setting that asks for it.
+
+    Raises
+    ------
+    LabelError
+        If the sheets show none.
+    """
+    found = find_axis(points, normals, size)
+    if found is None:
+        raise LabelError(
+            "The sheets show no axis of a roll, as all of them lie much the same way; they are a "
+            "stack.",
+            field=field,
+        )
+    return found
 
 
 def find_axis(points: NDArray[Any], normals: NDArray[Any], size: Spacing3) -> Axis | None:

@@ -27,7 +27,7 @@ from scipy.sparse import csgraph
 
 from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.geometry import in_finest_voxels
-from napari_surfseg.surfaces.roll_axis import find_axis
+from napari_surfseg.surfaces.roll_axis import require_axis
 from napari_surfseg.surfaces.sheet_fields import measure_field, spread_owners
 from napari_surfseg.surfaces.sheet_fragments import cut_fragments, find_links, judge_plane
 from napari_surfseg.surfaces.sheet_mesh import estimate_thickness
@@ -124,6 +124,11 @@ def separate_sheets(
     int32 array
         0 where there is no surface, and in pieces that are too small; 1 the largest sheet, 2 the
         next. Of a roll, 1 is the innermost turn; what cannot be compared with it comes last.
+
+    Raises
+    ------
+    LabelError
+        If ``roll`` is wanted and the sheets show no axis.
     """
     return _Separation(values, spacing, settings or SheetSettings(), axis, report).labels
 
@@ -213,7 +218,7 @@ class _Separation:
         if not settings.roll:
             axis = None
         elif axis is None:
-            axis = find_axis(places, normals, size)
+            axis = require_axis(places, normals, size, "roll")
         sides = None if axis is None else axis.find_sides(places, size)
         fragments = cut_fragments(places, normals, size, thickness, sides)
         furthest = measure_diagonal(values.shape, size)

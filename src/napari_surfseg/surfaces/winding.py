@@ -16,7 +16,7 @@ from scipy.sparse import csgraph
 
 from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.geometry import in_finest_voxels
-from napari_surfseg.surfaces.roll_axis import TURN, find_axis
+from napari_surfseg.surfaces.roll_axis import TURN, find_axis, require_axis
 from napari_surfseg.surfaces.sheet_fields import compute_normals
 from napari_surfseg.surfaces.sheet_fragments import cut_fragments, find_links
 from napari_surfseg.surfaces.sheet_layers import settle_layers
@@ -128,6 +128,11 @@ def order_sheets(
     Winding
         With the labels in order. A stack is numbered along the coordinate that its normals are
         nearest to, upward. What cannot be compared with the rest comes last.
+
+    Raises
+    ------
+    LabelError
+        If a roll is wanted and the sheets show no axis.
     """
     size = in_finest_voxels(spacing)
     mask = (labels != 0).astype(np.uint8)
@@ -140,10 +145,11 @@ def order_sheets(
     normals = compute_normals(mask, places, size, max(1.5, 0.75 * thickness))
     groups = np.unique(labels[tuple(places.T)], return_inverse=True)[1].astype(np.int32)
     report("finding fragments", 0.4)
-    if axis is None and kind != "stack":
+    if axis is None and kind == "roll":
+        axis = require_axis(places, normals, size, "kind")
+    elif axis is None and kind == "auto":
         axis = find_axis(places, normals, size)
-        if kind == "auto" and axis is not None and not axis.is_within(labels.shape):
-            axis = None
+        axis = axis if axis is not None and axis.is_within(labels.shape) else None
     sides = np.int32(0) if axis is None else axis.find_sides(places, size)
     fragments = cut_fragments(places, normals, size, thickness, groups * 2 + sides)
     raise_if_stopped()
