@@ -394,8 +394,8 @@ HEAD = f"""# Touching sheets
 
 `python benchmarks/sheets.py` on {platform.machine()}, ten seeds of each kind, nothing trained.
 
-*Seeds all right*: every true sheet of {LEAST_VOXELS} voxels or more has one number on more than 90 %
-of what was found of it, which no sheet of another layer has, and no other number is as large
+*Seeds all right*: every true sheet of {LEAST_VOXELS} voxels or more has one number on more than
+90 % of what was found of it, which no sheet of another layer has, and no other number is as large
 (*extra*). *Order right*:
 `order-sheets` numbers all of them, layer by layer, as they lie. Adapted Rand error and variation of
 information (bits) are over true voxels with a number. *Mesh off by*: distance, in voxels, of the
