@@ -16,6 +16,10 @@
                       local_topology, sheet_area      tears closed, pieces dropped by area
                       block_components                what belongs together across blocks
                       block_labels                    the same, numbered
+    probabilities --> sheets --> a number for each sheet, also where sheets touch
+                      sheet_fields, sheet_fragments, sheet_layers    how that is found out
+    labels        --> winding --> turns of a roll, or layers of a stack, in their order
+                      roll_axis                       where a roll's axis passes
     mask of any size --> medial_blocks, label_boxes   its middle; where labels lie
 
 Everything takes arrays (``distance``: tensors) and plain arguments; only
