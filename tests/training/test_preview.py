@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("every_step_is_reported")
 def test_previews_lie_where_their_events_say(tmp_path, training_run, experiment, monkeypatch):
     monkeypatch.setattr("napari_surfseg.training.preview.FIRST_SECONDS", 0)
     monkeypatch.setattr("napari_surfseg.training.preview.TIME_SHARE", 1.0)
+    monkeypatch.setattr("napari_surfseg.training.live_places.FIRST_SECONDS", 0)
     experiment = apply_overrides(
         experiment, ["preview.seconds=0.001", "preview.size=[16,32,32]", "preview.keep=2"]
     )
@@ -33,6 +34,22 @@ def test_previews_lie_where_their_events_say(tmp_path, training_run, experiment,
     listed = [event.places for event in previews if event.places is not None]
     assert listed  # of the first; the search for doubtful places has a small share of the time
     assert len(list((tmp_path / "run" / "previews").glob("*.csv"))) <= 2
+
+
+def test_looking_for_doubtful_places_changes_no_loss(
+    tmp_path, training_run, experiment, monkeypatch
+):
+    losses = []
+    for seconds in (0.0, 0.001):
+        for name in ("preview.FIRST_SECONDS", "live_places.FIRST_SECONDS"):
+            monkeypatch.setattr(f"napari_surfseg.training.{name}", 0)
+        seen = apply_overrides(experiment, [f"preview.seconds={seconds}"])
+        run = training_run(tmp_path / str(seconds), seen).run()
+        losses.append([event.total for event in run.of(events.StepFinished)])
+        found = [event.places for event in run.of(events.PreviewWritten)]
+        assert any(found) == (seconds > 0)
+    assert losses[0] == losses[1]
+    assert len(losses[0]) > 1
 
 
 def test_an_enormous_preview_is_refused(tmp_path, training_run, experiment, monkeypatch):

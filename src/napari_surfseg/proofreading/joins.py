@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from napari_surfseg.geometry import Box, Index3
     from napari_surfseg.proofreading.evidence import Evidence
+    from napari_surfseg.proofreading.places import PlaceKind
 
 __all__ = ["Join", "find_join_places", "find_joins"]
 
@@ -54,6 +55,8 @@ WINDOW, WINDOW_STEP = 28, 14
 MOST_VOXELS = 3000
 #: Voxels of a topological change, besides those that hang on it.
 TOPOLOGY_VOXELS = 20.0
+#: What is larger than this is no bridge and no tear, but an area of doubt.
+MOST_NECK_VOXELS = 150
 #: Half the edge of the box in which a neck or a gap is looked for, in finest voxels.
 REACH = 8.0
 
@@ -203,14 +206,17 @@ def _to_place(evidence: Evidence, join: Join, *, whole: bool) -> DoubtfulPlace:
     hangs = min(join.smaller, MOST_VOXELS)
     consequence = TOPOLOGY_VOXELS + (0.05 * hangs if whole else 0.0) + size
     share = join.level / FULL
-    if joined:
-        reason = (
-            f"Joins pieces that come apart above {share:.2f}; {join.smaller:,} voxels hang on it."
-        )
+    kind: PlaceKind = "bridge" if joined else "loose end"
+    if size > MOST_NECK_VOXELS:
+        kind = "uncertain"
+        holds = "together" if joined else "apart"
+        reason = f"Pieces are held {holds} by {size:,} voxels near {share:.2f}."
+    elif joined:
+        reason = f"What it joins comes apart above {share:.2f}; {join.smaller:,} voxels hang on it."
     else:
         reason = f"Pieces that meet below {share:.2f}; the smaller one has {join.smaller:,} voxels."
     return DoubtfulPlace(
-        "bridge" if joined else "loose end",
+        kind,
         at,
         *box,
         size,

@@ -26,6 +26,8 @@ __all__ = ["LivePlaces"]
 
 #: The search may take at most this share of the running time, beside the preview's own.
 TIME_SHARE = 0.025
+#: The first predictions come without: nothing may hold them up, and they are wrong everywhere.
+FIRST_SECONDS = 10.0
 #: More than a person paints at before the next list.
 MAX_PLACES = 40
 #: Where more than this is annotated there is nothing to paint.
@@ -50,7 +52,7 @@ class LivePlaces:
     def __init__(self, pairs: Mapping[str, CheckedPair], cache: VolumeCache) -> None:
         self._pairs = pairs
         self._cache = cache
-        self._due = 0.0
+        self._due = time.monotonic() + FIRST_SECONDS
         self._earlier: tuple[str, Box, NDArray[np.uint8]] | None = None
 
     def find(

@@ -5,13 +5,13 @@ import pytest
 from napari.layers import Points
 
 from napari_surfseg.gui.layers.camera import camera_of
-from napari_surfseg.gui.live.place_marks import PLACES_NAME, PlaceMarks
+from napari_surfseg.gui.live.place_marks import MARK_VOXELS, PLACES_NAME, PlaceMarks
 from napari_surfseg.proofreading.places import DoubtfulPlace
 
 
 def make_places(*kinds):
     return [
-        DoubtfulPlace(kind, (4 + i, 10, 20), (3, 9, 19), (6, 12, 22), 9, 0.9 - i / 10, "Torn.")
+        DoubtfulPlace(kind, (8 + i, 10, 20), (3, 9, 19), (6, 12, 22), 9, 0.9 - i / 10, "Torn.")
         for i, kind in enumerate(kinds)
     ]
 
@@ -67,3 +67,13 @@ def test_a_deleted_layer_stays_deleted_until_it_is_wanted_again(viewer, source, 
     assert marks.layer is None
     marks.show(make_places("hole"), None)
     assert marks.layer is not None
+
+
+def test_marks_make_the_sliders_no_longer(viewer, source, marks):
+    ranges = viewer.dims.range
+    corner = DoubtfulPlace("hole", (0, 63, 30), (0, 60, 28), (2, 64, 33), 9, 0.5, "Torn.")
+    marks.show([corner, *make_places("bridge")], source)
+    assert viewer.dims.range == ranges
+    first = marks.layer.data[0]
+    assert np.abs(first - (0, 63, 30)).max() <= MARK_VOXELS / 2
+    assert tuple(marks.layer.data[1]) == (8, 10, 20)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
     from napari_surfseg.proofreading.places import DoubtfulPlace
 
@@ -99,7 +100,7 @@ class PlaceMarks:
             if places:
                 self._add(places, source)
             return
-        at = np.array([place.location for place in places], float).reshape(-1, 3)
+        at = _centre_marks(places, source)
         looks = _looks_of(places)
         # Nothing selected, or napari gives the selected ones' looks to those that are new.
         layer.selected_data = set()
@@ -114,7 +115,7 @@ class PlaceMarks:
 
     def _add(self, places: Sequence[DoubtfulPlace], source: Layer | None) -> None:
         layer = Points(
-            np.array([place.location for place in places], float),
+            _centre_marks(places, source),
             name=PLACES_NAME,
             face_color="transparent",
             border_width=BORDER_VOXELS,
@@ -134,6 +135,20 @@ class PlaceMarks:
             layers.selection = selected
             layers.selection.active = active
         self._layer = layer
+
+
+def _centre_marks(places: Sequence[DoubtfulPlace], source: Layer | None) -> NDArray[np.float64]:
+    """Put each mark over its place, but none beyond the volume.
+
+    napari counts a mark's whole size as part of the world, so that the slider of the slices
+    would reach beyond the first. A mark that is moved inwards still holds its place.
+    """
+    at = np.array([place.location for place in places], float).reshape(-1, 3)
+    if source is None or source.ndim < 3:
+        return at
+    size = np.diff(source.extent.data[:, -3:], axis=0)[0] + 1
+    half = np.minimum(MARK_VOXELS, size) / 2
+    return np.clip(at, half - 0.5, np.maximum(size - half - 0.5, half - 0.5))
 
 
 def _looks_of(places: Sequence[DoubtfulPlace]) -> dict[str, Any]:
