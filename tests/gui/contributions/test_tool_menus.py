@@ -10,6 +10,7 @@ from napari_surfseg.gui.contributions import menus, tool_menus
 
 def test_an_entry_opens_the_dock_with_its_tool(monkeypatch):
     widget = Mock()
+    widget.parentWidget.return_value = None  # else it has parents without end
     window = SimpleNamespace(add_plugin_dock_widget=lambda *_given: (None, widget))
     monkeypatch.setattr(menus, "find_viewer", lambda: SimpleNamespace(window=window))
     tool_menus.open_fill_holes()
