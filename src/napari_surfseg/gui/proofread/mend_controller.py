@@ -181,6 +181,10 @@ class MendController(QObject):
         self._done = [one for one in self.listing.decisions if one is not None]
         self._done.sort(key=lambda decision: decision.time)
         self._show()
+        chosen = self._viewer.layers.selection.active
+        if self.result is not None and not isinstance(chosen, Labels):
+            # So that Ctrl+Z undoes mends; who paints on another layer goes on with that.
+            self._viewer.layers.selection.active = self.result.layer
         if places and self.listing.num_decided < len(places):
             self._view.go_on(-1)
         return said
