@@ -63,7 +63,13 @@ CASES = {
     ],
     "fill-holes": [
         ({"surface": SURFACE}, {"method": how, "radius": r, "max_voxels": n})
-        for how, r, n in (("ball", 0, 9), ("ball", 1, 0), ("ball", 2, 40), ("sheet", 1, 9))
+        for how, r, n in (
+            ("ball", 0, 9),
+            ("ball", 1, 0),
+            ("ball", 2, 40),
+            ("sheet", 1, 9),
+            ("course", 1, 9),
+        )
     ],
 }
 

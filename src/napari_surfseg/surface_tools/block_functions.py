@@ -18,7 +18,7 @@ from napari_surfseg.geometry import (
 )
 from napari_surfseg.process_memory import find_free_memory
 from napari_surfseg.surface_tools.cell_scores import count_pairs, score_counts
-from napari_surfseg.surface_tools.functions import refuse_negative
+from napari_surfseg.surface_tools.functions import course_margin, find_course, refuse_negative
 from napari_surfseg.surface_tools.membranes import (
     HALF,
     TWO_VALUES,
@@ -66,6 +66,21 @@ class _AsProbabilities:
 
     def __getitem__(self, box: Slices3) -> NDArray[np.uint8]:
         return np.where(np.asarray(self._values[box]) != 0, IS_SURFACE, MAY_BECOME)
+
+
+class _OnCourse(_AsProbabilities):
+    """The same, but of the gaps only those where the sheet around would go on."""
+
+    def __init__(self, values: VoxelReader, radius: int) -> None:
+        super().__init__(values)
+        self._radius = radius
+
+    def __getitem__(self, box: Slices3) -> NDArray[np.uint8]:
+        inner = (to_index(part.start for part in box), to_index(part.stop for part in box))
+        seen = grow_box(inner, course_margin(self._radius), whole_box(self.shape))
+        mask = np.asarray(self._values[box_slices(seen)]) != 0
+        allowed = find_course(mask, self._radius).view(np.uint8) * MAY_BECOME
+        return np.where(mask, IS_SURFACE, allowed)[box_slices(inner, seen[0])]
 
 
 def remove_small_pieces(work: BlockWork) -> None:
@@ -123,7 +138,10 @@ def fill_holes(work: BlockWork) -> None:
         settings = PostProcess(closing_radius=radius, fill_holes=most)
     else:
         settings = PostProcess(tear_layers=radius, fill_holes=most)
-    for box, mask in _postprocess(work, settings, "filling holes"):
+    source = _AsProbabilities(work.first)
+    if work.settings["method"] == "course":
+        source = _OnCourse(work.first, radius)
+    for box, mask in _postprocess(work, settings, "filling holes", source):
         if mask.any():
             target[box_slices(box)] = mask
 
@@ -246,12 +264,12 @@ def score_cells(work: BlockWork) -> Table:
 
 
 def _postprocess(
-    work: BlockWork, settings: PostProcess, stage: str
+    work: BlockWork, settings: PostProcess, stage: str, source: _AsProbabilities | None = None
 ) -> Iterator[tuple[Box, NDArray[Any]]]:
     from napari_surfseg.surfaces.postprocess_blocks import PostProcessPasses
 
     passes = PostProcessPasses(
-        _AsProbabilities(work.first),
+        source or _AsProbabilities(work.first),
         settings,
         block_shape=work.block,
         scratch=work.scratch / "postprocess",

@@ -134,8 +134,9 @@ def fill_holes(
         str,
         Setting(
             "How holes through a sheet are closed: sheet joins nothing, each patch closes a hole; "
-            "ball closes gaps between sheets as well",
-            choices=("sheet", "ball"),
+            "course does so only where the sheet around would go on, and takes longer; ball "
+            "closes gaps between sheets as well",
+            choices=("sheet", "course", "ball"),
         ),
     ] = "sheet",
 ) -> NDArray[np.uint8]:
@@ -149,8 +150,9 @@ def fill_holes(
         Holes twice as wide are closed, or that of the ball; 0 closes none.
     max_voxels : int
         Largest cavity that is filled; 0 fills none.
-    method : {"sheet", "ball"}
-        ``"sheet"`` closes holes by patches a voxel thick and joins nothing; ``"ball"`` closes
+    method : {"sheet", "course", "ball"}
+        ``"sheet"`` closes holes by patches a voxel thick and joins nothing; ``"course"`` does so
+        where a map of the sheet's height, interpolated over the hole, goes; ``"ball"`` closes
         whatever a ball does not fit into, and joins neighbouring sheets with less than twice the
         radius between them.
 
@@ -166,8 +168,23 @@ def fill_holes(
     else:
         from napari_surfseg.surfaces.local_topology import fill_tears
 
-        closed = fill_tears(surface, np.ones(surface.shape, bool), radius)
+        allowed = np.ones(surface.shape, bool)
+        if method == "course":
+            allowed = find_course(surface, radius)
+        closed = fill_tears(surface, allowed, radius)
     return fill_small_holes(closed, max_voxels).astype(np.uint8)
+
+
+def find_course(surface: NDArray[Any], radius: int) -> NDArray[np.bool_]:
+    """Find where sheets would go on over holes of twice a radius: *Fill holes* by course."""
+    from napari_surfseg.surfaces.sheet_heights import find_missing_parts
+
+    return find_missing_parts(surface, course_margin(radius))
+
+
+def course_margin(radius: int) -> int:
+    """How far :func:`find_course` looks: across the hole and at some of the sheet beyond."""
+    return 2 * radius + 2 if radius else 0
 
 
 def label_pieces(

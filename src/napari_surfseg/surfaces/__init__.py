@@ -14,6 +14,7 @@
     probabilities --> postprocess_blocks --> mask     of any size, with the settings of postprocess
                       sheet_smoothing                 along the sheets, not across
                       local_topology, sheet_area      tears closed, pieces dropped by area
+    mask --> sheet_heights                            where a torn sheet would go on
                       block_components                what belongs together across blocks
                       block_labels                    the same, numbered
     probabilities --> sheets --> a number for each sheet, also where sheets touch

@@ -18,7 +18,7 @@ from napari_surfseg.compiling import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["find_sheet_reach", "smooth_along_sheets"]
+__all__ = ["find_principal", "find_sheet_reach", "smooth_along_sheets"]
 
 #: Standard deviations, in voxels, of the gradient and of the averaging of its products: a thin
 #: sheet has two faces that must both be seen.
@@ -103,10 +103,10 @@ def _compute_tensor(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @compiled
-def _find_normal(
+def find_principal(
     zz: float, yy: float, xx: float, zy: float, zx: float, yx: float
 ) -> tuple[float, float, float]:
-    """Find the unit eigenvector of the greatest eigenvalue."""
+    """Find the unit eigenvector of the greatest eigenvalue of a symmetric matrix; compiled."""
     for _ in range(NUM_SQUARINGS):
         trace = zz + yy + xx
         zz, yy, xx, zy, zx, yx = (
@@ -152,7 +152,7 @@ def _average(
                 if zz + yy + xx < LEAST_TRACE:
                     found[z, y, x] = values[z, y, x]
                     continue
-                normal = _find_normal(
+                normal = find_principal(
                     zz, yy, xx, tensor[3, z, y, x], tensor[4, z, y, x], tensor[5, z, y, x]
                 )
                 total = 0.0
