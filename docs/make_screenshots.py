@@ -73,7 +73,7 @@ def make_flawed_prediction(labels: np.ndarray) -> np.ndarray:
 
 
 def play_proofread(demo: Demo, options: argparse.Namespace) -> None:
-    """Compare a flawed prediction with its labels, and fly to one of the errors."""
+    """Compare a flawed prediction with its labels, and decide on the first errors."""
     viewer = demo.viewer
     labels = viewer.layers["inner face"]
     pred = make_flawed_prediction(np.asarray(labels.data))
@@ -84,7 +84,7 @@ def play_proofread(demo: Demo, options: argparse.Namespace) -> None:
         scale=labels.scale,
         units=labels.units,
         axis_labels=labels.axis_labels,
-        metadata={"surfseg": "prediction"},
+        metadata={"surfseg": "prediction", "part": "surface", "folder": tempfile.mkdtemp()},
     )
     labels.visible = False
     _dock, widget = viewer.window.add_plugin_dock_widget("napari-surfseg", "Proofread")
@@ -94,7 +94,11 @@ def play_proofread(demo: Demo, options: argparse.Namespace) -> None:
     demo.need(lambda: "hole" in widget.controller.shown.layers, options.patience, "the comparison")
     live(1.0)
     kinds = [error.name for error in widget.view.list.model.errors]
-    widget.view.list.table.selectRow(kinds.index("hole") + 1)
+    for index in (kinds.index("extra component"), kinds.index("hole")):
+        widget.view.list.select(index)
+        widget.view.panel.buttons["reject"].click()
+        demo.need(lambda: not widget.controller.mends.is_mending, 30, "the mend")
+    widget.view.list.select(kinds.index("hole") + 1)
     demo.shoot("proofread")
 
 

@@ -194,10 +194,13 @@ class ProofreadController(JobController):
         self._view.set_images([layer for layer in volumes if isinstance(layer, Image)])
         # What the plugin made is a prediction; what is left is what a person painted or loaded.
         made = [layer for layer in layers if kind_of(layer) is not None]
-        surfaces = [layer for layer in made if part_of(layer) not in {"skeleton", None}]
+        surfaces = [
+            layer for layer in made if part_of(layer) != "skeleton" and kind_of(layer) != "unsure"
+        ]
         others = [layer for layer in layers if layer not in made and not _is_strokes(layer)]
         if surfaces:
-            self._view.suggest("prediction", surfaces[-1], newer=True)
+            newest = surfaces[-1]
+            self._view.suggest("prediction", newest, newer=kind_of(newest) == "prediction")
         chosen = self._find_layer("prediction")
         for layer in volumes:
             if chosen is not None and _is_probability_of(layer, chosen):

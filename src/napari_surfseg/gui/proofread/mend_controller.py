@@ -154,6 +154,11 @@ class MendController(QObject):
         self._jobs.cancel("copy")
         self._leave()
 
+    @property
+    def is_mending(self) -> bool:
+        """Whether a mend is being computed."""
+        return self._is_mending
+
     # -- the list ------------------------------------------------------------------
 
     def begin(self, places: Sequence[Any], what: Mended) -> str:
