@@ -52,6 +52,7 @@ LONGEST = 48
 
 HALF = 0.5
 TOUCHING = 0.75
+OUTSIDE = 0.25
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ def _walk(
     active = np.flatnonzero((ways != 0).any(axis=1))
     place = start[active]
     value = look(sheet, place)
-    below = np.zeros(len(active), bool)
+    # One on the skin is near one half and may go in; one beyond the rim is outside already.
+    below = value < OUTSIDE
     ends = start.copy()
     while len(active):
         raise_if_stopped()

@@ -1,6 +1,7 @@
 """A tool in a real process, on a layer in memory."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import dask.array
 import numpy as np
@@ -17,6 +18,8 @@ from napari_surfseg.gui.surface_tools.running import ToolRequest, run_layer_tool
 from napari_surfseg.inference import pyramid
 from napari_surfseg.inference.label_writer import write_array
 from napari_surfseg.inference.output_metadata import VolumeMetadata
+from napari_surfseg.inference.process_protocol import read_job
+from napari_surfseg.surface_tools.files import ToolRun, run_tool
 from napari_surfseg.surface_tools.registry import TOOLS, Tool, find_tool
 from napari_surfseg.surface_tools.results import FolderContents
 from napari_surfseg.surfaces.mesh import build_mesh
@@ -134,3 +137,27 @@ def test_a_tool_without_layers_opens_what_it_wrote(tmp_path, monkeypatch, no_pro
     assert result.path == tmp_path / "make-balls_balls"
     assert [kind for _, _, kind in result.opened] == ["labels", "surface"]
     assert result.opened[0][1]["scale"] == (3, 2, 2)
+
+
+@pytest.mark.parametrize("tool", ["sheet-meshes", "sheet-grids"])
+def test_files_of_sheets_open_exactly_over_their_layer(volume, tmp_path, tool):
+    """Without a process: what is written, and the layers that are made of it."""
+    source = Labels(
+        np.asarray(volume.data), name="sheet", scale=(4, 2, 2), translate=(8, 0, 2), rotate=30
+    )
+
+    def run(job_path, _names):
+        return run_tool(read_job(job_path, lambda values: ToolRun(**values)))
+
+    process = JobProcess(MODULE, "tool")
+    process.run = Mock(side_effect=run)
+    settings = {"step": 2} if tool == "sheet-grids" else {"smoothing": 0}
+    request = ToolRequest(find_tool(tool), settings, folder=str(tmp_path))
+    result = run_layer_tool(request, {"surface": volume}, process)
+    assert result.path.parent == tmp_path
+    assert [row["label"] for row in result.table] == [1]
+    [layer] = _build_layers(request.tool, result, source)
+    assert layer.vertices[:, 0].mean() == pytest.approx(5, abs=0.3)
+    assert layer.vertices[:, 1:].max() <= 12
+    for at in ((0, 0, 0), (5, 11, 3)):
+        assert layer.data_to_world(at) == pytest.approx(source.data_to_world(at))

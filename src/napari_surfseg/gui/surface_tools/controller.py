@@ -255,14 +255,18 @@ def _guess(layers: Sequence[Layer], *, grey: bool, made: bool) -> Layer | None:
 def _build_layers(tool: Tool, result: ToolResult, source: Layer | None) -> list[Layer]:
     """Make the layers of a result, exactly over the layer it was made from."""
     volume = result.source
-    opened = [Layer.create(*data) for data in result.opened]
     if volume is None:
-        return opened
+        return [Layer.create(*data) for data in result.opened]
     place = (
         compute_placement(source, (0, 0, 0))
         if source is not None
         else place_of(volume.spacing, volume.translate, volume.units)
     )
+    # Surfaces are in voxels: a layer that is turned has them turned as it is.
+    opened = [
+        Layer.create(data, about | (place if kind == "surface" else {}), kind)
+        for data, about, kind in result.opened
+    ]
     name = f"{volume.name.rstrip('/').rpartition('/')[2]} {tool.suffix}"
     about: dict[str, Any] = {"name": name, "metadata": {"surfseg": "tool", "part": tool.name}}
     if result.path is not None:

@@ -214,15 +214,23 @@ def _load(
         return ToolResult(first, [data, *levels] if levels else data, path=path, notes=notes)
     if tool.result == "mesh":
         return ToolResult(first, mesh=_read_mesh(output, answer), notes=notes)
-    opened = [_open(output / name) for name in answer.get("opened", [])]
+    opened = [_open(output / name, answer) for name in answer.get("opened", [])]
     return ToolResult(first, table=table, units=units, opened=opened, path=path, notes=notes)
 
 
-def _open(path: Path) -> LayerData:
+def _open(path: Path, answer: dict[str, Any]) -> LayerData:
+    """Open a file of a folder; a surface in the voxels of the volume, as :func:`_read_mesh`."""
     suffix = path.suffix.lower()
     if suffix == GRID_SUFFIX:
         return read_grid_data(str(path))
-    return read_mesh_data(str(path)) if suffix in MESH_SUFFIXES else read_layer_data(str(path))
+    if suffix not in MESH_SUFFIXES:
+        return read_layer_data(str(path))
+    (vertices, *others), about, kind = read_mesh_data(str(path))
+    if "spacing" in answer:
+        spacing, translate = np.asarray(answer["spacing"]), np.asarray(answer["translate"])
+        vertices = (vertices - translate) / spacing
+        about |= {"scale": spacing, "translate": translate}
+    return (vertices, *others), about, kind
 
 
 def _read_mesh(path: Path, answer: dict[str, Any]) -> MeshFile:
