@@ -39,4 +39,4 @@ def test_corners_touch():
     probs[:2, :2, :2] = probs[2:, 2:, 2:] = 200
     probs[1, 1, 1] = 90
     (join,) = find_joins(probs, least=4)
-    assert (join.voxel, join.level, join.smaller) == ((1, 1, 1), 90, 7)
+    assert (join.voxel, join.level, join.smaller) == ((1, 1, 1), 90, 8)
