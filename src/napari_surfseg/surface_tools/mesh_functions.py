@@ -29,6 +29,10 @@ MANY_VALUES = 100
 #: Voxels around a sheet that its mesh is made with.
 MARGIN = 3
 
+#: Of a large volume about so many parts of this size say how much its sheets are smoothed.
+SAMPLE_BLOCK = (192, 192, 192)
+NUM_SAMPLES = 6
+
 #: So many files become layers; more would fill the list of layers.
 MANY_LAYERS = 30
 
@@ -367,6 +371,17 @@ def _as_one_surface(surface: Any) -> Any:
     return np.asarray(surface != 0, np.uint8)
 
 
+def _choose_smoothing(mask: Any, spacing: tuple[float, float, float]) -> float | None:
+    """Choose it on a few parts of a large volume, the least of them; None where they are empty."""
+    from napari_surfseg.geometry import box_slices, iterate_blocks, whole_box
+    from napari_surfseg.surfaces.sheet_mesh import choose_smoothing
+
+    boxes = list(iterate_blocks(whole_box(mask.shape), SAMPLE_BLOCK))
+    chosen = boxes[:: max(1, len(boxes) // NUM_SAMPLES)]
+    parts = (np.asarray(mask[box_slices(box)]) for box in chosen)
+    return min((choose_smoothing(part, spacing) for part in parts if part.any()), default=None)
+
+
 def _make(
     values: Any,
     spacing: tuple[float, float, float],
@@ -378,7 +393,7 @@ def _make(
     from napari_surfseg.surfaces.mesh_decimation import decimate_mesh
     from napari_surfseg.surfaces.mesh_shape import keep_large_pieces, smooth_mesh
     from napari_surfseg.surfaces.mesh_values import measure_at_vertices
-    from napari_surfseg.surfaces.sheet_mesh import build_sheet_mesh, choose_smoothing
+    from napari_surfseg.surfaces.sheet_mesh import build_sheet_mesh
     from napari_surfseg.surfaces.sheet_rim import trim_rim
 
     finest = min(spacing)
@@ -387,7 +402,7 @@ def _make(
     is_whole = isinstance(values, np.ndarray)
     mask: Any = values > level if is_whole else _Above(values, level)
     if wanted.kind == "sheet":
-        sigma = choose_smoothing(mask, spacing) if is_whole else None
+        sigma = _choose_smoothing(mask, spacing)
         mesh = build_sheet_mesh(values, level=level, spacing=spacing, sigma=sigma, min_area=least)
         mesh = keep_large_pieces(trim_rim(mesh, mask, spacing), least)
     else:

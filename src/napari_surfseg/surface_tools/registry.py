@@ -177,7 +177,7 @@ TOOLS = {
             60,
             block_functions.cells_from_membranes,
         ),
-        Tool("Mesh", mesh_functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 48, "lazy"),
+        Tool("Mesh", mesh_functions.surface_mesh, {"surface": "grey"}, "mesh", "mesh", 160, "lazy"),
         Tool(
             "Grid of points of each sheet",
             mesh_functions.sheet_grids,

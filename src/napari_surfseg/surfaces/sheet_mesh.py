@@ -203,14 +203,13 @@ def _are_crowded(mask: NDArray[np.bool_], spacing: Spacing3, distance: float) ->
     """Whether much of the mask has more of it on its other side, nearer than twice a distance."""
     if mask.all():
         return False
-    away = ndimage.distance_transform_edt(~mask, sampling=spacing)
-    slopes = [
-        np.gradient(away, step, axis=axis)
-        for axis, step in enumerate(spacing)
-        if mask.shape[axis] > 1
-    ]
+    away = ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
+    steepness = np.zeros(mask.shape, np.float32)
+    for axis, step in enumerate(spacing):
+        if mask.shape[axis] > 1:
+            steepness += np.gradient(away, step, axis=axis) ** 2
     # In the middle between two sheets the distance to the nearest rises no way.
-    middle = ~mask & (away < distance) & (sum(slope**2 for slope in slopes) < MIDDLE_SLOPE**2)
+    middle = ~mask & (away < distance) & (steepness < MIDDLE_SLOPE**2)
     return bool(np.count_nonzero(middle) > CROWDED_SHARE * np.count_nonzero(mask))
 
 
