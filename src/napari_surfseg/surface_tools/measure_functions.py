@@ -19,7 +19,7 @@ from napari_surfseg.surfaces.voxel_stores import VoxelReader
 __all__ = ["sheet_histogram"]
 
 #: Length of the longest bar of a histogram that is a table.
-BAR = 24
+BAR = 10
 
 
 def sheet_histogram(
@@ -55,7 +55,8 @@ def sheet_histogram(
     Returns
     -------
     list of dict
-        A row for each bin: ``from`` and ``to``, the area, its share of all, and a bar.
+        A row for each bin: ``thickness_from`` and ``thickness_to``, a bar, the area and its share
+        of all.
     """
     from napari_surfseg.surfaces.measures import measure_areas
 
@@ -83,11 +84,11 @@ def sheet_histogram(
     counts, _ = np.histogram(np.clip(values, low, high), edges, weights=area)
     return [
         {
-            "from": float(start),
-            "to": float(stop),
+            f"{what}_from": float(start),
+            f"{what}_to": float(stop),
+            "histogram": "█" * round(BAR * count / counts.max()),
             "area": float(count),
             "share": float(count / area.sum()),
-            "histogram": "█" * round(BAR * count / counts.max()),
         }
         for start, stop, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]

@@ -207,7 +207,15 @@ TOOLS = {
             "histogram",
             48,
             "lazy",
-            powers={"area": 2},
+            powers={
+                "area": 2,
+                "thickness_from": 1,
+                "thickness_to": 1,
+                "gap_from": 1,
+                "gap_to": 1,
+                "curvature_from": -1,
+                "curvature_to": -1,
+            },
         ),
         Tool(
             "Measure sheets",
