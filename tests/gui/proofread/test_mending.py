@@ -161,6 +161,20 @@ def test_ctrl_z_takes_a_mend_back_and_its_place_is_open_again(qtbot, viewer, vie
     assert not controller.mends.record.decisions
 
 
+def test_marks_of_decided_places_give_way(viewer, view, add, start):
+    add()
+    controller = start()
+    holes = controller.shown.layers["hole"]
+    assert holes.shown.tolist() == [True, True]
+    view.panel.buttons["reject"].click()
+    assert holes.shown.tolist() == [False, True]
+    view.list.previous.click()  # a look back
+    assert holes.shown.tolist() == [True, True]
+    view.panel.buttons["undo"].click()
+    view.list.next.click()
+    assert holes.shown.tolist() == [True, True]
+
+
 def test_what_a_person_painted_since_survives_the_undo(view, add, start):
     layer = add()
     start()

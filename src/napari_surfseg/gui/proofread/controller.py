@@ -151,10 +151,12 @@ class ProofreadController(JobController):
             title="Proofread",
         )
         self._source: Layer | None = None
+        self._places: Sequence[Listed] = ()
         self._mended = Mended(None, "The prediction")
         self.shown = ErrorLayers(self._viewer)
         self.mends = MendController(self._viewer, view, self._jobs)
         self.teaching = TeachController(self._viewer, view, self.mends, session, self._jobs)
+        self.mends.changed.connect(self._on_decided)
         self._keys = BoundKeys(self._viewer, self.mends.act)
         view.set_keys(self._keys.keys)
         view.find_clicked.connect(self.find)
@@ -368,7 +370,7 @@ class ProofreadController(JobController):
         text: str,
         found: Comparison | FoundPlaces,
     ) -> None:
-        places = places[:MAX_SHOWN]
+        places = self._places = places[:MAX_SHOWN]
         self.shown.show(places, self._source, found.spacing)
         self._view.set_result(scores, places, " ".join([text, *found.warnings]))
         said = self.mends.begin(places, self._mended)
@@ -381,6 +383,11 @@ class ProofreadController(JobController):
         self._view.show_error(str(error), error.field)
 
     # -- looking -------------------------------------------------------------------
+
+    def _on_decided(self) -> None:
+        decided = [decision is not None for decision in self.mends.listing.decisions]
+        if len(decided) == len(self._places):
+            self.shown.hide_decided(decided, self._view.current())
 
     def go_to(self, index: int) -> None:
         """Fly to a place of the list."""

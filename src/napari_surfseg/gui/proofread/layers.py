@@ -170,6 +170,8 @@ class ErrorLayers:
         self._layers: dict[str, Points] = {}
         #: Name of the layer and row in it, by the error's index in the list.
         self._rows: dict[int, tuple[str, int]] = {}
+        #: Places whose marks are hidden.
+        self._hidden: set[int] = set()
         self.adder = LayerAdder(viewer, keep_active=True)
 
     @property
@@ -191,6 +193,7 @@ class ErrorLayers:
             self._layers[name] = layer
             for row, index in enumerate(layer.features["index"]):
                 self._rows[int(index)] = (name, row)
+            self._show_open(layer)
             yield layer
 
     def remove(self) -> None:
@@ -199,7 +202,7 @@ class ErrorLayers:
         for layer in self._layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
-        self._layers, self._rows = {}, {}
+        self._layers, self._rows, self._hidden = {}, {}, set()
 
     def go_to(self, index: int, error: Listed) -> None:
         """Fly to an error and mark it, and no other."""
@@ -212,6 +215,25 @@ class ErrorLayers:
             if other is not layer and other.selected_data:
                 _mark(other, None)
         _mark(layer, row)
+
+    def hide_decided(self, decided: Sequence[bool], current: int | None) -> None:
+        """Hide the marks of places that are decided, but for the one that is looked at.
+
+        Parameters
+        ----------
+        decided : sequence of bool
+            Of each place of the list.
+        current : int, optional
+            Index of the place that is looked at.
+        """
+        self._hidden = {i for i, done in enumerate(decided) if done and i != current}
+        for layer in self._layers.values():
+            self._show_open(layer)
+
+    def _show_open(self, layer: Points) -> None:
+        shown = np.array([i not in self._hidden for i in layer.features["index"]], bool)
+        if not np.array_equal(layer.shown, shown):
+            layer.shown = shown
 
 
 def _mark(layer: Points, row: int | None) -> None:
