@@ -139,6 +139,8 @@ def sheet_meshes(
 ) -> FolderContents:
     """Make a mesh of each sheet, each a file named by its label.
 
+    Many parameters: the settings of :func:`surface_mesh`, and where the files go and lie.
+
     Parameters
     ----------
     surface : array (Z, Y, X)
@@ -203,6 +205,8 @@ def sheet_grids(
     ] = 16,
 ) -> FolderContents:
     """Lay each sheet flat as an ordered grid of points with normals, as VC3D reads it (tifxyz).
+
+    Many parameters: three settings, and where the files go and lie.
 
     Parameters
     ----------
