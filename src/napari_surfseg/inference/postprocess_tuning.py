@@ -75,6 +75,9 @@ MAX_LOSING = 0.25
 GUARDED = ("surface_dice", "dice")
 MAX_LOSS = 0.002
 
+#: Ways of smoothing whose results are kept: those of a step are tried again when one is chosen.
+MAX_SMOOTHED = 4
+
 #: Pieces the data are cut into: of eight, each was too small to measure topology.
 NUM_PIECES = 4
 
@@ -350,7 +353,7 @@ class _Scorer:
         """Process the volumes; what was smoothed once, which takes most of the time, stays so."""
         how = PostProcess(smoothing=settings.smoothing, sheet_smoothing=settings.sheet_smoothing)
         if how not in self._smoothed:
-            while len(self._smoothed) > 1:  # that of the best so far, and of what is tried now
+            while len(self._smoothed) >= MAX_SMOOTHED:
                 del self._smoothed[next(iter(self._smoothed))]
             self._smoothed[how] = [smooth_probabilities(p, how) for p, _, _ in self._triples]
         rest = replace(settings, smoothing=0.0, sheet_smoothing=0.0)

@@ -489,9 +489,13 @@ class PostProcessPasses:
             for _ in self._walk(keep):
                 pass
         self._join(components, measure)
-        return lambda box: components.keep(box[0], store[box_slices(box)], weights=weigh(box)).view(
-            np.uint8
-        )
+
+        def kept(box: Box) -> NDArray[np.uint8]:
+            # Of one block it is known which voxels stay, without their areas.
+            weights = None if box == self._whole else weigh(box)
+            return components.keep(box[0], store[box_slices(box)], weights=weights).view(np.uint8)
+
+        return kept
 
     # ---- what the steps share
 
