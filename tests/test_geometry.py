@@ -22,6 +22,7 @@ from napari_surfseg.geometry import (
     intersect_boxes,
     iterate_blocks,
     iterate_indices,
+    middle_of_box,
     replace_extent,
     shift_box,
     split_box,
@@ -154,6 +155,20 @@ def test_parts_cover_a_box_once(box, axis, count):
     np.testing.assert_array_equal(total, mark(box))
     extents = [box_shape(part)[axis] for part in split_box(box, axis, count)]
     assert max(extents) - min(extents) <= 1
+
+
+def test_the_middle_of_a_box_keeps_its_short_edges():
+    assert middle_of_box(((5, 0, 10), (9, 100, 110)), 1600) == ((5, 40, 50), (9, 60, 70))
+    assert middle_of_box(((0, 0, 0), (64, 128, 128)), 2**20) == whole_box((64, 128, 128))
+
+
+@given(boxes, st.integers(1, 400))
+def test_the_middle_of_a_box_has_no_more_voxels_than_asked_for(box, voxels):
+    middle = middle_of_box(box, voxels)
+    assert contains_box(box, middle)
+    assert count_voxels(middle) <= voxels
+    assert (count_voxels(middle) > 0) == (count_voxels(box) > 0)
+    assert middle == box or count_voxels(box) > voxels
 
 
 @given(boxes, sizes)

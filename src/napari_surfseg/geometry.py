@@ -45,6 +45,7 @@ __all__ = [
     "intersect_boxes",
     "iterate_blocks",
     "iterate_indices",
+    "middle_of_box",
     "replace_extent",
     "shift_box",
     "split_box",
@@ -175,6 +176,21 @@ def split_box(box: Box, axis: int, count: int) -> list[Box]:
 
 
 # ---- two boxes
+
+
+def middle_of_box(box: Box, voxels: int) -> Box:
+    """Give the middle of a box, of so many voxels at most; a small box is given whole.
+
+    Short edges stay whole and long ones share the rest, so that a few slices stay a few slices.
+    """
+    if count_voxels(box) <= voxels:
+        return box
+    shape = box_shape(box)
+    left, edges = voxels, list(shape)
+    for place, axis in enumerate(sorted(range(3), key=shape.__getitem__)):
+        edges[axis] = min(shape[axis], int(left ** (1 / (3 - place)) + 1e-6))
+        left //= max(1, edges[axis])
+    return box_at((a + (n - k) // 2 for a, n, k in zip(box[0], shape, edges, strict=True)), edges)
 
 
 def contains_box(outer: Box, inner: Box) -> bool:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_surfseg.config import Preview
 from napari_surfseg.data.volume import ArrayVolume
 from napari_surfseg.training import live_places
 from napari_surfseg.training.live_places import LivePlaces
@@ -69,8 +70,12 @@ def test_the_search_takes_its_share_of_the_time_and_no_more(scene, monkeypatch):
 
 
 def test_of_a_large_preview_the_middle_is_looked_at(scene, monkeypatch):
-    monkeypatch.setattr(live_places, "MAX_VOXELS", 16**3)
-    (z, y, x), stop = live_places._find_middle(BOX)
-    assert np.prod(np.subtract(stop, (z, y, x))) <= 16**3
-    assert (z, y, x) > BOX[0]
-    find(scene)
+    scene.probs[11:13, 20:24, 24:28] = 90
+    assert len(find(scene)) == 3
+    monkeypatch.setattr(live_places, "MAX_VOXELS", 24**3)
+    (middle,) = find(scene)
+    assert np.linalg.norm(np.subtract(middle.location, (15, 27, 33))) < 4
+
+
+def test_a_preview_as_it_is_offered_is_looked_at_whole():
+    assert np.prod(Preview().size) == live_places.MAX_VOXELS == 2**20

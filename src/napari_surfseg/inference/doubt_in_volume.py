@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DoubtSources", "FoundPlaces", "find_places_in_volume"]
 
-#: Voxels of a block and around it: 60 MB of arrays at once.
+#: Voxels of a block and around it. Of a prediction that is half right, one takes some 400 MB.
 BLOCK: Size3 = (128, 128, 128)
 MARGIN = 24
 #: Blocks of which one must hold something before it is known whether they are probabilities.

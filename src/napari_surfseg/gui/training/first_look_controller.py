@@ -19,7 +19,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject
 
 from napari_surfseg.errors import CancelledError, SurfsegError
-from napari_surfseg.geometry import box_at, box_shape, grow_box, whole_box
+from napari_surfseg.geometry import box_at, box_shape, grow_box, middle_of_box, whole_box
 from napari_surfseg.gui.background.process_job import ProcessJob
 from napari_surfseg.gui.layers.camera import compute_view_box
 from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chosen
@@ -248,9 +248,4 @@ def choose_part(shape: Size3, seen: Box | None) -> Box:
     whole = whole_box(shape)
     if math.prod(shape) <= MAX_VOXELS or seen is None:
         seen = whole
-    start, edges = np.array(seen[0]), np.array(box_shape(seen))
-    left, size = MAX_VOXELS, edges.copy()
-    for place, axis in enumerate(np.argsort(edges)):  # short edges stay whole, long ones share
-        size[axis] = min(edges[axis], int(left ** (1 / (3 - place)) + 1e-6))
-        left //= int(size[axis])
-    return box_at(start + (edges - size) // 2, size)
+    return middle_of_box(seen, MAX_VOXELS)
