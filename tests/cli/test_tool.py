@@ -75,3 +75,11 @@ def test_a_tool_without_volumes_runs_once_it_has_an_output(tmp_path, monkeypatch
 def test_what_is_wrong_is_one_sentence(given, sentence, capsys):
     assert main(["tool", *given]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_value_that_is_no_surface_is_left_out(sheets, tmp_path, capsys):
+    out = tmp_path / "pieces.npy"
+    given = ["tool", "label-pieces", str(sheets), "--output", str(out), "--leave-out", "2"]
+    assert main(given) == 0
+    assert np.load(out).max() == 1
+    assert "The value 2 of sheets.npy means no surface." in capsys.readouterr().err

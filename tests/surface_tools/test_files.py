@@ -234,3 +234,21 @@ def test_meshes_of_sheets_read_by_blocks_are_the_same(surface, tmp_path, monkeyp
         tables.append(run_tool(job)["table"])
         monkeypatch.setattr(files, "WHOLE_BYTES", 0)
     assert tables[0] == tables[1]
+
+
+def test_values_that_mean_no_surface_are_left_out(tmp_path):
+    labels = np.zeros((6, 8, 8), np.uint8)
+    labels[1], labels[4] = 1, 2
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    out = tmp_path / "pieces.npy"
+    job = ToolRun(
+        "label-pieces",
+        {"surface": str(tmp_path / "labels.tif")},
+        str(out),
+        {},
+        contents={"surface": "labels"},
+        left_out={"surface": [2]},
+    )
+    answer = run_tool(job)
+    assert np.array_equal(np.load(out) > 0, labels == 1)
+    assert answer["notes"] == ["The value 2 of labels.tif means no surface."]

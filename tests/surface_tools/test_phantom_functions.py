@@ -12,12 +12,14 @@ def test_a_phantom_is_three_volumes_with_their_kinds(tmp_path):
     settings = {"depth": 16, "width": 64, "seed": 3, "annotated": "strokes"}
     job = ToolRun("make-phantom", {}, str(tmp_path / "scroll"), settings)
     answer = run_tool(job, lambda stage, share: stages.append((stage, share)))
-    assert answer["opened"] == ["image.zarr", "labels.zarr", "winding.zarr"]
+    assert answer["opened"] == ["image.zarr", "winding.zarr", "labels.zarr"]
+    assert answer["annotated"] == ["labels.zarr"]
+    assert answer["hidden"] == ["winding.zarr"]
     volumes = [open_volume(tmp_path / "scroll" / name) for name in answer["opened"]]
     assert [volume.content for volume in volumes] == [None, "labels", "labels"]
     assert all(volume.shape == (16, 64, 64) for volume in volumes)
     assert all(volume.units == "micrometer" for volume in volumes)
-    winding = volumes[2].read(*volumes[2].box)
+    winding = volumes[1].read(*volumes[1].box)
     assert len(np.unique(winding)) > 2
     assert ("making the scroll", 1.0) in stages
 

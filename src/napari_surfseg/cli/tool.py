@@ -69,6 +69,15 @@ def add(subparsers: Subparsers[Any], common: argparse.ArgumentParser) -> None:
         metavar="T",
         help="probability above which a voxel is surface, where a mask is needed (default: 0.5)",
     )
+    parser.add_argument(
+        "--leave-out",
+        type=int,
+        action="append",
+        default=[],
+        metavar="VALUE",
+        help="a value of the first volume that is no surface, such as 2 where labels mean "
+        "'not annotated' by it; may be given several times",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -99,6 +108,7 @@ def run(options: argparse.Namespace) -> int:
         options.output,
         _read_settings(options.set, tool.parameters),
         options.threshold,
+        left_out=dict.fromkeys([*tool.inputs][:1], options.leave_out) if options.leave_out else {},
     )
     with reporting_stages() as report:
         found = run_tool(job, report)

@@ -23,7 +23,7 @@ from napari_surfseg.surface_tools.volume_input import open_input
 from napari_surfseg.wording import format_bytes, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_surfseg.data.volume import Volume
     from napari_surfseg.surface_tools.registry import Tool
@@ -64,6 +64,8 @@ class ToolRun:
         Probability above which a voxel is surface, for tools that need a mask.
     contents : mapping
         Of inputs, what they hold (``"labels"``), where somebody knows better than the file.
+    left_out : mapping
+        Of inputs, values that are no surface: not annotated, or background other than 0.
     """
 
     tool: str
@@ -72,6 +74,7 @@ class ToolRun:
     settings: Mapping[str, Any]
     threshold: float = 0.5
     contents: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def run_tool(
@@ -91,7 +94,8 @@ def run_tool(
     dict
         ``written``, the path; ``notes``, sentences for the person; ``spacing`` and
         ``translate`` of the first volume; ``table`` and ``units`` of its columns where it is
-        one; ``opened``, names in a folder of what becomes layers.
+        one; ``opened``, names in a folder of what becomes layers, and ``annotated`` and
+        ``hidden``, those of them of which that is true.
 
     Raises
     ------
@@ -115,6 +119,10 @@ def run_tool(
             volumes[name], kind, job.threshold, report, job.contents.get(name)
         )
         notes += [note] if note else []
+        if left_out := job.left_out.get(name):
+            inputs[name].leave_out(left_out)
+            values = ", ".join(map(str, left_out))
+            notes.append(f"The value {values} of {volumes[name].name} means no surface.")
     work = _Work(tool, settings, inputs, first, output, report, notes, large)
     answer = work.carry_out()
     place: dict[str, Any] = (
@@ -227,6 +235,8 @@ class _Work:
         self.notes.extend(contents.notes)
         return {
             "opened": list(contents.opened),
+            "annotated": list(contents.annotated),
+            "hidden": list(contents.hidden),
             "table": contents.table,
             "units": self._describe_columns(),
         }

@@ -45,7 +45,8 @@ def make_phantom(
     ----------
     folder : Path
         Where ``image.zarr``, ``labels.zarr`` (1 on the sheets' inner face, 0 elsewhere, 2 not
-        annotated) and ``winding.zarr`` (1, 2, ... from the core outward, on all of a sheet) go.
+        annotated) and ``winding.zarr`` (1, 2, ... from the core outward, on a sheet and the
+        gap above it) go.
     report : callable
         Called with the stage and its share.
     depth, width : int
@@ -80,4 +81,6 @@ def make_phantom(
         annotated="strokes" if annotated == "strokes" else "dense",
     )
     paths = write_phantom(folder, settings, progress=progress)
-    return FolderContents((paths.image.name, paths.labels.name, paths.winding.name))
+    image, labels, winding = (path.name for path in (paths.image, paths.labels, paths.winding))
+    # The windings fill the roll, so that they would hide all else.
+    return FolderContents((image, winding, labels), annotated=(labels,), hidden=(winding,))

@@ -33,11 +33,17 @@ class FolderContents:
         Rows, where there are some.
     notes : tuple of str
         Sentences for the person.
+    annotated : tuple of str
+        Those of `opened` that are labels of 0 background, 1 surface, 2 not annotated.
+    hidden : tuple of str
+        Those of `opened` that are not shown at first.
     """
 
     opened: tuple[str, ...] = ()
     table: Table = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    annotated: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def describe_columns(powers: Mapping[str, int], units: str | None) -> dict[str, str]:

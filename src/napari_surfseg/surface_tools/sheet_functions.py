@@ -30,10 +30,11 @@ def split_touching_sheets(
     thickness: Annotated[
         float,
         Setting(
-            "Of one sheet; 0 measures it, which goes wrong where most sheets are pressed together",
+            "Of one sheet, in units of the voxel size; 0 measures it, which goes wrong where most "
+            "sheets are pressed together",
             0,
             step=1,
-            unit="units of the voxel size",
+            unit="units",
         ),
     ] = 0.0,
     min_voxels: Annotated[

@@ -13,7 +13,7 @@ from napari_surfseg.geometry import box_slices, iterate_blocks, to_index
 from napari_surfseg.surface_tools.block_work import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,6 +60,7 @@ class VolumeInput:
         self._volume = volume
         self._level: float | None = None
         self._is_mask = False
+        self._left_out: tuple[int, ...] = ()
         self.name = volume.name
         self.shape: Size3 = volume.shape
         self.size = volume.num_voxels
@@ -82,9 +83,15 @@ class VolumeInput:
         """Read a box; an array of the caller's own."""
         kept = self._kept
         values = self._volume.read(*box) if kept is None else kept[box_slices(box)].copy()
+        if self._left_out:
+            values[np.isin(values, self._left_out)] = 0
         if self._is_mask:
             return np.asarray(values != 0)
         return values if self._level is None else np.asarray(values > self._level)
+
+    def leave_out(self, values: Sequence[int]) -> None:
+        """Read from now on 0 where a voxel has one of these values."""
+        self._left_out = tuple(values)
 
     def cut_at(self, level: float | None) -> None:
         """Read from now on whether a voxel is above a level; None: whether it is not 0."""

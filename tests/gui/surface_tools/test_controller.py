@@ -227,3 +227,43 @@ def test_a_tool_of_the_menu_takes_the_selected_layer_or_says_why_not(
     assert sentence in view.show_error.call_args.args[0]
     assert view.show_error.call_args.args[1] == "surface"
     view.choose.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("tool", "selected", "expected"),
+    [
+        ("order-sheets", "painted", "painted"),
+        ("medial-surface", "painted", "painted"),
+        ("medial-surface", "scan", "sheet"),
+        ("cells-from-membranes", "sheet", "p"),
+        ("split-touching-sheets", "painted", "painted"),
+        ("score-against-labels", "painted", "sheet"),
+    ],
+)
+def test_another_tool_takes_the_selected_layer_where_it_fits(
+    controller, viewer, view, chosen, tool, selected, expected
+):
+    viewer.layers.selection.active = viewer.layers[selected]
+    view.tool.return_value = find_tool(tool)
+    chosen.clear()
+    controller._on_tool()
+    assert chosen[next(iter(find_tool(tool).inputs))].name == expected
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "expected"),
+    [
+        ("medial-surface", "surface", {"surface": [2]}),
+        ("score-against-labels", "labels", {}),
+    ],
+)
+def test_what_is_not_annotated_is_no_surface(
+    controller, viewer, view, chosen, ran, tool, name, expected
+):
+    painted = viewer.layers["painted"]
+    painted.metadata["surfseg_labels"] = {0: "background", 1: "foreground", 2: "ignore"}
+    view.tool.return_value = find_tool(tool)
+    controller._on_layers()
+    chosen[name] = SourceChoice.of_layer(painted)
+    controller.run()
+    assert ran.calls[-1][0].left_out == expected

@@ -128,7 +128,7 @@ def test_a_tool_without_layers_opens_what_it_wrote(tmp_path, monkeypatch, no_pro
         """Make balls."""
         write_array(folder / "a.zarr", np.ones((4, 4, 4), np.uint8), PLACED, name="a.zarr")
         write_mesh(folder / "b.ply", build_mesh(np.ones((3, 3, 3), np.uint8)))
-        return FolderContents(("a.zarr", "b.ply"))
+        return FolderContents(("a.zarr", "b.ply"), annotated=("a.zarr",), hidden=("a.zarr",))
 
     tool = Tool("Balls", make_balls, {}, "folder", "balls")
     monkeypatch.setitem(TOOLS, tool.name, tool)
@@ -136,7 +136,10 @@ def test_a_tool_without_layers_opens_what_it_wrote(tmp_path, monkeypatch, no_pro
     result = run_layer_tool(request, {}, no_process)
     assert result.path == tmp_path / "make-balls_balls"
     assert [kind for _, _, kind in result.opened] == ["labels", "surface"]
-    assert result.opened[0][1]["scale"] == (3, 2, 2)
+    about = result.opened[0][1]
+    assert about["scale"] == (3, 2, 2)
+    assert (about["name"], about["visible"]) == ("a", False)
+    assert about["metadata"]["surfseg_labels"][2] == "ignore"
 
 
 @pytest.mark.parametrize("tool", ["sheet-meshes", "sheet-grids"])

@@ -22,4 +22,4 @@ def test_a_dock_that_is_opened_again_remembers(viewer, qtbot):
     second = SurfaceToolsWidget(viewer)
     qtbot.addWidget(second)
     assert second.view.tool().name == "remove-small-pieces"
-    assert second.view.settings() == {"min_voxels": 77}
+    assert second.view.settings() == {"min_voxels": 77, "min_area": 0.0}

@@ -24,12 +24,12 @@ def make_strokes_sample() -> list[tuple[Any, dict[str, Any], str]]:
 def _make(annotated: Literal["dense", "strokes"]) -> list[tuple[Any, dict[str, Any], str]]:
     from napari_surfseg.data.phantom.scroll import ScrollPhantom
     from napari_surfseg.data.phantom.settings import PhantomSettings
+    from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES
     from napari_surfseg.gui.layers.colormaps import build_dense_colormap
 
     settings = PhantomSettings(shape=SHAPE, seed=SEED, annotated=annotated)
     box = ScrollPhantom(settings).compute_box((0, 0, 0), settings.shape)
     labels = box.labels
-    meanings = {0: "background", 1: "foreground", 2: "ignore"}
     place: dict[str, Any] = {
         "scale": settings.spacing,
         "units": ("micrometer",) * 3,
@@ -43,7 +43,7 @@ def _make(annotated: Literal["dense", "strokes"]) -> list[tuple[Any, dict[str, A
                 "name": "inner face" if annotated == "dense" else "strokes",
                 "opacity": 0.6,
                 "colormap": build_dense_colormap(),
-                "metadata": {"surfseg_labels": meanings},
+                "metadata": {"surfseg_labels": LABEL_SCHEMES["dense"]},
                 **place,
             },
             "labels",

@@ -13,7 +13,7 @@ from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chos
 from napari_surfseg.gui.layers.job_controller import JobController
 from napari_surfseg.gui.layers.layer_volume import is_volume
 from napari_surfseg.gui.layers.mesh_colours import colour_mesh
-from napari_surfseg.gui.layers.metadata import kind_of, part_of
+from napari_surfseg.gui.layers.metadata import kind_of, meanings_of, part_of
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.surface_tools.running import ToolRequest, ToolResult, run_layer_tool
 from napari_surfseg.gui.window import preferences
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from napari_surfseg.surface_tools.results import Table
 
 __all__ = ["ToolsController", "ToolsViewProtocol"]
+
+
+#: Inputs that others are scored against: there a voxel that is not annotated is known as such.
+TRUTHS = frozenset({"labels", "truth"})
+#: What a label value means that is surface.
+SURFACE = "foreground"
 
 
 class ToolsViewProtocol(JobView, Protocol):
@@ -124,7 +130,7 @@ class ToolsController(JobController):
         view.set_folder(str(preferences.read_preferences().runs_path / "tools"))
         view.run_clicked.connect(self.run)
         view.cancel_clicked.connect(self.cancel)
-        view.tool_chosen.connect(self._on_layers)
+        view.tool_chosen.connect(self._on_tool)
         view.save_clicked.connect(self.save_table)
         view.row_chosen.connect(self.choose_row)
         self._on_layers()
@@ -136,6 +142,20 @@ class ToolsController(JobController):
             found = _guess(layers, grey=kind == "grey", made=name not in {"labels", "truth"})
             if found is not None:
                 self._view.suggest(name, found)
+
+    def _on_tool(self) -> None:
+        """Take the selected layer, so that one tool goes on with what another one made."""
+        self._on_layers()
+        inputs, chosen = self._view.tool().inputs, self._viewer.layers.selection.active
+        if len(inputs) != 1 or chosen is None or not _is_offered(chosen):
+            return
+        ((name, kind),) = inputs.items()
+        wanted = "probability" if kind == "grey" else "surface"
+        is_ours = kind_of(chosen) is not None
+        if (isinstance(chosen, Labels) and (kind != "grey" or part_of(chosen) != "surface")) or (
+            is_ours and part_of(chosen) == wanted
+        ):
+            self._view.suggest(name, chosen)
 
     def choose_tool(self, name: str) -> None:
         """Choose a tool, and the layer that is selected as what it works on."""
@@ -156,6 +176,7 @@ class ToolsController(JobController):
         view.show_error("")
         view.set_table([])
         volumes = {}
+        left_out = {}
         for name, kind in tool.inputs.items():
             try:
                 volumes[name] = take_chosen(view.source(name), self._viewer)
@@ -168,7 +189,11 @@ class ToolsController(JobController):
             except SurfsegError as error:
                 view.show_error(str(error), name)
                 return
-        request = ToolRequest(tool, view.settings(), view.threshold_value(), view.folder())
+            if name not in TRUTHS and (values := _find_left_out(chosen)):
+                left_out[name] = values
+        request = ToolRequest(
+            tool, view.settings(), view.threshold_value(), view.folder(), left_out
+        )
         # Another layer may be chosen, or this one removed, before it is done.
         source = None
         if tool.inputs:
@@ -224,6 +249,13 @@ class ToolsController(JobController):
             return
         self._view.set_state("")
         self._view.show_error(str(error), error.field)
+
+
+def _find_left_out(layer: Layer | None) -> list[int]:
+    """Find the values of labels that mean no surface, where the layer says what they mean."""
+    if not isinstance(layer, Labels):
+        return []
+    return sorted(value for value, what in meanings_of(layer).items() if value and what != SURFACE)
 
 
 def _is_offered(layer: Layer) -> bool:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_surfseg.errors import OutputError
+from napari_surfseg.gui.controls.label_schemes import LABEL_SCHEMES
+from napari_surfseg.gui.layers.colormaps import build_dense_colormap
 from napari_surfseg.gui.layers.copies import hand_over_all
 from napari_surfseg.gui.layers.layer_data import (
     IN_MEMORY_BYTES,
@@ -68,12 +70,15 @@ class ToolRequest:
         Where probabilities are cut.
     folder : str
         Where results go that are not loaded.
+    left_out : dict
+        Of inputs, values that mean no surface.
     """
 
     tool: Tool
     settings: dict[str, Any]
     threshold: float = 0.5
     folder: str = ""
+    left_out: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +158,7 @@ def run_layer_tool(
                 for name, volume in taken.items()
                 if not isinstance(volumes[name], str)
             },
+            request.left_out,
         )
         answer = process.run(write_job(folder, job), names)
         if final is not None:
@@ -224,7 +230,15 @@ def _open(path: Path, answer: dict[str, Any]) -> LayerData:
     if suffix == GRID_SUFFIX:
         return read_grid_data(str(path))
     if suffix not in MESH_SUFFIXES:
-        return read_layer_data(str(path))
+        data, about, kind = read_layer_data(str(path))
+        about |= {"name": path.stem, "visible": path.name not in answer.get("hidden", [])}
+        if path.name in answer.get("annotated", []):
+            about["metadata"] = {
+                **about.get("metadata", {}),
+                "surfseg_labels": LABEL_SCHEMES["dense"],
+            }
+            about["colormap"] = build_dense_colormap()
+        return data, about, kind
     (vertices, *others), about, kind = read_mesh_data(str(path))
     if "spacing" in answer:
         spacing, translate = np.asarray(answer["spacing"]), np.asarray(answer["translate"])

@@ -69,7 +69,7 @@ class ToolsView(JobPage):
             "run_tool", "Run", "Run the tool in a process of its own; the layer it is for stays."
         )
         cancel = push_button("cancel_tool", "Cancel", "End the tool; nothing is added.")
-        state = note("Choose a layer.")
+        state = note("")
         job = JobControls("tool", start=run, cancel=cancel, state=state)
         super().__init__("surface_tools", job, FieldError("tool"))
         run.clicked.connect(self.run_clicked)
