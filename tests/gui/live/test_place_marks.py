@@ -5,7 +5,7 @@ import pytest
 from napari.layers import Points
 
 from napari_surfseg.gui.layers.camera import camera_of
-from napari_surfseg.gui.live.place_marks import MARK_VOXELS, PLACES_NAME, PlaceMarks
+from napari_surfseg.gui.live.place_marks import PLACES_NAME, PlaceMarks
 from napari_surfseg.proofreading.places import DoubtfulPlace
 
 
@@ -69,11 +69,14 @@ def test_a_deleted_layer_stays_deleted_until_it_is_wanted_again(viewer, source, 
     assert marks.layer is not None
 
 
-def test_marks_make_the_sliders_no_longer(viewer, source, marks):
-    ranges = viewer.dims.range
+def test_marks_at_the_border_change_neither_the_sliders_nor_what_home_shows(viewer, source, marks):
+    viewer.reset_view()
+    before = viewer.dims.range, camera_of(viewer).zoom, camera_of(viewer).center
     corner = DoubtfulPlace("hole", (0, 63, 30), (0, 60, 28), (2, 64, 33), 9, 0.5, "Torn.")
     marks.show([corner, *make_places("bridge")], source)
-    assert viewer.dims.range == ranges
-    first = marks.layer.data[0]
-    assert np.abs(first - (0, 63, 30)).max() <= MARK_VOXELS / 2
-    assert tuple(marks.layer.data[1]) == (8, 10, 20)
+    viewer.reset_view()
+    assert (viewer.dims.range, camera_of(viewer).zoom, camera_of(viewer).center) == before
+    assert marks.layer.data.tolist() == [[0, 63, 30], [8, 10, 20]]
+    marks.show([corner], source)
+    viewer.reset_view()
+    assert (viewer.dims.range, camera_of(viewer).zoom, camera_of(viewer).center) == before

@@ -1,5 +1,7 @@
 """Marks in the viewer, and the camera's way to each of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -86,6 +88,23 @@ def test_marks_lie_over_their_source(errors, source):
     holes = [error for error in errors if error.name == "hole"]
     ((_, hole),) = build_error_layers(holes, None, (2, 1, 1))
     assert hole.scale.tolist() == [2, 1, 1]
+
+
+def test_marks_at_the_border_change_neither_the_sliders_nor_what_home_shows(
+    viewer, source, errors, show
+):
+    def look():
+        viewer.reset_view()
+        return viewer.dims.range, camera_of(viewer).zoom, camera_of(viewer).center
+
+    before = look()
+    first = replace(errors[0], location=(0, 0, 63), start=(0, 0, 20), stop=(3, 44, 64))
+    last = replace(errors[0], location=(47, 63, 0), start=(47, 63, 0), stop=(48, 64, 1))
+    layer = show([first, *errors, last]).layers[first.name]
+    assert look() == before
+    assert layer.size[0] > layer.size[-1]
+    assert tuple(layer.data[0]) == first.location
+    assert tuple(layer.data[-1]) == last.location
 
 
 def test_there_is_a_colour_for_every_name():

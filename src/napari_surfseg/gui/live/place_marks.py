@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Points
 
+from napari_surfseg.gui.layers.mark_points import MarkPoints
 from napari_surfseg.gui.layers.metadata import kind_of, part_of
 from napari_surfseg.gui.layers.place_looks import (
     BORDER_VOXELS,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Layer
+    from napari.layers import Layer, Points
     from numpy.typing import NDArray
 
     from napari_surfseg.proofreading.places import DoubtfulPlace
@@ -100,11 +100,12 @@ class PlaceMarks:
             if places:
                 self._add(places, source)
             return
-        at = _centre_marks(places, source)
         looks = _looks_of(places)
         # Nothing selected, or napari gives the selected ones' looks to those that are new.
         layer.selected_data = set()
-        layer.data = at
+        if isinstance(layer, MarkPoints):
+            layer.set_volume(source)
+        layer.data = _locate(places)
         layer.features = _features_of(places)
         if places:
             for name, value in looks.items():
@@ -114,8 +115,9 @@ class PlaceMarks:
                 setattr(layer, key, value)
 
     def _add(self, places: Sequence[DoubtfulPlace], source: Layer | None) -> None:
-        layer = Points(
-            _centre_marks(places, source),
+        layer = MarkPoints(
+            _locate(places),
+            source,
             name=PLACES_NAME,
             face_color="transparent",
             border_width=BORDER_VOXELS,
@@ -137,18 +139,8 @@ class PlaceMarks:
         self._layer = layer
 
 
-def _centre_marks(places: Sequence[DoubtfulPlace], source: Layer | None) -> NDArray[np.float64]:
-    """Put each mark over its place, but none beyond the volume.
-
-    napari counts a mark's whole size as part of the world, so that the slider of the slices
-    would reach beyond the first. A mark that is moved inwards still holds its place.
-    """
-    at = np.array([place.location for place in places], float).reshape(-1, 3)
-    if source is None or source.ndim < 3:
-        return at
-    size = np.diff(source.extent.data[:, -3:], axis=0)[0] + 1
-    half = np.minimum(MARK_VOXELS, size) / 2
-    return np.clip(at, half - 0.5, np.maximum(size - half - 0.5, half - 0.5))
+def _locate(places: Sequence[DoubtfulPlace]) -> NDArray[np.float64]:
+    return np.array([place.location for place in places], float).reshape(-1, 3)
 
 
 def _looks_of(places: Sequence[DoubtfulPlace]) -> dict[str, Any]:

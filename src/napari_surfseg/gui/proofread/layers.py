@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Points
 
 from napari_surfseg.gui.layers.camera import camera_of
 from napari_surfseg.gui.layers.layer_adder import LayerAdder
+from napari_surfseg.gui.layers.mark_points import MarkPoints
 from napari_surfseg.gui.layers.place_looks import (
     BORDER_VOXELS,
     DIMENSIONS,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Layer
+    from napari.layers import Layer, Points
     from numpy.typing import NDArray
 
     from napari_surfseg.gui.proofread.listing import Listed
@@ -66,8 +66,9 @@ def build_error_layers(
         chosen = [(index, e) for index, e in enumerate(errors) if e.name == name]
         if not chosen:
             continue
-        layer = Points(
+        layer = MarkPoints(
             np.array([e.location for _, e in chosen], float),
+            source,
             name=f"{_describe(chosen[0][1])}: {name}",
             size=np.clip([max(e.extent) + 3 for _, e in chosen], *MARK_SIZES[dimension]),
             # Rings: what is wrong must be seen inside them.
