@@ -267,3 +267,18 @@ def test_what_is_not_annotated_is_no_surface(
     chosen[name] = SourceChoice.of_layer(painted)
     controller.run()
     assert ran.calls[-1][0].left_out == expected
+
+
+def test_the_result_of_a_tool_does_not_change_what_it_works_on(
+    controller, viewer, view, chosen, ran
+):
+    viewer.layers.selection.active = viewer.layers["painted"]
+    view.tool.return_value = find_tool("order-sheets")
+    chosen.clear()
+    controller._on_tool()
+    controller.run()
+    assert viewer.layers[-1].name == "painted in order"
+    assert chosen["sheets"].name == "painted"
+    newer = {"surfseg": "prediction", "part": "surface"}
+    viewer.add_labels(np.ones((6, 8, 8), np.uint8), name="newer", metadata=newer, **PLACE)
+    assert chosen["sheets"].name == "newer"

@@ -126,6 +126,7 @@ class ToolsController(JobController):
         self._view = view
         self._table: Table = []
         self._measured: Layer | None = None
+        self._known: list[Layer] = []
         self._units: dict[str, str] = {}
         view.set_folder(str(preferences.read_preferences().runs_path / "tools"))
         view.run_clicked.connect(self.run)
@@ -138,13 +139,17 @@ class ToolsController(JobController):
     def _on_layers(self) -> None:
         layers = [layer for layer in self._viewer.layers if _is_offered(layer)]
         self._view.set_layers(layers)
+        known, self._known = self._known, layers
         for name, kind in self._view.tool().inputs.items():
-            found = _guess(layers, grey=kind == "grey", made=name not in {"labels", "truth"})
-            if found is not None:
+            found = _guess(layers, grey=kind == "grey", made=name not in TRUTHS)
+            # What a tool works on stays when its result arrives; a newer prediction takes over.
+            is_chosen = find_chosen_layer(self._view.source(name), self._viewer) is not None
+            if found is not None and not (is_chosen and found in known):
                 self._view.suggest(name, found)
 
     def _on_tool(self) -> None:
         """Take the selected layer, so that one tool goes on with what another one made."""
+        self._known = []
         self._on_layers()
         inputs, chosen = self._view.tool().inputs, self._viewer.layers.selection.active
         if len(inputs) != 1 or chosen is None or not _is_offered(chosen):
