@@ -45,9 +45,17 @@ def test_nothing_is_said_where_there_is_enough(tmp_path, training_run, experimen
 
 
 def test_more_than_was_estimated_is_said(tmp_path, training_run, experiment, monkeypatch):
-    monkeypatch.setattr(memory_check, "measure_peak", lambda: 2**40)
+    peaks = iter([0, 2**40])
+    monkeypatch.setattr(memory_check, "measure_peak", lambda: next(peaks))
     (said,) = memory_warnings(training_run(tmp_path, experiment).run())
     assert "more than the" in said
+
+
+def test_what_the_process_took_earlier_does_not_count(
+    tmp_path, training_run, experiment, monkeypatch
+):
+    monkeypatch.setattr(memory_check, "measure_peak", lambda: 2**40)
+    assert not memory_warnings(training_run(tmp_path, experiment).run())
 
 
 def test_a_resumed_run_is_estimated_for_what_it_goes_on_with(

@@ -55,6 +55,7 @@ class MemoryCheck:
         self._num_steps = 0
         self._free = find_free_bytes(device)
         self._before = 0 if device.type == "cuda" else measure_memory()
+        self._peak_before = 0 if device.type == "cuda" else measure_peak()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
@@ -86,4 +87,7 @@ class MemoryCheck:
     def _measure(self) -> int:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
-        return max(0, measure_peak() - self._before)
+        peak = measure_peak()
+        if peak <= self._peak_before:  # of something that this process did earlier
+            peak = measure_memory()
+        return max(0, peak - self._before)

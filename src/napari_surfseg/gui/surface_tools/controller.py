@@ -272,7 +272,7 @@ def _explain_refused(layer: Layer, tool: Tool) -> str:
     if isinstance(layer, Image | Labels):
         found = f"has {layer.ndim} axes"
     else:
-        found = f"is a {type(layer).__name__.lower()} layer"
+        found = f"is a {layer._type_string} layer"
     return (
         f"The layer {layer.name!r} {found}, but {tool.title} needs an image or labels with the "
         "three axes Z, Y, X."
