@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari.layers import Image, Labels, Layer, Surface
+from napari.layers import Image, Labels, Layer, Points, Surface
 
 from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.gui.background.process_job import JobView
@@ -272,7 +272,9 @@ def _explain_refused(layer: Layer, tool: Tool) -> str:
     if isinstance(layer, Image | Labels):
         found = f"has {layer.ndim} axes"
     else:
-        found = f"is a {layer._type_string} layer"
+        # Marks are a kind of points layer of our own.
+        kind = Points if isinstance(layer, Points) else type(layer)
+        found = f"is a {kind.__name__.lower()} layer"
     return (
         f"The layer {layer.name!r} {found}, but {tool.title} needs an image or labels with the "
         "three axes Z, Y, X."
