@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from tests.surfaces.conftest import area_of
 
 from napari_surfseg.data.open import open_volume
@@ -142,3 +143,14 @@ def test_a_grid_for_each_sheet_lies_where_the_sheet_does(tmp_path):
     assert (grid.spacing, grid.origin, grid.units) == ((3, 2, 2), (30, 0, 4), "nanometer")
     with pytest.raises(SurfsegError, match="No sheet could be laid flat"):
         sheet_grids(make_labels() == 9, tmp_path)
+
+
+@pytest.mark.parametrize("high", [1, 3, 255])
+def test_bytes_mean_the_same_read_by_blocks_and_at_once(tmp_path, high):
+    """A mask, labels of a few sheets, a mask of 255; nothing says which."""
+    values = np.zeros((40, 24, 24), np.uint8)
+    values[8:11], values[24:27] = 1 if high == 3 else high, high
+    tifffile.imwrite(tmp_path / "v.tif", values)
+    volume = open_volume(tmp_path / "v.tif")
+    assert volume.content != "labels"
+    assert area_of(surface_mesh(VolumeInput(volume))) == area_of(surface_mesh(values))

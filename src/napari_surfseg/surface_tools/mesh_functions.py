@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_surfseg.cancelling import raise_if_stopped
 from napari_surfseg.errors import CancelledError, LabelError, SurfsegError
+from napari_surfseg.surface_tools.membranes import HALF
 from napari_surfseg.surface_tools.results import FolderContents, Table
 from napari_surfseg.surface_tools.setting import Setting
 from napari_surfseg.surfaces.mesh import Mesh, find_level
@@ -25,6 +26,8 @@ UNIT_SPACING = (1.0, 1.0, 1.0)
 
 #: Above so many values uint8 is probabilities; fewer, none of them above one half, are labels.
 MANY_VALUES = 100
+#: Planes that are looked through at a time.
+PLANES = 32
 
 #: Voxels around a sheet that its mesh is made with.
 MARGIN = 3
@@ -366,13 +369,21 @@ def _as_one_surface(surface: Any) -> Any:
     kind = surface.dtype
     if kind.kind == "f":
         return surface
+    if kind == np.uint8 and _are_probabilities(surface):
+        return surface
     if not isinstance(surface, np.ndarray):
-        return surface if kind == np.uint8 else _Above(surface, 0)
-    if kind == np.uint8 and surface.max(initial=0) > 1:
-        values = np.unique(surface)
-        if values[-1] > 127 or len(values) > MANY_VALUES:
-            return surface
+        return _Above(surface, 0)
     return np.asarray(surface != 0, np.uint8)
+
+
+def _are_probabilities(surface: Any) -> bool:
+    """Whether bytes are probabilities rather than labels; they are read in parts."""
+    present = np.zeros(256, bool)
+    for start in range(0, surface.shape[0], PLANES):
+        raise_if_stopped()
+        present[np.unique(surface[start : start + PLANES])] = True
+    values = np.flatnonzero(present)
+    return len(values) > 0 and bool(values[-1] > HALF or len(values) > MANY_VALUES)
 
 
 def _choose_smoothing(mask: Any, spacing: tuple[float, float, float]) -> float | None:
