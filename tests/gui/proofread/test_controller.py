@@ -195,3 +195,14 @@ def test_a_prediction_is_proofread_at_one_press(controller, view, viewer, chosen
     assert searched == [("s", "p", 0.43)]
     scores, places, state = last(view.set_result)
     assert (scores, list(places), state) == ({}, [], "No doubtful place was found. Mind that.")
+
+
+def test_the_first_place_of_a_new_list_is_shown(controller, view, viewer, compared, errors):
+    """A key decides about the chosen place, so that it must be in sight."""
+    view.current.return_value = 0
+    viewer.dims.set_point(0, 0.0)
+    controller.find()
+    controller.shown.adder.finish()
+    place = errors[0].location
+    source = viewer.layers["labels"]
+    np.testing.assert_allclose(viewer.dims.point[0], source.data_to_world(place)[0])

@@ -371,7 +371,7 @@ class ProofreadController(JobController):
         found: Comparison | FoundPlaces,
     ) -> None:
         places = self._places = places[:MAX_SHOWN]
-        self.shown.show(places, self._source, found.spacing)
+        self.shown.show(places, self._source, found.spacing, self._go_to_chosen)
         self._view.set_result(scores, places, " ".join([text, *found.warnings]))
         said = self.mends.begin(places, self._mended)
         if said:
@@ -388,6 +388,12 @@ class ProofreadController(JobController):
         decided = [decision is not None for decision in self.mends.listing.decisions]
         if len(decided) == len(self._places):
             self.shown.hide_decided(decided, self._view.current())
+
+    def _go_to_chosen(self) -> None:
+        """Fly to the place that is chosen in a new list: nobody decides about one unseen."""
+        index = self._view.current()
+        if index is not None:
+            self.go_to(index)
 
     def go_to(self, index: int) -> None:
         """Fly to a place of the list."""

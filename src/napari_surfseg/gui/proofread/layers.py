@@ -23,7 +23,7 @@ from napari_surfseg.metrics.error_table import TopologyError
 from napari_surfseg.proofreading.places import DoubtfulPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Layer, Points
@@ -181,11 +181,18 @@ class ErrorLayers:
         return self._layers
 
     def show(
-        self, errors: Sequence[Listed], source: Layer | None, spacing: Sequence[float]
+        self,
+        errors: Sequence[Listed],
+        source: Layer | None,
+        spacing: Sequence[float],
+        done: Callable[[], None] | None = None,
     ) -> None:
-        """Replace what is shown, a layer at a time; parameters as of :func:`build_error_layers`."""
+        """Replace what is shown, a layer at a time; parameters as of :func:`build_error_layers`.
+
+        ``done`` is called after the last layer.
+        """
         self.remove()
-        self.adder.start(self._build(errors, source, spacing))
+        self.adder.start(self._build(errors, source, spacing), done)
 
     def _build(
         self, errors: Sequence[Listed], source: Layer | None, spacing: Sequence[float]
