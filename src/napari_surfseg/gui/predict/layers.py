@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels, Layer, Surface
+from napari.layers import Image, Labels, Layer
 
 from napari_surfseg.gui.layers.colormaps import build_probability_colormap, build_skeleton_colormap
+from napari_surfseg.gui.layers.mesh_surface import MeshSurface
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def build_layers(prediction: Prediction, source: Layer | None) -> Iterator[Layer
             **place,
         )
     if "vertices" in arrays:
-        yield Surface(
+        yield MeshSurface(
             (arrays["vertices"], arrays["faces"]),
             name=prediction.name_layer("mesh"),
             shading="smooth",

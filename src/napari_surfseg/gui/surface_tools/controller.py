@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari.layers import Image, Labels, Layer, Points, Surface
+from napari.layers import Image, Labels, Layer, Points
 
 from napari_surfseg.errors import CancelledError, DataError, SurfsegError
 from napari_surfseg.gui.background.process_job import JobView
@@ -13,6 +13,7 @@ from napari_surfseg.gui.layers.chosen_volume import find_chosen_layer, take_chos
 from napari_surfseg.gui.layers.job_controller import JobController
 from napari_surfseg.gui.layers.layer_volume import is_volume
 from napari_surfseg.gui.layers.mesh_colours import colour_mesh
+from napari_surfseg.gui.layers.mesh_surface import MeshSurface
 from napari_surfseg.gui.layers.metadata import kind_of, meanings_of, part_of
 from napari_surfseg.gui.layers.placement import compute_placement, place_of
 from napari_surfseg.gui.surface_tools.running import ToolRequest, ToolResult, run_layer_tool
@@ -318,7 +319,7 @@ def _build_layers(tool: Tool, result: ToolResult, source: Layer | None) -> list[
         data, colours, said = colour_mesh(vertices, faces, values, units)
         about["metadata"] |= colours.pop("metadata", {})
         about["name"] += f": {said}" if said else ""
-        return [*opened, Surface(data, **colours, **about, **place)]
+        return [*opened, MeshSurface(data, **colours, **about, **place)]
     return opened
 
 
