@@ -282,3 +282,13 @@ def test_the_result_of_a_tool_does_not_change_what_it_works_on(
     newer = {"surfseg": "prediction", "part": "surface"}
     viewer.add_labels(np.ones((6, 8, 8), np.uint8), name="newer", metadata=newer, **PLACE)
     assert chosen["sheets"].name == "newer"
+
+
+def test_meshes_of_sheets_leave_the_slider_on_the_voxels(controller, viewer, view, ran):
+    corners = np.array([[-0.5, -0.5, -0.5], [5.5, 7.5, 7.5], [5.5, -0.5, 7.5]])
+    mesh = ((corners, np.array([[0, 1, 2]])), {"name": "sheet_0001"}, "surface")
+    ran.result = lambda volume: ToolResult(volume, opened=[mesh])
+    before = viewer.dims.range
+    controller.run()
+    assert isinstance(viewer.layers["sheet_0001"], Surface)
+    assert viewer.dims.range == before

@@ -304,7 +304,9 @@ def _build_layers(tool: Tool, result: ToolResult, source: Layer | None) -> list[
     )
     # Surfaces are in voxels: a layer that is turned has them turned as it is.
     opened = [
-        Layer.create(data, about | (place if kind == "surface" else {}), kind)
+        MeshSurface(data, **(about | place))
+        if kind == "surface"
+        else Layer.create(data, about, kind)
         for data, about, kind in result.opened
     ]
     name = f"{volume.name.rstrip('/').rpartition('/')[2]} {tool.suffix}"
